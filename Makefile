@@ -1,0 +1,56 @@
+# What a person types: make demo, make test, make bench. The rest is for people who change Roost.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-quick bench lint format lock clean
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.base: requirements/demo.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Roost needs Python 3.10 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 10) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/demo.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base requirements/test.txt
+	$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+demo: $(VENV)/.base ## this machine's GPUs and containers beside 24 simulated nodes
+	@$(BIN)/roost demo $(ARGS)
+
+test: $(VENV)/.test ## lint, types, import rules, then every test on real parts
+	@tests/real/install-parts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test ## ruff, mypy, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## format the source
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-quick: $(VENV)/.test ## the tests that need nothing but Python
+	$(BIN)/python -m pytest -m 'not real' $(ARGS)
+
+bench: $(VENV)/.test ## the benchmark table, with the peers in the same run
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: ## resolve the dependencies again, from the lower bounds, with hashes
+	@requirements/lock
+
+clean: ## remove what the build made
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

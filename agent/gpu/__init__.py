@@ -1,0 +1,1 @@
+"""Reading GPUs: NVML, Tegra, a simulated reader, and the sampler over them."""

@@ -1,0 +1,150 @@
+"""Problems: what went wrong, as RFC 9457 problem+json, with one table of codes.
+
+Agent and console raise the same error type, so a problem reads the same wherever it arose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+Param = str | int | float | bool | list[str] | None
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The body of an error answer (RFC 9457). `code` is stable; texts may change."""
+
+    code: str
+    title: str
+    status: int
+    detail: str
+    hint: str | None = None
+    params: dict[str, Param] = {}
+    type: str = "about:blank"
+
+
+class Code(NamedTuple):
+    """HTTP status (None: only ever raised on this side of the wire) and title of a code."""
+
+    status: int | None
+    title: str
+
+
+CODES: Mapping[str, Code] = {
+    # the request
+    "request.invalid": Code(400, "The request is not valid"),
+    "request.not_found": Code(404, "No such address"),
+    "request.method": Code(405, "That method is not allowed here"),
+    "request.too_large": Code(413, "The request is too large"),
+    "request.media_type": Code(415, "That media type is not taken here"),
+    # who asks
+    "auth.missing": Code(401, "A token is needed"),
+    "auth.token_unknown": Code(401, "The token is not known here"),
+    "auth.token_expired": Code(401, "The token has expired"),
+    "auth.role": Code(403, "The role is not enough"),
+    # the node
+    "node.not_ready": Code(503, "The agent is not ready yet"),
+    "node.internal": Code(500, "The agent made a mistake"),
+    "gpu.not_found": Code(404, "No such GPU"),
+    "history.unknown_metric": Code(404, "No such metric"),
+    # the container runtime
+    "runtime.unreachable": Code(503, "The container runtime does not answer"),
+    "runtime.permission": Code(503, "The agent may not use the runtime's socket"),
+    "runtime.refused": Code(502, "The container runtime refused"),
+    "container.not_found": Code(404, "No such container"),
+    "container.ambiguous": Code(409, "More than one container matches"),
+    "container.not_running": Code(409, "The container is not running"),
+    "container.conflict": Code(409, "The container's state does not allow this"),
+    "exec.not_found": Code(404, "No such exec session"),
+    "exec.command": Code(400, "The command cannot be run"),
+    "exec.too_many": Code(429, "Too many exec sessions"),
+    # settings and files
+    "settings.syntax": Code(None, "The file is not valid YAML"),
+    "settings.unknown_key": Code(None, "The file has an unknown key"),
+    "settings.invalid": Code(None, "The file has a value that does not fit"),
+    "settings.unreadable": Code(None, "The file cannot be read"),
+    "settings.unwritable": Code(None, "The file cannot be written"),
+    # the fleet, as the console knows it
+    "fleet.node_unknown": Code(None, "No such node in the fleet"),
+    "fleet.node_exists": Code(None, "A node of that name is in the fleet already"),
+    "fleet.address": Code(None, "The address is not one that Roost can reach"),
+    "fleet.selector": Code(None, "The selector is not valid"),
+    "fleet.label_unknown": Code(None, "No node has that label"),
+    "fleet.empty": Code(None, "The fleet has no nodes yet"),
+    # reaching a node
+    "link.unreachable": Code(None, "The node cannot be reached"),
+    "link.timeout": Code(None, "The node did not answer in time"),
+    "link.stale": Code(None, "The node has gone silent"),
+    "link.garbage": Code(None, "What answers is not a Roost agent"),
+    "link.too_large": Code(None, "The answer is too large"),
+    "link.api_unknown": Code(None, "The agent speaks another API"),
+    "link.fingerprint": Code(None, "The node's certificate is not the one that was pinned"),
+    "link.token_missing": Code(None, "No token for this node"),
+    "link.socket_path": Code(None, "The socket's path is too long"),
+    "link.socket_missing": Code(None, "No agent listens there"),
+    "link.socket_permission": Code(None, "You may not use the agent's socket"),
+    "ssh.missing": Code(None, "OpenSSH is not installed here"),
+    "ssh.passphrase": Code(None, "The SSH key wants its passphrase"),
+    "ssh.host_key_unknown": Code(None, "The host's SSH key is not known yet"),
+    "ssh.host_key_changed": Code(None, "The host's SSH key has changed"),
+    "ssh.denied": Code(None, "SSH did not let you in"),
+    "ssh.group": Code(None, "Your user there is not in group roost"),
+    "ssh.no_agent": Code(None, "No agent runs on that host"),
+    "ssh.forwarding": Code(None, "That host forbids socket forwarding"),
+    # this side
+    "console.usage": Code(None, "The command does not fit"),
+    "console.read_only": Code(None, "The console is read-only"),
+    "console.terminal": Code(None, "This needs a terminal"),
+    "console.agent_missing": Code(None, "roost-agent is not installed here"),
+}
+
+
+class ProblemError(Exception):
+    """Any failure that a person is told about.
+
+    Args:
+        code: a key of `CODES`.
+        detail: what is wrong, and where.
+        params: the same as data, for programs.
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        if code not in CODES:
+            raise KeyError(f"{code} is not in the table of problem codes")
+        super().__init__(detail)
+        self.code = code
+        self.title = CODES[code].title
+        self.status = CODES[code].status or 500
+        self.detail = detail
+        self.params = dict(params or {})
+        self.hint = hint
+
+    def problem(self) -> Problem:
+        """The body to answer with; a code that never crosses the wire would answer 500."""
+        return Problem(
+            code=self.code,
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            hint=self.hint,
+            params=self.params,
+        )
+
+    @classmethod
+    def from_problem(cls, problem: Problem) -> ProblemError:
+        """The error that an answer stands for; a newer agent's code is kept as it came."""
+        error = cls("node.internal", problem.detail, params=problem.params, hint=problem.hint)
+        error.code, error.title, error.status = problem.code, problem.title, problem.status
+        return error

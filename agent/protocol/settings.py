@@ -1,0 +1,121 @@
+"""Settings read from YAML against a schema: a mistake is told with file, line and nearest key.
+
+The YAML parser itself is the caller's (this package imports the standard library and msgspec),
+so its two results come as arguments: the plain document, and the node tree that knows lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from agent.protocol.problems import ProblemError
+
+T = TypeVar("T")
+
+
+class YamlNode(Protocol):
+    """What is used of PyYAML's nodes: a scalar's text, or children, and where it starts."""
+
+    value: Any
+    start_mark: Any
+
+
+def convert_settings(
+    document: object, wanted: type[T], *, file: str, tree: Callable[[], YamlNode | None]
+) -> T:
+    """`document` as `wanted`, a msgspec.Struct with forbid_unknown_fields.
+
+    Raises:
+        ProblemError: `settings.unknown_key` or `settings.invalid`, with file and line.
+    """
+    try:
+        return msgspec.convert(document, wanted)
+    except msgspec.ValidationError as error:
+        text = str(error)
+    message, _, where = text.partition(" - at `")
+    path = _path(where.rstrip("`"))
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+        key = unknown[1]
+        line = _line(tree(), [*path, key])
+        known = _known_keys(wanted, path)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        raise ProblemError(
+            "settings.unknown_key",
+            f"{file}, line {line}: unknown key {key!r}",
+            params={"file": file, "line": line, "key": key, "nearest": near[0] if near else None},
+            hint=(
+                f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(sorted(known))}."
+            ),
+        )
+    line = _line(tree(), path)
+    place = f" at {'.'.join(str(step) for step in path)}" if path else ""
+    raise ProblemError(
+        "settings.invalid",
+        f"{file}, line {line}: {message[0].lower()}{message[1:]}{place}",
+        params={"file": file, "line": line},
+        hint="Mend that line and run the command again.",
+    )
+
+
+def _path(where: str) -> list[str | int]:
+    """msgspec's "$.nodes[2].labels[...]" as steps; `[...]` is a mapping's key: unknown."""
+    steps: list[str | int] = []
+    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", where):
+        if name:
+            steps.append(name)
+        elif index.isdigit():
+            steps.append(int(index))
+        else:
+            break
+    return steps
+
+
+def _line(node: YamlNode | None, path: list[str | int]) -> int:
+    """The line, from 1, of the deepest part of `path` that the tree has."""
+    line = 1
+    for step in path:
+        children = node.value if node is not None and isinstance(node.value, list) else []
+        node = None
+        if isinstance(step, int) and step < len(children):
+            node = children[step]
+            line = children[step].start_mark.line + 1
+        elif isinstance(step, str):
+            for pair in children:
+                if isinstance(pair, tuple) and pair[0].value == step:
+                    line, node = pair[0].start_mark.line + 1, pair[1]
+        if node is None:
+            break
+    return line
+
+
+def _known_keys(wanted: Any, path: list[str | int]) -> list[str]:
+    """The keys that the schema knows at `path`."""
+    kind: Any = msgspec.inspect.type_info(wanted)
+    for step in path:
+        kind = _below(kind, step)
+    return [field.encode_name for field in getattr(_struct(kind), "fields", ())]
+
+
+def _struct(kind: Any) -> Any:
+    for option in getattr(kind, "types", (kind,)):
+        if isinstance(option, msgspec.inspect.StructType):
+            return option
+    return kind
+
+
+def _below(kind: Any, step: str | int) -> Any:
+    for option in getattr(kind, "types", (kind,)):
+        if isinstance(option, msgspec.inspect.StructType) and isinstance(step, str):
+            for field in option.fields:
+                if field.encode_name == step:
+                    return field.type
+        if isinstance(option, msgspec.inspect.ListType) and isinstance(step, int):
+            return option.item_type
+        if isinstance(option, msgspec.inspect.DictType) and isinstance(step, str):
+            return option.value_type
+    return kind

@@ -1,0 +1,1 @@
+"""Decisions with no I/O: the standard library and msgspec only."""

@@ -1,0 +1,1 @@
+"""The inventory, selectors, and the live picture of all nodes."""

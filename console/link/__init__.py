@@ -1,0 +1,1 @@
+"""Reaching a node: https, unix socket, ssh; a typed client over httpx."""

@@ -87,7 +87,11 @@ class Disk(msgspec.Struct, kw_only=True):
 
 
 class NodeFacts(msgspec.Struct, kw_only=True):
-    """All facts of a node. `now` is the node's clock when it answered, Unix seconds."""
+    """All facts of a node.
+
+    `now` is the node's clock when it answered `GET /v1/node`, Unix seconds. In the live picture
+    it is None, as is `agent.role`, and free disk space is rounded: facts are quiet there.
+    """
 
     name: str
     agent: AgentInfo
@@ -97,4 +101,4 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     toolkit: ToolkitFacts
     runtime: RuntimeFacts
     disks: list[Disk]
-    now: float
+    now: float | None = None

@@ -46,6 +46,12 @@ CODES: Mapping[str, Code] = {
     "auth.token_unknown": Code(401, "The token is not known here"),
     "auth.token_expired": Code(401, "The token has expired"),
     "auth.role": Code(403, "The role is not enough"),
+    "token.exists": Code(409, "A token of that name exists already"),
+    "token.not_found": Code(404, "No such token"),
+    # the agent as it starts
+    "dial.no_socket": Code(None, "That socket is turned off"),
+    "dial.no_agent": Code(None, "No agent listens there"),
+    "listen.failed": Code(None, "The agent cannot listen there"),
     # the node
     "node.not_ready": Code(503, "The agent is not ready yet"),
     "node.internal": Code(500, "The agent made a mistake"),

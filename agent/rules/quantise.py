@@ -10,6 +10,9 @@ MEBIBYTE = 1024 * 1024
 MEMORY_STEP_BYTES = 16 * MEBIBYTE
 POWER_STEP_WATTS = 5
 CLOCK_STEP_MHZ = 15
+# Containers are often smaller than one 16 MiB step.
+CONTAINER_MEMORY_STEP_BYTES = 4 * MEBIBYTE
+DISK_STEP_BYTES = 256 * MEBIBYTE
 
 
 def whole(value: float | None) -> int | None:

@@ -1,0 +1,1 @@
+"""The command `roost-agent`, one file per verb."""

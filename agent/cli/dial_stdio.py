@@ -1,0 +1,74 @@
+"""`roost-agent dial-stdio`: for hosts that forbid socket forwarding, and for admins over ssh."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from agent.cli.options import config_option
+from agent.protocol.problems import ProblemError
+
+CHUNK_BYTES = 64 * 1024
+
+
+@click.command("dial-stdio")
+@click.option("--admin", is_flag=True, help="Use the admin socket (root only).")
+@click.option("--socket", "path", type=click.Path(path_type=Path), help="Use this socket.")
+@config_option
+def command(config: Path | None, path: Path | None, *, admin: bool) -> None:
+    """Join standard input and output to the agent's socket, until either side ends."""
+    from agent.settings import load_settings
+
+    if path is None:
+        settings = load_settings(config)
+        path = settings.admin_socket if admin else settings.operator_socket
+    if path is None:
+        raise ProblemError(
+            "dial.no_socket",
+            "agent.yaml turns that socket off",
+            hint="Set operator_socket or admin_socket in agent.yaml.",
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError as error:
+            raise ProblemError(
+                "dial.no_agent",
+                f"no agent answers at {path}: {error.strerror}",
+                params={"path": str(path)},
+                hint="Start it: systemctl start roost-agent. The admin socket is root's alone.",
+            ) from None
+        _join(sock)
+
+
+def _join(sock: socket.socket) -> None:
+    """Copy both ways. The end of our input is passed on; the end of the agent's ends us."""
+    stdin, stdout = sys.stdin.fileno(), sys.stdout.fileno()
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        selector.register(stdin, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fd == stdin:
+                    data = os.read(stdin, CHUNK_BYTES)
+                    if data:
+                        sock.sendall(data)
+                    else:
+                        selector.unregister(stdin)
+                        sock.shutdown(socket.SHUT_WR)
+                else:
+                    data = sock.recv(CHUNK_BYTES)
+                    if not data:
+                        return
+                    _write_all(stdout, data)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,1 @@
+"""The wire under /v1: thin handlers, one file per resource."""

@@ -1,0 +1,69 @@
+"""The ASGI application: one for any number of nodes and listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+
+from agent.http.audit import get_audit
+from agent.http.caller import Callers, Listener, guard_role, provide_caller, provide_node
+from agent.http.containers import act_on_container, get_container, get_logs, list_containers
+from agent.http.doctor import get_doctor
+from agent.http.events import get_events
+from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
+from agent.http.gpus import get_gpus
+from agent.http.health import get_healthz, get_readyz
+from agent.http.node import get_node
+from agent.http.problems import answer_http, answer_problem, answer_unexpected
+from agent.http.telemetry import get_history, get_telemetry
+from agent.node import agent_version
+from agent.protocol.problems import ProblemError
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+HANDLERS = [
+    act_on_container,
+    get_audit,
+    get_container,
+    get_doctor,
+    get_events,
+    get_gpus,
+    get_healthz,
+    get_history,
+    get_logs,
+    get_node,
+    get_readyz,
+    get_telemetry,
+    list_containers,
+    resize_terminal,
+    start_exec,
+    write_input,
+]
+
+
+def build_app(listeners: Mapping[str, Listener]) -> ASGIApp:
+    """The application behind all listeners, by their local address (see `Callers`)."""
+    execs = ExecSessions()
+    app = Litestar(
+        route_handlers=HANDLERS,
+        dependencies={
+            "caller": Provide(provide_caller, sync_to_thread=False),
+            "node": Provide(provide_node, sync_to_thread=False),
+            "execs": Provide(lambda: execs, sync_to_thread=False),
+        },
+        guards=[guard_role],
+        exception_handlers={
+            ProblemError: answer_problem,
+            HTTPException: answer_http,
+            Exception: answer_unexpected,
+        },
+        openapi_config=OpenAPIConfig(title="Roost agent", version=agent_version()),
+        debug=False,
+    )
+    return Callers(app, listeners)

@@ -1,0 +1,24 @@
+"""`/v1/events`: the live picture as one stream."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from agent.http import sse
+from agent.node import Node
+
+
+@get("/v1/events", tags=["events"], media_type="text/event-stream")
+async def get_events(
+    node: Node,
+    last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID", max_length=64)] = None,
+) -> Stream:
+    """`event: snapshot` first, or what came after `Last-Event-ID`; then `event: change`.
+
+    A comment every 10 s proves that the agent lives.
+    """
+    return sse.event_stream(node.events.follow(last_event_id))

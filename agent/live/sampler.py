@@ -1,0 +1,95 @@
+"""Once a second: read the GPUs, the machine and the containers, and keep what was read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from agent.containers.runtime import ContainerRuntime
+from agent.gpu.source import GpuSource, Inventory
+from agent.host.source import HostSource
+from agent.live.history import HistoryStore
+from agent.protocol.gpus import GpuHealth, GpuStack, XidEvent
+from agent.protocol.telemetry import GPU_METRICS, HostSample, Metric, Telemetry
+
+PERIOD_SECONDS = 1.0
+# Driver, MIG layout and slow counters: often enough to see a driver come back.
+INVENTORY_EVERY_TICKS = 10
+HEALTH_EVERY_TICKS = 60
+XIDS_KEPT = 100
+
+log = logging.getLogger(__name__)
+
+
+class Sampler:
+    """Feeds `latest`, `inventory`, `health`, `xids` and the history at 1 Hz.
+
+    `on_tick` is called in the loop after every sample.
+    """
+
+    def __init__(
+        self,
+        *,
+        gpu: GpuSource,
+        host: HostSource,
+        runtime: ContainerRuntime,
+        on_tick: Callable[[], None],
+        in_thread: bool = True,
+    ) -> None:
+        self._gpu, self._host, self._runtime = gpu, host, runtime
+        self._on_tick = on_tick
+        self._in_thread = in_thread
+        self._ticks = 0
+        self.history = HistoryStore()
+        self.inventory = Inventory(stack=GpuStack(state="error", source="none", reason="starting"))
+        self.health: tuple[GpuHealth, ...] = ()
+        self.xids: list[XidEvent] = []
+        self.latest = Telemetry(at=time.time(), host=HostSample())
+
+    async def run(self) -> None:
+        """Sample until cancelled. A reader that breaks its promise is logged, and tried again."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                await self.tick()
+            except Exception:
+                log.exception("sampling failed")
+            due = max(due + PERIOD_SECONDS, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def tick(self) -> None:
+        """Take one sample of everything."""
+        if self._ticks % INVENTORY_EVERY_TICKS == 0:
+            self.inventory = await self._gpu.inventory()
+        if self._ticks % HEALTH_EVERY_TICKS == 0:
+            self.health = await self._gpu.health()
+        self._ticks += 1
+        reading = await self._gpu.read()
+        host = (
+            await asyncio.to_thread(self._host.sample) if self._in_thread else self._host.sample()
+        )
+        figures = await self._runtime.figures()
+        if new := self._gpu.take_xids():
+            self.xids = [*self.xids, *new][-XIDS_KEPT:]
+        self.latest = Telemetry(
+            at=time.time(),
+            host=host,
+            gpus=list(reading.samples),
+            processes=list(reading.processes),
+            containers=list(figures),
+        )
+        self.history.put(self._values())
+        self._on_tick()
+
+    def _values(self) -> dict[tuple[str, Metric], float | None]:
+        values: dict[tuple[str, Metric], float | None] = {
+            ("host", "cpu_percent"): self.latest.host.cpu_percent,
+            ("host", "host_memory_used_bytes"): self.latest.host.memory_used_bytes,
+        }
+        for sample in self.latest.gpus:
+            for metric in GPU_METRICS:
+                values[sample.uuid, metric] = getattr(sample, metric)
+        return values

@@ -1,0 +1,240 @@
+"""One node: its sources, its live picture, its doctor, and what it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from agent.containers.runtime import ContainerRuntime
+from agent.gpu.source import GpuSource
+from agent.host.source import HostSource
+from agent.live import picture
+from agent.live.event_log import EventLog
+from agent.live.sampler import Sampler
+from agent.protocol.findings import DoctorReport
+from agent.protocol.gpus import GpuReport
+from agent.protocol.live import Record, Sections
+from agent.protocol.node import (
+    AgentInfo,
+    Disk,
+    HostFacts,
+    NodeFacts,
+    RuntimeFacts,
+    ToolkitFacts,
+)
+from agent.protocol.version import API_VERSION
+from agent.store.audit import AuditLog
+from agent.store.tokens import TokenStore
+
+CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor"]
+FACTS_EVERY_SECONDS = 60.0
+DOCTOR_EVERY_SECONDS = 30.0
+# After something changed the doctor looks again, but not at each of a burst of changes.
+DOCTOR_SETTLE_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class ClockOffset(msgspec.Struct, frozen=True):
+    """The node's clock minus the console's, and half the round trip it was measured over."""
+
+    seconds: float
+    uncertainty_seconds: float
+
+
+Examine = Callable[["Node", ClockOffset | None], Awaitable[DoctorReport]]
+
+
+class Node:
+    """Everything that the HTTP handlers of one node need.
+
+    The real agent has one; the simulator has thousands in one process.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        gpu: GpuSource,
+        host: HostSource,
+        runtime: ContainerRuntime,
+        examine: Examine,
+        audit: AuditLog,
+        tokens: TokenStore,
+        simulated: bool = False,
+    ) -> None:
+        self.name = name
+        self.boot = secrets.token_hex(4)
+        self.gpu, self.host, self.runtime = gpu, host, runtime
+        self.audit, self.tokens = audit, tokens
+        self.simulated = simulated
+        self.events = EventLog(self.boot)
+        self.sampler = Sampler(
+            gpu=gpu, host=host, runtime=runtime, on_tick=self._publish, in_thread=not simulated
+        )
+        self.ready = asyncio.Event()
+        self._examine = examine
+        self._started_at = time.time()
+        self._facts: NodeFacts | None = None
+        self._facts_record: Record = {}
+        self._findings: dict[str, Record] = {}
+        self._wake_doctor = asyncio.Event()
+        self._facts_stale = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start the sources, gather the facts once, and begin to sample."""
+        await self.gpu.start()
+        await self.runtime.start()
+        self.runtime.on_change(self._runtime_changed)
+        await self.refresh_facts()
+        self._tasks = [
+            asyncio.create_task(self.sampler.run(), name=f"sampler {self.name}"),
+            asyncio.create_task(self._keep_facts(), name=f"facts {self.name}"),
+            asyncio.create_task(self._keep_findings(), name=f"doctor {self.name}"),
+        ]
+
+    async def stop(self) -> None:
+        """Stop what `start` started."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.runtime.stop()
+        await self.gpu.stop()
+
+    @property
+    def facts(self) -> NodeFacts:
+        """The facts as last gathered, with GPUs as last sampled. Needs `start`."""
+        if self._facts is None:
+            raise RuntimeError("the node has not been started")
+        return self._facts
+
+    async def refresh_facts(self) -> None:
+        """Gather the facts anew."""
+        runtime = await self.runtime.facts()
+        if self.simulated:
+            host, toolkit, disks = self._host_facts(runtime)
+        else:
+            host, toolkit, disks = await asyncio.to_thread(self._host_facts, runtime)
+        inventory = await self.gpu.inventory()
+        self.sampler.inventory = inventory
+        self._facts = NodeFacts(
+            name=self.name,
+            agent=AgentInfo(
+                version=agent_version(),
+                api_version=API_VERSION,
+                boot=self.boot,
+                started_at=self._started_at,
+                capabilities=CAPABILITIES,
+                simulated=self.simulated,
+            ),
+            host=host,
+            gpu_stack=inventory.stack,
+            gpus=list(inventory.gpus),
+            toolkit=toolkit,
+            runtime=runtime,
+            disks=disks,
+        )
+        self._facts_record = picture.facts_record(self._facts)
+
+    def gpu_report(self) -> GpuReport:
+        """Everything about the GPUs, as last read."""
+        sampler = self.sampler
+        return GpuReport(
+            stack=sampler.inventory.stack,
+            gpus=list(sampler.inventory.gpus),
+            samples=sampler.latest.gpus,
+            health=list(sampler.health),
+            processes=sampler.latest.processes,
+            xids=sampler.xids,
+        )
+
+    async def examine(self, clock: ClockOffset | None = None) -> DoctorReport:
+        """Let the doctor look now, and take its findings into the live picture."""
+        report = await self._examine(self, clock)
+        self._findings = picture.finding_records(report.findings)
+        self._publish()
+        return report
+
+    def _host_facts(self, runtime: RuntimeFacts) -> tuple[HostFacts, ToolkitFacts, list[Disk]]:
+        return (
+            self.host.facts(),
+            self.host.toolkit(),
+            self.host.disks(runtime_dir=runtime.root_dir),
+        )
+
+    def _publish(self) -> None:
+        facts = self.facts
+        latest, inventory = self.sampler.latest, self.sampler.inventory
+        if inventory.stack != facts.gpu_stack or list(inventory.gpus) != facts.gpus:
+            self._facts_stale.set()
+        after: Sections = {
+            "node": {
+                "": picture.node_record(
+                    self.name,
+                    latest,
+                    inventory.stack,
+                    facts.runtime,
+                    picture.fullest_disk_percent(facts.disks),
+                )
+            },
+            "facts": {"": self._facts_record},
+            "gpus": picture.gpu_records(inventory.gpus, latest.gpus),
+            "processes": picture.process_records(latest),
+            "containers": picture.container_records(self.runtime.containers(), latest.containers),
+            "findings": self._findings,
+        }
+        if self.events.update(after):
+            self.ready.set()
+
+    def _runtime_changed(self) -> None:
+        self._facts_stale.set()
+        self._wake_doctor.set()
+        if self._facts is not None:
+            self._publish()
+
+    async def _keep_facts(self) -> None:
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._facts_stale.wait(), FACTS_EVERY_SECONDS)
+            self._facts_stale.clear()
+            before = self.facts
+            try:
+                await self.refresh_facts()
+            except Exception:
+                log.exception("gathering facts failed")
+            if (before.gpu_stack, before.runtime.state) != (
+                self.facts.gpu_stack,
+                self.facts.runtime.state,
+            ):
+                self._wake_doctor.set()
+            self._publish()
+            await asyncio.sleep(1)
+
+    async def _keep_findings(self) -> None:
+        while True:
+            try:
+                await self.examine()
+            except Exception:
+                log.exception("the doctor failed")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake_doctor.wait(), DOCTOR_EVERY_SECONDS)
+            await asyncio.sleep(DOCTOR_SETTLE_SECONDS)
+            self._wake_doctor.clear()
+
+
+def agent_version() -> str:
+    """The installed version."""
+    try:
+        return version("roost")
+    except PackageNotFoundError:
+        return "0+source"

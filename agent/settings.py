@@ -1,0 +1,91 @@
+"""agent.yaml."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from agent.protocol.problems import ProblemError
+from agent.protocol.settings import convert_settings
+
+DEFAULT_FILE = Path("/etc/roost/agent.yaml")
+
+
+class HttpsSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The TLS listener; off unless this is in the file."""
+
+    address: str = "0.0.0.0:7443"
+    certificate: Path | None = None  # PEM; made in the state folder if not given
+    key: Path | None = None
+
+
+class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """All that agent.yaml may say. A socket set to null is not opened."""
+
+    name: str = msgspec.field(default_factory=socket.gethostname)
+    state: Path = Path("/var/lib/roost")
+    operator_socket: Path | None = Path("/run/roost/agent.sock")
+    admin_socket: Path | None = Path("/run/roost/admin.sock")
+    viewer_socket: Path | None = Path("/run/roost/view.sock")
+    group: str = "roost"  # may use the operator and viewer sockets
+    https: HttpsSettings | None = None
+    runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
+
+    @property
+    def database(self) -> Path:
+        return self.state / "agent.db"
+
+
+def load_settings(file: Path | None) -> Settings:
+    """Read agent.yaml. Without a file named, the default one may be missing.
+
+    Raises:
+        ProblemError: `settings.*`, with file and line.
+    """
+    path = file or DEFAULT_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if file is None:
+            return Settings()
+        raise ProblemError(
+            "settings.unreadable",
+            f"{path} does not exist",
+            params={"file": str(path)},
+            hint="Name an agent.yaml that exists, or leave --config out.",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemError(
+            "settings.unreadable",
+            f"{path}: {error}",
+            params={"file": str(path)},
+            hint="Check the file's permissions and that it is UTF-8.",
+        ) from None
+    return parse_settings(text, file=str(path))
+
+
+def parse_settings(text: str, *, file: str) -> Settings:
+    """The settings in `text`; `file` is only for messages."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ProblemError(
+            "settings.syntax",
+            f"{file}, line {line}: {error.problem or error.context}",
+            params={"file": file, "line": line},
+            hint="Check the indentation and quotes around that line.",
+        ) from None
+    except yaml.YAMLError as error:
+        raise ProblemError(
+            "settings.syntax", f"{file}: {error}", hint="Check that the file is plain text."
+        ) from None
+    if document is None:
+        return Settings()
+    return convert_settings(
+        document, Settings, file=file, tree=lambda: yaml.compose(text, yaml.SafeLoader)
+    )

@@ -37,7 +37,7 @@ def read_facts(root: Path = Path("/"), *, machine: str | None = None) -> HostFac
             unknown[field] = reason
         return value
 
-    release = known_release(root)
+    release = os_release(root)
     if not release:
         unknown["os"] = "missing"
     uname = os.uname()
@@ -61,7 +61,7 @@ def read_facts(root: Path = Path("/"), *, machine: str | None = None) -> HostFac
     )
 
 
-def known_release(root: Path) -> dict[str, str]:
+def os_release(root: Path) -> dict[str, str]:
     """os-release(5): /etc first, then /usr/lib. Empty where neither is there."""
     for path in ("etc/os-release", "usr/lib/os-release"):
         text, _ = read_text(root / path)
@@ -142,7 +142,7 @@ def _timezone(root: Path) -> tuple[str | None, str]:
     """
     localtime = root / "etc/localtime"
     try:
-        target = os.readlink(localtime)
+        target = str(localtime.readlink())
     except FileNotFoundError:
         written, reason = read_line(root / "etc/timezone")
         return ("UTC", "") if reason == "missing" else (written, reason)

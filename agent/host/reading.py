@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 # A file of /proc or /sys that matters here is far smaller; dpkg's status file is the largest.
 LIMIT_BYTES = 16 * 1024 * 1024
+
+# Asking a file of /proc/sys for megabytes at once fails with ENOMEM: the kernel makes a buffer
+# of the size asked for.
+CHUNK_BYTES = 64 * 1024
 
 
 def reason_of(error: OSError) -> str:
@@ -22,8 +27,11 @@ def reason_of(error: OSError) -> str:
 def read_text(path: Path) -> tuple[str | None, str]:
     """The file's text and "", or None and the reason. Bytes that are no UTF-8 are replaced."""
     try:
-        with path.open("rb") as file:
-            return file.read(LIMIT_BYTES).decode("utf-8", "replace"), ""
+        with path.open("rb", buffering=0) as file:
+            data = bytearray()
+            while len(data) < LIMIT_BYTES and (chunk := os.read(file.fileno(), CHUNK_BYTES)):
+                data += chunk
+            return data.decode("utf-8", "replace"), ""
     except OSError as error:
         return None, reason_of(error)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 
 from agent.node import Node
@@ -131,6 +132,10 @@ def caller_of(scope: Scope) -> Caller:
     """The caller that `Callers` found."""
     caller: Caller = scope[SCOPE_KEY]  # type: ignore[literal-required]
     return caller
+
+
+TheCaller = NamedDependency[Caller]
+TheNode = NamedDependency[Node]
 
 
 def provide_caller(scope: Scope) -> Caller:

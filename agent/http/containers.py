@@ -6,26 +6,25 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
 from litestar.response import Stream
 
 from agent.http import sse
-from agent.http.caller import Caller
-from agent.node import Node
+from agent.http.caller import TheCaller, TheNode
 from agent.protocol.containers import Container, ContainerChange, ContainerDetails
 
-Name = Annotated[str, Parameter(min_length=1, max_length=255)]
-When = Annotated[str | None, Parameter(max_length=64)]
+Name = Annotated[str, PathParameter(min_length=1, max_length=255)]
+When = Annotated[str | None, QueryParameter(max_length=64)]
 
 
 @get("/v1/containers", tags=["containers"])
-async def list_containers(node: Node) -> list[Container]:
+async def list_containers(node: TheNode) -> list[Container]:
     """All containers, by name."""
     return sorted(node.runtime.containers().values(), key=lambda container: container.name)
 
 
 @get("/v1/containers/{name:str}", tags=["containers"])
-async def get_container(node: Node, name: Name) -> ContainerDetails:
+async def get_container(node: TheNode, name: Name) -> ContainerDetails:
     """One container by id, start of id, or name."""
     return await node.runtime.details(name)
 
@@ -34,11 +33,11 @@ async def get_container(node: Node, name: Name) -> ContainerDetails:
     "/v1/containers/{name:str}/{action:str}", tags=["containers"], status_code=200, role="operator"
 )
 async def act_on_container(
-    node: Node,
-    caller: Caller,
+    node: TheNode,
+    caller: TheCaller,
     name: Name,
-    action: Literal["start", "stop", "restart"],
-    timeout_seconds: Annotated[int | None, Parameter(ge=0, le=600)] = None,
+    action: FromPath[Literal["start", "stop", "restart"]],
+    timeout_seconds: Annotated[int | None, QueryParameter(ge=0, le=600)] = None,
 ) -> ContainerChange:
     """Start, stop or restart; the answer is the container as it was found afterwards."""
     caller.doing(f"container.{action}", f"container/{name}", timeout_seconds=timeout_seconds)
@@ -47,13 +46,13 @@ async def act_on_container(
 
 @get("/v1/containers/{name:str}/logs", tags=["containers"], media_type="text/event-stream")
 async def get_logs(
-    node: Node,
+    node: TheNode,
     name: Name,
     *,
-    follow: bool = False,
+    follow: FromQuery[bool] = False,
     since: When = None,
     until: When = None,
-    tail: Annotated[int | None, Parameter(ge=0, le=1_000_000)] = None,
+    tail: Annotated[int | None, QueryParameter(ge=0, le=1_000_000)] = None,
 ) -> Stream:
     """Output as `event: lines` (a list of LogLine), then `event: end`.
 

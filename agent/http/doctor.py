@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
-from agent.node import ClockOffset, Node
+from agent.http.caller import TheNode
+from agent.node import ClockOffset
 from agent.protocol.findings import DoctorReport
 
-Seconds = Annotated[float | None, Parameter(ge=-1e12, le=1e12)]
+Seconds = Annotated[float | None, QueryParameter(ge=-1e12, le=1e12)]
 
 
 @get("/v1/doctor", tags=["doctor"])
 async def get_doctor(
-    node: Node,
+    node: TheNode,
     clock_offset_seconds: Seconds = None,
-    clock_uncertainty_seconds: Annotated[float | None, Parameter(ge=0, le=1e6)] = None,
+    clock_uncertainty_seconds: Annotated[float | None, QueryParameter(ge=0, le=1e6)] = None,
 ) -> DoctorReport:
     """Examine the node now.
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 from agent.http import sse
-from agent.node import Node
+from agent.http.caller import TheNode
 
 
 @get("/v1/events", tags=["events"], media_type="text/event-stream")
 async def get_events(
-    node: Node,
-    last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID", max_length=64)] = None,
+    node: TheNode,
+    last_event_id: Annotated[
+        str | None, HeaderParameter(name="Last-Event-ID", max_length=64)
+    ] = None,
 ) -> Stream:
     """`event: snapshot` first, or what came after `Last-Event-ID`; then `event: change`.
 

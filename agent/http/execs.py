@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from litestar import Request, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream
 
 from agent.containers.runtime import ExecSession
 from agent.http import sse
-from agent.http.caller import Caller
+from agent.http.caller import TheCaller, TheNode
 from agent.http.containers import Name
 from agent.node import Node
 from agent.protocol.containers import ExecExit, ExecRequest, ExecStarted, TerminalSize
@@ -52,6 +54,9 @@ class ExecSessions:
         self._sessions.pop((node.boot, session.id), None)
 
 
+TheExecs = NamedDependency[ExecSessions]
+
+
 @post(
     "/v1/containers/{name:str}/exec",
     tags=["containers"],
@@ -60,7 +65,7 @@ class ExecSessions:
     role="operator",
 )
 async def start_exec(
-    node: Node, caller: Caller, execs: ExecSessions, name: Name, data: ExecRequest
+    node: TheNode, caller: TheCaller, execs: TheExecs, name: Name, data: JSONBody[ExecRequest]
 ) -> Stream:
     """Run a command: `event: started`, `output` as it comes, and at last `exit`."""
     caller.doing("container.exec", f"container/{name}", command=" ".join(data.command)[:500])
@@ -88,12 +93,12 @@ async def start_exec(
 @post("/v1/execs/{session_id:str}/input", tags=["containers"], status_code=204, role="operator")
 async def write_input(
     request: Request[Any, Any, Any],
-    node: Node,
-    caller: Caller,
-    execs: ExecSessions,
-    session_id: str,
+    node: TheNode,
+    caller: TheCaller,
+    execs: TheExecs,
+    session_id: FromPath[str],
     *,
-    close: bool = False,
+    close: FromQuery[bool] = False,
 ) -> None:
     """Feed the command's standard input with the body's bytes; `close` ends it after them."""
     caller.continuing()
@@ -115,7 +120,11 @@ async def write_input(
 
 @post("/v1/execs/{session_id:str}/size", tags=["containers"], status_code=204, role="operator")
 async def resize_terminal(
-    node: Node, caller: Caller, execs: ExecSessions, session_id: str, data: TerminalSize
+    node: TheNode,
+    caller: TheCaller,
+    execs: TheExecs,
+    session_id: FromPath[str],
+    data: JSONBody[TerminalSize],
 ) -> None:
     """Tell the command its terminal's new size."""
     caller.continuing()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from litestar import Response, get
 
-from agent.node import Node, agent_version
+from agent.http.caller import TheNode
+from agent.node import agent_version
 from agent.protocol.access import Health
 from agent.protocol.version import API_VERSION
 
@@ -16,7 +17,7 @@ async def get_healthz() -> Health:
 
 
 @get("/readyz", tags=["health"], role=None)
-async def get_readyz(node: Node) -> Response[Health]:
+async def get_readyz(node: TheNode) -> Response[Health]:
     """200 once the first sample is in, 503 before."""
     ready = node.ready.is_set()
     body = Health(

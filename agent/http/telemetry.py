@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
+from agent.http.caller import TheNode
 from agent.live.history import MINUTES, SECONDS, Resolution
-from agent.node import Node
 from agent.protocol.telemetry import History, Metric, Telemetry
 
 
 @get("/v1/telemetry", tags=["telemetry"])
-async def get_telemetry(node: Node) -> Telemetry:
+async def get_telemetry(node: TheNode) -> Telemetry:
     """The latest sample of everything, not rounded."""
     return node.sampler.latest
 
 
 @get("/v1/telemetry/history", tags=["telemetry"])
 async def get_history(
-    node: Node,
-    resolution: Resolution = "1s",
-    metric: Metric | None = None,
-    subject: Annotated[str | None, Parameter(max_length=100)] = None,
-    seconds: Annotated[int | None, Parameter(ge=1, le=MINUTES * 60)] = None,
+    node: TheNode,
+    resolution: FromQuery[Resolution] = "1s",
+    metric: FromQuery[Metric | None] = None,
+    subject: Annotated[str | None, QueryParameter(max_length=100)] = None,
+    seconds: Annotated[int | None, QueryParameter(ge=1, le=MINUTES * 60)] = None,
 ) -> History:
     """Ten minutes at one second, or a day at one minute with p50, p95 and max.
 

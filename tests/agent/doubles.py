@@ -1,0 +1,205 @@
+"""Sources with fixed answers, for tests of what stands above them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from agent.gpu.source import Inventory, Reading
+from agent.node import ClockOffset, Node
+from agent.protocol.containers import (
+    Container,
+    ContainerChange,
+    ContainerDetails,
+    ContainerFigures,
+    ExecExit,
+    ExecOutput,
+    ExecRequest,
+    LogLine,
+)
+from agent.protocol.findings import CheckOutcome, DoctorReport, Finding
+from agent.protocol.gpus import Gpu, GpuHealth, GpuSample, GpuStack, XidEvent
+from agent.protocol.node import Disk, HostFacts, RuntimeFacts, ToolkitFacts
+from agent.protocol.problems import ProblemError
+from agent.protocol.telemetry import HostSample
+from agent.store.audit import AuditLog
+from agent.store.database import Database
+from agent.store.tokens import TokenStore
+
+GPU = Gpu(uuid="GPU-aaa", index=0, name="Tesla T4", memory_total_bytes=16 * 2**30)
+DETECTOR = Container(
+    id="d" * 64,
+    name="detector",
+    image="detector:1",
+    image_id="sha256:" + "1" * 64,
+    state="running",
+    created_at=1.0,
+)
+
+
+class FixedGpus:
+    """One GPU whose sample a test may replace."""
+
+    def __init__(self) -> None:
+        self.sample = GpuSample(uuid=GPU.uuid, utilization_percent=40.2, temperature_celsius=50.0)
+        self.stack = GpuStack(state="ok", source="nvml", driver_version="535.183.01")
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def inventory(self) -> Inventory:
+        return Inventory(stack=self.stack, gpus=(GPU,))
+
+    async def read(self) -> Reading:
+        return Reading(samples=(self.sample,))
+
+    async def health(self) -> tuple[GpuHealth, ...]:
+        return (GpuHealth(uuid=GPU.uuid),)
+
+    def take_xids(self) -> list[XidEvent]:
+        return []
+
+
+class FixedHost:
+    def facts(self) -> HostFacts:
+        return HostFacts(
+            hostname="t4",
+            os="Debian GNU/Linux 12",
+            kernel="6.1",
+            architecture="amd64",
+            cpu_count=4,
+            memory_total_bytes=8 * 2**30,
+        )
+
+    def toolkit(self) -> ToolkitFacts:
+        return ToolkitFacts(version="1.17.0")
+
+    def disks(self, *, runtime_dir: str | None) -> list[Disk]:
+        return [Disk(path="/", purposes=["system"], total_bytes=100, free_bytes=40)]
+
+    def sample(self) -> HostSample:
+        return HostSample(cpu_percent=12.0, memory_used_bytes=2**30)
+
+
+class EchoSession:
+    """An exec that writes back what it reads and ends with its input."""
+
+    id = "exec-1"
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.size: tuple[int, int] | None = None
+        self.closed = False
+
+    async def output(self) -> AsyncIterator[ExecOutput | ExecExit]:
+        while (data := await self._queue.get()) is not None:
+            yield ExecOutput(stream="stdout", data=data)
+        yield ExecExit(code=0)
+
+    async def write(self, data: bytes) -> None:
+        await self._queue.put(data)
+
+    async def close_input(self) -> None:
+        await self._queue.put(None)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        self.size = (columns, rows)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FixedRuntime:
+    """One container, `detector`."""
+
+    def __init__(self) -> None:
+        self.container = DETECTOR
+        self.session = EchoSession()
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def facts(self) -> RuntimeFacts:
+        return RuntimeFacts(state="ok", name="Docker Engine", version="24.0.7")
+
+    def containers(self) -> Mapping[str, Container]:
+        return {self.container.id: self.container}
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self.changed = callback
+
+    async def figures(self) -> tuple[ContainerFigures, ...]:
+        return (ContainerFigures(id=self.container.id, cpu_percent=3.0),)
+
+    async def details(self, name: str) -> ContainerDetails:
+        self._known(name)
+        return ContainerDetails(container=self.container)
+
+    async def act(
+        self,
+        name: str,
+        action: Literal["start", "stop", "restart"],
+        *,
+        timeout_seconds: int | None = None,
+    ) -> ContainerChange:
+        self._known(name)
+        state: Literal["running", "exited"] = "exited" if action == "stop" else "running"
+        changed = action == "restart" or state != self.container.state
+        self.container = msgspec.structs.replace(self.container, state=state)
+        return ContainerChange(action=action, container=self.container, changed=changed)
+
+    async def logs(
+        self,
+        name: str,
+        *,
+        follow: bool,
+        since: str | None = None,
+        until: str | None = None,
+        tail: int | None = None,
+    ) -> AsyncIterator[Sequence[LogLine]]:
+        yield [LogLine(text="one"), LogLine(text="two", stream="stderr")]
+        if follow:
+            raise ProblemError("runtime.unreachable", "dockerd is gone")
+
+    async def exec(self, name: str, request: ExecRequest) -> EchoSession:
+        self._known(name)
+        return self.session
+
+    def _known(self, name: str) -> None:
+        if name not in {"detector", self.container.id}:
+            raise ProblemError("container.not_found", f"no container {name!r}", hint="ls")
+
+
+async def examine_fixed(node: Node, clock: ClockOffset | None) -> DoctorReport:
+    finding = Finding(
+        code="gpu.persistence_off",
+        severity="warning",
+        subject=f"gpu/{GPU.uuid}",
+        title="Persistence mode is off",
+        cause="nobody switched it on",
+        mend="`nvidia-smi -pm 1`",
+    )
+    return DoctorReport(
+        node=node.name,
+        at=0.0,
+        checks=[CheckOutcome(check="persistence", outcome="found", findings=[finding])],
+    )
+
+
+def make_node(name: str = "t4") -> Node:
+    """A node over the fixed sources, not started."""
+    database = Database(None)
+    return Node(
+        name=name,
+        gpu=FixedGpus(),
+        host=FixedHost(),
+        runtime=FixedRuntime(),
+        examine=examine_fixed,
+        audit=AuditLog(database),
+        tokens=TokenStore(database),
+    )

@@ -16,7 +16,8 @@ from agent.containers.runtime import ContainerRuntime
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
 from agent.live import picture
-from agent.live.event_log import EventLog
+from agent.live.event_log import CAPACITY_EVENTS, EventLog
+from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport
@@ -69,15 +70,22 @@ class Node:
         audit: AuditLog,
         tokens: TokenStore,
         simulated: bool = False,
+        history: HistorySource | None = None,
+        capacity_events: int = CAPACITY_EVENTS,
     ) -> None:
         self.name = name
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
         self.audit, self.tokens = audit, tokens
         self.simulated = simulated
-        self.events = EventLog(self.boot)
+        self.events = EventLog(self.boot, capacity_events=capacity_events)
         self.sampler = Sampler(
-            gpu=gpu, host=host, runtime=runtime, on_tick=self._publish, in_thread=not simulated
+            gpu=gpu,
+            host=host,
+            runtime=runtime,
+            history=HistoryStore() if history is None else history,
+            on_tick=self._publish,
+            in_thread=not simulated,
         )
         self.ready = asyncio.Event()
         self._examine = examine
@@ -89,12 +97,17 @@ class Node:
         self._facts_stale = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Start the sources, gather the facts once, and begin to sample."""
+    async def start(self, *, by_itself: bool = True) -> None:
+        """Start the sources, gather the facts once, and begin to sample.
+
+        Not `by_itself`: whoever started it calls `sampler.tick` and `look` when they are due.
+        """
         await self.gpu.start()
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
         await self.refresh_facts()
+        if not by_itself:
+            return
         self._tasks = [
             asyncio.create_task(self.sampler.run(), name=f"sampler {self.name}"),
             asyncio.create_task(self._keep_facts(), name=f"facts {self.name}"),
@@ -110,6 +123,18 @@ class Node:
                 await task
         await self.runtime.stop()
         await self.gpu.stop()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether something changed that `look` has not seen yet."""
+        return self._facts_stale.is_set() or self._wake_doctor.is_set()
+
+    async def look(self) -> None:
+        """Gather the facts and let the doctor look, for a node that does not run by itself."""
+        self._facts_stale.clear()
+        self._wake_doctor.clear()
+        await self.refresh_facts()
+        await self.examine()
 
     @property
     def facts(self) -> NodeFacts:

@@ -38,9 +38,13 @@ class _Server(uvicorn.Server):
 
 
 class Servers:
-    """All listeners of a process. Sockets are bound before `serve`, so errors come early."""
+    """All listeners of a process.
 
-    def __init__(self) -> None:
+    Sockets listen before `serve`: errors come early, and callers may connect at once.
+    """
+
+    def __init__(self, *, grace_seconds: int = GRACE_SECONDS) -> None:
+        self._grace_seconds = grace_seconds
         self._listeners: dict[str, Listener] = {}
         self._unix: list[socket.socket] = []
         self._tls: list[tuple[socket.socket, ssl.SSLContext]] = []
@@ -79,8 +83,8 @@ class Servers:
         self._tls.append((sock, context))
         return bound
 
-    async def serve(self) -> None:
-        """Serve until `stop` or a signal; then give the sockets back."""
+    async def serve(self, *, until_signal: bool = True) -> None:
+        """Serve until `stop`, or a signal if so wished; then give the sockets back."""
         app = build_app(_ByPort(self._listeners))
         groups: list[tuple[list[socket.socket], ssl.SSLContext | None]] = []
         if self._unix:
@@ -93,7 +97,7 @@ class Servers:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_graceful_shutdown=self._grace_seconds,
                 backlog=BACKLOG,
                 ws="none",
             )
@@ -101,7 +105,7 @@ class Servers:
             config.ssl = context
             self._servers.append(_Server(config))
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT) if until_signal else ():
             loop.add_signal_handler(number, self.stop)
         try:
             await asyncio.gather(
@@ -146,6 +150,7 @@ def _bind_unix(path: Path, *, mode: int, group: str | None) -> socket.socket:
     finally:
         os.umask(before)
     path.chmod(mode)
+    sock.listen(BACKLOG)
     if group is not None:
         try:
             os.chown(path, -1, grp.getgrnam(group).gr_gid)

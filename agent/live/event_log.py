@@ -26,9 +26,16 @@ class EventLog:
     every other reader starts with a snapshot, as does one that fell behind the log.
     """
 
-    def __init__(self, boot: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        boot: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        capacity_events: int = CAPACITY_EVENTS,
+    ) -> None:
         self.boot = boot
         self._clock = clock
+        self._capacity_events = capacity_events
         self._sections: Sections = {}
         self._events: deque[bytes] = deque()
         self._bytes = 0
@@ -99,7 +106,7 @@ class EventLog:
         self._events.append(event)
         self._bytes += len(event)
         while len(self._events) > 1 and (
-            len(self._events) > CAPACITY_EVENTS or self._bytes > CAPACITY_BYTES
+            len(self._events) > self._capacity_events or self._bytes > CAPACITY_BYTES
         ):
             self._bytes -= len(self._events.popleft())
 

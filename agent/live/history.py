@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Literal
+from typing import Literal, Protocol
 
 from agent.protocol.telemetry import Metric, Series
 
@@ -55,6 +55,23 @@ def quantile(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+class HistorySource(Protocol):
+    """Where the sampler puts its values and the handlers get series from."""
+
+    def put(self, values: dict[tuple[str, Metric], float | None]) -> None:
+        """One second's values, by subject and metric."""
+
+    def series(
+        self,
+        resolution: Resolution,
+        *,
+        metric: Metric | None = None,
+        subject: str | None = None,
+        count: int | None = None,
+    ) -> list[Series]:
+        """The tracks that fit, each with its newest `count` values (all unless said)."""
 
 
 class HistoryStore:

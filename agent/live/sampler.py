@@ -10,7 +10,7 @@ from collections.abc import Callable
 from agent.containers.runtime import ContainerRuntime
 from agent.gpu.source import GpuSource, Inventory
 from agent.host.source import HostSource
-from agent.live.history import HistoryStore
+from agent.live.history import HistorySource
 from agent.protocol.gpus import GpuHealth, GpuStack, XidEvent
 from agent.protocol.telemetry import GPU_METRICS, HostSample, Metric, Telemetry
 
@@ -35,14 +35,15 @@ class Sampler:
         gpu: GpuSource,
         host: HostSource,
         runtime: ContainerRuntime,
+        history: HistorySource,
         on_tick: Callable[[], None],
         in_thread: bool = True,
     ) -> None:
         self._gpu, self._host, self._runtime = gpu, host, runtime
         self._on_tick = on_tick
         self._in_thread = in_thread
+        self.history = history
         self._ticks = 0
-        self.history = HistoryStore()
         self.inventory = Inventory(stack=GpuStack(state="error", source="none", reason="starting"))
         self.health: tuple[GpuHealth, ...] = ()
         self.xids: list[XidEvent] = []

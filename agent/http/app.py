@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 
 from agent.http.audit import get_audit
@@ -18,10 +19,11 @@ from agent.http.events import get_events
 from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
 from agent.http.gpus import get_gpus
 from agent.http.health import get_healthz, get_readyz
+from agent.http.metrics import get_metrics
 from agent.http.node import get_node
+from agent.http.openapi import openapi_handler
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.telemetry import get_history, get_telemetry
-from agent.node import agent_version
 from agent.protocol.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ HANDLERS = [
     get_gpus,
     get_healthz,
     get_history,
+    get_metrics,
     get_logs,
     get_node,
     get_readyz,
@@ -50,20 +53,24 @@ HANDLERS = [
 def build_app(listeners: Mapping[str, Listener]) -> ASGIApp:
     """The application behind all listeners, by their local address (see `Callers`)."""
     execs = ExecSessions()
-    app = Litestar(
-        route_handlers=HANDLERS,
-        dependencies={
-            "caller": Provide(provide_caller, sync_to_thread=False),
-            "node": Provide(provide_node, sync_to_thread=False),
-            "execs": Provide(lambda: execs, sync_to_thread=False),
-        },
-        guards=[guard_role],
-        exception_handlers={
-            ProblemError: answer_problem,
-            HTTPException: answer_http,
-            Exception: answer_unexpected,
-        },
-        openapi_config=OpenAPIConfig(title="Roost agent", version=agent_version()),
-        debug=False,
-    )
-    return Callers(app, listeners)
+
+    def make(config: OpenAPIConfig | None, *more: HTTPRouteHandler) -> Litestar:
+        return Litestar(
+            route_handlers=[*HANDLERS, *more],
+            dependencies={
+                "caller": Provide(provide_caller, sync_to_thread=False),
+                "node": Provide(provide_node, sync_to_thread=False),
+                "execs": Provide(lambda: execs, sync_to_thread=False),
+            },
+            guards=[guard_role],
+            exception_handlers={
+                ProblemError: answer_problem,
+                HTTPException: answer_http,
+                Exception: answer_unexpected,
+            },
+            openapi_config=config,
+            logging_config=None,
+            debug=False,
+        )
+
+    return Callers(make(None, openapi_handler(make)), listeners)

@@ -23,7 +23,9 @@ _BY_STATUS = {
 }
 
 
-def answer_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
+def answer_problem(
+    request: Request[Any, Any, Any], error: ProblemError, headers: dict[str, str] | None = None
+) -> Response[bytes]:
     """The answer to a problem; tells the audit log its code."""
     caller_of(request.scope).outcome = error.code
     problem = error.problem()
@@ -31,7 +33,7 @@ def answer_problem(request: Request[Any, Any, Any], error: ProblemError) -> Resp
         content=msgspec.json.encode(problem),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={"WWW-Authenticate": "Bearer"} if problem.status == 401 else None,
+        headers={"WWW-Authenticate": "Bearer"} if problem.status == 401 else headers,
     )
 
 
@@ -51,6 +53,7 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     return answer_problem(
         request,
         ProblemError(code, detail, hint="The API is described at /openapi.json."),
+        error.headers,
     )
 
 

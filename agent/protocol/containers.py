@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Cells = Annotated[int, msgspec.Meta(ge=1, le=10_000)]  # of a terminal
 
 ContainerState = Literal[
     "created", "running", "paused", "restarting", "removing", "exited", "dead", "unknown"
@@ -76,11 +78,11 @@ LOG_LINE_LIMIT_BYTES = 16 * 1024
 class ExecRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/containers/{id}/exec`. The answer is an event stream: see `ExecStarted`."""
 
-    command: list[str]
+    command: Annotated[list[str], msgspec.Meta(min_length=1)]
     tty: bool = False
     stdin: bool = False
-    columns: int = 80
-    rows: int = 24
+    columns: Cells = 80
+    rows: Cells = 24
     user: str | None = None
     working_dir: str | None = None
     environment: dict[str, str] = {}
@@ -108,8 +110,8 @@ class ExecExit(msgspec.Struct, kw_only=True):
 
 
 class TerminalSize(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    columns: int
-    rows: int
+    columns: Cells
+    rows: Cells
 
 
 class ContainerChange(msgspec.Struct, kw_only=True):

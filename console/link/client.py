@@ -1,0 +1,227 @@
+"""The typed client of one agent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Literal, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from agent.protocol.access import AuditRecord
+from agent.protocol.containers import (
+    Container,
+    ContainerChange,
+    ContainerDetails,
+    ExecRequest,
+    LogLine,
+    TerminalSize,
+)
+from agent.protocol.findings import DoctorReport
+from agent.protocol.gpus import GpuReport
+from agent.protocol.node import NodeFacts
+from agent.protocol.telemetry import History, Metric, Telemetry
+from console.link.exec import Exec
+from console.link.link import Link
+from console.link.requests import (
+    ANSWER_LIMIT_BYTES,
+    ANSWER_TIMEOUT_SECONDS,
+    Call,
+    Requests,
+    decode,
+)
+from console.link.stream import Stream
+
+T = TypeVar("T")
+Query = dict[str, str | int | float | bool | None]
+
+ACCEPT_EVENTS = ("Accept", "text/event-stream")
+# Checks may run a command in each container.
+DOCTOR_TIMEOUT_SECONDS = 90.0
+# What a runtime gives a container to stop, unless told otherwise, and some patience on top.
+STOP_SECONDS = 10
+ACT_PATIENCE_SECONDS = 30.0
+
+
+class NodeClient:
+    """What an agent can be asked, over one link.
+
+    Every method raises ProblemError: the agent's own, or `link.*` and `ssh.*`. Their details
+    quote what the node said: clean them (console.text) before a terminal sees them.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        link: Link,
+        *,
+        owner: str,
+        token: Callable[[], str] | None = None,
+        timeout: float = ANSWER_TIMEOUT_SECONDS,
+        limit: int = ANSWER_LIMIT_BYTES,
+    ) -> None:
+        """`owner` is stated to the agent's audit log; `token` is asked anew for each request."""
+        self.name = node
+        self._timeout = timeout
+        self._requests = Requests(
+            node, link, owner=owner, token=token, timeout=timeout, limit=limit
+        )
+
+    async def node(self) -> NodeFacts:
+        return await self._get("/v1/node", NodeFacts)
+
+    async def node_and_clock(self) -> tuple[NodeFacts, float | None, float]:
+        """Facts; by how much the node's clock is ahead of ours; half of the round trip."""
+        await self.node()  # connects, so that the next one is a single round trip
+        before = time.time()
+        started = time.monotonic()
+        facts = await self.node()
+        half = (time.monotonic() - started) / 2
+        return facts, None if facts.now is None else facts.now - before - half, half
+
+    async def gpus(self) -> GpuReport:
+        return await self._get("/v1/gpus", GpuReport)
+
+    async def telemetry(self) -> Telemetry:
+        return await self._get("/v1/telemetry", Telemetry)
+
+    async def history(
+        self,
+        *,
+        resolution: Literal["1s", "1m"] = "1s",
+        metric: Metric | None = None,
+        subject: str | None = None,
+        seconds: int | None = None,
+    ) -> History:
+        query: Query = {
+            "resolution": resolution,
+            "metric": metric,
+            "subject": subject,
+            "seconds": seconds,
+        }
+        return await self._get(_target("/v1/telemetry/history", query), History)
+
+    async def containers(self) -> list[Container]:
+        return await self._get("/v1/containers", list[Container])
+
+    async def container(self, name: str) -> ContainerDetails:
+        """One container by id, start of id, or name."""
+        return await self._get(_container(name), ContainerDetails)
+
+    async def act(
+        self,
+        name: str,
+        action: Literal["start", "stop", "restart"],
+        *,
+        timeout_seconds: int | None = None,
+    ) -> ContainerChange:
+        """`timeout_seconds` is what the container gets to stop before it is killed."""
+        target = _target(f"{_container(name)}/{action}", {"timeout_seconds": timeout_seconds})
+        patience = ACT_PATIENCE_SECONDS + (
+            STOP_SECONDS if timeout_seconds is None else timeout_seconds
+        )
+        call = Call(method="POST", target=target, timeout=max(self._timeout, patience))
+        return decode(self.name, await self._requests.exchange(call), ContainerChange)
+
+    async def doctor(
+        self,
+        *,
+        clock_offset_seconds: float | None = None,
+        clock_uncertainty_seconds: float | None = None,
+    ) -> DoctorReport:
+        query: Query = {
+            "clock_offset_seconds": clock_offset_seconds,
+            "clock_uncertainty_seconds": clock_uncertainty_seconds,
+        }
+        return await self._get(
+            _target("/v1/doctor", query),
+            DoctorReport,
+            timeout=max(self._timeout, DOCTOR_TIMEOUT_SECONDS),
+        )
+
+    async def audit(self, *, limit: int = 100) -> list[AuditRecord]:
+        """The newest mutating calls, newest first."""
+        return await self._get(_target("/v1/audit", {"limit": limit}), list[AuditRecord])
+
+    async def logs(
+        self,
+        name: str,
+        *,
+        follow: bool = False,
+        since: str | None = None,
+        until: str | None = None,
+        tail: int | None = None,
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Output of a container in batches; ends with the output, or never with `follow`.
+
+        `since` and `until` take RFC 3339, Unix seconds, or a span like "15m". Raises
+        `link.unreachable` where the stream is cut before its end.
+        """
+        query: Query = {"follow": follow or None, "since": since, "until": until, "tail": tail}
+        stream = await self._stream(_target(f"{_container(name)}/logs", query))
+        try:
+            while True:
+                for event in await stream.read():
+                    if event.name == "lines":
+                        yield decode(self.name, event.data, list[LogLine])
+                    elif event.name == "end":
+                        return
+        finally:
+            stream.close()
+
+    async def exec(self, name: str, request: ExecRequest) -> Exec:
+        """Run a command in a container. Close what comes back."""
+        call = Call(
+            method="POST",
+            target=f"{_container(name)}/exec",
+            headers=[ACCEPT_EVENTS],
+            body=msgspec.json.encode(request),
+        )
+        stream = await self._requests.stream(call)
+        return await Exec.begin(self.name, stream, self._feed_exec)
+
+    async def events(self, last_event_id: str | None = None) -> Stream:
+        """The live picture: agent.protocol.live says what its events are."""
+        headers = [("Last-Event-ID", last_event_id)] if last_event_id else []
+        return await self._stream("/v1/events", *headers)
+
+    async def close(self) -> None:
+        """Close what is kept open, and the link."""
+        await self._requests.close()
+
+    async def _get(self, target: str, kind: type[T], *, timeout: float | None = None) -> T:
+        content = await self._requests.exchange(Call(target=target, timeout=timeout))
+        return decode(self.name, content, kind)
+
+    async def _stream(self, target: str, *headers: tuple[str, str]) -> Stream:
+        return await self._requests.stream(Call(target=target, headers=[ACCEPT_EVENTS, *headers]))
+
+    async def _feed_exec(self, exec_id: str, given: bytes | TerminalSize | None) -> None:
+        """Input, a new size of the terminal, or (None) the end of the input."""
+        path = f"/v1/execs/{quote(exec_id, safe='')}"
+        if isinstance(given, TerminalSize):
+            call = Call(method="POST", target=f"{path}/size", body=msgspec.json.encode(given))
+        elif given is None:
+            call = Call(method="POST", target=f"{path}/input?close=true")
+        else:
+            call = Call(
+                method="POST",
+                target=f"{path}/input",
+                body=given,
+                media_type="application/octet-stream",
+            )
+        await self._requests.exchange(call)
+
+
+def _container(name: str) -> str:
+    return f"/v1/containers/{quote(name, safe='')}"
+
+
+def _target(path: str, query: Query) -> str:
+    given = {
+        key: str(value).lower() if isinstance(value, bool) else value
+        for key, value in query.items()
+        if value is not None
+    }
+    return f"{path}?{urlencode(given)}" if given else path

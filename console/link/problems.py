@@ -1,0 +1,49 @@
+"""Problems with a node that are found on this side of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent.protocol.problems import ProblemError
+
+NOT_AN_AGENT = "Check that the address is a Roost agent's."
+
+
+def unreachable(node: str, error: BaseException | str, *, hint: str) -> ProblemError:
+    """`link.unreachable`, with the system's word for `error`."""
+    if isinstance(error, asyncio.TimeoutError):
+        why = "no answer in time"
+    elif isinstance(error, OSError):
+        why = error.strerror or str(error)
+    else:
+        why = str(error)
+    return ProblemError(
+        "link.unreachable", f"{node}: {why}", params={"node": node, "reason": why}, hint=hint
+    )
+
+
+def garbage(node: str, why: str) -> ProblemError:
+    """`link.garbage`."""
+    return ProblemError(
+        "link.garbage", f"{node}: {why[:300]}", params={"node": node}, hint=NOT_AN_AGENT
+    )
+
+
+def too_large(node: str, limit: int) -> ProblemError:
+    """`link.too_large`."""
+    return ProblemError(
+        "link.too_large",
+        f"{node}: more than {limit} bytes, and no end",
+        params={"node": node, "limit": limit},
+        hint=NOT_AN_AGENT,
+    )
+
+
+def too_slow(node: str) -> ProblemError:
+    """`link.timeout`."""
+    return ProblemError(
+        "link.timeout",
+        f"{node} was reached, and did not answer in time",
+        params={"node": node},
+        hint="Try again with a longer --timeout, or look at the agent's log there.",
+    )

@@ -1,0 +1,69 @@
+"""An answer that is a stream of events, as it comes."""
+
+from __future__ import annotations
+
+import h11
+import msgspec
+
+from agent.protocol.problems import Problem, ProblemError
+from console.link.connection import Connection, CutError
+from console.link.events import Event, EventParser
+from console.link.problems import garbage, unreachable
+
+
+class Stream:
+    """Read it until its own last event; close it in any case."""
+
+    def __init__(self, node: str, connection: Connection) -> None:
+        self._node = node
+        self._connection = connection
+        self._parser = EventParser(node)
+        self._unread: list[Event] = []
+
+    @property
+    def bytes_received(self) -> int:
+        """All that came, heads and comments included."""
+        return self._connection.bytes_received
+
+    async def read(self) -> list[Event]:
+        """Wait for a sign of life: events, or none where it was only a comment.
+
+        Raises:
+            ProblemError: `link.unreachable` where the stream ends, `link.garbage`,
+                `link.too_large`, and what the agent itself tells in mid-stream.
+        """
+        if self._unread:
+            events, self._unread = self._unread, []
+            return events
+        while True:
+            try:
+                data = await self._connection.read()
+            except CutError as cut:
+                raise self._ended(str(cut)) from None
+            except h11.RemoteProtocolError as error:
+                raise garbage(self._node, str(error)) from None
+            if not data:
+                raise self._ended("the stream has ended")
+            events, complete = self._parser.feed(data)
+            for event in events:
+                if event.name == "problem":
+                    raise self._problem(event)
+            if complete:
+                return events
+
+    def unread(self, events: list[Event]) -> None:
+        """Give back events, for the next `read`."""
+        self._unread = events
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _problem(self, event: Event) -> ProblemError:
+        try:
+            problem = msgspec.json.decode(event.data, type=Problem)
+        except msgspec.DecodeError as error:
+            return garbage(self._node, str(error))
+        return ProblemError.from_problem(problem)
+
+    def _ended(self, why: str) -> ProblemError:
+        return unreachable(self._node, why, hint="It is tried again by itself where it is live.")

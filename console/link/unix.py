@@ -1,0 +1,57 @@
+"""The same machine: a unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent.protocol.problems import ProblemError
+from console.link.address import Address
+from console.link.connection import Connection, CutError
+from console.link.problems import unreachable
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+
+class UnixLink:
+    """`unix:///path`."""
+
+    def __init__(
+        self, node: str, address: Address, *, timeout: float = CONNECT_TIMEOUT_SECONDS
+    ) -> None:
+        self._node = node
+        self._path = address.path
+        self._timeout = timeout
+
+    async def connect(self) -> Connection:
+        """Raises ProblemError `link.socket_missing`, `link.socket_permission`, ..."""
+        return await open_socket(self._node, self._path, timeout=self._timeout)
+
+    async def explain(self, cut: CutError) -> ProblemError | None:
+        return unreachable(self._node, str(cut), hint=f"Check that an agent serves {self._path}.")
+
+    async def close(self) -> None:
+        pass
+
+
+async def open_socket(node: str, path: str, *, timeout: float) -> Connection:
+    """A connection to the agent's socket on this machine."""
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_unix_connection(path), timeout)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise ProblemError(
+            "link.socket_missing",
+            f"{node}: " + (f"there is no {path}" if gone else f"nobody listens on {path}"),
+            params={"node": node, "path": path},
+            hint="Start the agent on this machine: sudo systemctl start roost-agent",
+        ) from None
+    except PermissionError:
+        raise ProblemError(
+            "link.socket_permission",
+            f"{node}: {path} is not for you",
+            params={"node": node, "path": path},
+            hint="Join its group, then log in again: sudo usermod -aG roost $(id -un)",
+        ) from None
+    except (OSError, asyncio.TimeoutError) as error:
+        raise unreachable(node, error, hint=f"Check that an agent serves {path}.") from None
+    return Connection(reader, writer)

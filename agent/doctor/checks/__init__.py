@@ -1,0 +1,1 @@
+"""The checks. Each is a pure function of the evidence."""

@@ -1,0 +1,101 @@
+"""Gathers the evidence of one node and lets its doctor look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from agent.containers.runtime import ContainerRuntime
+from agent.doctor.console_clock import ConsoleClock
+from agent.doctor.doctor import Doctor
+from agent.doctor.evidence import Evidence
+from agent.doctor.inside import InsideLooker
+from agent.doctor.system import SystemLook, look_at_system
+from agent.doctor.throttling import ThrottleWindow
+from agent.protocol.findings import DoctorReport
+from agent.protocol.gpus import GpuReport, GpuSample
+from agent.protocol.node import NodeFacts
+from agent.protocol.telemetry import Telemetry
+
+
+class HasLatest(Protocol):
+    """A sampler, as far as it matters here."""
+
+    @property
+    def latest(self) -> Telemetry: ...
+
+
+class ExaminedNode(Protocol):
+    """What the examiner asks of a node."""
+
+    @property
+    def facts(self) -> NodeFacts: ...
+
+    @property
+    def sampler(self) -> HasLatest: ...
+
+    def gpu_report(self) -> GpuReport: ...
+
+
+class ToldOffset(Protocol):
+    """The node's clock minus the console's, and what that may be wrong by."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def uncertainty_seconds(self) -> float: ...
+
+
+class Examiner:
+    """One node's doctor with everything that it remembers between its looks.
+
+    Args:
+        runtime: To look into containers by.
+        root: The machine's root. None: a simulated node, which has no files to look at; checks
+            that need them could not tell, or do not apply.
+    """
+
+    def __init__(self, runtime: ContainerRuntime, *, root: Path | None = Path("/")) -> None:
+        self._runtime = runtime
+        self._root = root
+        self._doctor = Doctor()
+        self._looker = InsideLooker(runtime, procfs=root / "proc" if root is not None else None)
+        self._clock = ConsoleClock()
+        self._throttling = ThrottleWindow()
+        self._one_at_a_time = asyncio.Lock()
+
+    def watch(self, at: float, samples: Iterable[GpuSample]) -> None:
+        """Take one moment's samples, so that lasting throttling can be told from a passing one."""
+        self._throttling.add(at, samples)
+
+    async def examine(self, node: ExaminedNode, clock: ToldOffset | None = None) -> DoctorReport:
+        """Look at everything and judge it. Takes seconds where containers do not answer."""
+        if clock is not None:
+            self._clock.tell(clock.seconds, clock.uncertainty_seconds)
+        async with self._one_at_a_time:
+            return self._doctor.examine(await self._gather(node))
+
+    async def _gather(self, node: ExaminedNode) -> Evidence:
+        facts = node.facts
+        containers = tuple(self._runtime.containers().values())
+        root = self._root
+        system = (
+            await asyncio.to_thread(look_at_system, facts, root)
+            if root is not None
+            else SystemLook()
+        )
+        return Evidence(
+            facts=facts,
+            gpus=node.gpu_report(),
+            containers=containers,
+            host=node.sampler.latest.host,
+            throttling=self._throttling.moments(),
+            clock=self._clock.offset(),
+            inside=await self._looker.look(containers),
+            system=system,
+            at=time.time(),
+        )

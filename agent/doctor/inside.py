@@ -1,0 +1,185 @@
+"""Looking from inside containers which GPUs they see.
+
+The ladder: `nvidia-smi -L` through the runtime's exec, which tells what an application would
+get; else the device nodes in the container's mount namespace and the environment of its
+process 1, which tell what it was given. "Could not tell" is a result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from agent.containers.runtime import ContainerRuntime, ExecSession
+from agent.doctor.device_nodes import DeviceNodes, look_at_nodes
+from agent.doctor.smi import SmiAnswer, read_smi
+from agent.protocol.containers import Container, ExecExit, ExecRequest
+from agent.protocol.problems import ProblemError
+
+COMMAND = ["nvidia-smi", "-L"]
+TIMEOUT_SECONDS = 5.0
+AT_ONCE = 2
+# A look costs a process in somebody's container, so it is kept for a while; one that saw no
+# GPU is never kept, so that what was mended is seen at once.
+SEES_KEPT_SECONDS = 300.0
+UNKNOWN_KEPT_SECONDS = 60.0
+OUTPUT_LIMIT_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class InsideLook(msgspec.Struct, kw_only=True, frozen=True):
+    """What one container sees, and how that was found out.
+
+    `sees` None: could not tell, and `reason` says what was tried. With way "device_nodes" the
+    nodes are there; whether the container's control group lets it open them is not known.
+    """
+
+    way: Literal["exec", "device_nodes", "none"]
+    sees: bool | None
+    uuids: tuple[str, ...] = ()
+    minors: tuple[int, ...] = ()
+    tegra: bool = False
+    environment: str | None = None  # NVIDIA_VISIBLE_DEVICES of process 1, if it was read
+    reason: str | None = None
+    at: float = 0.0  # Unix time
+
+
+def wants_gpu(container: Container) -> bool:
+    """Whether the container runs, and was created with an NVIDIA GPU asked for.
+
+    CDI devices of other makers come by their full name, "amd.com/gpu=0".
+    """
+    asks = container.gpu_way != "none" and any("=" not in gpu for gpu in container.gpus)
+    return asks and container.state == "running"
+
+
+class InsideLooker:
+    """Looks into containers, a few at once, each within a time limit.
+
+    Args:
+        procfs: /proc of the host, where containers' processes are. None: there is none, because
+            the containers are simulated.
+    """
+
+    def __init__(
+        self,
+        runtime: ContainerRuntime,
+        *,
+        procfs: Path | None = Path("/proc"),
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._runtime = runtime
+        self._procfs = procfs
+        self._timeout = timeout_seconds
+        self._at_once = at_once
+        self._looks: dict[tuple[str, float | None], InsideLook] = {}
+        # Runs of containers in which nvidia-smi hung. It cannot be killed from here, so another
+        # one would only pile up beside it.
+        self._hung: set[tuple[str, float | None]] = set()
+
+    async def look(self, containers: Iterable[Container]) -> dict[str, InsideLook]:
+        """Container id to look, for every running container that asked for a GPU.
+
+        Never raises.
+        """
+        wanted = [container for container in containers if wants_gpu(container)]
+        runs = {(container.id, container.started_at) for container in wanted}
+        self._hung &= runs
+        self._looks = {run: look for run, look in self._looks.items() if run in runs}
+        turn = asyncio.Semaphore(self._at_once)
+        looks = await asyncio.gather(*(self._one(container, turn) for container in wanted))
+        return {container.id: look for container, look in zip(wanted, looks, strict=True)}
+
+    async def _one(self, container: Container, turn: asyncio.Semaphore) -> InsideLook:
+        run = (container.id, container.started_at)
+        known = self._looks.get(run)
+        if known is not None and known.sees is not False:
+            kept = SEES_KEPT_SECONDS if known.sees else UNKNOWN_KEPT_SECONDS
+            if 0 <= time.time() - known.at < kept:
+                return known
+        async with turn:
+            try:
+                look = await self._climb(container)
+            except Exception as error:
+                log.exception("looking into container %s failed", container.id)
+                look = InsideLook(way="none", sees=None, reason=f"{type(error).__name__}: {error}")
+        self._looks[run] = look
+        return look
+
+    async def _climb(self, container: Container) -> InsideLook:
+        now = time.time()
+        answer = await self._exec(container)
+        if answer.sees is not None:
+            return InsideLook(
+                way="exec", sees=answer.sees, uuids=answer.uuids, reason=answer.reason, at=now
+            )
+        nodes = await self._nodes(container)
+        if nodes.reason is not None:
+            return InsideLook(
+                way="none", sees=None, reason=f"{answer.reason}; {nodes.reason}", at=now
+            )
+        return InsideLook(
+            way="device_nodes",
+            sees=bool(nodes.minors or nodes.tegra),
+            minors=nodes.minors,
+            tegra=bool(nodes.tegra),
+            environment=nodes.environment,
+            reason=answer.reason,
+            at=now,
+        )
+
+    async def _exec(self, container: Container) -> SmiAnswer:
+        run = (container.id, container.started_at)
+        if run in self._hung:
+            return SmiAnswer(None, (), "nvidia-smi hung in this container before")
+        try:
+            return await asyncio.wait_for(self._run_smi(container), self._timeout)
+        except asyncio.TimeoutError:
+            self._hung.add(run)
+            return SmiAnswer(None, (), f"nvidia-smi did not end within {self._timeout:g} s")
+        except ProblemError as error:
+            if error.code == "exec.command":
+                return SmiAnswer(None, (), "no nvidia-smi in the container")
+            return SmiAnswer(None, (), f"exec: {error.detail}")
+
+    async def _run_smi(self, container: Container) -> SmiAnswer:
+        session = await self._runtime.exec(container.id, ExecRequest(command=COMMAND))
+        output = bytearray()
+        code: int | None = None
+        try:
+            async for item in session.output():
+                if isinstance(item, ExecExit):
+                    code = item.code
+                elif len(output) < OUTPUT_LIMIT_BYTES:
+                    output += item.data
+        finally:
+            await _close(session)
+        return read_smi(code, output.decode("utf-8", "replace"))
+
+    async def _nodes(self, container: Container) -> DeviceNodes:
+        if self._procfs is None:
+            return DeviceNodes(reason="a simulated container has no device nodes")
+        try:
+            details = await asyncio.wait_for(self._runtime.details(container.id), self._timeout)
+        except asyncio.TimeoutError:
+            return DeviceNodes(reason="the runtime did not tell the container's process in time")
+        except ProblemError as error:
+            return DeviceNodes(reason=f"inspect: {error.detail}")
+        if not details.pid:
+            return DeviceNodes(reason="the runtime names no process of the container")
+        return await asyncio.to_thread(look_at_nodes, container.id, details.pid, self._procfs)
+
+
+async def _close(session: ExecSession) -> None:
+    """Cut the connection, also when that takes long or fails: the look is over either way."""
+    with contextlib.suppress(asyncio.TimeoutError, OSError, ProblemError):
+        await asyncio.wait_for(session.close(), 1.0)

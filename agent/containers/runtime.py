@@ -6,7 +6,7 @@ Two implementations: `docker_runtime.py` (Docker Engine and Podman through one s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from agent.protocol.containers import (
@@ -90,7 +90,12 @@ class ContainerRuntime(Protocol):
         since: str | None = None,
         until: str | None = None,
         tail: int | None = None,
-    ) -> AsyncIterator[Sequence[LogLine]]:
-        """Lines in batches as they come. `since` is RFC 3339, Unix seconds, or "15m" ago."""
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
+        """Lines in batches as they come. `since` is RFC 3339, Unix seconds, or "15m" ago.
+
+        The first batch is empty and comes as soon as the runtime agreed, however silent the
+        container is: what is wrong with the request is raised before it. Close the generator to
+        end the stream.
+        """
 
     async def exec(self, name: str, request: ExecRequest) -> ExecSession: ...

@@ -1,0 +1,162 @@
+"""One runtime behind one socket: calls through the docker SDK, streams beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from docker import APIClient
+from docker.utils import version_lt
+
+from agent.containers.addresses import socket_path
+from agent.containers.api_stream import ApiStream
+from agent.containers.facts import is_podman
+from agent.containers.refusals import CALL_ERRORS, problem_of, understood
+from agent.containers.workers import Workers
+
+T = TypeVar("T")
+
+# The newest API that these modules were written against; older ones are spoken as they come.
+NEWEST_API = "1.52"
+CALLS_AT_ONCE = 8
+
+Json = dict[str, Any]
+
+
+class Patience(msgspec.Struct, kw_only=True, frozen=True):
+    """How long to wait for what, in seconds."""
+
+    connect: float = 3.0
+    call: int = 10
+    back_off_first: float = 0.5
+    back_off_most: float = 5.0
+    # The list is asked for this often although events tell: it is also the sign of life.
+    list_every: float = 15.0
+    facts_every: float = 60.0
+    # Events come in bursts: what comes within this time is looked at together.
+    gather: float = 0.1
+    # How long a container is watched after it was started, to tell one that ends at once.
+    settle: float = 1.0
+    # Followers on Podman get no answer before the first line; see `api_stream`.
+    answer: float = 0.5
+
+
+class Connection:
+    """A runtime that answered once. It may be gone by the next call."""
+
+    def __init__(
+        self,
+        address: str,
+        client: APIClient,
+        workers: Workers,
+        patience: Patience,
+        *,
+        podman: bool,
+    ) -> None:
+        self.address, self.podman = address, podman
+        self._client, self._workers, self._patience = client, workers, patience
+        self.api_version: str = client.api_version
+
+    @classmethod
+    async def open(cls, address: str, workers: Workers, patience: Patience) -> Connection:
+        """Connect and settle on an API version.
+
+        Raises:
+            ProblemError: `runtime.unreachable`, `runtime.permission`, `runtime.refused`.
+        """
+        try:
+            client, version = await asyncio.wait_for(
+                workers.run(lambda: _connect(address, patience)), 2 * patience.call
+            )
+        except CALL_ERRORS as error:
+            raise problem_of(error, address) from error
+        podman = understood(lambda: is_podman(version), address)
+        return cls(address, client, workers, patience, podman=podman)
+
+    async def call(
+        self,
+        work: Callable[[APIClient], T],
+        *,
+        container: str | None = None,
+        seconds: float | None = None,
+    ) -> T:
+        """What `work` returns of the SDK's client, run in a thread.
+
+        Args:
+            container: the name that was asked for, where the call is about one.
+            seconds: when to give up; the call's own time-out unless said.
+
+        Raises:
+            ProblemError: `runtime.*`, or `container.not_found`, `container.conflict`.
+        """
+        # Sockets time out before this does; it is for a runtime that drips.
+        limit = seconds if seconds is not None else self._patience.call + 2
+        try:
+            return await asyncio.wait_for(self._workers.run(lambda: work(self._client)), limit)
+        except CALL_ERRORS as error:
+            raise problem_of(error, self.address, container=container) from error
+
+    async def inspect(self, name: str) -> Json:
+        """All that the runtime knows of a container."""
+        found: Json = await self.call(lambda client: client.inspect_container(name), container=name)
+        return found
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, object] | None = None,
+        upgrade: bool = False,
+    ) -> AsyncIterator[ApiStream]:
+        """A streaming request; cut when the block is left. `path` is quoted already.
+
+        Raises:
+            ProblemError: `runtime.unreachable`, `runtime.permission`. What the stream raises
+                inside the block is for the caller, see `refusals.problem_of`.
+        """
+        target = f"/v{self.api_version}{path}"
+        if query:
+            target += f"?{urlencode(query)}"
+        try:
+            stream = await asyncio.wait_for(
+                ApiStream.request(
+                    socket_path(self.address), method, target, body=body, upgrade=upgrade
+                ),
+                self._patience.connect,
+            )
+        except (OSError, asyncio.TimeoutError) as error:
+            raise problem_of(error, self.address) from error
+        try:
+            yield stream
+        finally:
+            await stream.close()
+
+    def close(self) -> None:
+        """Give idle connections back. Calls under way end by themselves."""
+        self._client.close()
+
+
+def _connect(address: str, patience: Patience) -> tuple[APIClient, Json]:
+    client = _versioned(address, "auto", patience)
+    if version_lt(NEWEST_API, client.api_version):
+        client.close()
+        client = _versioned(address, NEWEST_API, patience)
+    return client, client.version()
+
+
+def _versioned(address: str, version: str, patience: Patience) -> APIClient:
+    client = APIClient(
+        base_url=f"unix://{socket_path(address)}",
+        version=version,
+        timeout=patience.call,
+        max_pool_size=CALLS_AT_ONCE,
+    )
+    client.trust_env = False  # no proxies or .netrc for a socket of this machine
+    return client

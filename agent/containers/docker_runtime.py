@@ -1,0 +1,178 @@
+"""Docker Engine and Podman, as the rest of the agent sees them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from agent.containers import actions, exec_session, inspection, logs
+from agent.containers.addresses import usual_addresses
+from agent.containers.connection import CALLS_AT_ONCE, Connection, Patience
+from agent.containers.figures import Figures
+from agent.containers.inspection import RUNNING, Inspected
+from agent.containers.keeper import Keeper
+from agent.containers.naming import find, not_found
+from agent.containers.refusals import understood
+from agent.containers.table import ContainerTable
+from agent.containers.workers import Workers
+from agent.protocol.containers import (
+    Container,
+    ContainerChange,
+    ContainerDetails,
+    ContainerFigures,
+    ExecRequest,
+    LogLine,
+)
+from agent.protocol.node import RuntimeFacts
+from agent.protocol.problems import ProblemError
+
+log = logging.getLogger(__name__)
+
+
+class DockerRuntime:
+    """The node's container runtime through its socket; see `runtime.ContainerRuntime`.
+
+    Args:
+        addresses: sockets to try in this order, "unix:///var/run/docker.sock"; where None, the
+            usual ones.
+        root: where /proc and /sys of the machine are.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str] | None = None,
+        *,
+        root: Path = Path("/"),
+        patience: Patience | None = None,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._workers = Workers("runtime", count=CALLS_AT_ONCE, waiting=4 * CALLS_AT_ONCE)
+        self._table = ContainerTable(self._tell)
+        self._keeper = Keeper(
+            addresses or usual_addresses(os.environ),
+            self._workers,
+            self._table,
+            self._patience,
+            changed=self._tell,
+        )
+        self._figures = Figures(root)
+        self._callbacks: list[Callable[[], None]] = []
+
+    async def start(self) -> None:
+        """Begin to follow the runtime. A second call has no effect."""
+        self._keeper.start()
+
+    async def stop(self) -> None:
+        """Give threads, streams and sockets back. A call that hangs is left behind."""
+        await self._keeper.stop()
+        await self._figures.stop()
+        self._workers.stop()
+
+    async def facts(self) -> RuntimeFacts:
+        """As last known; waits for the first attempt."""
+        await self._keeper.first_attempt()
+        return self._keeper.facts
+
+    def containers(self) -> Mapping[str, Container]:
+        """The containers by id; another mapping after every change."""
+        return self._table.containers
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` in the loop after the containers or the runtime's state changed."""
+        self._callbacks.append(callback)
+
+    async def figures(self) -> tuple[ContainerFigures, ...]:
+        """CPU and memory of every running container."""
+        running = [
+            one
+            for container in self._table.containers.values()
+            if container.state in RUNNING and (one := self._table.known(container.id))
+        ]
+        return await self._figures.read(running, self._keeper.connection)
+
+    async def details(self, name: str) -> ContainerDetails:
+        """What a person sees of one container, asked just now."""
+        connection, wanted = await self._find(name)
+        with self._nearest(name):
+            answer = await connection.inspect(wanted)
+        figures = self._figures.latest(str(answer.get("Id")))
+        return understood(lambda: inspection.details(answer, figures), connection.address)
+
+    async def act(
+        self,
+        name: str,
+        action: Literal["start", "stop", "restart"],
+        *,
+        timeout_seconds: int | None = None,
+    ) -> ContainerChange:
+        """Start, stop or restart, then read back what became of it."""
+        connection, wanted = await self._find(name)
+        with self._nearest(name):
+            return await actions.act(
+                connection,
+                wanted,
+                action,
+                timeout_seconds=timeout_seconds,
+                patience=self._patience,
+                seen=self._table.put,
+            )
+
+    async def logs(
+        self,
+        name: str,
+        *,
+        follow: bool,
+        since: str | None = None,
+        until: str | None = None,
+        tail: int | None = None,
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
+        """Lines in batches; the first batch is empty and says that the runtime agreed."""
+        asked = logs.LogRequest.parse(
+            follow=follow, since=since, until=until, tail=tail, now=time.time()
+        )
+        connection, one = await self._inspect(name)
+        async with contextlib.aclosing(
+            logs.read(connection, one, asked, self._patience)
+        ) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def exec(self, name: str, request: ExecRequest) -> exec_session.DockerExec:
+        """Run a command in a container; comes back when the command runs."""
+        connection, one = await self._inspect(name)
+        return await exec_session.start(connection, one, request)
+
+    async def _find(self, name: str) -> tuple[Connection, str]:
+        connection = await self._keeper.ready()
+        return connection, find(name, self._table.containers)
+
+    async def _inspect(self, name: str) -> tuple[Connection, Inspected]:
+        connection, wanted = await self._find(name)
+        with self._nearest(name):
+            return connection, await actions.inspect(connection, wanted)
+
+    @contextlib.contextmanager
+    def _nearest(self, name: str) -> Iterator[None]:
+        """Name the nearest container where the runtime knows none of that name."""
+        try:
+            yield
+        except ProblemError as problem:
+            if problem.code != "container.not_found":
+                raise
+            raise not_found(name, self._table.containers) from problem
+
+    def _tell(self) -> None:
+        for callback in self._callbacks:
+            _call(callback)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:
+        log.exception("a callback after a change failed")

@@ -1,0 +1,59 @@
+"""Which container a person means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+
+from agent.protocol.containers import Container
+from agent.protocol.problems import ProblemError
+
+# What runtimes allow. Anything else would end up in the path of a request to them.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_SHOWN = 5
+
+
+def find(name: str, containers: Mapping[str, Container]) -> str:
+    """The id of the container that `name` means: its id, its name, or the start of its id.
+
+    A name that is not known here but could be one is given back: the runtime may know it.
+
+    Raises:
+        ProblemError: `container.not_found`, `container.ambiguous`.
+    """
+    name = name.removeprefix("/")
+    if name in containers:
+        return name
+    for container in containers.values():
+        if container.name == name:
+            return container.id
+    starts = [one for one in containers.values() if name and one.id.startswith(name)]
+    if len(starts) == 1:
+        return starts[0].id
+    if starts:
+        shown = sorted(f"{one.name} ({one.id[:12]})" for one in starts)
+        raise ProblemError(
+            "container.ambiguous",
+            f"{name!r} is the start of {len(starts)} ids: {', '.join(shown[:_SHOWN])}",
+            params={"container": name, "matches": sorted(one.id for one in starts)[:_SHOWN]},
+            hint="Give more of the id, or the container's name.",
+        )
+    if _NAME.fullmatch(name):
+        return name
+    raise not_found(name, containers)
+
+
+def not_found(name: str, containers: Mapping[str, Container]) -> ProblemError:
+    """That there is no such container, with the nearest name that there is."""
+    near = difflib.get_close_matches(name, [one.name for one in containers.values()], n=1)
+    return ProblemError(
+        "container.not_found",
+        f"no container is named {name!r}",
+        params={"container": name, "nearest": near[0] if near else None},
+        hint=(
+            f"Did you mean {near[0]!r}?"
+            if near
+            else "`roost container ls` shows the containers that there are."
+        ),
+    )

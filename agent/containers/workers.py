@@ -1,0 +1,102 @@
+"""A few threads of our own for calls that block.
+
+The loop's default executor is shared by everyone and its threads are joined when Python exits, so
+a runtime that hangs would hold up both. These threads are daemons, start when they are needed,
+and number no more than said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class WorkersBusyError(Exception):
+    """Every thread is taken and the queue is full: what they call does not answer."""
+
+
+class Workers:
+    """Runs blocking calls in at most `count` threads; `waiting` more may queue."""
+
+    def __init__(self, name: str, *, count: int, waiting: int) -> None:
+        self._name, self._count, self._limit = name, count, count + waiting
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._outstanding = 0
+        self._threads = 0
+        self._stopped = False
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """What `call` returns or raises. A cancelled wait leaves its thread to finish alone.
+
+        Raises:
+            WorkersBusyError: too many calls are under way already, or `stop` was called.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            if self._stopped or self._outstanding >= self._limit:
+                raise WorkersBusyError(f"{self._outstanding} calls are under way already")
+            self._outstanding += 1
+            grow = self._threads < min(self._outstanding, self._count)
+            self._threads += grow
+        self._queue.put(_Work(call, answer, loop))
+        if grow:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        return await answer
+
+    def stop(self) -> None:
+        """End the threads, each after the call it is in. They are not waited for."""
+        with self._lock:
+            self._stopped = True
+            threads = self._threads
+        for _ in range(threads):
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        while (work := self._queue.get()) is not None:
+            try:
+                work.run()
+            finally:
+                with self._lock:
+                    self._outstanding -= 1
+            del work  # do not keep the last answer alive while idle
+
+
+class _Work:
+    def __init__(
+        self,
+        call: Callable[[], Any],
+        answer: asyncio.Future[Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._call, self._answer, self._loop = call, answer, loop
+
+    def run(self) -> None:
+        if self._answer.cancelled():
+            return
+        try:
+            result = self._call()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            self._tell(self._fail, error)
+        else:
+            self._tell(self._succeed, result)
+
+    def _tell(self, tell: Callable[[Any], None], what: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(tell, what)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    def _succeed(self, result: object) -> None:
+        if not self._answer.done():
+            self._answer.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(error)

@@ -30,6 +30,7 @@ from agent.protocol.node import (
     RuntimeFacts,
     ToolkitFacts,
 )
+from agent.protocol.problems import ProblemError
 from agent.protocol.version import API_VERSION
 from agent.store.audit import AuditLog
 from agent.store.tokens import TokenStore
@@ -138,9 +139,17 @@ class Node:
 
     @property
     def facts(self) -> NodeFacts:
-        """The facts as last gathered, with GPUs as last sampled. Needs `start`."""
+        """The facts as last gathered.
+
+        Raises:
+            ProblemError: `node.not_ready`.
+        """
         if self._facts is None:
-            raise RuntimeError("the node has not been started")
+            raise ProblemError(
+                "node.not_ready",
+                f"the agent of {self.name} is still starting",
+                hint="Try again in a moment; /readyz tells when.",
+            )
         return self._facts
 
     async def refresh_facts(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
@@ -58,12 +59,14 @@ async def get_logs(
 
     `since` and `until` take RFC 3339, Unix seconds, or a span like `15m` ago.
     """
-    await node.runtime.details(name)  # a name that does not fit is told before the stream
+    batches = node.runtime.logs(name, follow=follow, since=since, until=until, tail=tail)
+    # The runtime's first batch is empty: what is wrong is told before the stream begins.
+    await anext(batches)
 
     async def lines() -> AsyncGenerator[bytes, None]:
-        batches = node.runtime.logs(name, follow=follow, since=since, until=until, tail=tail)
-        async for batch in batches:
-            yield sse.event("lines", batch)
+        async with contextlib.aclosing(batches):
+            async for batch in batches:
+                yield sse.event("lines", batch)
         yield sse.event("end", {})
 
     return sse.event_stream(lines())

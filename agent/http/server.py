@@ -50,6 +50,7 @@ class Servers:
         self._tls: list[tuple[socket.socket, ssl.SSLContext]] = []
         self._paths: list[Path] = []
         self._servers: list[_Server] = []
+        self._stopping = False
 
     def add_unix(
         self, path: Path, listener: Listener, *, mode: int = 0o600, group: str | None = None
@@ -103,7 +104,9 @@ class Servers:
             )
             config.load()
             config.ssl = context
-            self._servers.append(_Server(config))
+            server = _Server(config)
+            server.should_exit = self._stopping
+            self._servers.append(server)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT) if until_signal else ():
             loop.add_signal_handler(number, self.stop)
@@ -119,7 +122,8 @@ class Servers:
                 path.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """Ask `serve` to end."""
+        """Ask `serve` to end, also before it has begun."""
+        self._stopping = True
         for server in self._servers:
             server.should_exit = True
 

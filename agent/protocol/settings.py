@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -34,7 +35,7 @@ def convert_settings(
         ProblemError: `settings.unknown_key` or `settings.invalid`, with file and line.
     """
     try:
-        return msgspec.convert(document, wanted)
+        return msgspec.convert(document, wanted, dec_hook=_decode)
     except msgspec.ValidationError as error:
         text = str(error)
     message, _, where = text.partition(" - at `")
@@ -60,6 +61,12 @@ def convert_settings(
         params={"file": file, "line": line},
         hint="Mend that line and run the command again.",
     )
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 def _path(where: str) -> list[str | int]:

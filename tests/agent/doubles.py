@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -161,7 +161,9 @@ class FixedRuntime:
         since: str | None = None,
         until: str | None = None,
         tail: int | None = None,
-    ) -> AsyncIterator[Sequence[LogLine]]:
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
+        self._known(name)
+        yield []
         yield [LogLine(text="one"), LogLine(text="two", stream="stderr")]
         if follow:
             raise ProblemError("runtime.unreachable", "dockerd is gone")

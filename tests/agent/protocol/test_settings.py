@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.protocol.problems import ProblemError
@@ -51,16 +53,20 @@ def test_a_document_that_is_no_mapping() -> None:
     assert problem("- a\n- b\n").code == "settings.invalid"
 
 
+def test_paths_are_paths() -> None:
+    assert parse_settings("state: /srv/roost\n", file="x").state == Path("/srv/roost")
+    error = problem("state: [1]\n")
+    assert error.detail == "agent.yaml, line 1: expected `Path`, got `list` at state"
+
+
 def test_an_empty_file_means_the_defaults() -> None:
     settings = parse_settings("# nothing yet\n", file="agent.yaml")
     assert settings.group == Settings().group
 
 
-def test_a_file_that_is_named_must_exist(tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ProblemError) as caught:
-        load_settings(Path(str(tmp_path)) / "agent.yaml")
+        load_settings(tmp_path / "agent.yaml")
     assert caught.value.code == "settings.unreadable"
 
 

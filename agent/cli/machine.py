@@ -1,0 +1,25 @@
+"""The node that is this machine, over its real GPUs, runtime and files."""
+
+from __future__ import annotations
+
+from agent.containers.docker_runtime import DockerRuntime
+from agent.gpu.nvml import NvmlSource
+from agent.host.linux import LinuxHost
+from agent.node import Node
+from agent.settings import Settings
+from agent.store.audit import AuditLog
+from agent.store.database import Database
+from agent.store.tokens import TokenStore
+
+
+def this_machine(settings: Settings, database: Database) -> Node:
+    """Everything wired together, nothing started."""
+    return Node(
+        name=settings.name,
+        gpu=NvmlSource(),
+        host=LinuxHost(state_dir=str(settings.state)),
+        runtime=DockerRuntime([settings.runtime] if settings.runtime else None),
+        examine=examine,
+        audit=AuditLog(database),
+        tokens=TokenStore(database),
+    )

@@ -1,0 +1,100 @@
+"""`roost-agent serve`: the agent of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from agent.cli.options import config_option
+from agent.http.caller import Listener
+from agent.http.certificate import ensure_certificate, fingerprint, server_context
+from agent.http.server import Servers
+from agent.node import Node
+from agent.protocol.problems import ProblemError
+from agent.settings import HttpsSettings, Settings, load_settings
+from agent.store.database import Database
+
+log = logging.getLogger("agent")
+
+
+@click.command("serve")
+@config_option
+@click.option("--with-parent", is_flag=True, help="End when standard input is closed.")
+def command(config: Path | None, *, with_parent: bool) -> None:
+    """Run the agent of this machine until it is told to stop."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    asyncio.run(_serve(load_settings(config), with_parent=with_parent))
+
+
+async def _serve(settings: Settings, *, with_parent: bool) -> None:
+    from agent.cli.machine import this_machine
+
+    database = Database(settings.database)
+    node = this_machine(settings, database)
+    servers = Servers()
+    _listen(servers, node, settings)
+    if with_parent:
+        await _stop_with_parent(servers)
+    # Callers are answered from the first moment on; /readyz says when the first sample is in.
+    serving = asyncio.create_task(servers.serve())
+    try:
+        await node.start()
+        log.info("agent of %s is up", settings.name)
+        await serving
+    finally:
+        servers.stop()
+        await asyncio.gather(serving, return_exceptions=True)
+        await node.stop()
+        database.close()
+
+
+def _listen(servers: Servers, node: Node, settings: Settings) -> None:
+    if settings.operator_socket:
+        listener = Listener(node, f"unix:{settings.operator_socket.name}", "operator")
+        servers.add_unix(settings.operator_socket, listener, mode=0o660, group=settings.group)
+    if settings.viewer_socket:
+        listener = Listener(node, f"unix:{settings.viewer_socket.name}", "viewer")
+        servers.add_unix(settings.viewer_socket, listener, mode=0o660, group=settings.group)
+    if settings.admin_socket:
+        listener = Listener(node, f"unix:{settings.admin_socket.name}", "admin")
+        servers.add_unix(settings.admin_socket, listener, mode=0o600)
+    if settings.https:
+        _listen_tls(servers, node, settings, settings.https)
+
+
+def _listen_tls(servers: Servers, node: Node, settings: Settings, https: HttpsSettings) -> None:
+    if https.certificate and https.key:
+        certificate, key = https.certificate, https.key
+    else:
+        certificate, key = ensure_certificate(settings.state, name=settings.name)
+    try:
+        context = server_context(certificate, key)
+    except OSError as error:
+        raise ProblemError(
+            "listen.failed",
+            f"the certificate {certificate} or its key cannot be used: {error}",
+            hint="Check https.certificate and https.key in agent.yaml.",
+        ) from None
+    port = servers.add_tls(https.address, Listener(node, "https", None), context)
+    log.info("https on port %d, certificate %s", port, fingerprint(certificate))
+
+
+async def _stop_with_parent(servers: Servers) -> None:
+    """Whoever started us holds our standard input open; when it dies, we end too."""
+
+    class _Ended(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            servers.stop()
+
+        def eof_received(self) -> bool:
+            servers.stop()
+            return False
+
+    await asyncio.get_running_loop().connect_read_pipe(_Ended, sys.stdin)

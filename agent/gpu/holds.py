@@ -52,9 +52,8 @@ class Holds:
         self._first, self._most, self._clock = first, most, clock
         self._holds: dict[int | None, _Hold] = {}
 
-    def add(self, hung: HungError) -> None:
-        """Hold what the call was about."""
-        subject = hung.call.subject
+    def add(self, subject: int | None, hung: HungError) -> None:
+        """Hold `subject` because of a call that hung."""
         hold = self._holds.get(subject)
         if hold is None:
             hold = _Hold(Backoff(self._first, self._most, self._clock))

@@ -105,7 +105,8 @@ class NvmlSource:
                 processes += look.processes
                 if look.sample.state != "ok":
                     self._driver.note_error()
-            await self._driver.run(partial(identify, processes, self._processes))
+            if looks is not None:
+                await self._driver.run(partial(identify, processes, self._processes))
             return Reading(samples=tuple(samples.values()), processes=tuple(processes))
 
     async def health(self) -> tuple[GpuHealth, ...]:
@@ -138,7 +139,8 @@ class NvmlSource:
             self._session = session
             self._system_memory_bytes = driver_files.memory_total_bytes(self._proc)
             await self._refresh(session)
-        return self._driver.session
+            return self._driver.session  # the refresh may have found the driver gone
+        return session
 
     async def _refresh(self, session: Session) -> None:
         """Read the facts of every GPU anew; of one that does not answer, the old ones stand."""

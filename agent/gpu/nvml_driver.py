@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -94,9 +94,11 @@ class NvmlDriver:
                 await self._worker.run(job, limit_seconds=self._limits.call)
             except HungError as hung:
                 hangs += 1
-                self._holds.add(hung)
-                victim = left[len(done)]
-                outcomes[victim.index] = GpuTroubleError("hung", str(hung), "hung")
+                victim = left[len(done)].index
+                self._holds.add(victim, hung)
+                outcomes[victim] = GpuTroubleError("hung", str(hung), "hung")
+                if hangs == HANGS_PER_ROUND and not done and _all_hung(outcomes.values()):
+                    self._holds.add(None, hung)  # not one GPU answers: it is the driver
             except DriverTroubleError as trouble:
                 await self._close()
                 self._retry.failed()
@@ -105,6 +107,7 @@ class NvmlDriver:
             for device, outcome in done:
                 outcomes[device.index] = outcome
                 self._holds.release(device.index)
+                self._holds.release(None)
             left = [device for device in left if device.index not in outcomes]
         waiting = GpuTroubleError("hung", "calls into other GPUs do not come back", "hung")
         results = [(device, outcomes.get(device.index, waiting)) for device in session.devices]
@@ -133,7 +136,6 @@ class NvmlDriver:
     def _judge(self, results: Sequence[tuple[Device, object]]) -> None:
         """What the GPUs' troubles mean for the whole."""
         troubles = [(d, each) for d, each in results if isinstance(each, GpuTroubleError)]
-        hung = [each.reason for d, each in troubles if each.state == "hung"]
         # A GPU that hung while it was looked for has no handle: only a new start gives it one.
         self._ill = any(
             each.state != "hung" or (d.handle is None and not self._holds.reason(d.index))
@@ -141,8 +143,8 @@ class NvmlDriver:
         )
         if not troubles:
             self._heal.reset()
-        if len(hung) == len(results):
-            self._say("hung", hung[0])
+        if troubles and _all_hung(each for _, each in results):
+            self._say("hung", troubles[0][1].reason)
         else:
             self._say("ok", None)
 
@@ -166,7 +168,7 @@ class NvmlDriver:
             try:
                 session = await self._worker.run(job, limit_seconds=self._limits.opening)
             except HungError as hung:
-                self._holds.add(hung)
+                self._holds.add(hung.call.subject, hung)
                 self._retry.failed()
                 self.stack = msgspec.structs.replace(stack, state="hung", reason=str(hung))
                 if hung.call.subject is None:
@@ -194,11 +196,15 @@ class NvmlDriver:
         try:
             await self._worker.run(job, limit_seconds=self._limits.call)
         except HungError as hung:
-            self._holds.add(hung)
+            self._holds.add(hung.call.subject, hung)
 
     def _say(self, state: GpuStackState, reason: str | None) -> None:
         if (self.stack.state, self.stack.reason) != (state, reason):
             self.stack = msgspec.structs.replace(self.stack, state=state, reason=reason)
+
+
+def _all_hung(outcomes: Iterable[object]) -> bool:
+    return all(isinstance(each, GpuTroubleError) and each.state == "hung" for each in outcomes)
 
 
 def _one_after_another(

@@ -23,6 +23,7 @@ static struct { char *key, *value; } lines[MAX_LINES]; /* sorted by key */
 static int line_count;
 static struct stat seen;
 static slot *slots;
+static char slots_file[4096];
 
 static int by_key(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -100,9 +101,12 @@ static void count_call(const char *call, const char *subject) {
     for (char *c = name; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
     pthread_mutex_lock(&lock);
     const char *path = getenv("ROOST_NVML_STUB");
-    if (!slots && path) {
-        char file[4096];
-        snprintf(file, sizeof file, "%s.calls", path);
+    char file[sizeof slots_file] = "";
+    if (path) snprintf(file, sizeof file, "%s.calls", path);
+    if (path && strcmp(file, slots_file) != 0) {
+        if (slots) munmap(slots, MAX_SLOTS * sizeof(slot));
+        slots = 0;
+        strcpy(slots_file, file);
         int fd = open(file, O_RDWR | O_CREAT, 0644);
         if (fd >= 0 && ftruncate(fd, MAX_SLOTS * sizeof(slot)) == 0) {
             slots = mmap(0, MAX_SLOTS * sizeof(slot), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

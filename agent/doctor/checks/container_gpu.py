@@ -45,9 +45,9 @@ def _missing(evidence: Evidence, container: Container, look: InsideLook) -> list
     for wish in container.gpus:
         for uuid, gpu in _meant(evidence, container, wish):
             if look.way == "exec":
-                seen = uuid in look.uuids
-                # Seeing a slice of it is how a container sees a GPU in MIG mode.
-                seen = seen or any(part.uuid in look.uuids for part in gpu.mig_instances)
+                # A whole GPU in MIG mode is seen through any of its slices.
+                slices = {part.uuid for part in gpu.mig_instances} if uuid == gpu.uuid else set()
+                seen = uuid in look.uuids or bool(slices & set(look.uuids))
             else:
                 seen = gpu.minor is None or gpu.minor in look.minors
             if not seen and uuid not in missing:

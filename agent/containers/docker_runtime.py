@@ -13,10 +13,12 @@ from typing import Literal
 from agent.containers import actions, exec_session, inspection, logs
 from agent.containers.addresses import usual_addresses
 from agent.containers.connection import CALLS_AT_ONCE, Connection, Patience
+from agent.containers.container_problems import not_found
 from agent.containers.figures import Figures
 from agent.containers.inspection import RUNNING, Inspected
 from agent.containers.keeper import Keeper
-from agent.containers.naming import find, not_found
+from agent.containers.log_request import LogRequest
+from agent.containers.naming import find
 from agent.containers.refusals import understood
 from agent.containers.table import ContainerTable
 from agent.containers.workers import Workers
@@ -132,7 +134,7 @@ class DockerRuntime:
         tail: int | None = None,
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         """Lines in batches; the first batch is empty and says that the runtime agreed."""
-        asked = logs.LogRequest.parse(
+        asked = LogRequest.parse(
             follow=follow, since=since, until=until, tail=tail, now=time.time()
         )
         connection, one = await self._inspect(name)

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 from agent.containers.api_stream import ApiStream, StreamBrokenError, StreamRefusedError
 from agent.containers.connection import Connection, Json
+from agent.containers.container_problems import not_run, not_running
 from agent.containers.frames import FramingError, Part, StreamDecoder
 from agent.containers.inspection import Inspected
-from agent.containers.refusals import problem_of, short, understood
+from agent.containers.refusals import problem_of, understood
 from agent.protocol.containers import ExecExit, ExecOutput, ExecRequest
 from agent.protocol.problems import ProblemError
 
@@ -228,27 +229,6 @@ async def start(connection: Connection, one: Inspected, request: ExecRequest) ->
         await session.close()
         raise
     return session
-
-
-def not_run(command: list[str], reason: str, code: int | None) -> ProblemError:
-    """That a command could not even begin, in the runtime's words."""
-    shown = command[0] if command else ""
-    return ProblemError(
-        "exec.command",
-        f"the container cannot run {shown!r}: {short(reason) or 'no reason given'}",
-        params={"command": command, "exit_code": code},
-        hint="Name a program that is in the image, by its full path if it is not in PATH.",
-    )
-
-
-def not_running(name: str, state: str) -> ProblemError:
-    """That nothing can be run in a container, because of its state."""
-    return ProblemError(
-        "container.not_running",
-        f"container {name!r} is {state}",
-        params={"container": name, "state": state},
-        hint=f"Start it first: `roost container start NODE {name}`.",
-    )
 
 
 def _ended_with(state: Json, *, podman: bool) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 
+from agent.containers.container_problems import not_found
 from agent.protocol.containers import Container
 from agent.protocol.problems import ProblemError
 
@@ -42,18 +42,3 @@ def find(name: str, containers: Mapping[str, Container]) -> str:
     if _NAME.fullmatch(name):
         return name
     raise not_found(name, containers)
-
-
-def not_found(name: str, containers: Mapping[str, Container]) -> ProblemError:
-    """That there is no such container, with the nearest name that there is."""
-    near = difflib.get_close_matches(name, [one.name for one in containers.values()], n=1)
-    return ProblemError(
-        "container.not_found",
-        f"no container is named {name!r}",
-        params={"container": name, "nearest": near[0] if near else None},
-        hint=(
-            f"Did you mean {near[0]!r}?"
-            if near
-            else "`roost container ls` shows the containers that there are."
-        ),
-    )

@@ -12,12 +12,11 @@ from docker.errors import APIError, DockerException
 
 from agent.containers.addresses import Trouble
 from agent.containers.api_stream import StreamBrokenError, StreamRefusedError
+from agent.containers.container_problems import short
 from agent.containers.workers import WorkersBusyError
 from agent.protocol.problems import ProblemError
 
 T = TypeVar("T")
-
-MESSAGE_LIMIT = 600
 
 HINT_UNREACHABLE = "Look whether dockerd or Podman runs on the node; Roost tries again by itself."
 HINT_PERMISSION = "Run the agent as root, or put its user into the group that owns the socket."
@@ -120,12 +119,6 @@ def _chain(error: BaseException) -> list[BaseException]:
             found.append(one)
             waiting += [*one.args, one.__cause__, one.__context__]
     return found
-
-
-def short(message: str) -> str:
-    """A runtime's message on one line and of bounded length."""
-    line = " ".join(message.split())
-    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
 
 
 def understood(parse: Callable[[], T], address: str) -> T:

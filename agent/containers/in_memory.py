@@ -1,0 +1,232 @@
+"""A container runtime that is not there, for simulated nodes: thousands fit into one process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import Literal
+
+import msgspec
+
+from agent.containers import simulated_logs
+from agent.containers.container_problems import not_found, not_running
+from agent.containers.inspection import RUNNING
+from agent.containers.log_request import LogRequest
+from agent.containers.naming import find
+from agent.containers.simulated_shell import SimulatedExec, SimulatedShell
+from agent.protocol.containers import (
+    Container,
+    ContainerChange,
+    ContainerDetails,
+    ContainerFigures,
+    ExecRequest,
+    LogLine,
+)
+from agent.protocol.node import RuntimeFacts
+from agent.protocol.problems import ProblemError
+
+BATCH_LINES = 500
+# How soon a follower of a log sees that its container was stopped.
+FOLLOW_SECONDS = 1.0
+
+
+class InMemoryRuntime:
+    """See `runtime.ContainerRuntime`. No thread, no task, nothing happens by itself.
+
+    Args:
+        facts: what it says of itself; its state becomes "simulated".
+        containers: as the node starts with them.
+        figures: what a running container uses; where None, a random walk that `tick` moves.
+        nvidia_smi: what `nvidia-smi -L` prints inside a container; None: not installed there.
+        now: Unix seconds, for logs and for when containers are started and stopped.
+        seed: another seed, other logs and another walk.
+    """
+
+    def __init__(
+        self,
+        facts: RuntimeFacts,
+        containers: Iterable[Container],
+        *,
+        figures: Callable[[Container], ContainerFigures] | None = None,
+        nvidia_smi: Callable[[Container], str | None] = lambda _: None,
+        now: Callable[[], float] = time.time,
+        seed: str = "",
+    ) -> None:
+        self._facts = msgspec.structs.replace(facts, state="simulated")
+        self._containers: Mapping[str, Container] = {one.id: one for one in containers}
+        self._figures, self._nvidia_smi = figures, nvidia_smi
+        self._now, self._seed = now, seed
+        self._walk: dict[str, ContainerFigures] = {}
+        self._callbacks: list[Callable[[], None]] = []
+        self._exec_numbers = count(1)
+        self._away: str | None = None
+
+    # What a simulation does to it
+
+    def tick(self, now: float) -> None:
+        """One step of the random walk. `now` is Unix seconds, and seeds the step."""
+        chance = random.Random(f"{self._seed}/{now}")  # noqa: S311 - meant to be repeatable
+        self._walk = {
+            one: _step(self._walk.get(one), one, chance) for one in sorted(self._containers)
+        }
+
+    def set_away(self, reason: str | None) -> None:
+        """The runtime stops answering, for this reason; None: it is back."""
+        if reason != self._away:
+            self._away = reason
+            self._tell()
+
+    def put(self, container: Container) -> None:
+        """Take in a container, a new one or instead of the one with its id."""
+        self._containers = {**self._containers, container.id: container}
+        self._tell()
+
+    def remove(self, container_id: str) -> None:
+        """A container is removed."""
+        self._containers = {
+            one: container for one, container in self._containers.items() if one != container_id
+        }
+        self._tell()
+
+    # runtime.ContainerRuntime
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to give back."""
+
+    async def facts(self) -> RuntimeFacts:
+        """What it was given, or that it is away."""
+        if self._away is not None:
+            return msgspec.structs.replace(self._facts, state="unreachable", reason=self._away)
+        return self._facts
+
+    def containers(self) -> Mapping[str, Container]:
+        """The containers by id; another mapping after every change."""
+        return self._containers if self._away is None else {}
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after every change."""
+        self._callbacks.append(callback)
+
+    async def figures(self) -> tuple[ContainerFigures, ...]:
+        """What every running container uses."""
+        return tuple(
+            self._figures_of(one) for one in self.containers().values() if one.state in RUNNING
+        )
+
+    async def details(self, name: str) -> ContainerDetails:
+        """One container, with as little beside as is simulated."""
+        container = self._find(name)
+        return ContainerDetails(
+            container=container,
+            figures=self._figures_of(container) if container.state in RUNNING else None,
+            environment_names=["NVIDIA_VISIBLE_DEVICES"] if container.gpus else [],
+        )
+
+    async def act(
+        self,
+        name: str,
+        action: Literal["start", "stop", "restart"],
+        *,
+        timeout_seconds: int | None = None,
+    ) -> ContainerChange:
+        """Change the record at once."""
+        del timeout_seconds  # a simulated container stops when it is told to
+        before = self._find(name)
+        running = before.state in RUNNING
+        if (action == "start" and running) or (action == "stop" and not running):
+            return ContainerChange(action=action, container=before, changed=False)
+        now = self._now()
+        if action == "stop":
+            after = msgspec.structs.replace(
+                before, state="exited", exit_code=0, finished_at=now, health="none"
+            )
+        else:
+            after = msgspec.structs.replace(
+                before,
+                state="running",
+                exit_code=None,
+                started_at=now,
+                finished_at=now if running else before.finished_at,
+            )
+        self.put(after)
+        return ContainerChange(action=action, container=after, changed=True)
+
+    async def logs(
+        self,
+        name: str,
+        *,
+        follow: bool,
+        since: str | None = None,
+        until: str | None = None,
+        tail: int | None = None,
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
+        """Lines that say that they are simulated; the first batch is empty."""
+        asked = LogRequest.parse(
+            follow=follow, since=since, until=until, tail=tail, now=self._now()
+        )
+        container = self._find(name)
+        yield ()
+        numbers = simulated_logs.line_numbers(
+            container, now=self._now(), since=asked.since, until=asked.until, tail=tail
+        )
+        for first in range(numbers.start, numbers.stop, BATCH_LINES):
+            some = range(first, min(first + BATCH_LINES, numbers.stop))
+            yield list(simulated_logs.lines(container, some, seed=self._seed))
+        following = numbers.stop
+        while follow and self._find(container.id) is container and container.state in RUNNING:
+            written = simulated_logs.line_numbers(container, now=self._now(), until=asked.until)
+            if written.stop > following:
+                some = range(max(following, written.start), written.stop)
+                yield list(simulated_logs.lines(container, some, seed=self._seed))
+                following = written.stop
+            await asyncio.sleep(FOLLOW_SECONDS)
+
+    async def exec(self, name: str, request: ExecRequest) -> SimulatedExec:
+        """A shell that knows a few words."""
+        container = self._find(name)
+        if container.state != "running":
+            raise not_running(container.name, container.state)
+        shell = SimulatedShell(hostname=container.id[:12], nvidia_smi=self._nvidia_smi(container))
+        return SimulatedExec(f"simulated-{next(self._exec_numbers)}", request, shell)
+
+    def _find(self, name: str) -> Container:
+        if self._away is not None:
+            raise ProblemError("runtime.unreachable", self._away, hint="It is simulated.")
+        container = self._containers.get(find(name, self._containers))
+        if container is None:
+            raise not_found(name, self._containers)
+        return container
+
+    def _figures_of(self, container: Container) -> ContainerFigures:
+        if self._figures is not None:
+            return self._figures(container)
+        if container.id not in self._walk:
+            self.tick(self._now())
+        return self._walk[container.id]
+
+    def _tell(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+
+def _step(
+    before: ContainerFigures | None, container_id: str, chance: random.Random
+) -> ContainerFigures:
+    if before is None or before.cpu_percent is None or before.memory_used_bytes is None:
+        return ContainerFigures(
+            id=container_id,
+            cpu_percent=chance.uniform(5, 80),
+            memory_used_bytes=chance.randrange(64, 2048) * 1024 * 1024,
+            process_count=chance.randrange(1, 30),
+        )
+    return msgspec.structs.replace(
+        before,
+        cpu_percent=min(400.0, max(0.1, before.cpu_percent * chance.uniform(0.9, 1.1))),
+        memory_used_bytes=int(before.memory_used_bytes * chance.uniform(0.99, 1.01)),
+    )

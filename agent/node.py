@@ -7,12 +7,12 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-
-import msgspec
+from typing import Protocol
 
 from agent.containers.runtime import ContainerRuntime
+from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
 from agent.live import picture
@@ -20,7 +20,7 @@ from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
 from agent.protocol.findings import DoctorReport
-from agent.protocol.gpus import GpuReport
+from agent.protocol.gpus import Gpu, GpuReport, GpuSample, GpuStack
 from agent.protocol.live import Record, Sections
 from agent.protocol.node import (
     AgentInfo,
@@ -44,14 +44,14 @@ DOCTOR_SETTLE_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-class ClockOffset(msgspec.Struct, frozen=True):
-    """The node's clock minus the console's, and half the round trip it was measured over."""
+class NodeExaminer(Protocol):
+    """The doctor of a node: `agent.doctor.examiner.Examiner`, or a double."""
 
-    seconds: float
-    uncertainty_seconds: float
+    def watch(self, at: float, samples: Iterable[GpuSample]) -> None:
+        """Take the samples of one moment."""
 
-
-Examine = Callable[["Node", ClockOffset | None], Awaitable[DoctorReport]]
+    async def examine(self, node: Node, clock: ClockOffset | None) -> DoctorReport:
+        """Look at everything now."""
 
 
 class Node:
@@ -67,7 +67,7 @@ class Node:
         gpu: GpuSource,
         host: HostSource,
         runtime: ContainerRuntime,
-        examine: Examine,
+        examiner: NodeExaminer,
         audit: AuditLog,
         tokens: TokenStore,
         simulated: bool = False,
@@ -85,11 +85,11 @@ class Node:
             host=host,
             runtime=runtime,
             history=HistoryStore() if history is None else history,
-            on_tick=self._publish,
+            on_tick=self._ticked,
             in_thread=not simulated,
         )
         self.ready = asyncio.Event()
-        self._examine = examine
+        self._examiner = examiner
         self._started_at = time.time()
         self._facts: NodeFacts | None = None
         self._facts_record: Record = {}
@@ -194,7 +194,7 @@ class Node:
 
     async def examine(self, clock: ClockOffset | None = None) -> DoctorReport:
         """Let the doctor look now, and take its findings into the live picture."""
-        report = await self._examine(self, clock)
+        report = await self._examiner.examine(self, clock)
         self._findings = picture.finding_records(report.findings)
         self._publish()
         return report
@@ -205,6 +205,11 @@ class Node:
             self.host.toolkit(),
             self.host.disks(runtime_dir=runtime.root_dir),
         )
+
+    def _ticked(self) -> None:
+        latest = self.sampler.latest
+        self._examiner.watch(latest.at, latest.gpus)
+        self._publish()
 
     def _publish(self) -> None:
         facts = self.facts
@@ -237,22 +242,32 @@ class Node:
             self._publish()
 
     async def _keep_facts(self) -> None:
+        gathered_at = time.monotonic()
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._facts_stale.wait(), FACTS_EVERY_SECONDS)
             self._facts_stale.clear()
-            before = self.facts
-            try:
-                await self.refresh_facts()
-            except Exception:
-                log.exception("gathering facts failed")
-            if (before.gpu_stack, before.runtime.state) != (
-                self.facts.gpu_stack,
-                self.facts.runtime.state,
-            ):
+            # Containers come and go all the time; the facts are gathered anew only when the
+            # runtime or the driver themselves are other ones, and every minute.
+            moved = self._sources(self.facts) != (
+                await self.runtime.facts(),
+                self.sampler.inventory.stack,
+                list(self.sampler.inventory.gpus),
+            )
+            if moved or time.monotonic() - gathered_at >= FACTS_EVERY_SECONDS:
+                gathered_at = time.monotonic()
+                try:
+                    await self.refresh_facts()
+                except Exception:
+                    log.exception("gathering facts failed")
+                self._publish()
+            if moved:
                 self._wake_doctor.set()
-            self._publish()
             await asyncio.sleep(1)
+
+    @staticmethod
+    def _sources(facts: NodeFacts) -> tuple[RuntimeFacts, GpuStack, list[Gpu]]:
+        return facts.runtime, facts.gpu_stack, facts.gpus
 
     async def _keep_findings(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.containers.docker_runtime import DockerRuntime
+from agent.doctor.examiner import Examiner
 from agent.gpu.nvml import NvmlSource
 from agent.host.linux import LinuxHost
 from agent.node import Node
@@ -14,12 +15,13 @@ from agent.store.tokens import TokenStore
 
 def this_machine(settings: Settings, database: Database) -> Node:
     """Everything wired together, nothing started."""
+    runtime = DockerRuntime([settings.runtime] if settings.runtime else None)
     return Node(
         name=settings.name,
         gpu=NvmlSource(),
         host=LinuxHost(state_dir=str(settings.state)),
-        runtime=DockerRuntime([settings.runtime] if settings.runtime else None),
-        examine=examine,
+        runtime=runtime,
+        examiner=Examiner(runtime),
         audit=AuditLog(database),
         tokens=TokenStore(database),
     )

@@ -7,8 +7,8 @@ from typing import Annotated
 from litestar import get
 from litestar.params import QueryParameter
 
+from agent.doctor.evidence import ClockOffset
 from agent.http.caller import TheNode
-from agent.node import ClockOffset
 from agent.protocol.findings import DoctorReport
 
 Seconds = Annotated[float | None, QueryParameter(ge=-1e12, le=1e12)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
+from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import Inventory, Reading
-from agent.node import ClockOffset, Node
+from agent.node import Node
 from agent.protocol.containers import (
     Container,
     ContainerChange,
@@ -177,7 +178,16 @@ class FixedRuntime:
             raise ProblemError("container.not_found", f"no container {name!r}", hint="ls")
 
 
-async def examine_fixed(node: Node, clock: ClockOffset | None) -> DoctorReport:
+class FixedExaminer:
+    """Always the same finding."""
+
+    def watch(self, at: float, samples: Iterable[GpuSample]) -> None: ...
+
+    async def examine(self, node: Node, clock: ClockOffset | None) -> DoctorReport:
+        return _report(node)
+
+
+def _report(node: Node) -> DoctorReport:
     finding = Finding(
         code="gpu.persistence_off",
         severity="warning",
@@ -201,7 +211,7 @@ def make_node(name: str = "t4") -> Node:
         gpu=FixedGpus(),
         host=FixedHost(),
         runtime=FixedRuntime(),
-        examine=examine_fixed,
+        examiner=FixedExaminer(),
         audit=AuditLog(database),
         tokens=TokenStore(database),
     )

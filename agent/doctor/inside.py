@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 class InsideLook(msgspec.Struct, kw_only=True, frozen=True):
     """What one container sees, and how that was found out.
 
-    `sees` None: could not tell, and `reason` says what was tried. With way "device_nodes" the
-    nodes are there; whether the container's control group lets it open them is not known.
+    `sees` None: could not tell, and `reason` says what was tried. Way "device_nodes" says that
+    nodes are there or not; whether the container's control group lets it open them is not known,
+    so nodes do not outweigh an nvidia-smi that hung or died.
     """
 
     way: Literal["exec", "device_nodes", "none"]
@@ -127,9 +128,10 @@ class InsideLooker:
             return InsideLook(
                 way="none", sees=None, reason=f"{answer.reason}; {nodes.reason}", at=now
             )
+        there = bool(nodes.minors or nodes.tegra)
         return InsideLook(
             way="device_nodes",
-            sees=bool(nodes.minors or nodes.tegra),
+            sees=None if there and answer.broke else there,
             minors=nodes.minors,
             tegra=bool(nodes.tegra),
             environment=nodes.environment,
@@ -140,16 +142,17 @@ class InsideLooker:
     async def _exec(self, container: Container) -> SmiAnswer:
         run = (container.id, container.started_at)
         if run in self._hung:
-            return SmiAnswer(None, (), "nvidia-smi hung in this container before")
+            return SmiAnswer(None, reason="nvidia-smi hung in this container before", broke=True)
         try:
             return await asyncio.wait_for(self._run_smi(container), self._timeout)
         except asyncio.TimeoutError:
             self._hung.add(run)
-            return SmiAnswer(None, (), f"nvidia-smi did not end within {self._timeout:g} s")
+            reason = f"nvidia-smi did not end within {self._timeout:g} s"
+            return SmiAnswer(None, reason=reason, broke=True)
         except ProblemError as error:
             if error.code == "exec.command":
-                return SmiAnswer(None, (), "no nvidia-smi in the container")
-            return SmiAnswer(None, (), f"exec: {error.detail}")
+                return SmiAnswer(None, reason="no nvidia-smi in the container")
+            return SmiAnswer(None, reason=f"exec: {error.detail}")
 
     async def _run_smi(self, container: Container) -> SmiAnswer:
         session = await self._runtime.exec(container.id, ExecRequest(command=COMMAND))

@@ -23,20 +23,23 @@ class SmiAnswer(NamedTuple):
     """`sees` None: nvidia-smi does not tell, and `reason` says why not."""
 
     sees: bool | None
-    uuids: tuple[str, ...]  # of GPUs and MIG devices, as listed
-    reason: str | None
+    uuids: tuple[str, ...] = ()  # of GPUs and MIG devices, as listed
+    reason: str | None = None
+    broke: bool = False  # it was there and hung or died, which no healthy GPU makes it do
 
 
 def read_smi(exit_code: int | None, output: str) -> SmiAnswer:
     """Judge an `nvidia-smi -L` by its exit code and what it wrote to both streams."""
     uuids = tuple(dict.fromkeys(_UUID.findall(output)))
     if uuids:
-        return SmiAnswer(sees=True, uuids=uuids, reason=None)
+        return SmiAnswer(sees=True, uuids=uuids)
     said = next((line.strip() for line in output.splitlines() if line.strip()), "")[:200]
     if any(phrase in output.lower() for phrase in _SEES_NONE):
-        return SmiAnswer(sees=False, uuids=(), reason=said)
+        return SmiAnswer(sees=False, reason=said)
     if exit_code in NOT_RUNNABLE:
-        return SmiAnswer(sees=None, uuids=(), reason="no nvidia-smi in the container")
+        return SmiAnswer(sees=None, reason="no nvidia-smi in the container")
     return SmiAnswer(
-        sees=None, uuids=(), reason=f"nvidia-smi ended with {exit_code}: {said or 'no output'}"
+        sees=None,
+        reason=f"nvidia-smi ended with {exit_code}: {said or 'no output'}",
+        broke=True,
     )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.doctor.evidence import ClockOffset
 from agent.doctor.examiner import Examiner
-from agent.node import ClockOffset, Examine
+from agent.node import NodeExaminer
 from agent.protocol.containers import Container, ExecRequest
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
@@ -47,8 +48,8 @@ class Runtime(FixedRuntime):
 
 
 def test_it_is_what_a_node_calls() -> None:
-    examine: Examine = Examiner(Runtime()).examine
-    assert callable(examine)
+    examiner: NodeExaminer = Examiner(Runtime())
+    assert callable(examiner.examine)
 
 
 async def test_everything_is_gathered(tmp_path: Path) -> None:

@@ -127,6 +127,18 @@ async def test_no_nodes_is_seeing_none(runtime: Runtime, tmp_path: Path) -> None
     assert look.reason == "nvidia-smi ended with 1: exec format error"
 
 
+@pytest.mark.parametrize("session", [Session(b"", 139), Session(b"", None, hangs=True)])
+async def test_nodes_do_not_outweigh_an_nvidia_smi_that_broke(
+    runtime: Runtime, tmp_path: Path, session: Session
+) -> None:
+    runtime.answer = session
+    write(tmp_path, {"42/cgroup": f"0::/{DETECTOR}\n"})
+    (tmp_path / "42/root/dev/nvgpu").mkdir(parents=True)
+    looker = InsideLooker(runtime, procfs=tmp_path, timeout_seconds=0.05)
+    look = (await looker.look([WANTS]))[DETECTOR]
+    assert (look.way, look.sees, look.tegra) == ("device_nodes", None, True)
+
+
 async def test_could_not_tell_says_what_was_tried(runtime: Runtime, tmp_path: Path) -> None:
     runtime.answer = missing()
     for pid, procfs, reason in (

@@ -52,6 +52,7 @@ CODES: Mapping[str, Code] = {
     "dial.no_socket": Code(None, "That socket is turned off"),
     "dial.no_agent": Code(None, "No agent listens there"),
     "listen.failed": Code(None, "The agent cannot listen there"),
+    "simulate.files": Code(None, "Too many nodes for the open files allowed"),
     # the node
     "node.not_ready": Code(503, "The agent is not ready yet"),
     "node.internal": Code(500, "The agent made a mistake"),
@@ -105,6 +106,7 @@ CODES: Mapping[str, Code] = {
     "console.usage": Code(None, "The command does not fit"),
     "console.read_only": Code(None, "The console is read-only"),
     "console.terminal": Code(None, "This needs a terminal"),
+    "demo.simulator": Code(None, "The simulated nodes did not start"),
     "console.agent_missing": Code(None, "roost-agent is not installed here"),
 }
 

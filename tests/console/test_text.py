@@ -1,3 +1,5 @@
+"""Nothing that came from elsewhere reaches the terminal raw."""
+
 from __future__ import annotations
 
 import unicodedata

@@ -1,3 +1,5 @@
+"""Addresses, good and bad."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,0 +1,111 @@
+"""Makes the client of each node, and holds what links share."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from console.fleet.inventory import NodeEntry
+from console.link.address import Address, parse_address
+from console.link.client import NodeClient
+from console.link.folder import private_folder, sweep
+from console.link.gate import HandshakeGate
+from console.link.https import CONNECT_TIMEOUT_SECONDS, HttpsLink, tls_context
+from console.link.link import Link
+from console.link.requests import ANSWER_TIMEOUT_SECONDS
+from console.link.ssh import HANDSHAKE_TIMEOUT_SECONDS, SshLink
+from console.link.token import read_token
+from console.link.unix import UnixLink
+
+
+class Links:
+    """All nodes of one console go through one of these.
+
+    `timeout` (seconds) is for getting through and for each answer, both; None: 15 s for an
+    answer and for https, 30 s for an ssh handshake. `token_folder` is where a relative
+    `token_file` starts. `ROOST_SSH` in the environment replaces the command `ssh`.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        owner: str,
+        timeout: float | None = None,
+        token_folder: Path = Path(),
+    ) -> None:
+        self._environment = environment
+        self._owner = owner
+        self._timeout = timeout
+        self._token_folder = token_folder
+        self._ssh = tuple(shlex.split(environment.get("ROOST_SSH", ""))) or ("ssh",)
+        self._gate: HandshakeGate | None = None
+        self._folder: Path | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    def client(self, entry: NodeEntry) -> NodeClient:
+        """The client of a node. Nothing is opened yet.
+
+        Raises:
+            ProblemError: `fleet.address`, `link.socket_path`.
+        """
+        address = parse_address(entry.address)
+        return NodeClient(
+            entry.name,
+            self._link(entry, address),
+            owner=self._owner,
+            token=self._token(entry, address),
+            timeout=self._timeout or ANSWER_TIMEOUT_SECONDS,
+        )
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """One for all: each context of its own would cost about a megabyte."""
+        if self._tls is None:
+            self._tls = tls_context()
+        return self._tls
+
+    def _link(self, entry: NodeEntry, address: Address) -> Link:
+        if address.kind == "unix":
+            return UnixLink(entry.name, address)
+        if address.kind == "https":
+            return HttpsLink(
+                entry.name,
+                address,
+                fingerprint=entry.fingerprint,
+                context=self.tls,
+                timeout=self._timeout or CONNECT_TIMEOUT_SECONDS,
+            )
+        if self._folder is None:
+            self._folder = private_folder(self._environment)
+            sweep(self._folder)
+        if self._gate is None:
+            self._gate = HandshakeGate()
+        return SshLink(
+            entry.name,
+            address,
+            folder=self._folder,
+            gate=self._gate,
+            program=self._ssh,
+            timeout=self._timeout or HANDSHAKE_TIMEOUT_SECONDS,
+        )
+
+    def _token(self, entry: NodeEntry, address: Address) -> Callable[[], str] | None:
+        if address.kind != "https" or entry.token_file is None:
+            return None
+        file = self._token_folder / Path(entry.token_file).expanduser()
+        return lambda: read_token(file, node=entry.name)
+
+
+def stated_owner() -> str:
+    """Who is at the keyboard: the OS user and this machine, never what $USER claims."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"[:64]

@@ -1,0 +1,119 @@
+"""What ssh complains of, as problems, each with the command to run once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent.protocol.problems import ProblemError
+from console.link.address import Address
+from console.link.problems import unreachable
+
+# In this order: a changed host key is also told as a failed verification.
+_SIGNS = (
+    ("changed", r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for .* has changed"),
+    ("unknown", r"Host key verification failed|host key is known for .* strict checking"),
+    ("key_mode", r"UNPROTECTED PRIVATE KEY FILE"),
+    ("denied", r"Permission denied|Too many authentication failures"),
+    ("startups", r"kex_exchange_identification|Connection (?:closed|reset) by"),
+)
+
+
+def command_line(address: Address) -> str:
+    """How a person types it: `ssh -p 2222 ops@cam-7`."""
+    return " ".join(["ssh", *target(address)])
+
+
+def target(address: Address) -> list[str]:
+    """Port and host, as arguments of ssh."""
+    port = ["-p", str(address.port)] if address.port else []
+    return [*port, f"{address.user}@{address.host}" if address.user else address.host]
+
+
+def ssh_problem(
+    node: str, address: Address, complaints: str, *, locked: Callable[[], Sequence[Path]]
+) -> ProblemError:
+    """Why ssh ended before it was up. `locked` says which keys want their passphrase."""
+    sign = next((name for name, found in _SIGNS if re.search(found, complaints)), "")
+    ssh = command_line(address)
+    last = _last_line(complaints)
+    if sign == "changed":
+        host = f"[{address.host}]:{address.port}" if address.port else address.host
+        return _problem(
+            "ssh.host_key_changed",
+            node,
+            f"the SSH key of {address.host} is not the one in known_hosts",
+            f"Somebody may be in between, or it was installed anew. If that is so:"
+            f" ssh-keygen -R '{host}', then {ssh} true",
+        )
+    if sign == "unknown":
+        return _problem(
+            "ssh.host_key_unknown",
+            node,
+            f"known_hosts has no key for {address.host}",
+            f"Compare its fingerprint and say yes, once: {ssh} true",
+        )
+    if sign == "key_mode":
+        return _problem(
+            "ssh.denied",
+            node,
+            "your private key can be read by others, so ssh does not use it",
+            f"Run {ssh} true to see which, and chmod 600 it.",
+        )
+    if sign == "denied":
+        keys = list(locked())
+        if keys:
+            return _problem(
+                "ssh.passphrase",
+                node,
+                f"{keys[0]} wants its passphrase, and no ssh-agent holds it",
+                f"Give it once: ssh-add {keys[0]}  (without an agent, first: eval $(ssh-agent))",
+            )
+        return _problem(
+            "ssh.denied",
+            node,
+            last,
+            f"Put your key there: ssh-copy-id {' '.join(target(address))}",
+        )
+    if sign == "startups":
+        return unreachable(
+            node, last, hint=f"The host or its jump host refuses now; look closer: {ssh} true"
+        )
+    return unreachable(node, last or "ssh ended without a word", hint=f"Look closer: {ssh} true")
+
+
+def no_agent(node: str, address: Address, why: str) -> ProblemError:
+    return _problem(
+        "ssh.no_agent",
+        node,
+        f"{why} on {address.host}",
+        f"Start the agent there: {command_line(address)} sudo systemctl start roost-agent",
+    )
+
+
+def not_in_group(node: str, address: Address) -> ProblemError:
+    return _problem(
+        "ssh.group",
+        node,
+        f"your user on {address.host} may not use {address.path}",
+        f"Run once: {command_line(address)} 'sudo usermod -aG roost $(id -un)'",
+    )
+
+
+def no_forwarding(node: str, address: Address, why: str) -> ProblemError:
+    return _problem(
+        "ssh.forwarding",
+        node,
+        f"{address.host} refuses to forward sockets, and roost-agent dial-stdio there says: {why}",
+        "Set AllowStreamLocalForwarding yes in its sshd_config, or put roost-agent into the PATH.",
+    )
+
+
+def _problem(code: str, node: str, detail: str, hint: str) -> ProblemError:
+    return ProblemError(code, f"{node}: {detail}", params={"node": node}, hint=hint)
+
+
+def _last_line(complaints: str) -> str:
+    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

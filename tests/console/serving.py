@@ -1,0 +1,104 @@
+"""Agents to reach: the real application over fixed sources, and ones that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from agent.http.caller import Listener
+from agent.http.certificate import ensure_certificate, fingerprint, server_context
+from agent.http.server import Servers
+from agent.node import Node
+from console.fleet.inventory import NodeEntry
+from tests.agent.doubles import make_node
+
+Misbehave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nRoost-Api-Version: 1.0\r\nContent-Type: %s\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+JSON_HEAD = HEAD % b"application/json"
+EVENTS_HEAD = HEAD % b"text/event-stream"
+
+
+class ServedAgent(msgspec.Struct):
+    """A real agent application; its node is driven by the test."""
+
+    node: Node
+    socket: Path  # operator
+    view_socket: Path
+    port: int
+    fingerprint: str
+
+    @property
+    def entry(self) -> NodeEntry:
+        return NodeEntry(name=self.node.name, address=f"unix://{self.socket}")
+
+
+@asynccontextmanager
+async def serve_agent(folder: Path, name: str = "t4") -> AsyncIterator[ServedAgent]:
+    """Serve a node over fixed sources on two unix sockets and TLS."""
+    node = make_node(name)
+    servers = Servers()
+    socket, view_socket = folder / "agent.sock", folder / "view.sock"
+    servers.add_unix(socket, Listener(node, "unix:agent.sock", "operator"))
+    servers.add_unix(view_socket, Listener(node, "unix:view.sock", "viewer"))
+    certificate, key = ensure_certificate(folder, name=name)
+    port = servers.add_tls(
+        "127.0.0.1:0", Listener(node, "https", None), server_context(certificate, key)
+    )
+    await node.start()
+    await asyncio.wait_for(node.ready.wait(), 5)
+    task = asyncio.create_task(servers.serve())
+    await asyncio.sleep(0.05)
+    try:
+        yield ServedAgent(node, socket, view_socket, port, fingerprint(certificate))
+    finally:
+        servers.stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await node.stop()
+
+
+@asynccontextmanager
+async def misbehaving(path: Path, misbehave: Misbehave) -> AsyncIterator[None]:
+    """Listen on `path`; every connection's request head is read, then `misbehave` answers."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                await misbehave(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_unix_server(serve, path)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def chunk(data: bytes) -> bytes:
+    """`data` in HTTP's chunked coding."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def event(name: str, data: object, id_: str | None = None) -> bytes:
+    """A server-sent event, as a chunk."""
+    head = f"id: {id_}\n" if id_ else ""
+    body = msgspec.json.encode(data).decode()
+    return chunk(f"{head}event: {name}\ndata: {body}\n\n".encode())

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.cli.machine import this_machine
 from agent.cli.options import config_option
+from agent.gpu.nvml import NvmlSource
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import Gpu, GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
@@ -45,9 +47,7 @@ def command(config: Path | None, *, as_json: bool) -> None:
 
 
 async def _look(settings: Settings) -> Checked:
-    from agent.cli.machine import this_machine
-
-    node = this_machine(settings, Database(None))
+    node = this_machine(settings, Database(None), NvmlSource())
     try:
         await node.start(by_itself=False)
         await node.sampler.tick()

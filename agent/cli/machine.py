@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.containers.docker_runtime import DockerRuntime
 from agent.doctor.examiner import Examiner
-from agent.gpu.nvml import NvmlSource
+from agent.gpu.source import GpuSource
 from agent.host.linux import LinuxHost
 from agent.node import Node
 from agent.settings import Settings
@@ -13,12 +13,12 @@ from agent.store.database import Database
 from agent.store.tokens import TokenStore
 
 
-def this_machine(settings: Settings, database: Database) -> Node:
+def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node:
     """Everything wired together, nothing started."""
     runtime = DockerRuntime([settings.runtime] if settings.runtime else None)
     return Node(
         name=settings.name,
-        gpu=NvmlSource(),
+        gpu=gpu,
         host=LinuxHost(state_dir=str(settings.state)),
         runtime=runtime,
         examiner=Examiner(runtime),

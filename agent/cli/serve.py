@@ -9,7 +9,11 @@ from pathlib import Path
 
 import click
 
+from agent.cli.machine import this_machine
 from agent.cli.options import config_option
+from agent.gpu.nvml import NvmlSource
+from agent.gpu.source import GpuSource
+from agent.cli.parent import call_when_parent_ends
 from agent.http.caller import Listener
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
 from agent.http.server import Servers
@@ -30,18 +34,17 @@ def command(config: Path | None, *, with_parent: bool) -> None:
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    asyncio.run(_serve(load_settings(config), with_parent=with_parent))
+    asyncio.run(serve(load_settings(config), NvmlSource(), with_parent=with_parent))
 
 
-async def _serve(settings: Settings, *, with_parent: bool) -> None:
-    from agent.cli.machine import this_machine
-
+async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False) -> None:
+    """Serve this machine with the GPUs of `gpu` until a signal, or the end of the parent."""
     database = Database(settings.database)
-    node = this_machine(settings, database)
+    node = this_machine(settings, database, gpu)
     servers = Servers()
     _listen(servers, node, settings)
     if with_parent:
-        await _stop_with_parent(servers)
+        await call_when_parent_ends(servers.stop)
     # Callers are answered from the first moment on; /readyz says when the first sample is in.
     serving = asyncio.create_task(servers.serve())
     try:
@@ -84,17 +87,3 @@ def _listen_tls(servers: Servers, node: Node, settings: Settings, https: HttpsSe
         ) from None
     port = servers.add_tls(https.address, Listener(node, "https", None), context)
     log.info("https on port %d, certificate %s", port, fingerprint(certificate))
-
-
-async def _stop_with_parent(servers: Servers) -> None:
-    """Whoever started us holds our standard input open; when it dies, we end too."""
-
-    class _Ended(asyncio.Protocol):
-        def connection_lost(self, exc: Exception | None) -> None:
-            servers.stop()
-
-        def eof_received(self) -> bool:
-            servers.stop()
-            return False
-
-    await asyncio.get_running_loop().connect_read_pipe(_Ended, sys.stdin)

@@ -16,6 +16,8 @@ _SEES_NONE = (
     "couldn't communicate with the nvidia driver",
     "unable to determine the device handle",
 )
+# A container that asked for compute alone gets CUDA's library and not NVML's.
+_NO_NVML = "couldn't find libnvidia-ml"
 _UUID = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 
 
@@ -36,6 +38,8 @@ def read_smi(exit_code: int | None, output: str) -> SmiAnswer:
     said = next((line.strip() for line in output.splitlines() if line.strip()), "")[:200]
     if any(phrase in output.lower() for phrase in _SEES_NONE):
         return SmiAnswer(sees=False, reason=said)
+    if _NO_NVML in output.lower():
+        return SmiAnswer(sees=None, reason="no libnvidia-ml in the container")
     if exit_code in NOT_RUNNABLE:
         return SmiAnswer(sees=None, reason="no nvidia-smi in the container")
     return SmiAnswer(

@@ -112,6 +112,7 @@ def test_could_not_tell(patient: Patient) -> None:
     [
         ("Failed to initialize NVML: Unknown Error", "daemon-reload"),
         ("Failed to initialize NVML: Driver/library version mismatch", "before the last upgrade"),
+        ("Failed to initialize NVML: Insufficient Permissions", "may not open them"),
         ("No devices found.", "Nothing put the GPU into the container"),
     ],
 )

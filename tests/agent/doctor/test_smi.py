@@ -26,14 +26,18 @@ def test_gpus_and_slices_are_listed() -> None:
 @pytest.mark.parametrize(
     ("code", "output"),
     [
+        # As nvidia-smi 580.159.04 said on an H200: without its node, with nodes that may not be
+        # opened, without any node.
         (0, "No devices found.\n"),
+        (4, "Failed to initialize NVML: Insufficient Permissions\n"),
+        (
+            9,
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n\n",
+        ),
+        # As others have reported.
         (6, "No devices were found\n"),
         (255, "Failed to initialize NVML: Unknown Error\n"),
         (18, "\nFailed to initialize NVML: Driver/library version mismatch\nNVML library 535.2\n"),
-        (
-            9,
-            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n",
-        ),
         (15, "Unable to determine the device handle for GPU0: 0000:01:00.0: Unknown Error\n"),
     ],
 )
@@ -49,11 +53,17 @@ def test_it_runs_and_sees_none(code: int, output: str) -> None:
     [
         (127, "sh: nvidia-smi: not found\n", "no nvidia-smi in the container"),
         (126, "OCI runtime exec failed: exec failed\n", "no nvidia-smi in the container"),
+        # This one also on the H200, with the library hidden.
+        (
+            12,
+            "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system.\n",
+            "no libnvidia-ml in the container",
+        ),
         (137, "", "nvidia-smi ended with 137: no output"),
         (None, "", "nvidia-smi ended with None: no output"),
         (0, "something else\n", "nvidia-smi ended with 0: something else"),
     ],
 )
 def test_it_does_not_tell(code: int | None, output: str, reason: str) -> None:
-    broke = code not in (126, 127)
+    broke = code not in (126, 127, 12)
     assert read_smi(code, output) == (None, (), reason, broke)

@@ -122,7 +122,7 @@ def difference(before: Sections, after: Sections, *, at: float) -> Change | None
         old_records = before.get(section, {})
         for key, record in records.items():
             old = old_records.get(key)
-            if old is record:
+            if old is record or old == record:
                 continue
             fields = (
                 record

@@ -14,6 +14,7 @@ _BY_HOUR = (
     *(0.18, 0.16, 0.15, 0.15, 0.17, 0.30, 0.62, 0.85, 0.92, 0.90, 0.88, 0.80),
     *(0.66, 0.82, 0.90, 0.92, 0.86, 0.74, 0.58, 0.45, 0.38, 0.32, 0.26, 0.21),
 )
+HEAT_LAG_SECONDS = 20.0
 # Scenes: how long they take in seconds, and by how much of the whole they move the load.
 _SCENES = ((311.0, 0.07), (47.0, 0.04), (7.3, 0.025))
 
@@ -31,7 +32,10 @@ class Pattern:
         chance = random.Random(seed)  # noqa: S311 - not for secrets, and meant to be repeatable
         self._peak = peak
         self._offset = utc_offset_seconds + chance.uniform(-1200.0, 1200.0)
-        self._phases = tuple(chance.uniform(0.0, math.tau) for _ in _SCENES)
+        self._scenes = tuple(
+            (math.tau / period, chance.uniform(0.0, math.tau), share * peak)
+            for period, share in _SCENES
+        )
 
     def daily(self, at: float) -> float:
         """The load without scenes, 0 to `peak`. `at` is Unix time in seconds."""
@@ -42,15 +46,13 @@ class Pattern:
 
     def load(self, at: float) -> float:
         """The load, 0 to 1."""
-        moved = sum(
-            share * math.sin(math.tau * at / period + phase)
-            for (period, share), phase in zip(_SCENES, self._phases, strict=True)
-        )
-        return min(1.0, max(0.0, self.daily(at) + self._peak * moved))
+        load = self.daily(at)
+        for pace, phase, share in self._scenes:
+            load += share * math.sin(pace * at + phase)
+        return min(1.0, max(0.0, load))
 
     def heat(self, at: float) -> float:
         """The load as a heat sink follows it, 0 to 1: only what lasts for minutes."""
-        period, share = _SCENES[0]
-        lag = 20.0  # seconds; a guess that looks right
-        moved = share * math.sin(math.tau * (at - lag) / period + self._phases[0])
-        return min(1.0, max(0.0, self.daily(at) + self._peak * moved))
+        pace, phase, share = self._scenes[0]
+        moved = share * math.sin(pace * (at - HEAT_LAG_SECONDS) + phase)
+        return min(1.0, max(0.0, self.daily(at) + moved))

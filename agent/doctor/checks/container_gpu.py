@@ -150,7 +150,7 @@ def _why(evidence: Evidence, container: Container, look: InsideLook) -> _Why:
         return _Why(
             cause="The devices are in the container, and its user may not open them.",
             mend="`ls -l /dev/nvidia*` on the node says who may: run the container as that user, "
-            "or let everybody with the driver's option NVreg_DeviceFileMode=0666 in /etc/modprobe.d.",
+            "or set the driver's option NVreg_DeviceFileMode=0666 in /etc/modprobe.d.",
         )
     return _Why(
         cause="Nothing put the GPU into the container when it started, or it was taken away since.",

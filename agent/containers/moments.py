@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from agent.protocol.problems import ProblemError
 
 NANOSECONDS = 1_000_000_000
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _UNIT_NANOSECONDS = {
     "ms": NANOSECONDS // 1000,
     "s": NANOSECONDS,
@@ -17,7 +17,7 @@ _UNIT_NANOSECONDS = {
     "h": 3600 * NANOSECONDS,
     "d": 86400 * NANOSECONDS,
 }
-_UNIX = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?")
+_UNIX = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

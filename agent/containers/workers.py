@@ -8,8 +8,10 @@ and number no more than said.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -60,11 +62,11 @@ class Workers:
 
     def _serve(self) -> None:
         while (work := self._queue.get()) is not None:
-            try:
-                work.run()
-            finally:
-                with self._lock:
-                    self._outstanding -= 1
+            work.run()
+            # Before the answer is told, so that whoever waits for it finds a free thread.
+            with self._lock:
+                self._outstanding -= 1
+            work.tell()
             del work  # do not keep the last answer alive while idle
 
 
@@ -76,6 +78,7 @@ class _Work:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._call, self._answer, self._loop = call, answer, loop
+        self._tell: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         if self._answer.cancelled():
@@ -83,15 +86,14 @@ class _Work:
         try:
             result = self._call()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-            self._tell(self._fail, error)
+            self._tell = partial(self._fail, error)
         else:
-            self._tell(self._succeed, result)
+            self._tell = partial(self._succeed, result)
 
-    def _tell(self, tell: Callable[[Any], None], what: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(tell, what)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+    def tell(self) -> None:
+        # A loop that is closed has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell)
 
     def _succeed(self, result: object) -> None:
         if not self._answer.done():

@@ -88,6 +88,11 @@ class Examiner:
             if root is not None
             else SystemLook()
         )
+        inside = await self._looker.look(containers)
+        if facts.runtime.name == "Podman":
+            # It leaves no trace of a request that it dropped, so all of them are looked at.
+            asked_nothing = [one for one in containers if one.id not in inside]
+            inside |= await self._looker.glance(asked_nothing)
         return Evidence(
             facts=facts,
             gpus=node.gpu_report(),
@@ -95,7 +100,7 @@ class Examiner:
             host=node.sampler.latest.host,
             throttling=self._throttling.moments(),
             clock=self._clock.offset(),
-            inside=await self._looker.look(containers),
+            inside=inside,
             system=system,
             at=time.time(),
         )

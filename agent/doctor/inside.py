@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,8 @@ AT_ONCE = 2
 SEES_KEPT_SECONDS = 300.0
 UNKNOWN_KEPT_SECONDS = 60.0
 OUTPUT_LIMIT_BYTES = 64 * 1024
+
+Run = tuple[str, float | None]  # container id and when it was started
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +84,11 @@ class InsideLooker:
         self._procfs = procfs
         self._timeout = timeout_seconds
         self._at_once = at_once
-        self._looks: dict[tuple[str, float | None], InsideLook] = {}
+        self._looks: dict[Run, InsideLook] = {}
+        self._glances: dict[Run, InsideLook] = {}
         # Runs of containers in which nvidia-smi hung. It cannot be killed from here, so another
         # one would only pile up beside it.
-        self._hung: set[tuple[str, float | None]] = set()
+        self._hung: set[Run] = set()
 
     async def look(self, containers: Iterable[Container]) -> dict[str, InsideLook]:
         """Container id to look, for every running container that asked for a GPU.
@@ -100,6 +103,19 @@ class InsideLooker:
         looks = await asyncio.gather(*(self._one(container, turn) for container in wanted))
         return {container.id: look for container, look in zip(wanted, looks, strict=True)}
 
+    async def glance(self, containers: Iterable[Container]) -> dict[str, InsideLook]:
+        """Container id to a look at device nodes and environment alone, for all that run.
+
+        For containers that asked for nothing as far as is known: nothing is run in them. What was
+        seen stands for the container's run. Never raises.
+        """
+        running = [container for container in containers if container.state == "running"]
+        runs = {(container.id, container.started_at) for container in running}
+        self._glances = {run: look for run, look in self._glances.items() if run in runs}
+        turn = asyncio.Semaphore(self._at_once)
+        looks = await asyncio.gather(*(self._glance_at(container, turn) for container in running))
+        return {container.id: look for container, look in zip(running, looks, strict=True)}
+
     async def _one(self, container: Container, turn: asyncio.Semaphore) -> InsideLook:
         run = (container.id, container.started_at)
         known = self._looks.get(run)
@@ -108,26 +124,39 @@ class InsideLooker:
             if 0 <= time.time() - known.at < kept:
                 return known
         async with turn:
-            try:
-                look = await self._climb(container)
-            except Exception as error:
-                log.exception("looking into container %s failed", container.id)
-                look = InsideLook(way="none", sees=None, reason=f"{type(error).__name__}: {error}")
+            look = await _safely(container, self._climb(container))
         self._looks[run] = look
         return look
 
+    async def _glance_at(self, container: Container, turn: asyncio.Semaphore) -> InsideLook:
+        run = (container.id, container.started_at)
+        if run in self._glances:
+            return self._glances[run]
+        async with turn:
+            look = await _safely(container, self._judge(container, SmiAnswer(None)))
+        if look.sees is not None:
+            self._glances[run] = look
+        return look
+
     async def _climb(self, container: Container) -> InsideLook:
-        now = time.time()
         answer = await self._exec(container)
         if answer.sees is not None:
             return InsideLook(
-                way="exec", sees=answer.sees, uuids=answer.uuids, reason=answer.reason, at=now
+                way="exec",
+                sees=answer.sees,
+                uuids=answer.uuids,
+                reason=answer.reason,
+                at=time.time(),
             )
+        return await self._judge(container, answer)
+
+    async def _judge(self, container: Container, answer: SmiAnswer) -> InsideLook:
+        """By its device nodes, after an nvidia-smi that did not tell."""
+        now = time.time()
         nodes = await self._nodes(container)
         if nodes.reason is not None:
-            return InsideLook(
-                way="none", sees=None, reason=f"{answer.reason}; {nodes.reason}", at=now
-            )
+            reason = "; ".join(filter(None, (answer.reason, nodes.reason)))
+            return InsideLook(way="none", sees=None, reason=reason, at=now)
         there = bool(nodes.minors or nodes.tegra)
         return InsideLook(
             way="device_nodes",
@@ -180,6 +209,15 @@ class InsideLooker:
         if not details.pid:
             return DeviceNodes(reason="the runtime names no process of the container")
         return await asyncio.to_thread(look_at_nodes, container.id, details.pid, self._procfs)
+
+
+async def _safely(container: Container, looking: Awaitable[InsideLook]) -> InsideLook:
+    """A runtime that breaks its promises must not end the doctor's round."""
+    try:
+        return await looking
+    except Exception as error:
+        log.exception("looking into container %s failed", container.id)
+        return InsideLook(way="none", sees=None, reason=f"{type(error).__name__}: {error}")
 
 
 async def _close(session: ExecSession) -> None:

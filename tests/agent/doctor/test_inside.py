@@ -127,6 +127,23 @@ async def test_no_nodes_is_seeing_none(runtime: Runtime, tmp_path: Path) -> None
     assert look.reason == "nvidia-smi ended with 1: exec format error"
 
 
+async def test_a_glance_runs_nothing(runtime: Runtime, tmp_path: Path) -> None:
+    looker = InsideLooker(runtime, procfs=tmp_path)
+    plain = container()
+    look = (await looker.glance([plain]))[DETECTOR]
+    assert (look.sees, look.reason) == (None, "process 42 of the container: missing")
+    write(
+        tmp_path, {"42/cgroup": f"0::/{DETECTOR}\n", "42/environ": "NVIDIA_VISIBLE_DEVICES=all\0"}
+    )
+    (tmp_path / "42/root/dev").mkdir(parents=True)
+    look = (await looker.glance([plain]))[DETECTOR]
+    assert (look.way, look.sees, look.environment) == ("device_nodes", False, "all")
+    runtime.pid = None  # what was seen stands for this run of the container
+    assert (await looker.glance([plain]))[DETECTOR] is look
+    assert await looker.glance([container(state="exited")]) == {}
+    assert runtime.execs == 0
+
+
 @pytest.mark.parametrize("session", [Session(b"", 139), Session(b"", None, hangs=True)])
 async def test_nodes_do_not_outweigh_an_nvidia_smi_that_broke(
     runtime: Runtime, tmp_path: Path, session: Session

@@ -6,6 +6,7 @@ import pytest
 
 from agent.doctor.checks import cdi_spec, hook_path, jetson_runtime, podman_requests, toolkit
 from agent.doctor.daemon import DaemonLook
+from agent.doctor.inside import InsideLook
 from agent.doctor.system import SystemLook
 from agent.host.cdi import CdiSpec
 from agent.protocol.gpus import MigInstance
@@ -200,9 +201,34 @@ def test_podman_drops_requests_that_are_not_cdi(patient: Patient) -> None:
     patient.use_podman()
     outcome = podman_requests.check(patient.evidence())
     assert codes(outcome) == [("container.request_ignored", f"container/{asked.id}")]
+    assert outcome.findings[0].severity == "error"
     assert "nvidia.com/gpu=0" in outcome.findings[0].mend
     patient.runs()
     assert podman_requests.check(patient.evidence()).outcome == "ok"
+    patient.use_no_gpu()
+    assert podman_requests.check(patient.evidence()).outcome == "does_not_apply"
+
+
+@pytest.mark.parametrize(
+    ("look", "outcome"),
+    [
+        (InsideLook(way="device_nodes", sees=False, environment="all"), "found"),
+        (InsideLook(way="device_nodes", sees=False, environment="void"), "ok"),
+        (InsideLook(way="device_nodes", sees=False), "ok"),
+        (InsideLook(way="device_nodes", sees=True, minors=(0,), environment="all"), "ok"),
+        (InsideLook(way="none", sees=None, reason="no_permission"), "could_not_tell"),
+        (None, "could_not_tell"),
+    ],
+)
+def test_podman_leaves_no_trace_of_what_it_dropped(
+    patient: Patient, look: InsideLook | None, outcome: str
+) -> None:
+    patient.use_podman()
+    patient.runs(container(), inside=look)
+    told = podman_requests.check(patient.evidence())
+    assert told.outcome == outcome
+    assert [finding.severity for finding in told.findings] == ["warning"] * (outcome == "found")
+    codes(told)
 
 
 def test_a_jetson_as_it_should_be(patient: Patient) -> None:

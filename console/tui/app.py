@@ -1,0 +1,235 @@
+"""The terminal interface as a Textual app: which screen is shown, and when it is refreshed."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+from textual.timer import Timer
+
+from agent.protocol.problems import ProblemError
+from console.tui.commands import Command, parse_command
+from console.tui.display import CellDiffDisplay
+from console.tui.look.themes import SKINS
+from console.tui.meter import Meter
+from console.tui.navigate import build_view
+from console.tui.ports import Context
+from console.tui.profile import REFRESH_SECONDS, THEME_NAMES, theme_named
+from console.tui.screens.base import View
+from console.tui.screens.fleet import FleetScreen
+
+_HOME = Command("fleet")
+# The first answers of the nodes come soon after the start; one refresh catches most of them.
+_FIRST_SECONDS = 0.7
+
+
+class RoostApp(CellDiffDisplay[int]):
+    """Follows a fleet. Everything that it needs comes in the context."""
+
+    TITLE = "roost"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    CSS = """
+    Screen { background: $background; color: $foreground; }
+    ModalScreen { background: transparent; align: center middle; }
+    .too-small > * { display: none; }
+    .too-small > TooSmall { display: block; }
+    """
+
+    def __init__(self, context: Context, *, first: Command = _HOME) -> None:
+        super().__init__()
+        self.context = context
+        self.paused = False
+        self.refresh_seconds = context.profile.refresh_seconds
+        self._first = first
+        self._last = _HOME
+        self._ticker: Timer | None = None
+        self._meter = Meter(lambda: self.bytes_written) if context.profile.show_bytes else None
+        self._rate: float | None = None
+        for skin in SKINS.values():
+            self.register_theme(skin.theme)
+        self.theme = context.look.theme
+
+    def get_default_screen(self) -> Screen[None]:
+        return FleetScreen(self.context, self._first if self._first.view == "fleet" else _HOME)
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._begin)
+
+    async def _begin(self) -> None:
+        """After the first paint: follow the nodes. Until then only what was cached is shown."""
+        if self._first.view != "fleet":
+            self.drill(str(self._first))
+        await self.context.fleet.start()
+        self.set_timer(_FIRST_SECONDS, self.tick)
+        self._ticker = self.set_interval(self.refresh_seconds, self.tick)
+
+    async def on_unmount(self) -> None:
+        await self.context.fleet.stop()
+
+    # refreshing
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """None while it is not shown."""
+        return self._rate
+
+    def tick(self) -> None:
+        """Bring the screen that can be seen up to date; the others remember what changed."""
+        if self.paused:
+            return
+        if self._meter is not None:
+            self._rate = self._meter.rate()
+        changed = self.context.fleet.take_changed()
+        for view in self.views:
+            view.dirty |= changed
+        top = self.screen
+        if isinstance(top, View):
+            top.bring_up_to_date()
+
+    @property
+    def views(self) -> list[View]:
+        """The screens of the breadcrumbs."""
+        return [screen for screen in self.screen_stack if isinstance(screen, View)]
+
+    @property
+    def view(self) -> View:
+        """The screen that is on top, under any question."""
+        return self.views[-1]
+
+    # going from screen to screen
+
+    def go(self, command: str) -> None:
+        """Do what was typed after `:`. A view replaces all but the first screen."""
+        self._go(command, on_top=False)
+
+    def drill(self, command: str) -> None:
+        """Open a view on top of this one."""
+        self._go(command, on_top=True)
+
+    def _go(self, text: str, *, on_top: bool) -> None:
+        try:
+            command = parse_command(text)
+            if command.view in _SPECIAL:
+                getattr(self, f"_go_{command.view}")(command.argument)
+                return
+            self._show(command, on_top=on_top)
+        except ProblemError as error:
+            self.view.show_problem(error.problem())
+
+    def _show(self, command: Command, *, on_top: bool) -> None:
+        here = self.view.command
+        view = build_view(command, self.context)
+        if not on_top:
+            while len(self.views) > 1:
+                self.pop_screen()
+        home = self.view
+        if not on_top and isinstance(view, FleetScreen) and isinstance(home, FleetScreen):
+            home.retarget(command)
+        else:
+            self.push_screen(view)
+        self._last = here
+
+    def go_last(self) -> None:
+        """The view before this one."""
+        self._go(str(self._last), on_top=False)
+
+    def go_back(self) -> bool:
+        """Leave the screen; False on the first one."""
+        if len(self.views) <= 1:
+            return False
+        self._last = self.view.command
+        self.pop_screen()
+        return True
+
+    def leave(self) -> None:
+        """End the console; nothing on a node stops."""
+        self.exit(0)
+
+    def _go_quit(self, _: str) -> None:
+        self.leave()
+
+    def _go_help(self, _: str) -> None:
+        self.do("help")
+
+    def _go_theme(self, name: str) -> None:
+        self.wear(theme_named(name.removeprefix("@")) if name else self._next_theme())
+
+    def _go_refresh(self, seconds: str) -> None:
+        if seconds.removesuffix("s") not in {f"{s:g}" for s in REFRESH_SECONDS}:
+            self.do("refresh")
+        else:
+            self.refresh_every(float(seconds.removesuffix("s")))
+
+    # what is the same on every screen
+
+    def do(self, action_id: str) -> None:
+        """An action of the registry that no screen handles itself."""
+        getattr(self, f"do_{action_id}")()
+
+    def do_quit(self) -> None:
+        self.leave()
+
+    def do_last(self) -> None:
+        self.go_last()
+
+    def do_help(self) -> None:
+        from console.tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.context, self.view.scope))
+
+    def do_palette(self) -> None:
+        from console.tui.screens.palette import PaletteScreen
+
+        view = self.view
+
+        def chosen(action_id: str | None) -> None:
+            from console.tui.actions import action_by_id
+
+            if action_id is not None:
+                view.perform(action_by_id(action_id))
+
+        self.push_screen(PaletteScreen(self.context, view.scope), chosen)
+
+    def do_pause(self) -> None:
+        self.paused = not self.paused
+        self.view.show_bars()
+        if not self.paused:
+            self.tick()
+
+    def do_refresh(self) -> None:
+        position = REFRESH_SECONDS.index(self.refresh_seconds)
+        self.refresh_every(REFRESH_SECONDS[(position + 1) % len(REFRESH_SECONDS)])
+
+    def refresh_every(self, seconds: float) -> None:
+        """Change how often the screen is brought up to date."""
+        self.refresh_seconds = seconds
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = self.set_interval(seconds, self.tick)
+        self.view.show_bars()
+        self.view.say(f"The screen is refreshed every {seconds:g} s.")
+
+    def do_bytes(self) -> None:
+        if self._meter is None:
+            self._meter = Meter(lambda: self.bytes_written)
+            self._rate = self._meter.rate()
+        else:
+            self._meter = self._rate = None
+        self.view.show_bars()
+
+    def do_theme(self) -> None:
+        self.wear(self._next_theme())
+
+    def _next_theme(self) -> str:
+        position = THEME_NAMES.index(self.context.look.theme)
+        return THEME_NAMES[(position + 1) % len(THEME_NAMES)]
+
+    def wear(self, theme: str) -> None:
+        """Show everything in another theme."""
+        self.context.look.dress(theme)
+        self.theme = theme
+        for view in self.views:
+            view.redress()
+        self.view.say(f"Theme {theme}: {SKINS[theme].about}.")
+
+
+_SPECIAL = frozenset({"quit", "help", "theme", "refresh"})

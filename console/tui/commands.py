@@ -1,0 +1,93 @@
+"""What is typed after `:`: a view, which nodes, and a filter."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from agent.protocol.problems import ProblemError
+
+# View to the other names it goes by.
+VIEWS: dict[str, tuple[str, ...]] = {
+    "fleet": ("nodes", "f", "no"),
+    "node": (),
+    "containers": ("container", "ct", "c"),
+    "gpus": ("gpu", "g"),
+    "doctor": ("findings", "d"),
+    "logs": ("log",),
+    "help": ("keys", "h", "?"),
+    "theme": (),
+    "refresh": (),
+    "quit": ("q", "q!", "exit"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`:containers site=plant-7 /cam` is Command("containers", "site=plant-7", "cam")."""
+
+    view: str
+    argument: str = ""
+    """A selector (`site=plant-7`, `@cam-01`); for node, logs, theme and refresh what they take."""
+    filter: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.view, self.argument, f"/{self.filter}" if self.filter else ""]
+        return " ".join(part for part in parts if part)
+
+
+def parse_command(text: str) -> Command:
+    """The command that was typed, with or without its colon.
+
+    Raises:
+        ProblemError: `console.usage` for a view that there is not; the hint names the nearest.
+    """
+    word, _, rest = text.strip().removeprefix(":").strip().partition(" ")
+    rest = rest.strip()
+    if "/" in word[1:]:  # ":containers/cam"
+        word, _, rest = word.partition("/")
+        rest = f"/{rest}"
+    argument, found, filter_text = f" {rest}".partition(" /")
+    view = _view_named(word)
+    return Command(view, argument.strip(), filter_text.strip() if found else "")
+
+
+def complete(text: str, nodes: list[str]) -> str:
+    """`text` with its last word completed as far as only one completion is possible."""
+    head, space, last = text.rpartition(" ")
+    if not space:
+        choices = list(VIEWS)
+    elif last.startswith("@"):
+        choices = [f"@{node}" for node in nodes]
+    elif head.split()[:1] == ["node"]:
+        choices = nodes
+    else:
+        return text
+    matching = [choice for choice in choices if choice.startswith(last)]
+    if not matching:
+        return text
+    end = " " if len(matching) == 1 else ""
+    return f"{head}{space}{_common_start(matching)}{end}"
+
+
+def _common_start(choices: list[str]) -> str:
+    first, last = min(choices), max(choices)
+    length = next(
+        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first)
+    )
+    return first[:length]
+
+
+def _view_named(word: str) -> str:
+    names = {name: view for view, others in VIEWS.items() for name in (view, *others)}
+    if word in names:
+        return names[word]
+    begun = [view for view in VIEWS if word and view.startswith(word)]
+    if len(begun) == 1:
+        return begun[0]
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    raise ProblemError(
+        "console.usage",
+        f"There is no view {word[:40]!r}",
+        hint=f"Did you mean :{names[near[0]]}?" if near else f"Views: {', '.join(VIEWS)}.",
+    )

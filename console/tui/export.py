@@ -1,0 +1,103 @@
+"""Tables and logs to files: CSV, JSON or text, by the file's ending."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.protocol.problems import ProblemError
+from console.text import clean
+from console.tui.rows.cells import Column, Row, plain
+
+FORMATS = (".csv", ".json", ".txt")
+# A cell that begins like this is a formula to a spreadsheet.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def suggested_name(what: str, ending: str) -> str:
+    """A name that sorts by time: "roost-fleet-20260504-101500.csv"."""
+    return f"roost-{what}-{time.strftime('%Y%m%d-%H%M%S')}.{ending}"
+
+
+def export_rows(path: str, columns: Sequence[Column], rows: Sequence[Row]) -> int:
+    """Write all columns of the rows, shown or not. Returns how many rows.
+
+    Raises:
+        ProblemError: `console.usage` for another ending, `settings.unwritable` where the file
+            exists already or cannot be written.
+    """
+    ending = Path(path).suffix.lower()
+    if ending == ".csv":
+        text = rows_as_csv(columns, rows)
+    elif ending == ".json":
+        text = rows_as_json(columns, rows)
+    elif ending == ".txt":
+        text = rows_as_text(columns, rows, header=True)
+    else:
+        raise ProblemError(
+            "console.usage",
+            f"Roost does not write {ending or 'a file without an ending'}",
+            hint=f"End the name in {', '.join(FORMATS)}.",
+        )
+    write_new(path, text)
+    return len(rows)
+
+
+def write_new(path: str, text: str) -> None:
+    """Write a file that only its owner can read; never over another one.
+
+    Raises:
+        ProblemError: `settings.unwritable`.
+    """
+    target = Path(path).expanduser()
+    try:
+        with os.fdopen(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise ProblemError(
+            "settings.unwritable",
+            f"{target}: {error.strerror}",
+            params={"file": str(target)},
+            hint="Choose another name, or a folder that you may write to.",
+        ) from None
+
+
+def rows_as_csv(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.id for column in columns])
+    for row in rows:
+        writer.writerow([_harmless(plain(cell)) for cell in row.cells])
+    return out.getvalue()
+
+
+def rows_as_json(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    records = [
+        {column.id: plain(cell) for column, cell in zip(columns, row.cells, strict=True)}
+        for row in rows
+    ]
+    return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+
+
+def rows_as_text(columns: Sequence[Column], rows: Sequence[Row], *, header: bool) -> str:
+    """Aligned columns, for people."""
+    lines = [[clean(plain(cell)) for cell in row.cells] for row in rows]
+    if header:
+        lines.insert(0, [column.title for column in columns])
+    widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(columns))]
+    return "".join(
+        "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def _harmless(text: str) -> str:
+    """A quote before what a spreadsheet would run; numbers stay numbers."""
+    if text.startswith(_FORMULA_STARTS) and not text.lstrip("+-").replace(".", "", 1).isdigit():
+        return f"'{text}"
+    return text

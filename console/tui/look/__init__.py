@@ -1,0 +1,1 @@
+"""How things look: glyphs, tones, themes, and figures as words."""

@@ -1,0 +1,93 @@
+"""What the screens need of the rest of the console, as the types they are written against."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from agent.protocol.containers import ContainerChange, LogLine
+from agent.protocol.findings import DoctorReport
+from agent.protocol.telemetry import History, Metric
+from console.fleet.picture import NodeView
+from console.tui.look.look import Look
+from console.tui.profile import Profile
+
+ContainerVerb = Literal["start", "stop", "restart"]
+
+
+class NodeClient(Protocol):
+    """Requests to one node. All raise ProblemError."""
+
+    async def doctor(
+        self,
+        *,
+        clock_offset_seconds: float | None = None,
+        clock_uncertainty_seconds: float | None = None,
+    ) -> DoctorReport: ...
+
+    async def history(
+        self, *, metric: Metric | None = None, seconds: int | None = None
+    ) -> History: ...
+
+    async def act(self, name: str, action: ContainerVerb) -> ContainerChange: ...
+
+    def logs(
+        self, name: str, *, follow: bool = False, since: str | None = None, tail: int | None = None
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Lines in batches as they come."""
+
+
+class Fleet(Protocol):
+    """All nodes, and which of them changed."""
+
+    @property
+    def nodes(self) -> Mapping[str, NodeView]: ...
+
+    def take_changed(self) -> set[str]:
+        """Names of nodes that changed since the last call."""
+
+    async def start(self) -> None:
+        """Begin to follow the nodes. Called once, after the first paint."""
+
+    async def stop(self) -> None: ...
+
+    def client(self, node: str) -> NodeClient: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every screen is given."""
+
+    fleet: Fleet
+    fleet_name: str
+    look: Look
+    profile: Profile
+    keymap: Mapping[str, str] = field(default_factory=dict)
+    select: Callable[[str], Callable[[NodeView], bool]] = lambda _: lambda _: True
+    """A label selector as a test of nodes; raises ProblemError `fleet.selector`."""
+    shell: Callable[[NodeView, str | None], Sequence[str]] | None = None
+    """The command for a shell on a node, or in one of its containers; raises ProblemError."""
+
+
+class Host(Protocol):
+    """What a screen asks of the app."""
+
+    paused: bool
+    refresh_seconds: float
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """To the terminal; None while that is not shown."""
+
+    def go(self, command: str) -> None:
+        """Do what was typed after `:`."""
+
+    def drill(self, command: str) -> None:
+        """Open a view on top of this one."""
+
+    def go_back(self) -> bool:
+        """Leave the screen; False on the first one."""
+
+    def do(self, action_id: str) -> None:
+        """What does not depend on the screen: theme, refresh, pause, help, palette."""

@@ -1,0 +1,1 @@
+"""Records of the picture as rows of a table. Pure: no Textual."""

@@ -1,0 +1,141 @@
+"""A container as a row: across the fleet, and on its node."""
+
+from __future__ import annotations
+
+import time
+
+from agent.protocol.live import LiveContainer
+from console.fleet.picture import NodeView
+from console.tui.look import words
+from console.tui.rows.cells import Cell, Column, Row, make_row
+from console.tui.rows.fleet import age_cell
+
+COLUMNS = (
+    Column("node", "NODE", (12, 14, 20, 24), grow=10),
+    Column("name", "CONTAINER", (16, 16, 22, 28), grow=12),
+    Column("state", "STATE", (10, 10, 20, 20)),
+    Column("cpu", "CPU", (4, 4, 5, 5), "right"),
+    Column("memory", "MEM", (5, 5, 11, 12), "right"),
+    Column("gpus", "GPUS", (0, 5, 8, 12)),
+    Column("image", "IMAGE", (0, 11, 26, 40), grow=30),
+    Column("up", "UP", (3, 3, 3, 4)),
+    Column("age", "AGE", (0, 3, 3, 4)),
+    Column("ports", "PORTS", (0, 0, 0, 24), grow=30),
+)
+
+NODE_COLUMNS = (
+    Column("name", "CONTAINER", (16, 18, 24, 30), grow=16),
+    Column("state", "STATE", (10, 10, 20, 20)),
+    Column("cpu", "CPU", (4, 4, 5, 5), "right"),
+    Column("memory", "MEM", (5, 5, 11, 12), "right"),
+    Column("gpus", "GPUS", (5, 6, 8, 12)),
+    Column("image", "IMAGE", (0, 18, 30, 44), grow=30),
+    Column("up", "UP", (3, 3, 3, 4)),
+    Column("ports", "PORTS", (0, 0, 20, 30), grow=40),
+)
+
+_STATE_ORDER = ["dead", "restarting", "exited", "unknown", "removing", "created", "paused"]
+# A container's id in a row's key: enough to tell them apart, as the runtimes' own lists do.
+SHORT_ID = 12
+_UUID_PARTS = 8
+
+
+def container_rows(view: NodeView) -> list[Row]:
+    """For the table across the fleet; a row's key is "node/id"."""
+    dim, name = view.state != "live", view.name
+    rows = []
+    for container in view.containers():
+        first, middle = _cells(container, view)
+        cells = (
+            Cell(name, sort=name, tag="PROD" if view.entry.production else ""),
+            *first,
+            *middle,
+            age_cell(view),
+            Cell(" ".join(container.ports), "dim"),
+        )
+        rows.append(make_row(f"{name}/{container.id}", name, cells, dim=dim, loud=2))
+    return rows
+
+
+def node_container_rows(view: NodeView) -> list[Row]:
+    """For the node's own screen; the same keys."""
+    dim = view.state != "live"
+    rows = []
+    for container in view.containers():
+        first, middle = _cells(container, view)
+        cells = (*first, *middle, Cell(" ".join(container.ports), "dim"))
+        rows.append(make_row(f"{view.name}/{container.id}", view.name, cells, dim=dim, loud=1))
+    return rows
+
+
+def container_of(view: NodeView, key: str) -> LiveContainer | None:
+    """The container of a row's key, if it is still there."""
+    _, _, container_id = key.rpartition("/")
+    return next((c for c in view.containers() if c.id == container_id), None)
+
+
+def _cells(
+    container: LiveContainer, view: NodeView
+) -> tuple[tuple[Cell, Cell], tuple[Cell, Cell, Cell, Cell, Cell]]:
+    return (
+        (Cell(container.name, sort=container.name), state_cell(container)),
+        (
+            Cell(words.percent(container.cpu_percent), sort=container.cpu_percent),
+            Cell(
+                words.size(container.memory_used_bytes),
+                sort=container.memory_used_bytes,
+                wide=words.share(container.memory_used_bytes, container.memory_limit_bytes),
+            ),
+            Cell(gpu_words(container, view), sort=len(container.gpus)),
+            Cell(short_image(container.image), sort=container.image, wide=container.image),
+            _up(container),
+        ),
+    )
+
+
+def short_image(image: str) -> str:
+    """Without registry and folders: "registry.local/vision/web:1" is "web:1"."""
+    return image.partition("@")[0].rpartition("/")[2]
+
+
+def state_cell(container: LiveContainer) -> Cell:
+    """The state; the health where it says more; the exit code where it ended."""
+    state, wide = container.state, str(container.state)
+    if state == "running":
+        if container.health == "unhealthy":
+            return Cell("unhealthy", "bad", sort=1, wide="running, unhealthy")
+        if container.health == "starting":
+            return Cell("starting", "warn", sort=8, wide="running, starting")
+        return Cell("running", "good", sort=9, wide=wide)
+    text, tone = str(state), "warn"
+    if state in {"exited", "dead"}:
+        code = container.exit_code
+        text = f"exited {code}" if code is not None and state == "exited" else text
+        tone = "dim" if code == 0 else "bad"
+    elif state == "restarting":
+        text, tone = "restarts", "bad"
+        wide = f"restarting, {container.restart_count} times"
+    return Cell(
+        text,
+        tone,
+        sort=_STATE_ORDER.index(state) if state in _STATE_ORDER else 5,
+        wide=wide if state == "restarting" else text,
+    )
+
+
+def gpu_words(container: LiveContainer, view: NodeView) -> str:
+    """Which GPUs it asked for, by index: "0,1", "all"; an unknown UUID by its beginning."""
+    index = {uuid: record.get("index") for uuid, record in view.sections.get("gpus", {}).items()}
+    names = [
+        str(index[gpu]) if gpu in index else gpu.removeprefix("GPU-")[:_UUID_PARTS]
+        for gpu in container.gpus
+    ]
+    return ",".join(names)
+
+
+def _up(container: LiveContainer) -> Cell:
+    """Since when it is as it is."""
+    at = container.started_at if container.state == "running" else container.finished_at
+    if at is None:
+        return Cell(words.UNKNOWN)
+    return Cell(words.age(max(0.0, time.time() - at)), sort=-at)

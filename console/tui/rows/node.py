@@ -1,0 +1,147 @@
+"""A node's processes and facts as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.protocol.node import NodeFacts
+from console.fleet.picture import NodeView
+from console.tui.look import words
+from console.tui.rows.cells import Cell, Column, Row, make_row
+
+PROCESS_COLUMNS = (
+    Column("pid", "PID", (8, 8, 8, 8), "right"),
+    Column("name", "PROCESS", (18, 24, 34, 50), grow=30),
+    Column("gpu", "GPU", (3, 3, 3, 3), "right"),
+    Column("memory", "GPU MEM", (8, 8, 8, 8), "right"),
+    Column("kind", "KIND", (0, 8, 8, 8)),
+    Column("container", "CONTAINER", (12, 18, 24, 30), grow=20),
+)
+
+FACT_COLUMNS = (
+    Column("fact", "FACT", (18, 20, 24, 26)),
+    Column("value", "VALUE", (38, 56, 90, 150), grow=100),
+)
+
+
+def process_rows(view: NodeView) -> list[Row]:
+    """Processes with memory on a GPU, the biggest first."""
+    gpus = view.sections.get("gpus", {})
+    containers = view.sections.get("containers", {})
+    rows = []
+    for process in sorted(view.processes(), key=lambda p: -(p.memory_used_bytes or 0)):
+        container = process.container
+        owner = ""
+        if container:
+            owner = str(containers.get(container, {}).get("name") or container[:12])
+        memory = process.memory_used_bytes
+        cells = (
+            Cell(str(process.pid), sort=process.pid),
+            Cell(process.name or words.UNKNOWN, sort=process.name),
+            Cell(str(gpus.get(process.gpu_uuid, {}).get("index", words.UNKNOWN))),
+            Cell(words.size(memory), sort=memory),
+            Cell(process.kind),
+            Cell(owner or "(host)", "" if owner else "dim"),
+        )
+        key = f"{process.gpu_uuid}/{process.pid}"
+        rows.append(make_row(key, view.name, cells, dim=view.state != "live"))
+    return rows
+
+
+def fact_rows(view: NodeView) -> list[Row]:
+    """What the node is, one fact a line."""
+    pairs = [("state", _state(view)), ("address", view.entry.address)]
+    labels = " ".join(f"{key}={value}" for key, value in view.entry.labels.items())
+    pairs.append(("labels", labels or "none"))
+    if (facts := view.facts()) is not None:
+        pairs.extend(_facts(facts))
+    else:
+        pairs.append(("facts", "unknown: the agent has not answered yet"))
+    offset = view.clock_offset_seconds
+    if offset is not None:
+        pairs.append(("clock", f"{offset:+.1f} s against this console"))
+    return [
+        make_row(f"{index}:{name}", view.name, (Cell(name, "dim"), Cell(value)))
+        for index, (name, value) in enumerate(pairs)
+    ]
+
+
+def _state(view: NodeView) -> str:
+    text: str = view.state
+    if view.state != "live":
+        seconds = view.age_seconds()
+        text += ", never heard of" if seconds is None else f", last heard {words.age(seconds)} ago"
+    if view.problem is not None:
+        text += f": {view.problem.detail}"
+    return text
+
+
+def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
+    host, stack, runtime, toolkit = facts.host, facts.gpu_stack, facts.runtime, facts.toolkit
+    unknown = words.UNKNOWN
+    yield "host", words.join([host.hostname, host.machine or ""])
+    yield "system", words.join([host.os, f"kernel {host.kernel}", host.architecture])
+    yield (
+        "processor",
+        words.join(
+            [
+                host.cpu_model or "",
+                f"{host.cpu_count} cores",
+                f"{words.size(host.memory_total_bytes)} memory",
+            ]
+        ),
+    )
+    yield "driver", words.join([stack.driver_version or unknown, stack.reason or ""])
+    yield (
+        "CUDA",
+        words.join(
+            [
+                f"up to {stack.cuda_version}" if stack.cuda_version else unknown,
+                f"NVML {stack.nvml_version}" if stack.nvml_version else "",
+                f"L4T {stack.l4t_version}" if stack.l4t_version else "",
+            ]
+        ),
+    )
+    for gpu in facts.gpus:
+        yield (
+            f"GPU {gpu.index}",
+            words.join(
+                [
+                    gpu.name,
+                    words.size(gpu.memory_total_bytes),
+                    f"compute {gpu.compute_capability}" if gpu.compute_capability else "",
+                    f"{len(gpu.mig_instances)} MIG" if gpu.mig_instances else "",
+                    gpu.pci_bus_id or "",
+                    gpu.uuid,
+                ]
+            ),
+        )
+    yield (
+        "toolkit",
+        words.join([toolkit.version or "not installed", toolkit.mode or ""])
+        if not toolkit.unknown
+        else words.join([f"{k}: {v}" for k, v in toolkit.unknown.items()]),
+    )
+    yield (
+        "runtime",
+        words.join(
+            [
+                f"{runtime.name or unknown} {runtime.version or ''}".strip(),
+                f"API {runtime.api_version}" if runtime.api_version else "",
+                f"store {runtime.image_store}" if runtime.image_store else "",
+                "rootless" if runtime.rootless else "",
+                runtime.reason or "",
+            ]
+        ),
+    )
+    for disk in facts.disks:
+        free = 100 * disk.free_bytes / disk.total_bytes if disk.total_bytes else None
+        space = f"{words.size(disk.free_bytes)} free of {words.size(disk.total_bytes)}"
+        yield (
+            f"disk {disk.path}",
+            f"{space} ({words.percent(free)}), {words.join(disk.purposes)}",
+        )
+    agent = facts.agent
+    yield "agent", words.join([f"{agent.version}, API {agent.api_version}"])
+    if agent.simulated:
+        yield "simulated", "yes: nothing here is a real machine"

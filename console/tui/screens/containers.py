@@ -1,0 +1,35 @@
+"""Containers across the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from console.fleet.picture import NodeView
+from console.tui.actions import Scope
+from console.tui.rows.cells import Row
+from console.tui.rows.containers import COLUMNS, container_rows
+from console.tui.screens.container_actions import ContainerActions
+from console.tui.screens.tables import TableView
+
+
+class ContainersScreen(TableView, ContainerActions):
+    """`:containers SELECTOR /FILTER`. Enter opens the log."""
+
+    scope: ClassVar[Scope] = "containers"
+    columns = COLUMNS
+    first_sort = "node"
+    noun = "container"
+
+    def rows_of(self, view: NodeView) -> Iterable[Row]:
+        return container_rows(view)
+
+    def container_rows(self) -> list[Row]:
+        return self.targets()
+
+    def open_row(self, row: Row) -> None:  # the one under the cursor
+        self.act_logs()
+
+    def act_doctor(self) -> None:
+        if (row := self.table.current) is not None:
+            self.host.drill(f"doctor @{row.group}")

@@ -1,0 +1,58 @@
+"""One row per node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from console.fleet.picture import NodeView
+from console.tui.actions import Scope
+from console.tui.commands import Command
+from console.tui.rows.cells import Row
+from console.tui.rows.fleet import COLUMNS, fleet_row
+from console.tui.screens.tables import TableView
+
+
+class FleetScreen(TableView):
+    """The first screen: every node of the fleet."""
+
+    scope: ClassVar[Scope] = "fleet"
+    columns = COLUMNS
+    first_sort = "name"
+    noun = "node"
+
+    def retarget(self, command: Command) -> None:
+        """Show other nodes; this screen stays the first one."""
+        self.take_selectors(command.argument)
+        self.command = command
+        self.crumb = " ".join(part for part in ("fleet", command.argument) if part)
+        self.model.narrow(command.filter)
+        self.bring_up_to_date()
+
+    def rows_of(self, view: NodeView) -> Iterable[Row]:
+        return [fleet_row(view, self.context.look.glyphs)]
+
+    def open_row(self, row: Row) -> None:
+        self.host.drill(f"node {row.group}")
+
+    def act_logs(self) -> None:
+        """The log of a node's only container; else its containers, to choose from."""
+        if (row := self.table.current) is None:
+            return
+        containers = self.context.fleet.nodes[row.group].containers()
+        if len(containers) == 1:
+            self.host.drill(f"logs @{row.group} {containers[0].name}")
+        else:
+            self.host.drill(f"containers @{row.group}")
+
+    def act_shell(self) -> None:
+        if (row := self.table.current) is not None:
+            self.open_shell(row.group)
+
+    def act_doctor(self) -> None:
+        names = {row.group for row in self.targets()}
+        self.host.drill(f"doctor {_any_of(names)}")
+
+
+def _any_of(names: set[str]) -> str:
+    return " ".join(f"@{name}" for name in sorted(names))

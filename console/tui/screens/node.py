@@ -1,0 +1,231 @@
+"""One node: its GPUs with their last ten minutes, and its sections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from textual.widget import Widget
+
+from agent.protocol.problems import ProblemError
+from console.fleet.picture import NodeView
+from console.tui.actions import Scope
+from console.tui.commands import Command
+from console.tui.history import SECONDS, UtilizationHistory
+from console.tui.look import words
+from console.tui.ports import Context
+from console.tui.rows.cells import Column, Row
+from console.tui.rows.containers import NODE_COLUMNS as CONTAINER_COLUMNS
+from console.tui.rows.containers import node_container_rows
+from console.tui.rows.findings import NODE_COLUMNS as FINDING_COLUMNS
+from console.tui.rows.findings import finding_of, node_finding_rows
+from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
+from console.tui.rows.gpus import node_gpu_rows
+from console.tui.rows.model import TableModel
+from console.tui.rows.node import FACT_COLUMNS, PROCESS_COLUMNS, fact_rows, process_rows
+from console.tui.screens.container_actions import ContainerActions
+from console.tui.screens.tables import TableView
+from console.tui.widgets.bars import Bar
+from console.tui.widgets.line import Piece
+from console.tui.widgets.table import RowTable
+
+
+class Section(NamedTuple):
+    """A part of the node below its GPUs."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: Callable[[NodeView], list[Row]]
+    sort: str | None
+
+
+SECTIONS = (
+    Section("containers", CONTAINER_COLUMNS, node_container_rows, "name"),
+    Section("processes", PROCESS_COLUMNS, process_rows, None),
+    Section("findings", FINDING_COLUMNS, node_finding_rows, None),
+    Section("facts", FACT_COLUMNS, fact_rows, None),
+)
+
+
+class NodeScreen(TableView, ContainerActions):
+    """`:node NAME`."""
+
+    scope: ClassVar[Scope] = "node"
+    columns = CONTAINER_COLUMNS
+
+    def __init__(self, context: Context, command: Command) -> None:
+        name = command.argument.removeprefix("@").strip()
+        if name not in context.fleet.nodes:
+            raise ProblemError(
+                "fleet.node_unknown",
+                f"There is no node {name[:60]!r}" if name else "No node was named",
+                hint="Type :node and Tab to complete its name, or :fleet to see all.",
+            )
+        super().__init__(context, command)
+        self.crumb = name
+        self.node_name = name
+        self.section = 0
+        self.models = [_model_of(section) for section in SECTIONS]
+        self.model = self.models[0]
+        self.model.narrow(command.filter)
+        self.table = RowTable(self.model, context.look)
+        self.gpu_model = TableModel(GPU_COLUMNS)
+        self.gpus = RowTable(self.gpu_model, context.look)
+        self.gpus.can_focus = False
+        self.history = UtilizationHistory()
+        self._summary = Bar(context.look)
+        self._tabs = Bar(context.look)
+
+    @property
+    def node(self) -> NodeView:
+        return self.context.fleet.nodes[self.node_name]
+
+    def body(self) -> Sequence[Widget]:
+        return [self._summary, self.gpus, self._tabs, self.table]
+
+    def is_production(self) -> bool:
+        return self.node.entry.production
+
+    # bringing it up to date
+
+    def resume(self) -> None:
+        super().resume()
+        # What happened while another screen was on top is fetched too.
+        self.run_worker(self._fetch_history(), group="history", exclusive=True)
+
+    async def _fetch_history(self) -> None:
+        try:
+            client = self.context.fleet.client(self.node_name)
+            history = await client.history(metric="utilization_percent", seconds=SECONDS)
+        except ProblemError:
+            return  # the line then begins now; why the node does not answer stands above it
+        self.history.take(history, clock_offset=self.node.clock_offset_seconds or 0.0)
+        self.bring_up_to_date()
+
+    def bring_up_to_date(self) -> None:
+        if self.node_name not in self.context.fleet.nodes or not self.is_mounted:
+            return
+        view = self.node
+        self._show_gpus(view)
+        for section, model in zip(SECTIONS, self.models, strict=True):
+            model.put(self.node_name, section.rows(view))
+        self.table.bring_up_to_date()
+        self._summary.show(_summary_of(view))
+        self._show_tabs()
+        self.show_bars()
+        self.dirty.clear()
+
+    def _show_gpus(self, view: NodeView) -> None:
+        now, glyphs = time.time(), self.context.look.glyphs
+        if view.state == "live":
+            for uuid, record in view.sections.get("gpus", {}).items():
+                self.history.note(uuid, now, record.get("utilization_percent"))
+        width = self.gpus.width_of("history")
+
+        def line(uuid: str) -> str:
+            return self.history.line(uuid, now, width, glyphs) if width else ""
+
+        rows = node_gpu_rows(view, glyphs, line)
+        self.gpu_model.put(self.node_name, rows)
+        node = view.node()
+        reason = node.gpu_reason or node.gpu_state.replace("_", " ") if node is not None else ""
+        self.gpus.empty = f"no GPU figures: {reason or 'the agent has not answered yet'}"
+        most = max(2, (self.size.height - 6) // 2)
+        self.gpus.styles.height = min(most, 1 + max(1, len(rows)))
+        self.gpus.bring_up_to_date()
+
+    def _show_tabs(self) -> None:
+        pieces: list[Piece] = []
+        for index, (section, model) in enumerate(zip(SECTIONS, self.models, strict=True)):
+            number = f" {model.total}" if section.name != "facts" else ""
+            here = index == self.section
+            text = f"[{section.name}{number}]" if here else f" {section.name}{number} "
+            pieces.append((text, "accent" if here else "dim"))
+        hidden = self.gpu_model.total - self.gpus.body_height if self.gpus.size.height else 0
+        more = f"{hidden} more GPUs: type :gpus @{self.node_name} " if hidden > 0 else ""
+        self._tabs.show(pieces, [(more, "warn")] if more else [])
+
+    # keys
+
+    def act_section(self) -> None:
+        self._turn(1)
+
+    def act_section_back(self) -> None:
+        self._turn(-1)
+
+    def _turn(self, step: int) -> None:
+        self.section = (self.section + step) % len(SECTIONS)
+        self.model = self.models[self.section]
+        self.table.empty = f"no {SECTIONS[self.section].name}"
+        self.table.take_columns(self.model)
+        self._show_tabs()
+        self.show_bars()
+
+    def container_rows(self) -> list[Row]:
+        return self.targets() if self.section == 0 else []
+
+    def act_shell(self) -> None:
+        """In the container under the cursor; on the node from the other sections."""
+        if self.section == 0 and self.table.current is not None:
+            super().act_shell()
+        else:
+            self.open_shell(self.node_name)
+
+    def act_doctor(self) -> None:
+        self.host.drill(f"doctor @{self.node_name}")
+
+    def open_row(self, row: Row) -> None:
+        name = SECTIONS[self.section].name
+        if name == "containers":
+            self.act_logs()
+        elif name == "findings":
+            self._open_finding(row)
+
+    def _open_finding(self, row: Row) -> None:
+        from console.tui.screens.dialog import TextDialog
+        from console.tui.screens.finding import finding_entries
+
+        finding = finding_of(self.node, row.key)
+        if finding is not None:
+            entries = finding_entries(finding, self.node)
+            self.app.push_screen(TextDialog(self.context, entries, title=finding.severity))
+
+
+def _model_of(section: Section) -> TableModel:
+    model = TableModel(section.columns)
+    if section.sort is not None:
+        model.sort_by(section.sort)
+    return model
+
+
+def _summary_of(view: NodeView) -> list[Piece]:
+    """State and the node's own figures, in one line."""
+    from console.tui.rows.fleet import STATE_TONES
+
+    pieces: list[Piece] = [(f" {view.state}", STATE_TONES[view.state])]
+    if view.state != "live":
+        age = view.age_seconds()
+        pieces.append((f" {words.age(age)} old" if age is not None else " never heard of", "warn"))
+        if view.problem is not None:
+            pieces.append((f"  {view.problem.title}", "warn"))
+    node = view.node()
+    if node is None:
+        return pieces
+    tone = "" if view.state == "live" else "dim"
+    facts = view.facts()
+    parts = []
+    if facts is not None:
+        stack = facts.gpu_stack
+        parts.append(f"driver {stack.driver_version or words.UNKNOWN}")
+        parts.append(f"CUDA {stack.cuda_version or words.UNKNOWN}")
+    parts += [
+        f"cpu {words.percent(node.cpu_percent)}",
+        f"memory {words.share(node.memory_used_bytes, node.memory_total_bytes)}",
+        f"disk {words.percent(node.disk_free_percent)} free",
+    ]
+    if facts is not None and facts.runtime.name:
+        parts.append(f"{facts.runtime.name} {facts.runtime.version or ''}".strip())
+    if node.runtime_state not in {"ok", "simulated"}:
+        parts.append(f"runtime {node.runtime_state.replace('_', ' ')}")
+    return [*pieces, *((f"  {part}", tone) for part in parts)]

@@ -1,0 +1,60 @@
+"""One line of the screen, from pieces of text with tones. All text is made safe here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from console.text import clean
+from console.tui.look.look import Look
+
+Piece = tuple[str, str]
+"""Text and its tone."""
+
+
+def fit(text: str, width: int, look: Look, *, right: bool = False) -> str:
+    """`text`, made safe, in exactly `width` cells; a cut end is marked."""
+    text = clean(text)
+    length = len(text) if text.isascii() else cell_len(text)
+    if length > width:
+        if width <= 0:
+            return ""
+        return set_cell_size(text, width - 1) + look.glyphs.more
+    return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def draw(pieces: Iterable[Piece], width: int, look: Look, *, base: Style, fill: str = "") -> Strip:
+    """The pieces as a strip of exactly `width` cells, over the style `base`.
+
+    Neighbours of one tone become one segment. `fill` is the tone of the rest of the line.
+    """
+    segments: list[Segment] = []
+    room = width
+    for text, tone in pieces:
+        if room <= 0:
+            break
+        safe = clean(text)
+        length = len(safe) if safe.isascii() else cell_len(safe)
+        if length > room:
+            safe, length = fit(safe, room, look), room
+        if safe:
+            segments.append(Segment(safe, base + look.style(tone)))
+        room -= length
+    if room > 0:
+        segments.append(Segment(" " * room, base + look.style(fill)))
+    return Strip(Segment.simplify(segments), width)
+
+
+def spread(
+    left: Sequence[Piece], right: Sequence[Piece], width: int, look: Look, *, base: Style
+) -> Strip:
+    """`left` at the left end, `right` at the right one; the left is cut first."""
+    right_width = sum(cell_len(clean(text)) for text, _ in right)
+    if right_width >= width:
+        return draw(right, width, look, base=base)
+    left_strip = draw(left, width - right_width, look, base=base)
+    return Strip.join([left_strip, draw(right, right_width, look, base=base)])

@@ -1,0 +1,104 @@
+"""The line at the bottom where commands, filters and file names are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input
+
+from console.tui.look.look import Look
+from console.tui.widgets.bars import Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. `changed` hears every change, `done` the final text, None if cancelled."""
+
+    sign: str
+    done: Callable[[str | None], None]
+    changed: Callable[[str], None] | None = None
+    complete: Callable[[str], str] | None = None
+    text: str = ""
+    history: tuple[str, ...] = ()
+
+
+class Line(Input):
+    """Textual's input with history and completion; its cursor does not blink."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", show=False),
+        Binding("up", "history(1)", show=False),
+        Binding("down", "history(-1)", show=False),
+        Binding("tab", "complete", show=False),
+        Binding("ctrl+u", "clear", show=False),
+    ]
+
+    class Cancelled(Message):
+        """Escape was pressed."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.text, compact=True, select_on_focus=False)
+        self.question = question
+        self.cursor_blink = False
+        self._back = 0
+
+    def action_cancel(self) -> None:
+        self.post_message(self.Cancelled())
+
+    def action_history(self, step: int) -> None:
+        history = self.question.history
+        self._back = max(0, min(self._back + step, len(history)))
+        self.value = history[-self._back] if self._back else self.question.text
+        self.cursor_position = len(self.value)
+
+    def action_complete(self) -> None:
+        if self.question.complete is not None:
+            self.value = self.question.complete(self.value)
+            self.cursor_position = len(self.value)
+
+    def action_clear(self) -> None:
+        self.value = ""
+
+
+class Prompt(Horizontal):
+    """Asks one Question, then it is to be removed by who asked."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; width: 1fr; }
+    Prompt Bar { width: auto; }
+    Prompt Input { width: 1fr; height: 1; border: none; padding: 0; background: $background; }
+    """
+
+    def __init__(self, look: Look, question: Question) -> None:
+        super().__init__()
+        self.look = look
+        self.question = question
+
+    def compose(self) -> ComposeResult:
+        sign = Bar(self.look)
+        sign.show([(self.question.sign, "key")])
+        sign.styles.width = len(self.question.sign)
+        yield sign
+        yield Line(self.question)
+
+    def on_mount(self) -> None:
+        self.query_one(Line).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.question.changed is not None:
+            self.question.changed(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.question.done(event.value)
+
+    def on_line_cancelled(self, event: Line.Cancelled) -> None:
+        event.stop()
+        self.question.done(None)

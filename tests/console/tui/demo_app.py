@@ -1,0 +1,70 @@
+"""Roost's interface over the fake fleet, in a real terminal.
+
+Run `python -m tests.console.tui.demo_app 0 20` to look at it; tests run it in a pseudo-terminal.
+Arguments: nodes (0: the
+varied ones), cell changes a second, then options of the profile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+
+from console.tui.look.glyphs import glyphs_for
+from console.tui.profile import choose_profile, set_textual_knobs
+
+
+def main() -> None:
+    count, changes = int(sys.argv[1]), float(sys.argv[2])
+    options = sys.argv[3:]
+    profile = choose_profile(
+        os.environ,
+        lean=False if "--no-lean" in options else None,
+        read_only="--read-only" in options,
+        show_bytes="--bytes" in options,
+        theme=next((o.removeprefix("--theme=") for o in options if o.startswith("--theme=")), None),
+    )
+    set_textual_knobs(profile, os.environ)
+
+    from console.tui.app import RoostApp
+    from console.tui.look.look import Look
+    from console.tui.ports import Context
+    from tests.console.tui import fakes
+
+    fakes.NOW = time.time()
+    nodes = (
+        [fakes.make_node(f"node-{n:04d}", load=n % 80) for n in range(count)]
+        if count
+        else fakes.varied_nodes()
+    )
+
+    class LiveFleet(fakes.FakeFleet):
+        async def start(self) -> None:
+            await super().start()
+            self.task = asyncio.create_task(self.change())
+
+        async def change(self) -> None:
+            chance = random.Random(1)  # noqa: S311
+            live = [view for view in nodes if view.state == "live" and view.sections["gpus"]]
+            fields = ("utilization_percent", "temperature_celsius")
+            while changes:
+                await asyncio.sleep(0.25)
+                for _ in range(max(1, round(changes / 4))):
+                    view = chance.choice(live)
+                    record = next(iter(view.sections["gpus"].values()))
+                    name = chance.choice(fields)
+                    record[name] = max(0, min(100, record[name] + chance.choice((-3, -1, 1, 3))))
+                    self.changed.add(view.name)
+
+    fleet = LiveFleet(nodes)
+    for client in fleet.clients.values():
+        client.log = fakes.some_log(2000)
+    look = Look(profile.theme, glyphs_for(os.environ))
+    RoostApp(Context(fleet, "demo", look, profile)).run(mouse=profile.mouse)
+
+
+if __name__ == "__main__":
+    main()

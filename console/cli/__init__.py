@@ -1,0 +1,1 @@
+"""The command `roost`, one file per noun."""

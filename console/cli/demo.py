@@ -1,0 +1,158 @@
+"""`roost demo`: this machine's real agent beside simulated nodes, in a fleet of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import importlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+import yaml
+
+from agent.protocol.problems import ProblemError
+from console.cli.children import AgentProcess
+from console.fleet.inventory import Inventory, NodeEntry
+
+SIMULATOR_SECONDS = 60.0
+AGENT_SECONDS = 10.0
+POLL_SECONDS = 0.05
+# A unix socket's path has at most 107 bytes, and the nodes' names take some 50.
+LONGEST_FOLDER = 40
+
+
+@click.command("demo")
+@click.option("--nodes", type=click.IntRange(1, 5000), default=24, show_default=True)
+@click.option(
+    "--change",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.2,
+    show_default=True,
+    help="Fraction of the simulated nodes whose figures change in a second.",
+)
+@click.option(
+    "--faults",
+    type=click.Choice(["default", "none"]),
+    default="default",
+    show_default=True,
+    help="Whether some simulated nodes have faults; their names say which.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other figures.")
+@click.option(
+    "--no-tui", is_flag=True, help="Print the path of the demo's fleet.yaml, and wait for Ctrl-C."
+)
+def command(nodes: int, change: float, faults: str, seed: int, *, no_tui: bool) -> None:
+    """Show this machine's GPUs and containers beside simulated nodes.
+
+    Your own fleet is not touched, and everything ends with this command.
+    """
+    simulate = [
+        f"--nodes={nodes}",
+        f"--change={change}",
+        f"--faults={faults}",
+        f"--seed={seed}",
+    ]
+    click.echo(f"starting {nodes} simulated nodes and this machine's agent", err=True)
+    with _demo_fleet(simulate) as file:
+        if no_tui:
+            click.echo(file)
+            _wait_for_signal()
+        else:
+            _open_tui(file)
+
+
+@contextlib.contextmanager
+def _demo_fleet(simulate: list[str]) -> Iterator[Path]:
+    """Everything up; the path of a fleet.yaml that names it. Nothing is left at the end."""
+    folder = _new_folder()
+    try:
+        with AgentProcess(["simulate", f"--folder={folder}", *simulate]) as simulator:
+            inventory = _simulated_nodes(simulator)
+            with _this_machine(folder) as entry:
+                file = folder / "fleet.yaml"
+                nodes = [entry, *inventory.nodes] if entry else inventory.nodes
+                document = msgspec.to_builtins(Inventory(nodes=nodes))
+                file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+                yield file
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    """A name that is free. The simulator makes the folder, and removes it if we cannot."""
+    parent = tempfile.gettempdir()
+    if len(os.fsencode(parent)) > LONGEST_FOLDER:
+        parent = "/tmp"  # noqa: S108 - the folder in it is made anew, for its owner only
+    return Path(parent) / f"roost-demo-{secrets.token_hex(4)}"
+
+
+def _simulated_nodes(simulator: AgentProcess) -> Inventory:
+    line = simulator.read_line(SIMULATOR_SECONDS)
+    if line is None:
+        raise ProblemError(
+            "demo.simulator",
+            f"roost-agent simulate: {simulator.last_words()}",
+            hint="If a module is missing: pip install 'roost[agent]'",
+        )
+    return msgspec.json.decode(line, type=Inventory)
+
+
+@contextlib.contextmanager
+def _this_machine(folder: Path) -> Iterator[NodeEntry | None]:
+    """The real agent of this machine; None, and why on standard error, if it does not start."""
+    name = socket.gethostname()
+    path = folder / "this-machine.sock"
+    settings = {
+        "name": name,
+        "state": str(folder / "state"),
+        "operator_socket": str(path),
+        "admin_socket": None,
+        "viewer_socket": None,
+        "group": _own_group(),
+    }
+    config = folder / "agent.yaml"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with AgentProcess(["serve", f"--config={config}"]) as agent:
+        if _answers(path, agent):
+            yield NodeEntry(name=name, address=f"unix://{path}", labels={"site": "here"})
+        else:
+            click.echo(f"this machine's own agent did not start: {agent.last_words()}", err=True)
+            yield None
+
+
+def _own_group() -> str:
+    with contextlib.suppress(KeyError):
+        return grp.getgrgid(os.getgid()).gr_name
+    return str(os.getgid())
+
+
+def _answers(path: Path, agent: AgentProcess) -> bool:
+    deadline = time.monotonic() + AGENT_SECONDS
+    while time.monotonic() < deadline and not agent.ended:
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(path))
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _wait_for_signal() -> None:
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    signal.sigwait(numbers)
+
+
+def _open_tui(file: Path) -> None:
+    # What the TUI remembers of these nodes goes with them.
+    os.environ["XDG_CACHE_HOME"] = str(file.parent / "cache")
+    roost = importlib.import_module("console.cli.main").cli
+    roost.main(args=["--fleet", str(file)], prog_name="roost", standalone_mode=False)

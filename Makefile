@@ -46,11 +46,17 @@ format: $(VENV)/.test ## format the source
 test-quick: $(VENV)/.test ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -m 'not real' $(ARGS)
 
-bench: $(VENV)/.test ## the benchmark table, with the peers in the same run
+.venv-bench/.done: requirements/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@touch $@
+
+bench: $(VENV)/.test .venv-bench/.done ## the benchmark table, with the peers in the same run
+	@tests/bench/install-peers
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: ## resolve the dependencies again, from the lower bounds, with hashes
 	@requirements/lock
 
 clean: ## remove what the build made
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

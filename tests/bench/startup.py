@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench.serving import serve_doubles
+from tests.bench.serving import serve_this_machine
 from tests.bench.table import Row
 
 BIN = Path(sys.executable).parent
@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 def run(*, short: bool) -> list[Row]:
     """`roost --version` and `roost node ls` against `python -c pass`, interleaved."""
     rounds = 5 if short else 21
-    with serve_doubles() as fleet_file:
+    with serve_this_machine() as fleet_file:
         commands = {
             "bare": [sys.executable, "-c", "pass"],
             "version": [str(BIN / "roost"), "--version"],

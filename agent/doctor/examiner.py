@@ -89,7 +89,7 @@ class Examiner:
             else SystemLook()
         )
         inside = await self._looker.look(containers)
-        if facts.runtime.name == "Podman":
+        if facts.runtime.name == "Podman" and root is not None:
             # It leaves no trace of a request that it dropped, so all of them are looked at.
             asked_nothing = [one for one in containers if one.id not in inside]
             inside |= await self._looker.glance(asked_nothing)

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.host.disks import STATE_DIR, read_disks
 from agent.host.facts import read_facts
 from agent.host.sample import HostSampler
-from agent.host.toolkit import read_toolkit
+from agent.host.toolkit import ToolkitReader
 from agent.protocol.node import Disk, HostFacts, ToolkitFacts
 from agent.protocol.telemetry import HostSample
 
@@ -24,13 +24,14 @@ class LinuxHost:
         self._root = root
         self._state_dir = state_dir
         self._sampler = HostSampler(root)
+        self._toolkit = ToolkitReader(root)
         self._disk_paths: tuple[str, ...] = ()
 
     def facts(self) -> HostFacts:
         return read_facts(self._root)
 
     def toolkit(self) -> ToolkitFacts:
-        return read_toolkit(self._root)
+        return self._toolkit.read()
 
     def disks(self, *, runtime_dir: str | None) -> list[Disk]:
         """Also what `sample` tells the free bytes of from then on."""

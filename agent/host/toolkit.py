@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.host.cdi import read_cdi_specs
@@ -31,17 +32,41 @@ _MODE = re.compile(r"""\s*mode\s*=\s*("|')([^"']*)\1\s*(#.*)?$""")
 _VERSION = re.compile(r"version\s+v?(\d+\.\d+\.\d+\S*)")
 
 
-def read_toolkit(root: Path = Path("/")) -> ToolkitFacts:
-    """What of the toolkit is below `root`. Never raises.
+class ToolkitReader:
+    """Reads the facts of the toolkit that is below `root`, again and again.
 
     The version comes from dpkg's database, else from `nvidia-ctk --version` (rpm's database
-    cannot be read without rpm).
+    cannot be read without rpm), which is run again only when its file has changed.
     """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._told: tuple[tuple[int, int], str] | None = None  # the file's signature, its version
+
+    def read(self) -> ToolkitFacts:
+        """The facts now. Never raises."""
+        return _facts(self._root, self._version)
+
+    def _version(self, program: Path) -> tuple[str | None, str]:
+        try:
+            about = program.stat()
+        except OSError as error:
+            return None, reason_of(error)
+        signature = (about.st_mtime_ns, about.st_size)
+        if self._told is not None and self._told[0] == signature:
+            return self._told[1], ""
+        version, reason = _ask_version(program)
+        if version is not None:
+            self._told = (signature, version)
+        return version, reason
+
+
+def _facts(root: Path, ask: Callable[[Path], tuple[str | None, str]]) -> ToolkitFacts:
     unknown: dict[str, str] = {}
     ctk = _program(root, "nvidia-ctk")
     version = _package_version(root)
     if version is None and ctk is not None:
-        version, reason = _ask_version(root / ctk.lstrip("/"))
+        version, reason = ask(root / ctk.lstrip("/"))
         if version is None:
             unknown["version"] = reason
     mode, reason = _mode(root)
@@ -78,6 +103,8 @@ def _package_version(root: Path) -> str | None:
         return None
     text, _ = read_text(root / "var/lib/dpkg/status")
     for paragraph in (text or "").split("\n\n"):
+        if not paragraph.startswith(f"Package: {PACKAGES[0]}"):
+            continue
         fields = dict(
             line.split(": ", 1)
             for line in paragraph.splitlines()

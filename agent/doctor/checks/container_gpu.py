@@ -30,7 +30,7 @@ def check(evidence: Evidence) -> CheckOutcome:
         elif not look.sees:
             findings.append(_sees_none(evidence, container, look))
         elif missing := _missing(evidence, container, look):
-            findings.append(_sees_others(container, look, missing))
+            findings.append(_sees_others(evidence, container, look, missing))
     return conclude(NAME, findings, unknown)
 
 
@@ -87,15 +87,17 @@ def _sees_none(evidence: Evidence, container: Container, look: InsideLook) -> Fi
     )
 
 
-def _sees_others(container: Container, look: InsideLook, missing: list[str]) -> Finding:
+def _sees_others(
+    evidence: Evidence, container: Container, look: InsideLook, missing: list[str]
+) -> Finding:
     return Finding(
         code="container.gpu_not_visible",
         severity="error",
         subject=f"container/{container.id}",
         title=f"{container.name} does not see every GPU that it asked for",
         cause=f"Seen from inside, {', '.join(missing)} is not there.",
-        mend=f"`docker restart {container.name}`. GPUs asked for by index change places when "
-        "cards do: ask for them by UUID.",
+        mend=f"`{_tool(evidence)} restart {container.name}`. Indexes change when cards change "
+        "places: ask for GPUs by UUID.",
         evidence={**_about(container, look), "missing": ", ".join(missing)},
     )
 
@@ -114,6 +116,10 @@ def _about(container: Container, look: InsideLook) -> dict[str, str]:
     return about
 
 
+def _tool(evidence: Evidence) -> str:
+    return "podman" if evidence.facts.runtime.name == "Podman" else "docker"
+
+
 class _Why(NamedTuple):
     cause: str
     mend: str
@@ -121,7 +127,8 @@ class _Why(NamedTuple):
 
 def _why(evidence: Evidence, container: Container, look: InsideLook) -> _Why:
     stack = evidence.gpus.stack
-    restart = f"`docker restart {container.name}`"
+    tool = _tool(evidence)
+    restart = f"`{tool} restart {container.name}`"
     said = (look.reason or "").lower() if look.way == "exec" else ""
     if stack.state not in ("ok", "simulated"):
         return _Why(
@@ -155,5 +162,5 @@ def _why(evidence: Evidence, container: Container, look: InsideLook) -> _Why:
     return _Why(
         cause="Nothing put the GPU into the container when it started, or it was taken away since.",
         mend=f"{restart}. If that does not help, look at the findings on the toolkit, the hook "
-        f"and CDI, and at how it was created: `docker inspect {container.name}`.",
+        f"and CDI, and at how it was created: `{tool} inspect {container.name}`.",
     )

@@ -32,6 +32,8 @@ def check(evidence: Evidence) -> CheckOutcome:
             findings.append(_dropped(container))
         elif container.gpu_way != "none" or container.state != "running":
             continue
+        elif evidence.facts.agent.simulated:
+            continue  # it has no environment and no devices to look at
         elif look is None:
             unknown.append(f"{container.name}: not looked into")
         elif look.sees is None:

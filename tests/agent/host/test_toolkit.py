@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.host.toolkit import read_toolkit
+from agent.host.toolkit import ToolkitReader
+from agent.protocol.node import ToolkitFacts
 from tests.agent.host.tree import write
 
 STATUS = """\
@@ -39,6 +40,10 @@ CTK = """\
 echo "NVIDIA Container Toolkit CLI version 1.14.3"
 echo "commit: 0123abcd"
 """
+
+
+def read_toolkit(root: Path) -> ToolkitFacts:
+    return ToolkitReader(root).read()
 
 
 def test_the_package_database_gives_the_version_without_running_anything(tmp_path: Path) -> None:
@@ -121,3 +126,15 @@ def test_the_mode_line(tmp_path: Path, text: str, mode: str | None) -> None:
     facts = read_toolkit(tmp_path)
     assert facts.mode == mode
     assert facts.unknown.get("mode") == (None if mode else "not_set")
+
+
+def test_the_program_is_run_again_only_when_it_changed(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    script = CTK.replace("#!/bin/sh\n", f"#!/bin/sh\necho x >> {ran}\n")
+    write(tmp_path, {"usr/bin/nvidia-ctk": script})
+    reader = ToolkitReader(tmp_path)
+    assert [reader.read().version, reader.read().version] == ["1.14.3", "1.14.3"]
+    assert ran.read_text() == "x\n"
+    write(tmp_path, {"usr/bin/nvidia-ctk": script.replace("1.14.3", "1.17.10")})
+    assert reader.read().version == "1.17.10"
+    assert ran.read_text() == "x\nx\n"

@@ -190,7 +190,14 @@ def _agent(folder: Path, engine: DockerEngine) -> Iterator[Subject]:
     )
     stub = folder / "stub"
     stub.mkdir()
-    command = [sys.executable, "-m", "tests.bench.agent_under_load", config, stub, str(GPUS)]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.bench.agent_under_load",
+        config,
+        stub,
+        str(GPUS),
+    ]
     environment = {**os.environ, ENVIRONMENT: str(stub / "scenario")}
     connection = _UnixConnection(path)
     with _running(command, environment) as process:
@@ -205,7 +212,7 @@ def _peers() -> list[contextlib.AbstractContextManager[Subject]]:
 def _glances() -> Iterator[Subject]:
     port = _free_port()
     program = Path(sys.executable).parent.parent.parent / ".venv-bench/bin/glances"
-    command = [
+    command: list[str | Path] = [
         program,
         "-w",
         "-t",

@@ -25,10 +25,9 @@ def serve_this_machine() -> Iterator[Path]:
             "admin_socket: null\nviewer_socket: null\n",
             encoding="utf-8",
         )
-        fleet.write_text(
-            f"nodes:\n  - name: bench\n    address: unix://{sock}\n", encoding="utf-8"
-        )
-        command = [str(Path(sys.executable).parent / "roost-agent"), "serve", "--config", config]
+        fleet.write_text(f"nodes:\n  - name: bench\n    address: unix://{sock}\n", encoding="utf-8")
+        agent = Path(sys.executable).parent / "roost-agent"
+        command: list[str | Path] = [agent, "serve", "--config", config]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + READY_SECONDS

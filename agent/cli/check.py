@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def command(config: Path | None, *, as_json: bool) -> None:
 
     Exits with 1 if a finding is an error or worse.
     """
+    logging.basicConfig(level=logging.ERROR)  # what warnings say is in the report
     checked = asyncio.run(_look(load_settings(config)))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(checked)).decode())

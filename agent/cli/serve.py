@@ -11,9 +11,9 @@ import click
 
 from agent.cli.machine import this_machine
 from agent.cli.options import config_option
+from agent.cli.parent import call_when_parent_ends
 from agent.gpu.nvml import NvmlSource
 from agent.gpu.source import GpuSource
-from agent.cli.parent import call_when_parent_ends
 from agent.http.caller import Listener
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
 from agent.http.server import Servers

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.gpu import driver_files
 from agent.gpu.holds import Clock
 from agent.gpu.kernel_log import KernelLog
 from agent.gpu.nvml_calls import Caller, Device, GpuTroubleError
@@ -34,6 +33,18 @@ class _Look(NamedTuple):
     processes: list[GpuProcess]
 
 
+def _look(caller: Caller, device: Device, turn: int, system_memory_bytes: int | None) -> _Look:
+    sample = read_sample(caller, device, turn, system_memory_bytes)
+    processes = read_processes(caller, device, sample.unknown)
+    if device.unified:
+        # Nobody counts what a GPU uses of the system's memory but its processes.
+        if reason := sample.unknown.get("processes"):
+            sample.unknown["memory_used_bytes"] = reason
+        else:
+            sample.memory_used_bytes = sum(each.memory_used_bytes or 0 for each in processes)
+    return _Look(sample, processes)
+
+
 class NvmlSource:
     """NVML as a GpuSource. All calls but the wait for XIDs are made in one watched thread.
 
@@ -51,7 +62,6 @@ class NvmlSource:
         clock: Clock = time.monotonic,
     ) -> None:
         self._limits, self._clock = limits, clock
-        self._proc = proc
         self._xids = XidLog()
         self._kernel_log = KernelLog(kernel_log, self._xids)
         opener = Opener(library, proc, sys, self._xids, limits.event_wait)
@@ -62,7 +72,6 @@ class NvmlSource:
         self._session: Session | None = None
         self._facts_due_at = 0.0
         self._turn = 0
-        self._system_memory_bytes: int | None = None
         self._gpus: dict[str, Gpu] = {}
         self._inventory = Inventory(stack=self._driver.stack)
 
@@ -94,34 +103,45 @@ class NvmlSource:
         async with self._lock:
             session = await self._ready()
             self._turn += 1
-            looks = None if session is None else await self._driver.each(session, self._look)
-            samples = {uuid: blank_sample(uuid, self._absence()) for uuid in self._gpus}
+            looks = None
+            if session is not None:
+                memory = session.system_memory_bytes
+                look = partial(_look, turn=self._turn, system_memory_bytes=memory)
+                looks = await self._driver.each(session, look)
+            samples: dict[str, GpuSample] = {}
             processes: list[GpuProcess] = []
-            for device, look in looks or ():
-                if isinstance(look, GpuTroubleError):
-                    samples[device.uuid] = blank_sample(device.uuid, look)
+            for device, seen in looks or ():
+                if isinstance(seen, GpuTroubleError):
+                    samples[device.uuid] = blank_sample(device.uuid, seen)
                     continue
-                samples[device.uuid] = look.sample
-                processes += look.processes
-                if look.sample.state != "ok":
+                samples[device.uuid] = seen.sample
+                processes += seen.processes
+                if seen.sample.state != "ok":
                     self._driver.note_error()
             if looks is not None:
                 await self._driver.run(partial(identify, processes, self._processes))
-            return Reading(samples=tuple(samples.values()), processes=tuple(processes))
+            absence = self._absence()
+            return Reading(
+                samples=tuple(
+                    samples.get(uuid) or blank_sample(uuid, absence) for uuid in self._gpus
+                ),
+                processes=tuple(processes),
+            )
 
     async def health(self) -> tuple[GpuHealth, ...]:
         """Slow counters of every GPU."""
         async with self._lock:
             session = await self._ready()
             results = None if session is None else await self._driver.each(session, read_health)
-            health = {uuid: blank_health(uuid, self._absence()) for uuid in self._gpus}
+            health: dict[str, GpuHealth] = {}
             for device, result in results or ():
                 health[device.uuid] = (
                     blank_health(device.uuid, result)
                     if isinstance(result, GpuTroubleError)
                     else result
                 )
-            return tuple(health.values())
+            absence = self._absence()
+            return tuple(health.get(uuid) or blank_health(uuid, absence) for uuid in self._gpus)
 
     def take_xids(self) -> list[XidEvent]:
         """XID events since the last call, oldest first."""
@@ -137,7 +157,6 @@ class NvmlSource:
         session = await self._driver.ready({gpu.index: gpu.uuid for gpu in self._gpus.values()})
         if session is not None and session is not self._session:
             self._session = session
-            self._system_memory_bytes = driver_files.memory_total_bytes(self._proc)
             await self._refresh(session)
             return self._driver.session  # the refresh may have found the driver gone
         return session
@@ -145,7 +164,7 @@ class NvmlSource:
     async def _refresh(self, session: Session) -> None:
         """Read the facts of every GPU anew; of one that does not answer, the old ones stand."""
         self._facts_due_at = self._clock() + self._limits.facts_every
-        work = partial(read_facts, system_memory_bytes=self._system_memory_bytes)
+        work = partial(read_facts, system_memory_bytes=session.system_memory_bytes)
         found: dict[str, Gpu] = {}
         for device, facts in await self._driver.each(session, work) or ():
             if isinstance(facts, Gpu):
@@ -159,17 +178,6 @@ class NvmlSource:
             del gone[uuid]
         gpus = sorted({**gone, **found}.values(), key=lambda gpu: gpu.index)
         self._gpus = {gpu.uuid: gpu for gpu in gpus}
-
-    def _look(self, caller: Caller, device: Device) -> _Look:
-        sample = read_sample(caller, device, self._turn, self._system_memory_bytes)
-        processes = read_processes(caller, device, sample.unknown)
-        if device.unified:
-            # Nobody counts what a GPU uses of the system's memory but its processes.
-            if reason := sample.unknown.get("processes"):
-                sample.unknown["memory_used_bytes"] = reason
-            else:
-                sample.memory_used_bytes = sum(each.memory_used_bytes or 0 for each in processes)
-        return _Look(sample, processes)
 
     def _absence(self) -> GpuTroubleError:
         """Why a GPU that is known has no figures."""

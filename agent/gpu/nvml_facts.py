@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from agent.gpu.nvml_calls import (
     NOT_FOUND,
     NOT_SUPPORTED,
@@ -145,6 +143,6 @@ def _mig_instance(caller: Caller, device: Device, handle: Any, number: int) -> M
 def blank_facts(uuid: str, index: int, trouble: GpuTroubleError) -> Gpu:
     """The facts of a GPU that has never answered."""
     known = ("uuid", "index", "unified_memory", "mig_instances", "unknown")
-    fields = [field.name for field in msgspec.structs.fields(Gpu) if field.name not in known]
+    fields = [name for name in Gpu.__struct_fields__ if name not in known]
     unknown = dict.fromkeys(fields, trouble.word)
     return Gpu(uuid=uuid, index=index, name="unknown", unknown=unknown)

@@ -1,21 +1,20 @@
 """What NVML says a GPU does: figures once a second, slow counters once a minute.
 
 Measured on an H200 with driver 580.159.04, CPU time of one call: total energy 3,650 us, PCIe
-replays 144 us, fan 141 us, the others 1 to 20 us. So energy and replays are read every 30th time
-and the fan every 5th. PCIe throughput is never read: it measures for 20 ms.
+replays 144 us, fan 141 us, the others 1 to 20 us. So energy and replays are read every 30th time,
+and the fan and what hardly anybody looks at every 5th. PCIe throughput is never read: it measures
+for 20 ms.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from agent.gpu.nvml_calls import Caller, Device, GpuTroubleError, Way
 from agent.gpu.nvml_facts import MEMORY
 from agent.protocol.gpus import GpuHealth, GpuSample
 
-FAN_EVERY = 5
+MINOR_EVERY = 5
 COUNTERS_EVERY = 30
 
 # nvmlClocksEventReason*; 1 is "idle", which slows nothing down.
@@ -48,8 +47,13 @@ PERFORMANCE = Way("nvmlDeviceGetPerformanceState")
 FAN = Way("nvmlDeviceGetFanSpeed")
 REPLAYS = Way("nvmlDeviceGetPcieReplayCounter")
 
-# While all of these are errors, and not just unsupported, the GPU does not work.
-VITAL = ("utilization_percent", "memory_used_bytes", "temperature_celsius", "sm_clock_mhz")
+_NO_FIGURES = ("uuid", "state", "reason", "throttle", "unknown")
+SAMPLE_FIGURES = [name for name in GpuSample.__struct_fields__ if name not in _NO_FIGURES]
+HEALTH_FIGURES = [name for name in GpuHealth.__struct_fields__ if name not in _NO_FIGURES]
+
+# When none of these can be read, and not just for want of support, the GPU does not work.
+VITAL = ("memory_used_bytes", "utilization_percent", "temperature_celsius", "sm_clock_mhz")
+FAILURES = ("error:", "no_permission")
 
 
 def read_sample(
@@ -75,7 +79,9 @@ def read_sample(
     rates = caller.ask(
         device, unknown, ("utilization_percent", "memory_utilization_percent"), UTILIZATION
     )
-    encoder, decoder = ask("encoder_percent", ENCODER), ask("decoder_percent", DECODER)
+    encoder = rarely("encoder_percent", MINOR_EVERY, ENCODER)
+    decoder = rarely("decoder_percent", MINOR_EVERY, DECODER)
+    fields = rarely("memory_temperature_celsius", MINOR_EVERY, FIELDS)
     power, energy = ask("power_watts", POWER), rarely("energy_joules", COUNTERS_EVERY, ENERGY)
     used, reserved, total = _memory(caller, device, unknown, system_memory_bytes)
     sample = GpuSample(
@@ -88,19 +94,20 @@ def read_sample(
         memory_reserved_bytes=reserved,
         memory_total_bytes=total,
         temperature_celsius=_float(ask("temperature_celsius", *TEMPERATURE)),
-        memory_temperature_celsius=_memory_temperature(caller, device, unknown),
+        memory_temperature_celsius=_memory_temperature(fields, caller, device, unknown),
         power_watts=None if power is None else power / 1000,
         energy_joules=None if energy is None else energy / 1000,
         sm_clock_mhz=ask("sm_clock_mhz", SM_CLOCK),
         memory_clock_mhz=ask("memory_clock_mhz", MEMORY_CLOCK),
-        fan_percent=_float(rarely("fan_percent", FAN_EVERY, FAN)),
+        fan_percent=_float(rarely("fan_percent", MINOR_EVERY, FAN)),
         performance_state=ask("performance_state", PERFORMANCE),
         throttle=throttle_words(ask("throttle", *REASONS) or 0),
         pcie_replay_count=rarely("pcie_replay_count", COUNTERS_EVERY, REPLAYS),
         unknown=unknown,
     )
-    failed = [unknown.get(field, "") for field in VITAL]
-    if all(reason.startswith(("error:", "no_permission")) for reason in failed):
+    vital = [unknown.get(field) for field in (VITAL[1:] if device.unified else VITAL)]
+    failed = [reason for reason in vital if reason and reason.startswith(FAILURES)]
+    if failed and None not in vital:
         sample.state = "error"
         sample.reason = f"the driver answers every question about this GPU with {failed[0]}"
     return sample
@@ -156,23 +163,18 @@ def blank_sample(uuid: str, trouble: GpuTroubleError) -> GpuSample:
         uuid=uuid,
         state=trouble.state,
         reason=trouble.reason,
-        unknown=dict.fromkeys(_figures(GpuSample), trouble.word),
+        unknown=dict.fromkeys(SAMPLE_FIGURES, trouble.word),
     )
 
 
 def blank_health(uuid: str, trouble: GpuTroubleError) -> GpuHealth:
     """The counters of a GPU that nothing can be read from."""
-    return GpuHealth(uuid=uuid, unknown=dict.fromkeys(_figures(GpuHealth), trouble.word))
+    return GpuHealth(uuid=uuid, unknown=dict.fromkeys(HEALTH_FIGURES, trouble.word))
 
 
 def throttle_words(bits: int) -> list[str]:
     """NVML's bit mask as words."""
     return [word for bit, word in THROTTLE if bits & bit]
-
-
-def _figures(kind: type[GpuSample | GpuHealth]) -> list[str]:
-    known = ("uuid", "state", "reason", "throttle", "unknown")
-    return [field.name for field in msgspec.structs.fields(kind) if field.name not in known]
 
 
 def _float(value: float | None) -> float | None:
@@ -196,13 +198,14 @@ def _memory(
     return int(memory.used), reserved, int(memory.total)
 
 
-def _memory_temperature(caller: Caller, device: Device, unknown: dict[str, str]) -> float | None:
+def _memory_temperature(
+    values: Any, caller: Caller, device: Device, unknown: dict[str, str]
+) -> float | None:
     """Each field of the call has an error of its own."""
     field = "memory_temperature_celsius"
-    values = caller.ask(device, unknown, (field,), FIELDS)
     if values is None:
         return None
     if code := int(values[0].nvmlReturn):
-        device.refused[field] = unknown[field] = caller.reason(code, device)
+        unknown[field] = caller.reason(code, device)
         return None
     return float(values[0].value.uiVal)

@@ -28,7 +28,8 @@ from agent.protocol.gpus import GpuStack
 class Session:
     """An initialised NVML and its GPUs."""
 
-    def __init__(self, library: NvmlLibrary) -> None:
+    def __init__(self, library: NvmlLibrary, system_memory_bytes: int | None) -> None:
+        self.system_memory_bytes = system_memory_bytes
         self.devices: list[Device] = []
         self.events: XidEvents | None = None
         self._library = library
@@ -84,7 +85,7 @@ class Opener:
             reason = f"{error}. Is the NVIDIA driver installed?"
             raise self._no_gpu() or DriverTroubleError("no_library", reason) from None
         stack.library_version = library.version
-        session = Session(library)
+        session = Session(library, driver_files.memory_total_bytes(self._proc))
         try:
             self._check_versions(stack)
             self._initialise(session.caller(watch), stack)

@@ -6,6 +6,7 @@
  *
  *   SUBJECT.error.CALL=CODE     the call answers with this NVML error; CALL may be "any"
  *   SUBJECT.hang.CALL=SECONDS   the call does not come back for so long, or until the file changes
+ *   sys.keep_hanging=1          what hangs goes on hanging when the file changes
  *   SUBJECT.FIELD=VALUE ...     what the call answers; without the key it answers NOT_SUPPORTED
  *   event.N=GPU TYPE DATA       event number N, counted from 1
  *
@@ -370,10 +371,10 @@ int nvmlDeviceRegisterEvents(device *d, u64 types, event_set *set) {
 }
 
 int nvmlEventSetWait_v2(event_set *set, event *out, uint milliseconds) {
-    const struct timespec pause = {0, 20 * 1000 * 1000};
+    const struct timespec pause = {0, 50 * 1000 * 1000};
     u64 value[3];
     ENTER("sys");
-    for (uint waited = 0;; waited += 20) {
+    for (uint waited = 0;; waited += 50) {
         while (find_event(set->last + 1, value)) {
             set->last++;
             if (value[0] >= MAX_GPUS || !(set->wanted[value[0]] & value[1])) continue;

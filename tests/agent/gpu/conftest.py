@@ -98,7 +98,8 @@ class Node:
 
     async def close(self) -> None:
         """Stop the sources, after everything that hangs was let go."""
-        for key in [key for key in self.scenario.lines if ".hang." in key]:
+        hangs = [key for key in self.scenario.lines if ".hang." in key or "keep_hanging" in key]
+        for key in hangs:
             self.scenario.put(key, None)
         self.scenario.save()
         for source in self._sources:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from agent.gpu.source import Reading
@@ -189,6 +192,20 @@ async def test_a_gpu_that_answers_nothing_but_errors_is_an_error(node: Node) -> 
     node.scenario.save()
     assert states(await source.read()) == ["error", "error"]
     assert (await source.inventory()).stack.reason == "nvmlInit failed with NVML error 999"
+
+
+@pytest.mark.parametrize("make", [scenarios.gb10, scenarios.a100_mig])
+async def test_gpus_with_fewer_figures_can_be_errors_too(
+    node: Node, make: Callable[[Path], scenarios.Scenario]
+) -> None:
+    node.install(make(node.scenario.path))
+    source = node.source()
+    assert states(await source.read()) == ["ok"]
+    node.scenario.fail("any", 4, 0)
+    node.scenario.save()
+    sample = (await source.read()).samples[0]
+    assert (sample.state, sample.power_watts) == ("error", None)
+    assert sample.unknown["power_watts"] == "no_permission"
 
 
 @pytest.mark.parametrize(

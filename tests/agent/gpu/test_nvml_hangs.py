@@ -71,11 +71,15 @@ async def test_a_gpu_that_answers_the_second_thread_is_well_again(node: Node) ->
     node.scenario.hang(UTILIZATION, 0)
     node.scenario.save()
     assert states(await source.read()) == ["hung", "ok"]
-    node.clock.now += 11
-    # The first thread stays where it is: a file that only loses the line would free it.
+    # The call works again, but the one that hung never learns of it.
+    node.scenario.set("sys", keep_hanging=1)
     node.scenario.hang(UTILIZATION, 0, None)
     node.scenario.save()
-    assert states(await source.read()) == ["ok", "ok"]
+    assert states(await source.read()) == ["hung", "ok"]
+    node.clock.now += 11
+    for _ in range(3):
+        assert states(await source.read()) == ["ok", "ok"]
+    assert nvml_threads() == 2
 
 
 async def test_when_every_gpu_hangs_the_driver_does(node: Node) -> None:

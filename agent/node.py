@@ -281,9 +281,17 @@ class Node:
             self._wake_doctor.clear()
 
 
-def agent_version() -> str:
-    """The installed version."""
+def _installed_version() -> str:
     try:
         return version("roost")
     except PackageNotFoundError:
         return "0+source"
+
+
+# Looked up once: it means searching the disk, which nothing in the loop may do.
+_VERSION = _installed_version()
+
+
+def agent_version() -> str:
+    """The installed version."""
+    return _VERSION

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -118,8 +118,7 @@ class Servers:
                 )
             )
         finally:
-            for path in self._paths:
-                path.unlink(missing_ok=True)
+            await asyncio.to_thread(_remove, self._paths)
 
     def stop(self) -> None:
         """Ask `serve` to end, also before it has begun."""
@@ -161,6 +160,11 @@ def _bind_unix(path: Path, *, mode: int, group: str | None) -> socket.socket:
         except KeyError:
             log.warning("there is no group %s: only root may use %s", group, path)
     return sock
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _answers(path: Path) -> bool:

@@ -131,17 +131,21 @@ class SimulatedFleet:
             task.result()
 
     async def _start(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, each in self.nodes.items():
+        for each in self.nodes.values():
             await each.start()
-            wire = self.wires.get(name)
-            path = wire.target if wire else self.socket(name)
-            self._servers.add_unix(path, Listener(each.node, f"unix:{name}.sock", "operator"))
+        await asyncio.to_thread(self._listen)
         for wire in self.wires.values():
             await wire.open()
         self._running.append(asyncio.create_task(self._servers.serve(until_signal=False)))
         if self._ticking:
             self._running.append(asyncio.create_task(self._tick(), name="simulated time"))
+
+    def _listen(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, each in self.nodes.items():
+            wire = self.wires.get(name)
+            path = wire.target if wire else self.socket(name)
+            self._servers.add_unix(path, Listener(each.node, f"unix:{name}.sock", "operator"))
 
     async def _stop(self) -> None:
         for wire in self.wires.values():

@@ -60,7 +60,7 @@ class Wire:
         """End all connections and give the socket back."""
         await self._stop_flapping()
         await self._down()
-        self.path.unlink(missing_ok=True)
+        await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
     async def misbehave(self, mood: Mood) -> None:
         """Change the mood. Connections are cut, as those of the old mood must not go on."""
@@ -79,18 +79,16 @@ class Wire:
         return self._server is not None
 
     async def _up(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._met, self.path)
-        self.path.chmod(0o600)
+        sock = await asyncio.to_thread(_bind, self.path)
+        self._server = await asyncio.start_server(self._met, sock=sock)
 
     async def _down(self) -> None:
         """Stop listening and cut what is connected. The socket's file stays, as after a crash."""
         if self._server is not None:
             self._server.close()
             self._server = None
-        if not self.path.exists():
-            with socket.socket(socket.AF_UNIX) as dead:
-                dead.bind(str(self.path))
+        else:
+            (await asyncio.to_thread(_bind, self.path)).close()
         talks = list(self._talks)
         for talk in talks:
             talk.cancel()
@@ -157,6 +155,14 @@ class Wire:
         else:
             while await reader.read(PIECE_BYTES):
                 pass
+
+
+def _bind(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    path.chmod(0o600)
+    return sock
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -59,8 +59,7 @@ def _finding(evidence: Evidence, disk: Disk, free: int) -> Finding:
         mend=f"{''.join(mends)}`sudo du -xh --max-depth=2 {disk.path} | sort -h | tail` finds the "
         "largest folders.",
         evidence={
-            "free_bytes": str(free),
-            "total_bytes": str(disk.total_bytes),
+            "free": f"{free / GIBIBYTE:.1f} of {disk.total_bytes / GIBIBYTE:.1f} GiB",
             "filesystem": disk.filesystem or "unknown",
         },
     )

@@ -8,6 +8,7 @@ from agent.doctor.check import conclude, without_gpus
 from agent.doctor.evidence import Evidence
 from agent.protocol.findings import CheckOutcome, Finding, Severity
 from agent.protocol.gpus import Gpu, GpuSample
+from agent.rules.quantise import CLOCK_STEP_MHZ, POWER_STEP_WATTS, stepped, whole
 
 NAME = "throttling"
 
@@ -111,11 +112,12 @@ def _one(
 
 
 def _finding(kind: _Kind, gpu: Gpu, sample: GpuSample, slowed: float, span: float) -> Finding:
+    # Rounded as live figures are, so that a finding that stands is quiet on the wire.
     figures = {
-        "temperature_celsius": sample.temperature_celsius,
-        "power_watts": sample.power_watts,
+        "temperature_celsius": whole(sample.temperature_celsius),
+        "power_watts": stepped(sample.power_watts, POWER_STEP_WATTS),
         "power_limit_watts": gpu.power_limit_watts,
-        "sm_clock_mhz": sample.sm_clock_mhz,
+        "sm_clock_mhz": stepped(sample.sm_clock_mhz, CLOCK_STEP_MHZ),
     }
     return Finding(
         code=kind.code,
@@ -125,7 +127,7 @@ def _finding(kind: _Kind, gpu: Gpu, sample: GpuSample, slowed: float, span: floa
         cause=kind.cause,
         mend=kind.mend.format(gpu=gpu.uuid),
         evidence={
-            "throttled_seconds": f"{slowed:.0f} of the last {span:.0f}",
+            "throttled_seconds": f"{stepped(slowed, 10)} of the last {stepped(span, 10)}",
             **{name: f"{value:g}" for name, value in figures.items() if value is not None},
         },
     )

@@ -95,7 +95,7 @@ def _finding(evidence: Evidence, subject: str, code: int, events: list[XidEvent]
     last = events[-1]
     found = {
         "count": str(len(events)),
-        "seconds_since_last": f"{max(0.0, evidence.at - last.at):.0f}",
+        "last_at": f"{last.at:.0f}",  # Unix time
         "kind": xid.kind,
         "source": xid.source,
     }

@@ -22,7 +22,7 @@ from agent.protocol.node import (
     RuntimeFacts,
     ToolkitFacts,
 )
-from agent.protocol.telemetry import HostSample
+from agent.protocol.telemetry import HostSample, Telemetry
 
 NOW = 1_760_000_000.0
 GIBIBYTE = 1024**3
@@ -165,6 +165,25 @@ class Patient:
         )
         report = msgspec.structs.replace(self.report, stack=self.stack, gpus=self.gpus)
         return Evidence(at=NOW, facts=facts, gpus=report, **self.more)
+
+
+class Latest:
+    latest = Telemetry(at=NOW, host=HostSample())
+
+
+class FakeNode:
+    """What an examiner asks of a node, over a patient."""
+
+    def __init__(self, patient: Patient) -> None:
+        self._evidence = patient.evidence()
+        self.sampler = Latest()
+
+    @property
+    def facts(self) -> NodeFacts:
+        return self._evidence.facts
+
+    def gpu_report(self) -> GpuReport:
+        return self._evidence.gpus
 
 
 def codes(outcome: CheckOutcome) -> list[tuple[str, str]]:

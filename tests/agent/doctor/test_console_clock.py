@@ -1,3 +1,5 @@
+"""What a console told of its time."""
+
 from __future__ import annotations
 
 import pytest

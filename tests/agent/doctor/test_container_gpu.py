@@ -1,3 +1,5 @@
+"""The check of containers that should see a GPU."""
+
 from __future__ import annotations
 
 from typing import Any

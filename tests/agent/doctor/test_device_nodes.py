@@ -1,3 +1,5 @@
+"""Device nodes seen through a fake /proc."""
+
 from __future__ import annotations
 
 import os

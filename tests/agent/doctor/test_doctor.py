@@ -1,3 +1,5 @@
+"""All checks together."""
+
 from __future__ import annotations
 
 import logging

@@ -1,3 +1,5 @@
+"""The checks of the driver and of its versions."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Gathering the evidence of a node."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,31 +10,10 @@ from agent.doctor.evidence import ClockOffset
 from agent.doctor.examiner import Examiner
 from agent.node import NodeExaminer
 from agent.protocol.containers import Container, ExecRequest
-from agent.protocol.gpus import GpuReport, GpuSample
-from agent.protocol.node import NodeFacts
+from agent.protocol.gpus import GpuSample
 from agent.protocol.problems import ProblemError
-from agent.protocol.telemetry import HostSample, Telemetry
-from tests.agent.doctor.patients import NOW, A, B, Patient, container, gpu
+from tests.agent.doctor.patients import NOW, A, B, FakeNode, Patient, container, gpu
 from tests.agent.doubles import EchoSession, FixedRuntime
-
-
-class Latest:
-    latest = Telemetry(at=NOW, host=HostSample())
-
-
-class FakeNode:
-    """What an examiner asks of a node, over a patient."""
-
-    def __init__(self, patient: Patient) -> None:
-        self._evidence = patient.evidence()
-        self.sampler = Latest()
-
-    @property
-    def facts(self) -> NodeFacts:
-        return self._evidence.facts
-
-    def gpu_report(self) -> GpuReport:
-        return self._evidence.gpus
 
 
 class Runtime(FixedRuntime):

@@ -1,3 +1,5 @@
+"""The checks of what GPUs themselves say."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

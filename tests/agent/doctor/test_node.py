@@ -49,7 +49,7 @@ def test_the_thresholds(patient: Patient, total: float, free: float, severity: s
 def test_the_fresh_figure_counts(patient: Patient) -> None:
     patient.more["host"] = HostSample(disk_free_bytes={"/": GIBIBYTE})
     (finding,) = disk.check(patient.evidence()).findings
-    assert finding.evidence["free_bytes"] == str(GIBIBYTE)
+    assert finding.evidence["free"] == "1.0 of 500.0 GiB"
     assert "docker image prune" in finding.mend
     patient.use_podman()
     assert "podman image prune" in disk.check(patient.evidence()).findings[0].mend

@@ -1,3 +1,5 @@
+"""What nvidia-smi says inside containers."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""The check of throttling, and the minute that it looks at."""
+
 from __future__ import annotations
 
 import pytest
@@ -16,7 +18,7 @@ def patient() -> Patient:
 def watched(patient: Patient, seconds: int, reasons: list[str], *, every: int = 1) -> None:
     """GPU A had `reasons` in each `every`th of so many one-second samples, B never."""
     patient.report.samples = [
-        GpuSample(uuid=A, throttle=reasons, temperature_celsius=91.0, power_watts=149.5),
+        GpuSample(uuid=A, throttle=reasons, temperature_celsius=91.0, power_watts=148.7),
         GpuSample(uuid=B),
     ]
     window = ThrottleWindow()
@@ -45,7 +47,7 @@ def test_lasting_throttling(patient: Patient, reasons: list[str], code: str, sev
     assert outcome.findings[0].evidence == {
         "throttled_seconds": "60 of the last 60",
         "temperature_celsius": "91",
-        "power_watts": "149.5",
+        "power_watts": "150",
         "power_limit_watts": "150",
     }
 

@@ -1,3 +1,5 @@
+"""The check of XID errors, and their table."""
+
 from __future__ import annotations
 
 import pytest
@@ -69,7 +71,7 @@ def test_one_finding_per_gpu_and_code_with_its_count(patient: Patient) -> None:
         ("gpu.xid.43", f"gpu/{A}"),
     ]
     assert outcome.findings[0].evidence["count"] == "2"
-    assert outcome.findings[0].evidence["seconds_since_last"] == "100"
+    assert outcome.findings[0].evidence["last_at"] == f"{NOW - 100:.0f}"
     assert len({finding.key for finding in outcome.findings}) == 3
 
 

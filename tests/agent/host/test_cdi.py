@@ -1,3 +1,5 @@
+"""CDI specification files."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Filesystems, and what is on them."""
+
 from __future__ import annotations
 
 import os

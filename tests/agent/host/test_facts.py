@@ -1,3 +1,5 @@
+"""Facts of fake machines and of this one."""
+
 from __future__ import annotations
 
 import os

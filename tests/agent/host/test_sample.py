@@ -1,3 +1,5 @@
+"""The machine's figures."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The container toolkit, as packages and programs tell of it."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -6,6 +6,7 @@ import os
 import selectors
 import socket
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from agent.cli.options import config_option
 from agent.protocol.problems import ProblemError
 
 CHUNK_BYTES = 64 * 1024
+LINGER_SECONDS = 5.0
 
 
 @click.command("dial-stdio")
@@ -47,20 +49,25 @@ def command(config: Path | None, path: Path | None, *, admin: bool) -> None:
 
 
 def _join(sock: socket.socket) -> None:
-    """Copy both ways. The end of our input is passed on; the end of the agent's ends us."""
+    """Copy both ways until the agent closes, or LINGER_SECONDS after the end of our input.
+
+    The end of our input is not passed on: the agent's server takes half a connection for none,
+    and would drop the answer that is still to come.
+    """
     stdin, stdout = sys.stdin.fileno(), sys.stdout.fileno()
+    ends_at: float | None = None
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         selector.register(stdin, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
+        while ends_at is None or time.monotonic() < ends_at:
+            for key, _ in selector.select(None if ends_at is None else ends_at - time.monotonic()):
                 if key.fd == stdin:
                     data = os.read(stdin, CHUNK_BYTES)
                     if data:
                         sock.sendall(data)
                     else:
                         selector.unregister(stdin)
-                        sock.shutdown(socket.SHUT_WR)
+                        ends_at = time.monotonic() + LINGER_SECONDS
                 else:
                     data = sock.recv(CHUNK_BYTES)
                     if not data:

@@ -45,7 +45,8 @@ def main() -> None:
     try:
         cli(prog_name="roost-agent")
     except ProblemError as problem:
-        click.echo(f"error: {problem.title.lower()}: {problem.detail}", err=True)
+        title = problem.title[0].lower() + problem.title[1:]
+        click.echo(f"error: {title}: {problem.detail}", err=True)
         if problem.hint:
             click.echo(f"hint: {problem.hint}", err=True)
         sys.exit(1)

@@ -55,7 +55,7 @@ class AgentProcess:
             self._environment["ROOST_NVML_STUB"] = str(stub / "scenario")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> AgentProcess:
+    def start(self) -> Self:
         """Start it and wait until its first sample is in."""
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(self._command, env=self._environment, stderr=log)

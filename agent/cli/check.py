@@ -12,7 +12,7 @@ import msgspec
 
 from agent.cli.machine import this_machine
 from agent.cli.options import config_option
-from agent.gpu.nvml import NvmlSource
+from agent.gpu.detect import gpu_source
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import Gpu, GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
@@ -49,7 +49,7 @@ def command(config: Path | None, *, as_json: bool) -> None:
 
 
 async def _look(settings: Settings) -> Checked:
-    node = this_machine(settings, Database(None), NvmlSource())
+    node = this_machine(settings, Database(None), gpu_source())
     try:
         await node.start(by_itself=False)
         await node.sampler.tick()

@@ -12,7 +12,7 @@ import click
 from agent.cli.machine import this_machine
 from agent.cli.options import config_option
 from agent.cli.parent import call_when_parent_ends
-from agent.gpu.nvml import NvmlSource
+from agent.gpu.detect import gpu_source
 from agent.gpu.source import GpuSource
 from agent.http.caller import Listener
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
@@ -34,7 +34,7 @@ def command(config: Path | None, *, with_parent: bool) -> None:
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    asyncio.run(serve(load_settings(config), NvmlSource(), with_parent=with_parent))
+    asyncio.run(serve(load_settings(config), gpu_source(), with_parent=with_parent))
 
 
 async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False) -> None:

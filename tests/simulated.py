@@ -24,12 +24,11 @@ from agent.simulation.plan import plan_fleet
 
 
 @pytest.fixture
-async def simulated_fleet() -> AsyncIterator[SimulatedFleet]:
+async def simulated_fleet(short_folder: Path) -> AsyncIterator[SimulatedFleet]:
     """A T4, an A10 and a 4090 node at plants 1 to 3, all changing each second, all wired."""
-    with TemporaryDirectory(prefix="roost") as folder:
-        plans = plan_fleet(3, faults=False)
-        async with SimulatedFleet(plans, Path(folder), change=1.0, wired=True) as fleet:
-            yield fleet
+    plans = plan_fleet(3, faults=False)
+    async with SimulatedFleet(plans, short_folder, change=1.0, wired=True) as fleet:
+        yield fleet
 
 
 class SimulatorProcess(msgspec.Struct):
@@ -45,7 +44,7 @@ def simulator_process(
     count: int, *, change: float = 0.2, faults: bool = True, seed: int = 0
 ) -> Iterator[SimulatorProcess]:
     """So many nodes in a process of their own; up when entered, gone when left."""
-    with TemporaryDirectory(prefix="roost") as parent:
+    with TemporaryDirectory(prefix="r", dir="/tmp") as parent:
         folder = Path(parent) / "nodes"
         command = [
             str(Path(sys.executable).with_name("roost-agent")),

@@ -23,7 +23,7 @@ async def folder() -> AsyncIterator[Path]:
                 await writer.drain()
             writer.close()
 
-    with TemporaryDirectory(prefix="roost") as name:
+    with TemporaryDirectory(prefix="r", dir="/tmp") as name:
         server = await asyncio.start_unix_server(echo, Path(name) / "target")
         yield Path(name)
         server.close()

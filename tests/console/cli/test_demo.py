@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from agent.protocol.problems import ProblemError
+from console.cli.children import AgentProcess, find_agent_command
+
+DEMO = [sys.executable, "-c", "from console.cli.demo import command; command()", "--no-tui"]
+
+pytestmark = pytest.mark.timeout(60)  # it starts three Python processes
+
+
+@contextlib.contextmanager
+def demo(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A running demo of a user whose home is `home`, and its fleet.yaml."""
+    environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
+    with subprocess.Popen(
+        [*DEMO, *options], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, Path(process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
+def facts(address: str) -> dict[str, dict[str, object]]:
+    transport = httpx.HTTPTransport(uds=address.removeprefix("unix://"))
+    with httpx.Client(transport=transport, base_url="http://node", timeout=20) as client:
+        for _ in range(200):
+            answer = client.get("/v1/node")
+            if answer.status_code != 503:  # the real agent is still starting
+                break
+            time.sleep(0.05)
+    answer.raise_for_status()
+    found: dict[str, dict[str, object]] = answer.json()
+    return found
+
+
+def gone(folder: Path) -> bool:
+    """Whether the folder is removed within ten seconds, which only the child does."""
+    for _ in range(200):
+        if not folder.exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_demo_is_this_machine_and_simulated_nodes_and_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--nodes=3", "--faults=none") as (process, file):
+        nodes = yaml.safe_load(file.read_text())["nodes"]
+        names = [node["name"] for node in nodes]
+        assert names == [socket.gethostname(), "plant-1-t4", "plant-2-a10", "plant-3-rtx4090"]
+        assert nodes[1]["labels"] == {"site": "plant-1", "gpu": "t4", "simulated": "true"}
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+        told = [facts(node["address"]) for node in nodes]
+        assert [each["agent"]["simulated"] for each in told] == [False, True, True, True]
+        assert told[0]["host"]["kernel"] == os.uname().release
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    assert not file.parent.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kill_9_leaves_nothing_either(tmp_path: Path) -> None:
+    with demo(tmp_path, "--nodes=2") as (process, file):
+        sockets = [
+            node["address"].removeprefix("unix://")
+            for node in yaml.safe_load(file.read_text())["nodes"]
+        ]
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert gone(file.parent)
+    for path in sockets:
+        with socket.socket(socket.AF_UNIX) as caller, pytest.raises(OSError, match="No such file"):
+            caller.connect(path)
+
+
+def test_without_roost_agent_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProblemError) as caught:
+        find_agent_command()
+    assert caught.value.code == "console.agent_missing"
+    assert "pip install" in (caught.value.hint or "")
+
+
+def test_a_child_that_fails_leaves_its_last_words() -> None:
+    with AgentProcess(["simulate", "--folder=/nowhere", "--nodes=0"]) as child:
+        assert child.read_line(20) is None
+        assert "--nodes" in child.last_words()
+
+
+def test_a_child_that_says_nothing_is_not_waited_for(short_folder: Path) -> None:
+    with AgentProcess(["simulate", f"--folder={short_folder}", "--nodes=1"]) as child:
+        assert child.read_line(20) is not None
+        assert child.read_line(0.1) is None
+        assert not child.ended
+    assert child.ended

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 from agent.protocol.problems import ProblemError
 
@@ -13,8 +15,10 @@ def unreachable(node: str, error: BaseException | str, *, hint: str) -> ProblemE
     """`link.unreachable`, with the system's word for `error`."""
     if isinstance(error, asyncio.TimeoutError):
         why = "no answer in time"
+    elif isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
+        why = os.strerror(error.errno)  # asyncio puts a text of its own into strerror
     elif isinstance(error, OSError):
-        why = error.strerror or str(error)
+        why = error.strerror or str(error)  # getaddrinfo's codes are other ones
     else:
         why = str(error)
     return ProblemError(

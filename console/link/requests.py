@@ -102,29 +102,35 @@ class Requests:
         What changes things is sent once only: a kept connection may have been closed for
         idleness at this very moment, and then a reading request is sent again on a new one.
         """
+        headers = self._headers(call)
         kept = self._take_kept()
         if kept is not None:
             try:
-                return kept, await self._send(kept, call)
+                return kept, await self._send(kept, call, headers)
             except CutError as cut:
                 if call.method != "GET":
                     raise unreachable(self._node, str(cut), hint="Try again.") from None
         for _ in range(2):
             connection = await self._link.connect()
             try:
-                return connection, await self._send(connection, call)
+                return connection, await self._send(connection, call, headers)
             except CutError as cut:
                 problem = await self._link.explain(cut)
                 if problem is not None:
                     raise problem from None
         raise unreachable(self._node, "every way was closed", hint="Run ssh -v to see why.")
 
-    async def _send(self, connection: Connection, call: Call) -> Head:
+    def _headers(self, call: Call) -> list[tuple[str, str]]:
         headers = [(OWNER_HEADER, self._owner), *call.headers]
         if call.body:
             headers.append(("Content-Type", call.media_type))
         if self._token is not None:
             headers.append(("Authorization", f"Bearer {self._token()}"))
+        return headers
+
+    async def _send(
+        self, connection: Connection, call: Call, headers: list[tuple[str, str]]
+    ) -> Head:
         with _closed_on_failure(connection), self._told():
             head = await asyncio.wait_for(
                 connection.send(call.method, call.target, headers, call.body),

@@ -1,0 +1,81 @@
+"""What OpenSSH says, as problems with the command to run once."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from console.link.address import parse_address
+from console.link.ssh_keys import locked_keys
+from console.link.ssh_problems import ssh_problem
+
+# As OpenSSH 9.2 prints them.
+CHANGED = """\
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+Host key for cam-7 has changed and you have requested strict checking.
+Host key verification failed.
+"""
+DENIED = "ops@cam-7: Permission denied (publickey).\r\n"
+
+
+@pytest.mark.parametrize(
+    ("complaints", "locked", "code", "hint"),
+    [
+        (CHANGED, [], "ssh.host_key_changed", "ssh-keygen -R '[cam-7]:2222'"),
+        (
+            "Host key verification failed.\r\n",
+            [],
+            "ssh.host_key_unknown",
+            "ssh -p 2222 ops@cam-7 true",
+        ),
+        (DENIED, [Path("/home/m/.ssh/id")], "ssh.passphrase", "ssh-add /home/m/.ssh/id"),
+        (DENIED, [], "ssh.denied", "ssh-copy-id -p 2222 ops@cam-7"),
+        (
+            "Received disconnect from 10.0.0.7: 2: Too many authentication failures",
+            [],
+            "ssh.denied",
+            "ssh-copy-id",
+        ),
+        ("WARNING: UNPROTECTED PRIVATE KEY FILE!\n" + DENIED, [], "ssh.denied", "chmod 600"),
+        (
+            "ssh: Could not resolve hostname cam-7: Name or service not known",
+            [],
+            "link.unreachable",
+            "ssh -p 2222 ops@cam-7 true",
+        ),
+        (
+            "kex_exchange_identification: Connection closed by remote host",
+            [],
+            "link.unreachable",
+            "refuses now",
+        ),
+        ("", [], "link.unreachable", "Look closer"),
+    ],
+)
+def test_each_complaint_has_its_problem(
+    complaints: str, locked: list[Path], code: str, hint: str
+) -> None:
+    address = parse_address("ssh://ops@cam-7:2222")
+    problem = ssh_problem("cam-7", address, complaints, locked=lambda: locked)
+    assert problem.code == code
+    assert hint in (problem.hint or "")
+    assert "cam-7" in problem.detail
+
+
+@pytest.mark.parametrize("kind", [["-t", "ed25519"], ["-t", "rsa", "-b", "2048", "-m", "PEM"]])
+def test_only_keys_with_a_passphrase_that_nobody_gave_are_locked(
+    kind: list[str], tmp_path: Path
+) -> None:
+    for name, passphrase in (("open", ""), ("shut", "secret")):
+        subprocess.run(
+            ["ssh-keygen", "-q", *kind, "-N", passphrase, "-f", str(tmp_path / name)], check=True
+        )
+    (tmp_path / "junk").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n!!!\n-----END")
+    files = [str(tmp_path / name) for name in ("open", "shut", "junk", "missing")]
+    assert locked_keys(files, "") == [tmp_path / "shut"]
+    if kind[1] == "ed25519":  # the old format does not say its public key
+        assert locked_keys(files, (tmp_path / "shut.pub").read_text()) == []

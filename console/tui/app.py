@@ -74,16 +74,16 @@ class RoostApp(CellDiffDisplay[int]):
 
     def tick(self) -> None:
         """Bring the screen that can be seen up to date; the others remember what changed."""
-        if self.paused:
+        views = self.views
+        if self.paused or not views:  # at the end there is a moment without screens
             return
         if self._meter is not None:
             self._rate = self._meter.rate()
         changed = self.context.fleet.take_changed()
-        for view in self.views:
+        for view in views:
             view.dirty |= changed
-        top = self.screen
-        if isinstance(top, View):
-            top.bring_up_to_date()
+        if views[-1].is_current:  # not under a window
+            views[-1].bring_up_to_date()
 
     @property
     def views(self) -> list[View]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
-from pathlib import Path
 
 from textual.app import App
 
@@ -13,7 +13,7 @@ LIMIT_BYTES = 74_994
 _BASE64 = 4 / 3
 
 
-def copy_text(app: App[object], text: str) -> str:
+async def copy_text(app: App[object], text: str) -> str:
     """Copy `text`; what is too much for a terminal goes to a file instead.
 
     Returns:
@@ -23,7 +23,12 @@ def copy_text(app: App[object], text: str) -> str:
     if len(data) * _BASE64 <= LIMIT_BYTES:
         app.copy_to_clipboard(text)
         return "sent to the terminal's clipboard"
+    name = await asyncio.to_thread(_to_file, data)
+    return f"too much for a clipboard, saved to {name}"
+
+
+def _to_file(data: bytes) -> str:
     handle, name = tempfile.mkstemp(prefix="roost-copy-", suffix=".txt")
     with os.fdopen(handle, "wb") as file:
         file.write(data)
-    return f"too much for a clipboard, saved to {Path(name)}"
+    return name

@@ -24,28 +24,24 @@ def suggested_name(what: str, ending: str) -> str:
     return f"roost-{what}-{time.strftime('%Y%m%d-%H%M%S')}.{ending}"
 
 
-def export_rows(path: str, columns: Sequence[Column], rows: Sequence[Row]) -> int:
-    """Write all columns of the rows, shown or not. Returns how many rows.
+def table_as(path: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """All columns of the rows, shown or not, in the format that the file's ending says.
 
     Raises:
-        ProblemError: `console.usage` for another ending, `settings.unwritable` where the file
-            exists already or cannot be written.
+        ProblemError: `console.usage` for another ending.
     """
     ending = Path(path).suffix.lower()
     if ending == ".csv":
-        text = rows_as_csv(columns, rows)
-    elif ending == ".json":
-        text = rows_as_json(columns, rows)
-    elif ending == ".txt":
-        text = rows_as_text(columns, rows, header=True)
-    else:
-        raise ProblemError(
-            "console.usage",
-            f"Roost does not write {ending or 'a file without an ending'}",
-            hint=f"End the name in {', '.join(FORMATS)}.",
-        )
-    write_new(path, text)
-    return len(rows)
+        return rows_as_csv(columns, rows)
+    if ending == ".json":
+        return rows_as_json(columns, rows)
+    if ending == ".txt":
+        return rows_as_text(columns, rows, header=True)
+    raise ProblemError(
+        "console.usage",
+        f"Roost does not write {ending or 'a file without an ending'}",
+        hint=f"End the name in {', '.join(FORMATS)}.",
+    )
 
 
 def write_new(path: str, text: str) -> None:

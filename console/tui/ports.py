@@ -66,7 +66,7 @@ class Context:
     keymap: Mapping[str, str] = field(default_factory=dict)
     select: Callable[[str], Callable[[NodeView], bool]] = lambda _: lambda _: True
     """A label selector as a test of nodes; raises ProblemError `fleet.selector`."""
-    shell: Callable[[NodeView, str | None], Sequence[str]] | None = None
+    shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from textual import events
@@ -13,14 +15,15 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from agent.protocol.problems import Problem, ProblemError
-from console.tui.actions import Action, Scope, keys_of, offered_on
+from console.tui.actions import Action, Scope, offered_on
 from console.tui.commands import Command
+from console.tui.keys import keys_of
 from console.tui.ports import Context, Host
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.footer import Footer
 from console.tui.widgets.header import header_left, header_right
 from console.tui.widgets.line import Piece
-from console.tui.widgets.prompt import Prompt, Question
+from console.tui.widgets.question import Question
 
 SMALLEST = (50, 11)
 """Columns and rows under which only a message is shown."""
@@ -50,7 +53,7 @@ class View(Screen[None], inherit_bindings=False):
         self.command = command
         self.dirty: set[str] = set()
         """Nodes that changed since this screen was brought up to date."""
-        self._prompt: Prompt | None = None
+        self._prompt: Widget | None = None
         self._operation: Worker[None] | None = None
         self._keys = keys_of(offered_on(self.scope), context.keymap)
 
@@ -210,6 +213,7 @@ class View(Screen[None], inherit_bindings=False):
         """Ask in the last line; the answer goes to the question's `done`."""
         if self._prompt is not None:
             return
+        from console.tui.widgets.prompt import Prompt
 
         def done(text: str | None) -> None:
             self.close_prompt()
@@ -217,14 +221,7 @@ class View(Screen[None], inherit_bindings=False):
 
         self._prompt = Prompt(
             self.context.look,
-            Question(
-                question.sign,
-                done,
-                question.changed,
-                question.complete,
-                question.text,
-                question.history,
-            ),
+            replace(question, done=done),
         )
         self.footer.display = False
         self.mount(self._prompt)
@@ -243,6 +240,34 @@ class View(Screen[None], inherit_bindings=False):
                 widget.focus()
                 return
 
+    # taking things elsewhere
+
+    def copy(self, text: str, what: str) -> None:
+        """To the terminal's clipboard, and say so."""
+        from console.tui.clipboard import copy_text
+
+        async def copy() -> None:
+            self.say(f"{what}: {await copy_text(self.app, text)}")
+
+        self.run_worker(copy(), exit_on_error=False)
+
+    def ask_where_to_save(self, name: str, make: Callable[[str], str], what: str) -> None:
+        """Ask for a file's name, `name` at first, and write what `make` gives for it.
+
+        Raises nothing: what goes wrong is shown.
+        """
+        from console.tui.export import write_new
+
+        async def save(path: str) -> None:
+            await asyncio.to_thread(write_new, path, make(path))
+            self.say(f"{what} saved to {path}", "good")
+
+        def answered(path: str | None) -> None:
+            if path:
+                self.begin(save(path), f"saving {path} ...")
+
+        self.ask(Question("save as: ", answered, text=name))
+
     # work that takes a while
 
     def begin(self, work: Coroutine[Any, Any, None], words: str) -> None:
@@ -259,11 +284,11 @@ class View(Screen[None], inherit_bindings=False):
 
     def open_shell(self, node: str, container: str | None = None) -> None:
         """A shell on a node or in a container; the screen comes back when it ends."""
-        if self.context.shell is None:
+        if self.context.shell_command is None:
             self.say("This console opens no shells.", "warn")
             return
         try:
-            command = self.context.shell(self.context.fleet.nodes[node], container)
+            command = self.context.shell_command(self.context.fleet.nodes[node], container)
         except ProblemError as error:
             self.show_problem(error.problem())
             return

@@ -113,13 +113,17 @@ class TextDialog(Dialog[None]):
     def below(self) -> Sequence[Widget]:
         return [self._bar]
 
+    async def _copy(self) -> None:
+        from console.tui.clipboard import copy_text
+
+        done = await copy_text(self.app, self.page.text)
+        self._bar.show([*self._keys, (f"  {done}", "dim")])
+
     def take_key(self, key: str) -> bool:
         if key in {"enter", "q", "question_mark"}:
             self.dismiss()
         elif key == "c":
-            from console.tui.clipboard import copy_text
-
-            self._bar.show([*self._keys, (f"  {copy_text(self.app, self.page.text)}", "dim")])
+            self.run_worker(self._copy(), exit_on_error=False)
         else:
             return super().take_key(key)
         return True

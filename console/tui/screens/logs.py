@@ -20,7 +20,7 @@ from console.tui.rows.filters import compile_pattern
 from console.tui.screens.base import View
 from console.tui.widgets.line import Piece
 from console.tui.widgets.log_view import LogView
-from console.tui.widgets.prompt import Question
+from console.tui.widgets.question import Question
 
 FIRST_LINES = 500
 _PAINT_SECONDS = 0.25
@@ -222,28 +222,20 @@ class LogsScreen(View):
         self.ask(Question("since (10m, 2h, a time; empty: the end): ", read, text=self.since or ""))
 
     def act_copy(self) -> None:
-        from console.tui.clipboard import copy_text
-
         first, last = self.log_view.seen
         lines = list(self.buffer.shown)[max(0, first - 1) : last]
-        text = "".join(f"{line.text}\n" for line in lines)
-        self.say(f"{plural(len(lines), 'line')}: {copy_text(self.app, text)}")
+        self.copy("".join(f"{line.text}\n" for line in lines), plural(len(lines), "line"))
 
     def act_export(self) -> None:
-        from console.tui.export import suggested_name, write_new
+        from console.tui.export import suggested_name
 
-        def save(path: str | None) -> None:
-            if not path:
-                return
-            lines = [f"{line.at or '-'} {line.text}\n" for line in self.buffer.shown]
-            try:
-                write_new(path, "".join(lines))
-                self.say(f"{plural(len(lines), 'line')} saved to {path}", "good")
-            except ProblemError as error:
-                self.show_problem(error.problem())
-
+        lines = list(self.buffer.shown)
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.container)
-        self.ask(Question("save as: ", save, text=suggested_name(name, "log")))
+        self.ask_where_to_save(
+            suggested_name(name, "log"),
+            lambda _: "".join(f"{line.at or '-'} {line.text}\n" for line in lines),
+            plural(len(lines), "line"),
+        )
 
 
 def _node_and_container(argument: str, context: Context) -> tuple[str, str]:

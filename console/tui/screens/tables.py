@@ -16,7 +16,7 @@ from console.tui.rows.cells import Column, Row
 from console.tui.rows.model import TableModel
 from console.tui.screens.base import View
 from console.tui.widgets.line import Piece
-from console.tui.widgets.prompt import Question
+from console.tui.widgets.question import Question
 from console.tui.widgets.table import RowTable
 
 _LABELS = "-l "
@@ -214,22 +214,18 @@ class TableView(View):
     # taking it elsewhere
 
     def act_copy(self) -> None:
-        from console.tui.clipboard import copy_text
         from console.tui.export import rows_as_text
 
         rows = self.targets()
         text = rows_as_text(self.model.columns, rows, header=False)
-        self.say(f"{plural(len(rows), self.noun)}: {copy_text(self.app, text)}")
+        self.copy(text, plural(len(rows), self.noun))
 
     def act_export(self) -> None:
-        from console.tui.export import export_rows, suggested_name
+        from console.tui.export import suggested_name, table_as
 
-        def save(path: str | None) -> None:
-            if path:
-                try:
-                    count = export_rows(path, self.model.columns, self.model.shown)
-                    self.say(f"{plural(count, self.noun)} saved to {path}", "good")
-                except ProblemError as error:
-                    self.show_problem(error.problem())
-
-        self.ask(Question("save as: ", save, text=suggested_name(self.command.view, "csv")))
+        columns, rows = self.model.columns, list(self.model.shown)
+        self.ask_where_to_save(
+            suggested_name(self.command.view, "csv"),
+            lambda path: table_as(path, columns, rows),
+            plural(len(rows), self.noun),
+        )

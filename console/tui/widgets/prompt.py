@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,18 +12,7 @@ from textual.widgets import Input
 
 from console.tui.look.look import Look
 from console.tui.widgets.bars import Bar
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked. `changed` hears every change, `done` the final text, None if cancelled."""
-
-    sign: str
-    done: Callable[[str | None], None]
-    changed: Callable[[str], None] | None = None
-    complete: Callable[[str], str] | None = None
-    text: str = ""
-    history: tuple[str, ...] = ()
+from console.tui.widgets.question import Question
 
 
 class Line(Input):

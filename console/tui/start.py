@@ -1,0 +1,54 @@
+"""Opens the terminal interface. Textual is imported only once its settings are made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from console.fleet.picture import NodeView
+from console.tui.look.glyphs import glyphs_for
+from console.tui.profile import Profile, set_textual_knobs
+
+if TYPE_CHECKING:
+    from console.tui.ports import Fleet
+
+
+def run(
+    fleet: Fleet,
+    *,
+    fleet_name: str,
+    profile: Profile,
+    select: Callable[[str], Callable[[NodeView], bool]],
+    shell: Callable[[NodeView, str | None], Sequence[str]],
+    keymap: Mapping[str, str] | None = None,
+    view: str = "fleet",
+) -> int:
+    """Show the fleet until the person leaves; returns the exit code.
+
+    Args:
+        fleet: its `nodes` hold the cached picture already; `start` is called after the first paint.
+        select: a selector as a test of nodes; raises ProblemError.
+        shell: the command for a shell on a node, or in one of its containers (its id or name);
+            raises ProblemError where there is no way.
+        keymap: action ids to keys, from `keymap.load_keymap`.
+        view: what is shown first, as it is typed after `:`.
+    """
+    set_textual_knobs(profile, os.environ)
+
+    from console.tui.app import RoostApp
+    from console.tui.commands import parse_command
+    from console.tui.look.look import Look
+    from console.tui.ports import Context
+
+    context = Context(
+        fleet=fleet,
+        fleet_name=fleet_name,
+        look=Look(profile.theme, glyphs_for(os.environ)),
+        profile=profile,
+        keymap=keymap or {},
+        select=select,
+        shell_command=shell,
+    )
+    app = RoostApp(context, first=parse_command(view))
+    return app.run(mouse=profile.mouse) or app.return_code or 0

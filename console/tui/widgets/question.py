@@ -1,0 +1,21 @@
+"""What is asked in the last line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`changed` hears every change, `done` the final text, or None if it was cancelled.
+
+    `complete` answers a text with its last word completed; `history` has the newest last.
+    """
+
+    sign: str
+    done: Callable[[str | None], None]
+    changed: Callable[[str], None] | None = None
+    complete: Callable[[str], str] | None = None
+    text: str = ""
+    history: tuple[str, ...] = ()

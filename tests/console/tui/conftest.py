@@ -1,0 +1,69 @@
+"""A fixed clock, and an app over a fake fleet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from console.fleet.picture import NodeView
+from console.tui.app import RoostApp
+from console.tui.commands import Command
+from console.tui.look.glyphs import UNICODE, Glyphs
+from console.tui.look.look import Look
+from console.tui.ports import Context
+from console.tui.profile import choose_profile
+from tests.console.tui.fakes import NOW, FakeFleet, varied_nodes
+
+MakeApp = Callable[..., RoostApp]
+
+
+@pytest.fixture(autouse=True)
+def _fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ages are the same at every run. Textual and asyncio go by other clocks."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+
+
+@pytest.fixture
+def make_app() -> MakeApp:
+    """An app; its fleet is `app.context.fleet`. Headless apps show nothing to a terminal."""
+
+    def make(
+        nodes: list[NodeView] | None = None,
+        *,
+        first: str = "fleet",
+        theme: str = "ansi",
+        read_only: bool = False,
+        glyphs: Glyphs = UNICODE,
+        keymap: dict[str, str] | None = None,
+    ) -> RoostApp:
+        profile = choose_profile({}, theme=theme, read_only=read_only)
+        context = Context(
+            fleet=FakeFleet(varied_nodes() if nodes is None else nodes),
+            fleet_name="test",
+            look=Look(profile.theme, glyphs),
+            profile=profile,
+            keymap=keymap or {},
+            select=select_by_name,
+            shell_command=lambda view, container: ["true", view.name, container or ""],
+        )
+        view, _, argument = first.partition(" ")
+        return RoostApp(context, first=Command(view, argument))
+
+    return make
+
+
+def select_by_name(text: str) -> Callable[[NodeView], bool]:
+    """`@name`, or `key=value` of labels: enough of a selector for screens."""
+
+    def test(view: NodeView) -> bool:
+        for term in text.split():
+            key, equals, value = term.partition("=")
+            if term.startswith("@") and view.name == term[1:]:
+                return True
+            if equals and view.entry.labels.get(key) == value:
+                return True
+        return False
+
+    return test

@@ -1,0 +1,89 @@
+"""The registry: complete, without clashes, and every action is really there."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.tui.actions import ACTIONS, TABLE_SCREENS, Scope, action_by_id, offered_on
+from console.tui.app import RoostApp
+from console.tui.keys import RESERVED_KEYS, key_words, keys_of, keys_table
+from console.tui.screens.base import View
+from console.tui.screens.containers import ContainersScreen
+from console.tui.screens.doctor import DoctorScreen
+from console.tui.screens.fleet import FleetScreen
+from console.tui.screens.gpus import GpusScreen
+from console.tui.screens.logs import LogsScreen
+from console.tui.screens.node import SECTIONS, NodeScreen
+from console.tui.screens.tables import TableView
+
+SCREENS: dict[Scope, type[View]] = {
+    "fleet": FleetScreen,
+    "node": NodeScreen,
+    "containers": ContainersScreen,
+    "gpus": GpusScreen,
+    "doctor": DoctorScreen,
+    "logs": LogsScreen,
+}
+
+
+def test_ids_name_one_action_each() -> None:
+    ids = [action.id for action in ACTIONS]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_key_means_one_thing_on_a_screen(screen: Scope) -> None:
+    keys = [key for action in offered_on(screen) for key in action.key.split(",")]
+    assert len(keys) == len(set(keys))
+
+
+def test_no_key_is_one_that_tmux_screen_or_the_terminal_take() -> None:
+    assert not RESERVED_KEYS & set(keys_of(ACTIONS, {}))
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_action_of_a_screen_is_handled(screen: Scope) -> None:
+    view = SCREENS[screen]
+    missing = [
+        action.id
+        for action in offered_on(screen)
+        if not action.id.startswith("sort.")
+        and not hasattr(view, f"act_{action.id.replace('.', '_')}")
+        and not hasattr(RoostApp, f"do_{action.id}")
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("screen", sorted(TABLE_SCREENS))
+def test_every_sort_names_a_column(screen: Scope) -> None:
+    view = SCREENS[screen]
+    assert issubclass(view, TableView)
+    tables = [view.columns] if view is not NodeScreen else [s.columns for s in SECTIONS]
+    columns = {column.id for table in tables for column in table}
+    sorts = {a.id.removeprefix("sort.") for a in offered_on(screen) if a.id.startswith("sort.")}
+    assert sorts
+    assert sorts <= columns
+
+
+def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
+    changing = [action for action in ACTIONS if action.id.startswith("container.")]
+    assert len(changing) == 3
+    assert all(a.danger != "none" and a.role == "operator" for a in changing)
+    assert action_by_id("shell").role == "operator"
+
+
+def test_the_keys_table_has_a_line_for_every_action() -> None:
+    table = keys_table(keymap={"help": "f1"})
+    assert table.count("\n") == len(ACTIONS) + 2
+    assert "| `F1` | `help` |" in table
+    assert "| `Shift+U` | `sort.utilization` |" in table
+
+
+def test_keys_read_as_people_call_them() -> None:
+    words = [key_words(key) for key in ("up,k", "question_mark", "N", "ctrl+t", "ctrl+@", "l")]
+    assert words == ["Up, k", "?", "Shift+N", "Ctrl+T", "Ctrl+Space", "l"]
+
+
+def test_an_unknown_id_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        action_by_id("container.explode")

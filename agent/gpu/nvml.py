@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from agent.gpu.holds import Clock
 from agent.gpu.kernel_log import KernelLog
 from agent.gpu.nvml_calls import Caller, Device, GpuTroubleError
@@ -93,7 +95,11 @@ class NvmlSource:
             session = await self._ready()
             if session is not None and self._clock() >= self._facts_due_at:
                 await self._refresh(session)
-            fresh = Inventory(stack=self._driver.stack, gpus=tuple(self._gpus.values()))
+            stack = self._driver.stack
+            if reason := self._kernel_log.reason:
+                unknown = {**stack.unknown, "kernel_log": reason}
+                stack = msgspec.structs.replace(stack, unknown=unknown)
+            fresh = Inventory(stack=stack, gpus=tuple(self._gpus.values()))
             if fresh != self._inventory:
                 self._inventory = fresh
             return self._inventory

@@ -40,6 +40,7 @@ def read_facts(caller: Caller, device: Device, system_memory_bytes: int | None) 
         GpuTroubleError, DriverTroubleError
     """
     device.refused.clear()
+    device.instances.clear()
     unknown: dict[str, str] = {}
 
     def ask(field: str, name: str, *arguments: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Every figure that can be unknown is None and then has an entry in `unknown`: field name to
 reason. Reasons are stable words: `not_supported`, `no_permission`, `gpu_lost`, `mig`,
-`function_missing`, `not_ready`, `error:<nvml code>`.
+`function_missing`, `not_ready`, `error:<nvml code>`, `hung`, `reset_required`, `no_process` (its
+PID is not in procfs), and the stack's state where that is why.
 """
 
 from __future__ import annotations

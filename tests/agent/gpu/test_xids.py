@@ -166,6 +166,16 @@ async def test_event_sets_are_given_back(node: Node) -> None:
     assert calls["nvmlEventSetCreate", "sys"] == calls["nvmlEventSetFree", "sys"] == 1
 
 
+async def test_without_the_log_the_stack_says_so(node: Node) -> None:
+    node.install(scenarios.h200(node.scenario.path, count=1))
+    node.kernel_log = node.folder / "missing"
+    source = node.source()
+    await source.start()
+    inventory = await source.inventory()
+    assert inventory.stack.unknown == {"kernel_log": "not_supported"}
+    assert await source.inventory() is inventory
+
+
 async def test_a_log_that_cannot_be_read(tmp_path: Path) -> None:
     log = KernelLog(tmp_path / "missing", XidLog())
     log.start()

@@ -11,6 +11,7 @@ from pyte.screens import Char
 from rich.cells import split_graphemes
 
 _ALTERNATE_SCREEN = 1049
+_JOINER = "\u200d"
 # Kitty's keyboard protocol, and DECRQM; pyte would print their last letter.
 _NOT_FOR_PYTE = re.compile(r"\x1b\[(?:[<>=][\d;]*u|\?\d+\$p)")
 
@@ -76,13 +77,16 @@ class Emulator(pyte.Screen):
             yield [line[x] for x in range(self.columns)]
 
     def seen(self) -> list[list[Char]]:
-        """The cells as a person sees them: a space shows no foreground, no bold, no italics."""
+        """The cells as a person sees them.
+
+        A space shows no foreground, no bold, no italics; a joiner that joins nothing is unseen.
+        """
         return [[_as_seen(cell) for cell in row] for row in self.rows()]
 
 
 def _as_seen(cell: Char) -> Char:
     if cell.data != " " or cell.underscore or cell.strikethrough or cell.reverse:
-        return cell
+        return cell._replace(data=cell.data.rstrip(_JOINER))
     return Char(" ", bg=cell.bg)
 
 

@@ -33,8 +33,7 @@ KEYS = {
     "escape": "\x1b",
     "tab": "\t",
     "backspace": "\x7f",
-    "ctrl+c": "\x03",
-    "ctrl+q": "\x11",
+    **{f"ctrl+{letter}": chr(n) for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz", 1)},
     **{f"f{n}": f"\x1bO{letter}" for n, letter in enumerate("PQRS", 1)},
     **{f"f{n}": f"\x1b[{code}~" for n, code in enumerate((15, 17, 18, 19, 20, 21, 23, 24), 5)},
 }
@@ -78,6 +77,7 @@ class Terminal:
         self.chunks: list[tuple[float, bytes]] = []
         """What the command wrote, with the time when it was read."""
         self.emulator = Emulator(columns, lines)
+        self._output = bytearray()
         self._answers = answers
         self._modes = {SYNC: 2} if modes is None else modes
         self._unanswered = b""
@@ -114,7 +114,7 @@ class Terminal:
     def output(self) -> bytes:
         """Everything that the command wrote so far."""
         with self._changed:
-            return b"".join(data for _, data in self.chunks)
+            return bytes(self._output)
 
     def bytes_between(self, start: float, end: float) -> int:
         """How many bytes were read in [start, end)."""
@@ -144,6 +144,11 @@ class Terminal:
         self.wait_until(
             lambda: any(text in line for line in self.emulator.lines_of_text()), repr(text), timeout
         )
+
+    def wait_for_bytes(self, data: bytes, timeout: float = 5.0, start: int = 0) -> int:
+        """Wait until `data` was written, at offset `start` or later; return the offset after it."""
+        self.wait_until(lambda: self._output.find(data, start) >= 0, repr(data), timeout)
+        return self._output.find(data, start) + len(data)
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
         """Wait until `condition`, asked whenever something was read; see `wait_for`."""
@@ -216,6 +221,7 @@ class Terminal:
     def _take(self, data: bytes) -> None:
         with self._changed:
             self.chunks.append((time.monotonic(), data))
+            self._output += data
         self._show(self._decode(data), final=False)
         if self._answers:
             self._answer(data)

@@ -29,7 +29,9 @@ def split_cells(text: str) -> tuple[str, ...]:
             continue  # a mark with nothing before it
         grapheme = text[start:end]
         if not grapheme.isprintable():
-            grapheme = "".join(filter(_showable, grapheme)) or UNSHOWABLE * width
+            # A joiner at the end has nothing to join, and must not take what comes next.
+            grapheme = "".join(filter(_showable, grapheme)).rstrip(_ZERO_WIDTH_JOINER)
+            grapheme = grapheme or UNSHOWABLE * width
         cells.append(grapheme)
         if width == WIDE:
             cells.append("")

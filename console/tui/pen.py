@@ -77,7 +77,7 @@ class Pen:
 
 
 def _shortest_move(from_x: int | None, from_y: int | None, x: int, y: int) -> str:
-    ways = [f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H"]
+    ways = [f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1 if y else ''}H"]
     if y == from_y:
         ways.append(f"\x1b[{x + 1}G" if x else "\r")
         if from_x is not None:

@@ -6,12 +6,15 @@ import gc
 import os
 import tracemalloc
 
+import pytest
+
 from tests.agent.gpu.conftest import Node
 from tests.nvml_stub import scenario as scenarios
 
 KIBIBYTE = 1024
 
 
+@pytest.mark.timeout(60)
 async def test_two_thousand_readings_leave_nothing_behind(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path, count=1))
     node.scenario.process(0, pid=os.getpid(), memory=1)

@@ -6,8 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from agent.gpu.nvml_driver import Limits
-from tests.agent.gpu.conftest import QUICK, Node
+from tests.agent.gpu.conftest import IMPATIENT, QUICK, Node
 from tests.agent.gpu.test_nvml_faults import UTILIZATION, states
 from tests.nvml_stub import scenario as scenarios
 
@@ -27,7 +26,7 @@ async def wait_for_threads(count: int) -> None:
 
 async def test_one_hung_gpu_leaves_the_others_readable(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path))
-    source = node.source()
+    source = node.source(IMPATIENT)
     await source.read()
     node.scenario.hang(UTILIZATION, 2)
     node.scenario.save()
@@ -52,7 +51,7 @@ async def test_one_hung_gpu_leaves_the_others_readable(node: Node) -> None:
 
 async def test_a_hung_gpu_is_tried_with_a_fresh_thread_but_not_for_ever(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path, count=2))
-    source = node.source()
+    source = node.source(IMPATIENT)
     await source.read()
     node.scenario.hang(UTILIZATION, 0)
     node.scenario.save()
@@ -66,7 +65,7 @@ async def test_a_hung_gpu_is_tried_with_a_fresh_thread_but_not_for_ever(node: No
 
 async def test_a_gpu_that_answers_the_second_thread_is_well_again(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path, count=2))
-    source = node.source()
+    source = node.source(IMPATIENT)
     await source.read()
     node.scenario.hang(UTILIZATION, 0)
     node.scenario.save()
@@ -84,7 +83,7 @@ async def test_a_gpu_that_answers_the_second_thread_is_well_again(node: Node) ->
 
 async def test_when_every_gpu_hangs_the_driver_does(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path))
-    source = node.source()
+    source = node.source(IMPATIENT)
     await source.read()
     node.scenario.hang(UTILIZATION)
     node.scenario.save()
@@ -110,7 +109,7 @@ async def test_init_that_hangs_is_a_state_and_is_tried_again(node: Node) -> None
     node.install(scenarios.h200(node.scenario.path, count=1))
     node.scenario.hang("nvmlInitWithFlags", "sys")
     node.scenario.save()
-    source = node.source()
+    source = node.source(IMPATIENT)
     stack = (await source.inventory()).stack
     assert (stack.state, stack.reason) == ("hung", "nvmlInit does not come back")
     for _ in range(3):
@@ -127,7 +126,7 @@ async def test_a_slow_init_does_not_hold_up_the_reading(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path, count=1))
     node.scenario.hang("nvmlInitWithFlags", "sys")
     node.scenario.save()
-    source = node.source(Limits(call=0.1, opening=30, patience=0.05, event_wait=0.05))
+    source = node.source(QUICK._replace(patience=0.05))
     stack = (await source.inventory()).stack
     assert (stack.state, stack.reason) == ("hung", "the driver has not finished its start")
     assert (await source.read()).samples == ()
@@ -143,7 +142,7 @@ async def test_a_gpu_that_hangs_while_it_is_looked_for(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path, count=3))
     node.scenario.hang("nvmlDeviceGetUUID", 1)
     node.scenario.save()
-    source = node.source()
+    source = node.source(IMPATIENT)
     inventory = await source.inventory()
     assert inventory.stack.state == "ok"
     assert [gpu.uuid for gpu in inventory.gpus] == [
@@ -160,7 +159,7 @@ async def test_a_gpu_that_hangs_while_it_is_looked_for(node: Node) -> None:
 
 async def test_stop_ends_although_a_call_hangs(node: Node) -> None:
     node.install(scenarios.h200(node.scenario.path, count=2))
-    source = node.source()
+    source = node.source(IMPATIENT)
     await source.read()
     node.scenario.hang(UTILIZATION, 0)
     node.scenario.hang("nvmlShutdown", "sys")

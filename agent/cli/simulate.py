@@ -59,7 +59,7 @@ def command(
     # It tells at every stop how many streams were open.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     _allow_files(nodes * FILES_PER_NODE + FILES_BESIDE)
-    made = not folder.exists()
+    made = _make(folder)
     plans = plan_fleet(nodes, faults=faults == "default", seed=seed)
     fleet = SimulatedFleet(plans, folder, change=change)
     try:
@@ -86,6 +86,21 @@ async def _serve(fleet: SimulatedFleet, *, with_parent: bool) -> None:
         if serving.done():
             serving.result()
         serving.cancel()
+
+
+def _make(folder: Path) -> bool:
+    """Whether it had to be made."""
+    try:
+        made = not folder.exists()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProblemError(
+            "listen.failed",
+            f"cannot make the folder {folder}: {error.strerror}",
+            params={"folder": str(folder)},
+            hint="Name another --folder, one that you may write to.",
+        ) from None
+    return made
 
 
 def _allow_files(wanted: int) -> None:

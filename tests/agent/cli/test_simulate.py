@@ -52,6 +52,15 @@ def test_too_few_open_files_are_told(short_folder: Path) -> None:
     assert not (short_folder / "nodes").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_told() -> None:
+    done = subprocess.run(
+        [COMMAND, "simulate", "--folder=/proc/nodes"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "cannot make the folder /proc/nodes" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("option", ["--nodes=0", "--change=1.5", "--faults=some"])
 def test_an_option_that_does_not_fit_is_a_usage_error(option: str) -> None:
     done = subprocess.run(

@@ -52,7 +52,7 @@ class Links:
         """The client of a node. Nothing is opened yet.
 
         Raises:
-            ProblemError: `fleet.address`, `link.socket_path`.
+            ProblemError: `fleet.address`.
         """
         address = parse_address(entry.address)
         return NodeClient(
@@ -81,19 +81,22 @@ class Links:
                 context=self.tls,
                 timeout=self._timeout or CONNECT_TIMEOUT_SECONDS,
             )
-        if self._folder is None:
-            self._folder = private_folder(self._environment)
-            sweep(self._folder)
         if self._gate is None:
             self._gate = HandshakeGate()
         return SshLink(
             entry.name,
             address,
-            folder=self._folder,
+            folder=self._private_folder,
             gate=self._gate,
             program=self._ssh,
             timeout=self._timeout or HANDSHAKE_TIMEOUT_SECONDS,
         )
+
+    def _private_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = private_folder(self._environment)
+            sweep(self._folder)
+        return self._folder
 
     def _token(self, entry: NodeEntry, address: Address) -> Callable[[], str] | None:
         if address.kind != "https" or entry.token_file is None:

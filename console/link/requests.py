@@ -102,7 +102,7 @@ class Requests:
         What changes things is sent once only: a kept connection may have been closed for
         idleness at this very moment, and then a reading request is sent again on a new one.
         """
-        headers = self._headers(call)
+        headers = await self._headers(call)
         kept = self._take_kept()
         if kept is not None:
             try:
@@ -120,12 +120,12 @@ class Requests:
                     raise problem from None
         raise unreachable(self._node, "every way was closed", hint="Run ssh -v to see why.")
 
-    def _headers(self, call: Call) -> list[tuple[str, str]]:
+    async def _headers(self, call: Call) -> list[tuple[str, str]]:
         headers = [(OWNER_HEADER, self._owner), *call.headers]
         if call.body:
             headers.append(("Content-Type", call.media_type))
         if self._token is not None:
-            headers.append(("Authorization", f"Bearer {self._token()}"))
+            headers.append(("Authorization", f"Bearer {await asyncio.to_thread(self._token)}"))
         return headers
 
     async def _send(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,8 @@ OPTIONS = (
 # that is one with a command of its own, and does not matter.
 SILENT_SESSION_SECONDS = 5.0
 POLL_SECONDS = 0.05
+# A socket is there a moment before it is listened on.
+CONNECT_TRIES = 3
 # The complaint and the end of the connection come on different ways.
 COMPLAINT_PATIENCE_SECONDS = 1.0
 # ssh's exit code for its own errors; any other is the remote command's.
@@ -60,7 +63,7 @@ class SshLink:
         node: str,
         address: Address,
         *,
-        folder: Path,
+        folder: Callable[[], Path],
         gate: HandshakeGate,
         program: tuple[str, ...] = ("ssh",),
         timeout: float = HANDSHAKE_TIMEOUT_SECONDS,
@@ -68,6 +71,7 @@ class SshLink:
         self._node = node
         self._address = address
         self._folder = folder
+        self._socket = Path()  # of the tunnel
         self._gate = gate
         self._program = program
         self._timeout = timeout
@@ -122,18 +126,17 @@ class SshLink:
             await process.close()
         self._dialled.clear()
 
-    @property
-    def _socket(self) -> Path:
+    def _new_socket(self) -> Path:
         # Two links to one address may live side by side for a moment.
         name = hashlib.sha256(f"{id(self)} {self._address}".encode()).hexdigest()[:12]
-        return socket_path(self._folder, name)
+        return socket_path(self._folder(), name)
 
     async def _open_tunnel(self) -> None:
         await self._close_tunnel()
+        self._socket = await asyncio.to_thread(self._new_socket)
         forward = ("-L", f"{self._socket}:{self._address.path}")
         where = target(self._address)
         session = [*self._program, *OPTIONS, *forward, *where, "echo ready; cat"]
-        silent = bound_to_us([*self._program, *OPTIONS, *forward, "-N", *where])
         if self._way == "session":
             tunnel = await self._handshake(session, patience=SILENT_SESSION_SECONDS)
             if tunnel.exit_code is None:
@@ -141,7 +144,8 @@ class SshLink:
                 return
             if tunnel.exit_code == OWN_ERROR:
                 raise await self._why(tunnel)
-        tunnel = await self._handshake(silent, patience=0.0)
+        silent = [*self._program, *OPTIONS, *forward, "-N", *where]
+        tunnel = await self._handshake(await asyncio.to_thread(bound_to_us, silent), patience=0.0)
         if tunnel.exit_code is not None:
             raise await self._why(tunnel)
         self._way = "no_shell"
@@ -154,7 +158,7 @@ class SshLink:
         """
         jump = await self._jump_host()
         async with self._gate.place(jump):
-            self._socket.unlink(missing_ok=True)
+            await asyncio.to_thread(self._socket.unlink, missing_ok=True)
             tunnel = await SshProcess.start(command)
             try:
                 await asyncio.wait_for(self._until_up(tunnel, patience), self._timeout)
@@ -175,7 +179,7 @@ class SshLink:
         try:
             while not said.done():
                 await asyncio.wait([said], timeout=POLL_SECONDS)
-                if self._socket.exists():
+                if await asyncio.to_thread(self._socket.exists):
                     patience -= POLL_SECONDS
                     if patience <= 0:
                         return
@@ -247,15 +251,11 @@ class SshLink:
         await tunnel.close()
         settings = await self._ssh_settings()
         agent_keys = (await self._run(["ssh-add", "-L"])).decode("utf-8", "replace")
-        return ssh_problem(
-            self._node,
-            self._address,
-            tunnel.complaints,
-            locked=lambda: locked_keys(settings.get("identityfile", []), agent_keys),
-        )
+        locked = await asyncio.to_thread(locked_keys, settings.get("identityfile", []), agent_keys)
+        return ssh_problem(self._node, self._address, tunnel.complaints, locked=locked)
 
     async def _close_tunnel(self) -> None:
         tunnel, self._tunnel = self._tunnel, None
         if tunnel is not None:
             await tunnel.close()
-            self._socket.unlink(missing_ok=True)
+            await asyncio.to_thread(self._socket.unlink, missing_ok=True)

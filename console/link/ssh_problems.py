@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.protocol.problems import ProblemError
@@ -32,9 +32,9 @@ def target(address: Address) -> list[str]:
 
 
 def ssh_problem(
-    node: str, address: Address, complaints: str, *, locked: Callable[[], Sequence[Path]]
+    node: str, address: Address, complaints: str, *, locked: Sequence[Path]
 ) -> ProblemError:
-    """Why ssh ended before it was up. `locked` says which keys want their passphrase."""
+    """Why ssh ended before it was up. `locked`: the keys that want their passphrase."""
     sign = next((name for name, found in _SIGNS if re.search(found, complaints)), "")
     ssh = command_line(address)
     last = _last_line(complaints)
@@ -62,13 +62,12 @@ def ssh_problem(
             f"Run {ssh} true to see which, and chmod 600 it.",
         )
     if sign == "denied":
-        keys = list(locked())
-        if keys:
+        if locked:
             return _problem(
                 "ssh.passphrase",
                 node,
-                f"{keys[0]} wants its passphrase, and no ssh-agent holds it",
-                f"Give it once: ssh-add {keys[0]}  (without an agent, first: eval $(ssh-agent))",
+                f"{locked[0]} wants its passphrase, and no ssh-agent holds it",
+                f"Give it once: ssh-add {locked[0]}  (without an agent, first: eval $(ssh-agent))",
             )
         return _problem(
             "ssh.denied",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,6 +70,35 @@ async def serve_agent(folder: Path, name: str = "t4") -> AsyncIterator[ServedAge
 @asynccontextmanager
 async def misbehaving(path: Path, misbehave: Misbehave) -> AsyncIterator[None]:
     """Listen on `path`; every connection's request head is read, then `misbehave` answers."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await misbehave(reader, writer)
+
+    async with _handled(answer) as serve:
+        server = await asyncio.start_unix_server(serve, path)
+        try:
+            yield
+        finally:
+            server.close()
+
+
+@asynccontextmanager
+async def tcp_server(
+    answer: Misbehave, context: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Listen on a port of this machine, with TLS if there is a context; yields the port."""
+    async with _handled(answer) as serve:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+
+
+@asynccontextmanager
+async def _handled(answer: Misbehave) -> AsyncIterator[Misbehave]:
+    """`answer`, of which nothing is left at the end."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,16 +107,14 @@ async def misbehaving(path: Path, misbehave: Misbehave) -> AsyncIterator[None]:
             tasks.add(task)
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await reader.readuntil(b"\r\n\r\n")
-                await misbehave(reader, writer)
+                await answer(reader, writer)
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_unix_server(serve, path)
     try:
-        yield
+        yield serve
     finally:
-        server.close()
+        await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

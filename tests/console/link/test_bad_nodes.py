@@ -116,10 +116,10 @@ def client_of(path: Path) -> NodeClient:
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_bad_answer_is_a_clear_problem(case: str, short_path: Path) -> None:
+async def test_a_bad_answer_is_a_clear_problem(case: str, short_folder: Path) -> None:
     misbehave, code = CASES[case]
-    async with misbehaving(short_path / "s", misbehave):
-        client = client_of(short_path / "s")
+    async with misbehaving(short_folder / "s", misbehave):
+        client = client_of(short_folder / "s")
         with pytest.raises(ProblemError) as caught:
             await client.node()
         await client.close()
@@ -151,17 +151,17 @@ STREAMS: dict[str, tuple[Misbehave, str]] = {
 
 
 @pytest.mark.parametrize("case", STREAMS)
-async def test_a_bad_stream_is_a_clear_problem(case: str, short_path: Path) -> None:
+async def test_a_bad_stream_is_a_clear_problem(case: str, short_folder: Path) -> None:
     misbehave, code = STREAMS[case]
-    async with misbehaving(short_path / "s", misbehave):
-        client = client_of(short_path / "s")
+    async with misbehaving(short_folder / "s", misbehave):
+        client = client_of(short_folder / "s")
         with pytest.raises(ProblemError) as caught:
             await first_events(client)
         await client.close()
     assert caught.value.code == code
 
 
-async def test_a_request_that_changes_things_is_never_sent_twice(short_path: Path) -> None:
+async def test_a_request_that_changes_things_is_never_sent_twice(short_folder: Path) -> None:
     heads: list[bytes] = []
     answer = status("HTTP/1.1 200 OK", API, JSON, body=b"[]")
 
@@ -170,8 +170,8 @@ async def test_a_request_that_changes_things_is_never_sent_twice(short_path: Pat
         await writer.drain()
         heads.append(await reader.readuntil(b"\r\n\r\n"))  # and hang up
 
-    async with misbehaving(short_path / "s", misbehave):
-        client = client_of(short_path / "s")
+    async with misbehaving(short_folder / "s", misbehave):
+        client = client_of(short_folder / "s")
         await client.containers()
         with pytest.raises(ProblemError) as caught:
             await client.act("x", "stop")
@@ -183,7 +183,7 @@ async def test_a_request_that_changes_things_is_never_sent_twice(short_path: Pat
         await client.close()
 
 
-async def test_a_cancelled_request_leaves_no_connection(short_path: Path) -> None:
+async def test_a_cancelled_request_leaves_no_connection(short_folder: Path) -> None:
     ended = asyncio.Event()
 
     async def misbehave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -191,8 +191,8 @@ async def test_a_cancelled_request_leaves_no_connection(short_path: Path) -> Non
         await reader.read()
         ended.set()
 
-    async with misbehaving(short_path / "s", misbehave):
-        request = asyncio.create_task(client_of(short_path / "s").node())
+    async with misbehaving(short_folder / "s", misbehave):
+        request = asyncio.create_task(client_of(short_folder / "s").node())
         await asyncio.sleep(0.1)
         request.cancel()
         await asyncio.wait_for(ended.wait(), 5)

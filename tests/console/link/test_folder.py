@@ -54,13 +54,13 @@ def test_a_path_too_long_for_a_socket_is_refused() -> None:
     )
 
 
-def test_sockets_of_consoles_that_are_no_more_are_swept(short_path: Path) -> None:
+def test_sockets_of_consoles_that_are_no_more_are_swept(short_folder: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     names = [f"{gone.pid}-aa", f"{os.getpid()}-bb", "other.sock"]
     for name in names:
         with socket.socket(socket.AF_UNIX) as bound:
-            bound.bind(str(short_path / name))
-    (short_path / f"{gone.pid}-note.txt").write_text("not a socket")
-    sweep(short_path)
-    assert {path.name for path in short_path.iterdir()} == {*names[1:], f"{gone.pid}-note.txt"}
+            bound.bind(str(short_folder / name))
+    (short_folder / f"{gone.pid}-note.txt").write_text("not a socket")
+    sweep(short_folder)
+    assert {path.name for path in short_folder.iterdir()} == {*names[1:], f"{gone.pid}-note.txt"}

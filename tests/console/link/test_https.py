@@ -18,18 +18,19 @@ from console.link.address import parse_address
 from console.link.client import NodeClient
 from console.link.https import read_fingerprint, tls_context
 from console.link.token import read_token, write_token
-from tests.console.serving import ServedAgent
+from tests.console.serving import ServedAgent, tcp_server
 
 
-def entry_of(served: ServedAgent, role: Role | None, **others: str) -> NodeEntry:
+async def entry_of(served: ServedAgent, role: Role | None) -> NodeEntry:
     """An entry whose token carries `role`."""
     file = served.socket.parent / "token"
     if role is not None:
-        write_token(file, served.node.tokens.make(role, role))
+        token = await asyncio.to_thread(served.node.tokens.make, role, role)
+        await asyncio.to_thread(write_token, file, token)
     return NodeEntry(
         name="t4",
         address=f"https://127.0.0.1:{served.port}",
-        fingerprint=others.get("fingerprint", served.fingerprint),
+        fingerprint=served.fingerprint,
         token_file=str(file),
     )
 
@@ -47,7 +48,7 @@ async def problem_of(client: NodeClient) -> ProblemError:
 
 
 async def test_a_pinned_node_with_a_token(served: ServedAgent) -> None:
-    client = client_of(entry_of(served, "operator"))
+    client = client_of(await entry_of(served, "operator"))
     assert (await client.node()).agent.role == "operator"
     await client.act("detector", "restart")
     (record,) = await client.audit()
@@ -63,35 +64,33 @@ async def test_the_fingerprint_at_first_contact(served: ServedAgent) -> None:
     assert await read_fingerprint(address, tls_context()) == served.fingerprint
 
 
-async def test_another_certificate_gets_not_one_byte(served: ServedAgent, short_path: Path) -> None:
+async def test_another_certificate_gets_not_one_byte(
+    served: ServedAgent, short_folder: Path
+) -> None:
     """Neither the request nor the token leaves this machine."""
-    received = bytearray()
-    done = asyncio.Event()
+    received: list[bytes] = []
+    ended = asyncio.Event()
 
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def take(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         try:
-            received.extend(await reader.read())
-        except ConnectionError:
-            pass
+            received.append(await reader.read())
         finally:
-            writer.transport.abort()
-            done.set()
+            ended.set()
 
-    (short_path / "other").mkdir()
-    context = server_context(*ensure_certificate(short_path / "other", name="other"))
-    server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=context)
-    entry = entry_of(served, "operator")
-    entry.address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    problem = await problem_of(client_of(entry))
-    await asyncio.wait_for(done.wait(), 5)
-    server.close()
+    files = await asyncio.to_thread(ensure_certificate, short_folder / "other", name="other")
+    context = server_context(*files)
+    entry = await entry_of(served, "operator")
+    async with tcp_server(take, context) as port:
+        entry.address = f"https://127.0.0.1:{port}"
+        problem = await problem_of(client_of(entry))
+        await asyncio.wait_for(ended.wait(), 5)
     assert problem.code == "link.fingerprint"
     assert served.fingerprint in problem.detail
-    assert received == b""
+    assert b"".join(received) == b""
 
 
 async def test_nothing_is_trusted_without_a_pin(served: ServedAgent) -> None:
-    entry = entry_of(served, "operator")
+    entry = await entry_of(served, "operator")
     entry.fingerprint = None
     problem = await problem_of(client_of(entry))
     assert (problem.code, "roost node add" in (problem.hint or "")) == ("link.fingerprint", True)
@@ -105,7 +104,7 @@ def test_a_node_costs_no_store_of_authorities() -> None:
 
 
 async def test_a_viewers_token_may_not_act(served: ServedAgent) -> None:
-    client = client_of(entry_of(served, "viewer"))
+    client = client_of(await entry_of(served, "viewer"))
     with pytest.raises(ProblemError) as caught:
         await client.act("detector", "stop")
     assert caught.value.code == "auth.role"
@@ -113,27 +112,27 @@ async def test_a_viewers_token_may_not_act(served: ServedAgent) -> None:
 
 
 async def test_an_expired_token(served: ServedAgent) -> None:
-    entry = entry_of(served, None)
-    token = served.node.tokens.make("old", "operator", lifetime_seconds=-1)
-    write_token(Path(entry.token_file or ""), token)
+    entry = await entry_of(served, None)
+    token = await asyncio.to_thread(served.node.tokens.make, "old", "operator", lifetime_seconds=-1)
+    await asyncio.to_thread(write_token, Path(entry.token_file or ""), token)
     assert (await problem_of(client_of(entry))).code == "auth.token_expired"
 
 
 async def test_a_token_that_is_not_known(served: ServedAgent) -> None:
-    entry = entry_of(served, None)
-    write_token(Path(entry.token_file or ""), "roost_nonsense")
+    entry = await entry_of(served, None)
+    await asyncio.to_thread(write_token, Path(entry.token_file or ""), "roost_nonsense")
     assert (await problem_of(client_of(entry))).code == "auth.token_unknown"
 
 
 async def test_no_token(served: ServedAgent) -> None:
-    entry = entry_of(served, None)
+    entry = await entry_of(served, None)
     assert (await problem_of(client_of(entry))).code == "link.token_missing"
     entry.token_file = None
     assert (await problem_of(client_of(entry))).code == "auth.missing"
 
 
 async def test_a_token_that_others_can_read_is_not_sent(served: ServedAgent) -> None:
-    entry = entry_of(served, "operator")
+    entry = await entry_of(served, "operator")
     os.chmod(entry.token_file or "", 0o640)  # noqa: PTH101
     problem = await problem_of(client_of(entry))
     assert problem.code == "link.token_missing"
@@ -168,18 +167,16 @@ async def test_plaintext_on_the_port(served: ServedAgent) -> None:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    entry = entry_of(served, "operator")
-    entry.address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    problem = await problem_of(client_of(entry))
-    server.close()
+    entry = await entry_of(served, "operator")
+    async with tcp_server(talk) as port:
+        entry.address = f"https://127.0.0.1:{port}"
+        problem = await problem_of(client_of(entry))
     assert problem.code == "link.garbage"
 
 
 async def test_a_port_where_nobody_listens(served: ServedAgent) -> None:
-    entry = entry_of(served, "operator")
+    entry = await entry_of(served, "operator")
     entry.address = "https://127.0.0.1:1"
     problem = await problem_of(client_of(entry))
     assert problem.code == "link.unreachable"
@@ -187,13 +184,11 @@ async def test_a_port_where_nobody_listens(served: ServedAgent) -> None:
 
 
 async def test_a_handshake_that_never_comes(served: ServedAgent) -> None:
-    async def sit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def sit(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(sit, "127.0.0.1", 0)
-    entry = entry_of(served, "operator")
-    entry.address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    problem = await problem_of(Links({}, owner="maria", timeout=0.3).client(entry))
-    server.close()
+    entry = await entry_of(served, "operator")
+    async with tcp_server(sit) as port:
+        entry.address = f"https://127.0.0.1:{port}"
+        problem = await problem_of(Links({}, owner="maria", timeout=0.3).client(entry))
     assert problem.code == "link.unreachable"

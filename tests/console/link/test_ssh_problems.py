@@ -60,7 +60,7 @@ def test_each_complaint_has_its_problem(
     complaints: str, locked: list[Path], code: str, hint: str
 ) -> None:
     address = parse_address("ssh://ops@cam-7:2222")
-    problem = ssh_problem("cam-7", address, complaints, locked=lambda: locked)
+    problem = ssh_problem("cam-7", address, complaints, locked=locked)
     assert problem.code == code
     assert hint in (problem.hint or "")
     assert "cam-7" in problem.detail

@@ -73,8 +73,10 @@ def fleet_row(view: NodeView, glyphs: Glyphs) -> Row:
         *_stack(view),
         _gpus(view, gpus, glyphs),
         *_figures(gpus, glyphs),
-        _containers(view.sections.get("containers", {}).values()),
-        findings_cell(view.sections.get("findings", {}).values()),
+        _containers(view),
+        findings_cell(view.sections.get("findings", {}).values())
+        if "findings" in view.sections
+        else Cell(words.UNKNOWN),
         age_cell(view),
         Cell(" ".join(f"{key}={value}" for key, value in entry.labels.items()), "dim"),
         Cell(entry.address, "dim"),
@@ -178,7 +180,12 @@ def heat_cell(celsius: float | None, glyphs: Glyphs) -> Cell:
     return Cell(text, "bad" if hot else "", sort=celsius)
 
 
-def _containers(containers: Iterable[dict[str, Any]]) -> Cell:
+def _containers(view: NodeView) -> Cell:
+    """Running ones, and of how many; unknown where the runtime does not answer."""
+    runtime = view.sections.get("node", {}).get("", {}).get("runtime_state")
+    if runtime not in {"ok", "simulated"}:
+        return Cell(words.UNKNOWN)
+    containers = view.sections.get("containers", {}).values()
     states = [container.get("state") for container in containers]
     running = states.count("running")
     text = str(running) if running == len(states) else f"{running}/{len(states)}"

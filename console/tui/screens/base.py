@@ -53,6 +53,10 @@ class View(Screen[None], inherit_bindings=False):
         self.command = command
         self.dirty: set[str] = set()
         """Nodes that changed since this screen was brought up to date."""
+        self.footer = Footer(context.look, offered_on(self.scope), context.keymap, self.is_usable)
+        self._header = Bar(context.look)
+        self._crumbs = Bar(context.look)
+        self._body = Body()
         self._prompt: Widget | None = None
         self._operation: Worker[None] | None = None
         self._keys = keys_of(offered_on(self.scope), context.keymap)
@@ -64,21 +68,16 @@ class View(Screen[None], inherit_bindings=False):
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        look = self.context.look
-        yield Bar(look, dom_id="header")
-        yield Bar(look, dom_id="crumbs")
-        body = Body(*self.body())
-        body.set_class(look.glyphs.ascii, "ascii")
-        yield body
-        yield Footer(look, offered_on(self.scope), self.context.keymap, self.is_usable)
+        yield self._header
+        yield self._crumbs
+        self._body.set_class(self.context.look.glyphs.ascii, "ascii")
+        with self._body:
+            yield from self.body()
+        yield self.footer
 
     @property
     def host(self) -> Host:
         return cast("Host", self.app)
-
-    @property
-    def footer(self) -> Footer:
-        return self.query_one(Footer)
 
     # Textual calls `on_` methods of every class of an object, so screens override these instead.
 
@@ -117,13 +116,12 @@ class View(Screen[None], inherit_bindings=False):
         left = header_left(
             context.fleet_name, context.fleet.nodes.values(), room, context.look.glyphs
         )
-        self.query_one("#header", Bar).show(left, right)
-        self.query_one("#crumbs", Bar).show(self.crumbs(), self.position())
-        body = self.query_one(Body)
+        self._header.show(left, right)
+        self._crumbs.show(self.crumbs(), self.position())
         production = self.is_production()
-        if production != body.has_class("production"):
-            body.set_class(production, "production")
-            body.border_title = "PRODUCTION" if production else None
+        if production != self._body.has_class("production"):
+            self._body.set_class(production, "production")
+            self._body.border_title = "PRODUCTION" if production else None
 
     def crumbs(self) -> list[Piece]:
         """Where this is: the screens below it and its own name."""
@@ -235,7 +233,7 @@ class View(Screen[None], inherit_bindings=False):
 
     def focus_body(self) -> None:
         """Give the keys back to what the screen is about."""
-        for widget in self.query_one(Body).query("*"):
+        for widget in self._body.query("*"):
             if widget.can_focus and widget.display:
                 widget.focus()
                 return

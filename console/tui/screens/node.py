@@ -73,6 +73,7 @@ class NodeScreen(TableView, ContainerActions):
         self.gpu_model = TableModel(GPU_COLUMNS)
         self.gpus = RowTable(self.gpu_model, context.look)
         self.gpus.can_focus = False
+        self._history_width = 0
         self.history = UtilizationHistory()
         self._summary = Bar(context.look)
         self._tabs = Bar(context.look)
@@ -80,6 +81,10 @@ class NodeScreen(TableView, ContainerActions):
     @property
     def node(self) -> NodeView:
         return self.context.fleet.nodes[self.node_name]
+
+    @property
+    def selector(self) -> str:
+        return ""
 
     def body(self) -> Sequence[Widget]:
         return [self._summary, self.gpus, self._tabs, self.table]
@@ -104,7 +109,7 @@ class NodeScreen(TableView, ContainerActions):
         self.bring_up_to_date()
 
     def bring_up_to_date(self) -> None:
-        if self.node_name not in self.context.fleet.nodes or not self.is_mounted:
+        if self.node_name not in self.context.fleet.nodes:
             return
         view = self.node
         self._show_gpus(view)
@@ -121,7 +126,7 @@ class NodeScreen(TableView, ContainerActions):
         if view.state == "live":
             for uuid, record in view.sections.get("gpus", {}).items():
                 self.history.note(uuid, now, record.get("utilization_percent"))
-        width = self.gpus.width_of("history")
+        width = self._history_width = self.gpus.width_of("history")
 
         def line(uuid: str) -> str:
             return self.history.line(uuid, now, width, glyphs) if width else ""
@@ -145,6 +150,11 @@ class NodeScreen(TableView, ContainerActions):
         hidden = self.gpu_model.total - self.gpus.body_height if self.gpus.size.height else 0
         more = f"{hidden} more GPUs: type :gpus @{self.node_name} " if hidden > 0 else ""
         self._tabs.show(pieces, [(more, "warn")] if more else [])
+
+    def on_row_table_moved(self) -> None:
+        """The history's length goes by its column, which has a width only now."""
+        if self._history_width != self.gpus.width_of("history"):
+            self._show_gpus(self.node)
 
     # keys
 

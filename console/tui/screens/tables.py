@@ -40,6 +40,11 @@ class TableView(View):
             self.model.sort_by(self.first_sort)
         self.model.narrow(command.filter)
 
+    @property
+    def selector(self) -> str:
+        """Which nodes are shown, as it was typed."""
+        return self.command.argument
+
     def rows_of(self, view: NodeView) -> Iterable[Row]:
         """The rows of one node."""
         raise NotImplementedError
@@ -52,7 +57,7 @@ class TableView(View):
 
     def arrive(self) -> None:
         try:
-            self.take_selectors(self.command.argument)
+            self.take_selectors(self.selector)
         except ProblemError as error:
             self.call_after_refresh(self.show_problem, error.problem())
         super().arrive()
@@ -194,7 +199,7 @@ class TableView(View):
         self._labels = text.removeprefix(_LABELS).strip() if text.startswith(_LABELS) else ""
         self.model.narrow("" if self._labels else text)
         try:
-            self.take_selectors(self.command.argument, self._labels)
+            self.take_selectors(self.selector, self._labels)
         except ProblemError as error:
             self._labels = ""
             self.show_problem(error.problem())

@@ -16,8 +16,8 @@ class Bar(Widget):
 
     DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
 
-    def __init__(self, look: Look, *, dom_id: str | None = None) -> None:
-        super().__init__(id=dom_id)
+    def __init__(self, look: Look) -> None:
+        super().__init__()
         self.look = look
         self._left: list[Piece] = []
         self._right: list[Piece] = []

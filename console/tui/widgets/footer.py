@@ -50,7 +50,7 @@ class Footer(Bar):
         keymap: Mapping[str, str],
         usable: Callable[[Action], bool],
     ) -> None:
-        super().__init__(look, dom_id="footer")
+        super().__init__(look)
         self._actions = actions
         self._keymap = keymap
         self._usable = usable

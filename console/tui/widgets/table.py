@@ -218,7 +218,7 @@ class RowTable(Widget, can_focus=True):
             return draw(self._header(), width, self.look, base=base, fill="title")
         index = self.top + y - 1
         if index >= len(self.model.shown):
-            text = f" {self.empty}" if y == 2 and not self.model.shown else ""
+            text = f" {self.empty}" if y == 1 and not self.model.shown else ""
             return draw([(text, "dim")], width, self.look, base=base)
         row = self.model.shown[index]
         marked = row.key in self.model.marks

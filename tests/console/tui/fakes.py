@@ -243,7 +243,9 @@ def finding(code: str, severity: str, title: str, subject: str = "node") -> Find
 MISMATCH = finding(
     "gpu.driver_mismatch", "critical", "The driver's module and its library differ: 550 and 535"
 )
-DISK = finding("disk.nearly_full", "warning", "/var/lib/docker is 97 % full", "disk/var/lib/docker")
+DISK = finding(
+    "disk.nearly_full", "warning", "/var/lib/docker is 97 % full", "disk//var/lib/docker"
+)
 XID = finding("gpu.xid", "error", "XID 79: the GPU has fallen off the bus", "gpu/GPU-cam-xid-0")
 
 

@@ -1,0 +1,73 @@
+"""Containers and GPUs across the fleet."""
+
+from __future__ import annotations
+
+from tests.console.tui.conftest import MakeApp
+from tests.console.tui.fakes import A10, H200, make_node
+from tests.console.tui.showing import fleet_of, settled, table_of
+
+
+async def test_containers_of_all_nodes(make_app: MakeApp) -> None:
+    nodes = [make_node("a", containers=5), make_node("b", state="stale", seen_ago=200)]
+    app = make_app(nodes, first="containers")
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await settled(pilot)
+    assert "1-8 of 8" in text
+    exporter = next(line for line in text.splitlines() if "exporter" in line)
+    assert "exited 137" in exporter
+    old = [line for line in text.splitlines() if line.startswith(" b ")]
+    assert len(old) == 3
+    assert all(line.endswith("3m") for line in old)
+
+
+async def test_a_row_tells_health_gpus_and_image(make_app: MakeApp) -> None:
+    node = make_node("a", A10, 2, containers=1)
+    container = next(iter(node.sections["containers"].values()))
+    container["health"] = "unhealthy"
+    container["gpus"] = ["GPU-a-1", "GPU-4711aaaa-bbbb"]
+    app = make_app([node], first="containers")
+    async with app.run_test(size=(120, 24)) as pilot:
+        line = (await settled(pilot)).splitlines()[3]
+    assert "running, unhealthy" in line
+    assert "1,4711" in line
+    assert "detector:1.0.0" in line
+
+
+async def test_d_and_l_on_a_container(make_app: MakeApp) -> None:
+    app = make_app([make_node("a", containers=1)], first="containers")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("d")
+        await settled(pilot)
+        assert app.view.crumb == "doctor @a"
+        await pilot.press("escape", "l")
+        await settled(pilot)
+        assert app.view.crumb == "logs a/detector"
+
+
+async def test_gpus_of_all_nodes(make_app: MakeApp) -> None:
+    app = make_app([make_node("a", A10), make_node("b", H200, 2, production=True)], first="gpus")
+    async with app.run_test(size=(120, 24)) as pilot:
+        await settled(pilot)
+        fleet_of(app).set_gpu("b", 1, state="lost", reason="fell off the bus", power_watts=None)
+        fleet_of(app).set_gpu("a", 0, throttle=["sw_thermal"], unknown={"power_watts": "no_nvml"})
+        app.tick()
+        lines = (await settled(pilot)).splitlines()
+        assert "PROD" in lines[4]
+        assert "lost" in lines[5]
+        assert "fell off the bus" in lines[5]
+        assert "--" in lines[5]
+        assert "slowed" in lines[3]
+        assert "slowed by sw th" in lines[3]
+        await pilot.press("enter")
+        await settled(pilot)
+        assert app.view.crumb == "a"
+
+
+async def test_gpus_sort_by_heat(make_app: MakeApp) -> None:
+    app = make_app([make_node("a", celsius=50), make_node("b", celsius=80)], first="gpus")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("T", "T")
+        await settled(pilot)
+        assert [row.group for row in table_of(app).model.shown] == ["b", "a"]

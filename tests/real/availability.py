@@ -1,0 +1,80 @@
+"""Which real parts can run on this machine, and why the others cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# A skipped real test is a failure when this is 1; CI sets it.
+REQUIRE = "ROOST_REQUIRE_REAL"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a real part needs, and the fixtures that start it."""
+
+    commands: tuple[str, ...]
+    fixtures: tuple[str, ...] = ()
+    # Namespaces, mounts, accounts.
+    enclosed: bool = True
+    # Makes cgroups for containers.
+    cgroups: bool = False
+
+
+ENCLOSURE = ("unshare", "nsenter", "mount", "umount", "ip")
+PARTS = {
+    "docker": Part(
+        ("dockerd", "containerd", "runc", "docker", "iptables", "busybox", *ENCLOSURE),
+        ("docker_engine", "docker_engine_factory"),
+        cgroups=True,
+    ),
+    "podman": Part(
+        ("podman", "conmon", "runc", "docker", "iptables", "busybox", *ENCLOSURE),
+        ("podman_service", "podman_service_factory"),
+        cgroups=True,
+    ),
+    "ssh": Part(
+        ("sshd", "ssh", "ssh-keygen", *ENCLOSURE),
+        ("ssh_server", "ssh_server_factory"),
+    ),
+    # For a test marked `real("compiler")`.
+    "compiler": Part(("gcc",), enclosed=False),
+}
+
+
+def parts_of(fixtures: Iterable[str]) -> set[str]:
+    """The parts that these fixtures start."""
+    wanted = set(fixtures)
+    return {name for name, part in PARTS.items() if wanted.intersection(part.fixtures)}
+
+
+def why_not(name: str) -> str | None:
+    """Why a part cannot run here, in a few words; None when it can. KeyError: no such part."""
+    part = PARTS[name]
+    if part.enclosed and os.geteuid() != 0:
+        return "not root"
+    if missing := [command for command in part.commands if shutil.which(command) is None]:
+        return f"not in PATH: {', '.join(missing)}"
+    if part.enclosed:
+        probe = ["unshare", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/run"]
+        tried = subprocess.run(probe, capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            return f"no namespaces of its own: {tried.stderr.strip()}"
+    if part.cgroups and os.statvfs(_cgroup_mount()).f_flag & os.ST_RDONLY:
+        return "cgroups are read-only"
+    return None
+
+
+def _cgroup_mount() -> Path:
+    """Where containers get their cgroups: one of v1's hierarchies, or v2's only one."""
+    first = Path("/sys/fs/cgroup/pids")
+    return first if first.is_dir() else first.parent
+
+
+def required() -> bool:
+    """Whether a skipped real test is a failure."""
+    return os.environ.get(REQUIRE) == "1"

@@ -1,0 +1,155 @@
+"""The fixtures that start real parts. Who uses one marks the test `real`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.real import host_network
+from tests.real.docker_engine import DockerEngine
+from tests.real.enclosure import Enclosure
+from tests.real.podman_service import PodmanService
+from tests.real.ssh_server import SshServer
+
+
+class DockerEngineFactory(Protocol):
+    """Makes Docker Engines that a test may kill or set up as it likes."""
+
+    def __call__(
+        self,
+        *,
+        config: Mapping[str, Any] | None = None,
+        hooks: Mapping[str, str] | None = None,
+        start: bool = True,
+    ) -> DockerEngine:
+        """`config` is for daemon.json, `hooks` are scripts by name; started with the test image."""
+
+
+class PodmanServiceFactory(Protocol):
+    """Makes Podman services that a test may kill."""
+
+    def __call__(self, *, start: bool = True) -> PodmanService:
+        """Started with the test image, unless `start` is False."""
+
+
+class SshServerFactory(Protocol):
+    """Makes SSH servers set up as a test needs them."""
+
+    def __call__(self, settings: Mapping[str, str] | None = None) -> SshServer:
+        """`settings` are sshd_config's."""
+
+
+@pytest.fixture(scope="session")
+def host_network_kept() -> Iterator[None]:
+    """Fails at the end when the machine's own network is not as it was."""
+    before = host_network.snapshot()
+    yield
+    assert host_network.snapshot() == before
+
+
+@pytest.fixture(scope="session")
+def docker_engine(
+    host_network_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[DockerEngine]:
+    """A Docker Engine with the test image, one per test process."""
+    with ExitStack() as stack:
+        yield _docker(stack, make_short_folder(), {}, {}, start=True)
+
+
+@pytest.fixture
+def docker_engine_factory(
+    host_network_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[DockerEngineFactory]:
+    """Docker Engines that end with the test."""
+    with ExitStack() as stack:
+
+        def make(
+            *,
+            config: Mapping[str, Any] | None = None,
+            hooks: Mapping[str, str] | None = None,
+            start: bool = True,
+        ) -> DockerEngine:
+            return _docker(stack, make_short_folder(), config or {}, hooks or {}, start=start)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def podman_service(
+    host_network_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[PodmanService]:
+    """Podman's Docker-compatible service with the test image, one per test process."""
+    with ExitStack() as stack:
+        yield _podman(stack, make_short_folder(), start=True)
+
+
+@pytest.fixture
+def podman_service_factory(
+    host_network_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[PodmanServiceFactory]:
+    """Podman services that end with the test."""
+    with ExitStack() as stack:
+
+        def make(*, start: bool = True) -> PodmanService:
+            return _podman(stack, make_short_folder(), start=start)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def ssh_server(make_short_folder: Callable[[], Path]) -> Iterator[SshServer]:
+    """An sshd on loopback, one per test process."""
+    with ExitStack() as stack:
+        yield _sshd(stack, make_short_folder(), {})
+
+
+@pytest.fixture
+def ssh_server_factory(make_short_folder: Callable[[], Path]) -> Iterator[SshServerFactory]:
+    """SSH servers that end with the test."""
+    with ExitStack() as stack:
+
+        def make(settings: Mapping[str, str] | None = None) -> SshServer:
+            return _sshd(stack, make_short_folder(), settings or {})
+
+        yield make
+
+
+def _docker(
+    stack: ExitStack,
+    folder: Path,
+    config: Mapping[str, Any],
+    hooks: Mapping[str, str],
+    *,
+    start: bool,
+) -> DockerEngine:
+    engine = DockerEngine(_enclosure(stack, folder, network=True), config)
+    for name, script in hooks.items():
+        engine.add_hook(name, script)
+    if start:
+        engine.start()
+        engine.load_busybox()
+    return engine
+
+
+def _podman(stack: ExitStack, folder: Path, *, start: bool) -> PodmanService:
+    service = PodmanService(_enclosure(stack, folder, network=True))
+    if start:
+        service.start()
+        service.load_busybox()
+    return service
+
+
+def _sshd(stack: ExitStack, folder: Path, settings: Mapping[str, str]) -> SshServer:
+    server = SshServer(_enclosure(stack, folder, network=False), settings)
+    server.start()
+    return server
+
+
+def _enclosure(stack: ExitStack, folder: Path, *, network: bool) -> Enclosure:
+    enclosure = Enclosure(folder, network=network)
+    stack.callback(enclosure.close)
+    return enclosure

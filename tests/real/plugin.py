@@ -1,0 +1,86 @@
+"""The mark `real`: its timeout, its skips, what is said about them, and when they are failures.
+
+`@pytest.mark.real` is for tests that use a real part's fixture, `@pytest.mark.real("compiler")`
+names a part that has none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+
+import pytest
+
+from tests.real import availability
+
+TIMEOUT_SECONDS = 120
+REASONS = pytest.StashKey[dict[str, "str | None"]]()
+
+
+def parts_of(item: pytest.Item) -> set[str]:
+    """The real parts that a test uses, by its fixtures and its mark."""
+    named = {str(name) for mark in item.iter_markers("real") for name in mark.args}
+    return named | availability.parts_of(getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give real tests their time, and refuse one that does not say that it is real."""
+    for item in items:
+        parts = parts_of(item)
+        if item.get_closest_marker("real") is None:
+            if parts:
+                raise pytest.UsageError(f"{item.nodeid} uses {', '.join(parts)} without the mark")
+        elif unknown := parts - availability.PARTS.keys():
+            raise pytest.UsageError(f"{item.nodeid}: no real part {', '.join(sorted(unknown))}")
+        elif item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose part cannot run here."""
+    known = item.config.stash.setdefault(REASONS, {})
+    for name in sorted(parts_of(item)):
+        if name not in known:
+            known[name] = availability.why_not(name)
+        if reason := known[name]:
+            pytest.skip(f"{name}: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where real parts are required, a real test that skips has failed, whatever skipped it."""
+    report = yield
+    expected = hasattr(report, "wasxfail")
+    if report.skipped and not expected and availability.required() and "real" in item.keywords:
+        report.outcome = "failed"
+        report.longrepr = f"{availability.REQUIRE}=1 and skipped: {_reason(report)}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many real tests did not run, and why."""
+    skipped = [
+        report
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report, pytest.TestReport) and "real" in report.keywords
+    ]
+    if not skipped:
+        return
+    terminalreporter.section("tests on real parts that did not run")
+    for reason, count in Counter(map(_reason, skipped)).most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+    terminalreporter.write_line(
+        f"{len(skipped)} in all. tests/real/install-parts installs what they need, as root on "
+        "Debian or Ubuntu."
+    )
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why a test was skipped; pytest gives file, line and text."""
+    said = report.longrepr
+    text = said[2] if isinstance(said, tuple) else str(said)
+    return text.removeprefix("Skipped: ")

@@ -1,3 +1,5 @@
+"""`roost-agent simulate` as a process."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Simulated nodes over real HTTP on real sockets."""
+
 from __future__ import annotations
 
 import asyncio

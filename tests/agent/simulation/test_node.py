@@ -1,3 +1,5 @@
+"""One simulated node: figures, faults, history, and the real doctor over it."""
+
 from __future__ import annotations
 
 import time

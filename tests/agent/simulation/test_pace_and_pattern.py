@@ -1,3 +1,5 @@
+"""How often figures change, and how they go through the day."""
+
 from __future__ import annotations
 
 from itertools import pairwise

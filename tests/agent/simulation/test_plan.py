@@ -1,3 +1,5 @@
+"""Which nodes a simulated fleet has, and that their facts go together."""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -1,3 +1,5 @@
+"""Every mood of the wire between a node and its callers."""
+
 from __future__ import annotations
 
 import asyncio

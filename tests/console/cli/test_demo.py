@@ -1,3 +1,5 @@
+"""`roost demo` as a process, and the children that it starts."""
+
 from __future__ import annotations
 
 import contextlib

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from agent.doctor.evidence import ClockOffset
-from agent.gpu.source import Inventory, Reading
+from agent.gpu.source import GpuSource, Inventory, Reading
 from agent.node import Node
 from agent.protocol.containers import (
     Container,
@@ -203,12 +203,12 @@ def _report(node: Node) -> DoctorReport:
     )
 
 
-def make_node(name: str = "t4") -> Node:
-    """A node over the fixed sources, not started."""
+def make_node(name: str = "t4", gpu: GpuSource | None = None) -> Node:
+    """A node over the fixed sources, or over GPUs of the caller's; not started."""
     database = Database(None)
     return Node(
         name=name,
-        gpu=FixedGpus(),
+        gpu=gpu or FixedGpus(),
         host=FixedHost(),
         runtime=FixedRuntime(),
         examiner=FixedExaminer(),

@@ -17,6 +17,14 @@ def install(host: HostFacts, package: str) -> str:
     return f"install the package {package} with this system's package manager"
 
 
+def reset_gpu(gpu: str) -> str:
+    """How to reset a GPU that nothing uses any more. The agent holds the driver open, too."""
+    return (
+        f"`sudo systemctl stop roost-agent && sudo nvidia-smi --gpu-reset -i {gpu}; "
+        "sudo systemctl start roost-agent`"
+    )
+
+
 def hold_driver(host: HostFacts) -> str:
     """How to keep the driver's packages from being upgraded unasked, as a sentence."""
     if host.os_id in _APT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.doctor.check import conclude, without_gpus
+from agent.doctor.commands import reset_gpu
 from agent.doctor.evidence import Evidence
 from agent.protocol.findings import CheckOutcome, Finding
 from agent.protocol.gpus import Gpu, GpuSample
@@ -59,8 +60,8 @@ def _reset_required(gpu: Gpu) -> Finding:
         title=f"GPU {gpu.index} must be reset",
         cause="The driver refuses new work on the GPU until it is reset, most often after an "
         "uncorrectable memory error.",
-        mend="Stop every container and process that uses it, then `sudo nvidia-smi --gpu-reset "
-        f"-i {gpu.uuid}`; where that is refused, `sudo reboot`.",
+        mend="Stop every container and process that uses it, then "
+        f"{reset_gpu(gpu.uuid)}; where that is refused, `sudo reboot`.",
     )
 
 
@@ -71,8 +72,8 @@ def _hung(gpu: Gpu) -> Finding:
         subject=f"gpu/{gpu.uuid}",
         title=f"GPU {gpu.index} does not answer",
         cause="The driver's calls for this GPU do not come back.",
-        mend="Stop what uses it if that still works and `sudo nvidia-smi --gpu-reset "
-        f"-i {gpu.uuid}`; else `sudo reboot`. `sudo dmesg | grep -iE 'nvrm|xid'` says why.",
+        mend=f"Stop what uses it if that still works and {reset_gpu(gpu.uuid)}; "
+        "else `sudo reboot`. `sudo dmesg | grep -iE 'nvrm|xid'` says why.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.doctor.check import conclude, does_not_apply, without_gpus
+from agent.doctor.commands import reset_gpu
 from agent.doctor.evidence import Evidence
 from agent.protocol.findings import CheckOutcome, Finding
 from agent.protocol.gpus import Gpu, GpuHealth
@@ -80,7 +81,7 @@ def _pending(gpu: Gpu, entry: GpuHealth) -> Finding:
         title=f"GPU {gpu.index}: a bad memory row waits for a reset to be replaced",
         cause="A memory row failed. Running work goes on unharmed; a reset puts a spare row in "
         "its place.",
-        mend="At a time that suits, stop what uses the GPU, then `sudo nvidia-smi --gpu-reset "
-        f"-i {gpu.uuid}` or `sudo reboot`.",
+        mend="At a time that suits, stop what uses the GPU, then "
+        f"{reset_gpu(gpu.uuid)} or `sudo reboot`.",
         evidence=_counts(entry),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.doctor.check import conclude, does_not_apply, without_gpus
+from agent.doctor.commands import reset_gpu
 from agent.doctor.evidence import Evidence
 from agent.protocol.findings import CheckOutcome, Finding
 
@@ -48,8 +49,8 @@ def check(evidence: Evidence) -> CheckOutcome:
                     title=f"GPU {gpu.index}: a bad memory page waits to be retired",
                     cause="A memory page failed and is still in use; the driver leaves it out "
                     "only when it starts anew.",
-                    mend="At a time that suits, stop what uses the GPU, then `sudo nvidia-smi "
-                    f"--gpu-reset -i {gpu.uuid}` or `sudo reboot`. "
+                    mend="At a time that suits, stop what uses the GPU, then "
+                    f"{reset_gpu(gpu.uuid)} or `sudo reboot`. "
                     f"`nvidia-smi -q -d PAGE_RETIREMENT -i {gpu.uuid}` has the figures.",
                     evidence={k: str(v) for k, v in counts.items() if v is not None},
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.doctor.check import conclude, could_not_tell, does_not_apply
+from agent.doctor.commands import reset_gpu
 from agent.doctor.evidence import Evidence
 from agent.doctor.xids import CATALOG, XIDS, Xid, XidKind
 from agent.protocol.findings import CheckOutcome, Finding, Severity
@@ -39,8 +40,8 @@ _MENDS: Mapping[XidKind, str] = {
     "note": "Nothing to do for this code alone; read what came before it: "
     "`sudo dmesg | grep -i xid`.",
     "restart": "Start the container concerned again. If the error comes back, stop what uses the "
-    "GPU and `sudo nvidia-smi --gpu-reset -i {gpu}`; then ask the vendor.",
-    "reset": "Stop everything that uses the GPU, then `sudo nvidia-smi --gpu-reset -i {gpu}`, or "
+    "GPU and {reset}; then ask the vendor.",
+    "reset": "Stop everything that uses the GPU, then {reset}, or "
     "`sudo reboot` where that is refused. If the error comes back, have the GPU replaced.",
     "reboot": "`sudo reboot`, and cut the power if that does not help. If it comes back, check the "
     "card's seat, riser and power cable, and have it replaced.",
@@ -110,7 +111,7 @@ def _finding(evidence: Evidence, subject: str, code: int, events: list[XidEvent]
         title=f"XID {code} on {where}{often}: {xid.meaning.partition(':')[0]}",
         cause=f"The driver reported XID {code}: {xid.meaning}."
         + (" It keeps happening." if storm else ""),
-        mend=_MENDS[xid.kind].format(gpu=uuid),
+        mend=_MENDS[xid.kind].format(gpu=uuid, reset=reset_gpu(uuid)),
         evidence=found,
         since=events[0].at,
     )

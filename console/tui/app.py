@@ -49,15 +49,15 @@ class RoostApp(CellDiffDisplay[int]):
         self.theme = context.look.theme
 
     def get_default_screen(self) -> Screen[None]:
-        return FleetScreen(self.context, self._first if self._first.view == "fleet" else _HOME)
+        return FleetScreen(self.context, _HOME)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._begin)
 
     async def _begin(self) -> None:
         """After the first paint: follow the nodes. Until then only what was cached is shown."""
-        if self._first.view != "fleet":
-            self.drill(str(self._first))
+        if self._first != _HOME:
+            self.go(str(self._first))
         await self.context.fleet.start()
         self.set_timer(_FIRST_SECONDS, self.tick)
         self._ticker = self.set_interval(self.refresh_seconds, self.tick)

@@ -64,8 +64,6 @@ class Context:
     look: Look
     profile: Profile
     keymap: Mapping[str, str] = field(default_factory=dict)
-    select: Callable[[str], Callable[[NodeView], bool]] = lambda _: lambda _: True
-    """A label selector as a test of nodes; raises ProblemError `fleet.selector`."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""
 

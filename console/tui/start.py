@@ -19,7 +19,6 @@ def run(
     *,
     fleet_name: str,
     profile: Profile,
-    select: Callable[[str], Callable[[NodeView], bool]],
     shell: Callable[[NodeView, str | None], Sequence[str]],
     keymap: Mapping[str, str] | None = None,
     view: str = "fleet",
@@ -28,7 +27,6 @@ def run(
 
     Args:
         fleet: its `nodes` hold the cached picture already; `start` is called after the first paint.
-        select: a selector as a test of nodes; raises ProblemError.
         shell: the command for a shell on a node, or in one of its containers (its id or name);
             raises ProblemError where there is no way.
         keymap: action ids to keys, from `keymap.load_keymap`.
@@ -47,7 +45,6 @@ def run(
         look=Look(profile.theme, glyphs_for(os.environ)),
         profile=profile,
         keymap=keymap or {},
-        select=select,
         shell_command=shell,
     )
     app = RoostApp(context, first=parse_command(view))

@@ -51,8 +51,5 @@ class FleetScreen(TableView):
 
     def act_doctor(self) -> None:
         names = {row.group for row in self.targets()}
-        self.host.drill(f"doctor {_any_of(names)}")
-
-
-def _any_of(names: set[str]) -> str:
-    return " ".join(f"@{name}" for name in sorted(names))
+        if names:
+            self.host.drill(f"doctor {','.join(f'@{name}' for name in sorted(names))}")

@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from agent.protocol.problems import ProblemError
 from console.fleet.picture import NodeView
+from console.fleet.selectors import check_selector, parse_selector
 from console.text import plural
 from console.tui.commands import Command
 from console.tui.ports import Context
@@ -23,7 +24,11 @@ _LABELS = "-l "
 
 
 class TableView(View):
-    """Rows of all nodes that the selector picks; `rows_of` gives one node's."""
+    """Rows of all nodes that the selector picks; `rows_of` gives one node's.
+
+    Raises:
+        ProblemError: the selector is wrong, or names what there is not; nothing is shown then.
+    """
 
     columns: ClassVar[tuple[Column, ...]]
     first_sort: ClassVar[str | None] = None
@@ -39,6 +44,7 @@ class TableView(View):
         if self.first_sort is not None:
             self.model.sort_by(self.first_sort)
         self.model.narrow(command.filter)
+        self.take_selectors(self.selector)
 
     @property
     def selector(self) -> str:
@@ -56,10 +62,6 @@ class TableView(View):
         return [self.table]
 
     def arrive(self) -> None:
-        try:
-            self.take_selectors(self.selector)
-        except ProblemError as error:
-            self.call_after_refresh(self.show_problem, error.problem())
         super().arrive()
         self.table.focus()
 
@@ -86,13 +88,16 @@ class TableView(View):
         Raises:
             ProblemError: `fleet.selector`, `fleet.label_unknown` or `fleet.node_unknown`.
         """
-        tests = [self.context.select(text) for text in texts if text]
         nodes = self.context.fleet.nodes
+        selectors = [parse_selector(text) for text in texts if text]
+        for selector in selectors:
+            check_selector(selector, [view.entry for view in nodes.values()])
 
         def hidden(name: str) -> bool:
-            return name not in nodes or not all(test(nodes[name]) for test in tests)
+            labels = nodes[name].entry.labels if name in nodes else {}
+            return not all(selector.matches(name, labels) for selector in selectors)
 
-        self.model.select_groups(hidden if tests else None)
+        self.model.select_groups(hidden if selectors else None)
 
     def position(self) -> list[Piece]:
         model, table = self.model, self.table

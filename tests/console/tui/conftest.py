@@ -45,25 +45,9 @@ def make_app() -> MakeApp:
             look=Look(profile.theme, glyphs),
             profile=profile,
             keymap=keymap or {},
-            select=select_by_name,
             shell_command=lambda view, container: ["true", view.name, container or ""],
         )
         view, _, argument = first.partition(" ")
         return RoostApp(context, first=Command(view, argument))
 
     return make
-
-
-def select_by_name(text: str) -> Callable[[NodeView], bool]:
-    """`@name`, or `key=value` of labels: enough of a selector for screens."""
-
-    def test(view: NodeView) -> bool:
-        for term in text.split():
-            key, equals, value = term.partition("=")
-            if term.startswith("@") and view.name == term[1:]:
-                return True
-            if equals and view.entry.labels.get(key) == value:
-                return True
-        return False
-
-    return test

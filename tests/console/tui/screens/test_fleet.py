@@ -248,3 +248,18 @@ async def test_at_every_size_no_line_is_too_long_and_names_can_be_read(
     assert max(len(line) for line in lines) <= size[0]
     assert "cam-mismatch" in text or size == (50, 11)
     assert "? help" in text
+
+
+async def test_a_selector_that_selects_nothing_known_is_a_problem(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await type_command(pilot, "fleet sitee=dc")
+        assert "fleet.label_unknown" in text
+        assert "Did you mean 'site'?" in text
+        await pilot.press("escape")
+        text = await type_command(pilot, "containers @gate-9")
+        assert "fleet.node_unknown" in text
+        assert app.view.command.view == "fleet"
+        await pilot.press("escape", "slash", "minus", "l", "space", "comma", "enter")
+        text = await settled(pilot)
+        assert "fleet.selector" in text

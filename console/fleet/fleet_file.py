@@ -1,0 +1,249 @@
+"""Reading fleet.yaml, and changing it under the eyes of others who may change it too."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.protocol.problems import ProblemError
+from agent.protocol.settings import convert_settings
+from console.fleet.inventory import Inventory, NodeEntry
+from console.fleet.yaml_edit import with_node, without_node
+from console.link.address import parse_address
+
+# Names stand in selectors, in files and on the command line.
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def default_fleet_file(environment: Mapping[str, str]) -> Path:
+    """`ROOST_FLEET`, or fleet.yaml in the user's configuration."""
+    if given := environment.get("ROOST_FLEET"):
+        return Path(given)
+    config = environment.get("XDG_CONFIG_HOME")
+    return (Path(config) if config else Path.home() / ".config") / "roost" / "fleet.yaml"
+
+
+def load_inventory(file: Path) -> Inventory:
+    """The fleet in `file`; no nodes where there is no such file.
+
+    Raises:
+        ProblemError: `settings.*` with file and line.
+    """
+    return parse_inventory(_read(file), file=str(file))
+
+
+def parse_inventory(text: str, *, file: str) -> Inventory:
+    """The fleet in `text`; `file` is only for messages."""
+    try:
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ProblemError(
+            "settings.syntax",
+            f"{file}, line {line}: {error.problem or error.context}",
+            params={"file": file, "line": line},
+            hint="Check the indentation and quotes around that line.",
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise ProblemError(
+            "settings.syntax",
+            f"{file}: {' '.join(str(error).split())}",
+            params={"file": file},
+            hint="Check that the file is plain text.",
+        ) from None
+    if document in (None, {"nodes": None}):  # all that was there is commented out
+        return Inventory()
+    inventory = convert_settings(
+        document, Inventory, file=file, tree=lambda: yaml.compose(text, yaml.CSafeLoader)
+    )
+    _check(inventory, file, lambda index, key: _line(text, index, key))
+    return inventory
+
+
+def add_node(file: Path, entry: NodeEntry) -> None:
+    """Write `entry` behind the others; all that is in the file stays as it is.
+
+    Raises:
+        ProblemError: `fleet.node_exists`, `settings.*`.
+    """
+
+    def edit(text: str, inventory: Inventory) -> tuple[str, Inventory]:
+        if any(node.name == entry.name for node in inventory.nodes):
+            raise ProblemError(
+                "fleet.node_exists",
+                f"{file} has a node {entry.name!r} already",
+                params={"node": entry.name, "file": str(file)},
+                hint=f"Give another name with --name, or first: roost node rm {entry.name}",
+            )
+        return with_node(text, entry), Inventory(nodes=[*inventory.nodes, entry])
+
+    _edit(file, edit)
+
+
+def remove_node(file: Path, name: str) -> None:
+    """Take the node `name` out; all else that is in the file stays as it is.
+
+    Raises:
+        ProblemError: `fleet.node_unknown`, `settings.*`.
+    """
+
+    def edit(text: str, inventory: Inventory) -> tuple[str, Inventory]:
+        index = next((i for i, node in enumerate(inventory.nodes) if node.name == name), None)
+        if index is None:
+            raise ProblemError(
+                "fleet.node_unknown",
+                f"{file} has no node {name!r}",
+                params={"node": name, "file": str(file)},
+                hint="See the names: roost node ls",
+            )
+        left = inventory.nodes[:index] + inventory.nodes[index + 1 :]
+        return without_node(text, index), Inventory(nodes=left)
+
+    _edit(file, edit)
+
+
+def _edit(file: Path, edit: Callable[[str, Inventory], tuple[str, Inventory]]) -> None:
+    """Change the file as it is now, not as it was when the command began."""
+    target = file.resolve()  # a link stays a link
+    with _told(file):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with _told(file), _locked(target.parent):
+        before = _read(target)
+        after, wanted = edit(before, parse_inventory(before, file=str(file)))
+        if parse_inventory(after, file=str(file)) != wanted:
+            raise ProblemError(
+                "settings.unwritable",
+                f"{file} is written in a way that cannot be changed by machine",
+                params={"file": str(file)},
+                hint="Change it by hand.",
+            )
+        _replace(target, before, after)
+
+
+def _replace(target: Path, before: str, after: str) -> None:
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as opened:
+            opened.write(after)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.chmod(mode)
+        _see_unchanged(target, before)
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    _sync(target.parent)
+
+
+def _see_unchanged(target: Path, before: str) -> None:
+    """Editors know no lock of ours."""
+    if _read(target) != before:
+        raise ProblemError(
+            "settings.unwritable",
+            f"{target} was changed by someone else at this moment",
+            params={"file": str(target)},
+            hint="Nothing was written. Run the command again.",
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One console at a time. The kernel frees the lock, whatever happens."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _told(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ProblemError(
+            "settings.unwritable",
+            f"{file}: {error.strerror}",
+            params={"file": str(file)},
+            hint="Check the permissions of the file and its folder, and the space left there.",
+        ) from None
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            return opened.read()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ProblemError(
+            "settings.unreadable",
+            f"{file}: {why}",
+            params={"file": str(file)},
+            hint="Check the file's permissions and that it is UTF-8.",
+        ) from None
+
+
+def _check(inventory: Inventory, file: str, line: Callable[[int, str], int]) -> None:
+    """What the types cannot say: names and addresses."""
+    seen: dict[str, int] = {}
+    for index, node in enumerate(inventory.nodes):
+        if not NAME.fullmatch(node.name):
+            why = f"{node.name[:80]!r} is not a name: letters, digits, dots and dashes, at most 63"
+            raise _invalid(file, line(index, "name"), why, "Give the node another name.")
+        if node.name in seen:
+            why = f"there is a node {node.name!r} already, in line {line(seen[node.name], 'name')}"
+            raise _invalid(file, line(index, "name"), why, "Give one of them another name.")
+        seen[node.name] = index
+        try:
+            parse_address(node.address)
+        except ProblemError as problem:
+            raise _invalid(
+                file, line(index, "address"), problem.detail, problem.hint or ""
+            ) from None
+        if node.fingerprint is not None and not FINGERPRINT.fullmatch(node.fingerprint):
+            why = f"{node.fingerprint[:80]!r} is not sha256: and 64 hexadecimal digits"
+            hint = "`roost-agent check` on the node prints it."
+            raise _invalid(file, line(index, "fingerprint"), why, hint)
+
+
+def _invalid(file: str, line: int, why: str, hint: str) -> ProblemError:
+    return ProblemError(
+        "settings.invalid",
+        f"{file}, line {line}: {why}",
+        params={"file": file, "line": line},
+        hint=hint,
+    )
+
+
+def _line(text: str, index: int, key: str) -> int:
+    """The line, from 1, where node `index` has its `key`."""
+    root: Any = yaml.compose(text, yaml.CSafeLoader)
+    nodes = next(value for name, value in root.value if name.value == "nodes")
+    for name, _ in nodes.value[index].value:
+        if name.value == key:
+            return int(name.start_mark.line) + 1
+    return int(nodes.value[index].start_mark.line) + 1

@@ -1,19 +1,88 @@
-"""`roost`: nouns are imported only when they run, so that small commands start fast.
-
-console/cli is being written apart from console/link and console/fleet (see the brief's last
-section); the author of those two does not write here.
-"""
+"""`roost`: nouns are imported only when they run, so that small commands start fast."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
+from console.cli.lazy import LazyGroup
+from console.cli.setup import Setup
 
-@click.group()
-def cli() -> None:
-    """Run GPU nodes at the edge from a terminal."""
+_NOUNS = {
+    "completion": ("console.cli.completion", "print what makes your shell complete `roost`"),
+    "container": ("console.cli.container", "list containers, read their logs, work in them"),
+    "demo": ("console.cli.demo", "show this machine beside simulated nodes"),
+    "doctor": ("console.cli.doctor", "say what is wrong on the nodes, why, and how to mend it"),
+    "gpu": ("console.cli.gpu", "list GPUs"),
+    "node": ("console.cli.node", "list, show, add and remove nodes"),
+    "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_NOUNS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit codes: 0 done, 1 failed somewhere, 2 the command does not fit,"
+        " 3 no node could be reached."
+    ),
+)
+@click.option(
+    "--fleet",
+    type=click.Path(path_type=Path),
+    envvar="ROOST_FLEET",
+    help="fleet.yaml to use instead of your own ($XDG_CONFIG_HOME/roost/fleet.yaml).",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 3600),
+    metavar="SECONDS",
+    help="How long to wait for a node, to get through and for each answer (15, ssh 30).",
+)
+@click.option("--read-only", is_flag=True, help="Refuse every command that changes something.")
+@click.version_option(package_name="roost", prog_name="roost", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, fleet: Path | None, timeout: float | None, *, read_only: bool) -> None:
+    """Run GPU nodes at the edge from a terminal.
+
+    Without a command, the terminal interface opens.
+    """
+    ctx.obj = Setup(fleet_file=fleet, timeout=timeout, read_only=read_only)
+    if ctx.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+    tui = cli.get_command(ctx, "tui")
+    if tui is not None:
+        ctx.invoke(tui)
+
+
+def _expected_failures() -> tuple[type[BaseException], ...]:
+    from console.cli.failures import EXPECTED
+
+    return EXPECTED
 
 
 def main() -> None:
-    """Entry point."""
-    cli(prog_name="roost")
+    """Entry point: runs the command, tells what went wrong, and exits."""
+    # A name that the terminal's encoding lacks must not end the command.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(prog_name="roost", standalone_mode=False)
+        sys.stdout.flush()
+    except _expected_failures() as error:  # evaluated only when something was raised
+        from console.cli.failures import exit_code_of
+
+        code = exit_code_of(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""`roost node`: list, show, add and remove nodes."""
+
+from __future__ import annotations
+
+import click
+
+from console.cli.lazy import LazyGroup
+
+_VERBS = {
+    "ls": ("console.cli.node_ls", "list nodes, with what their GPUs do now"),
+    "show": ("console.cli.node_show", "show all that is known of one node"),
+    "add": ("console.cli.node_add", "add a node to your fleet, once it has answered"),
+    "rm": ("console.cli.node_rm", "take a node out of your fleet"),
+}
+
+
+@click.group("node", cls=LazyGroup, lazy=_VERBS)
+def command() -> None:
+    """List, show, add and remove nodes."""

@@ -122,7 +122,7 @@ class CellDiffDisplay(App[ReturnType]):
                 self._leave_out_frame()
                 return
         frame = self._picture.update()
-        cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+        cursor = self.size.clamp_offset(self.cursor_position)
         if cursor and (frame or cursor != self._cursor):
             # Hidden, but input methods open their window here. (0, 0) is nobody's cursor.
             frame += f"\x1b[{cursor.y + 1};{cursor.x + 1}H"

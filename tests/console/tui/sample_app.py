@@ -107,7 +107,7 @@ class SampleApp(App[None]):
         self._first_theme = self.theme = theme
         self._tick = tick
         self._changes = changes
-        self._random = random.Random(1)  # noqa: S311  # the same cells in every run
+        self._random = random.Random(1)  # the same cells in every run
         self._settled = 0
         self._lines = 0
         self.animation_level = "none"

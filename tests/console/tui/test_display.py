@@ -160,6 +160,14 @@ def test_a_screen_that_somebody_wrote_over_can_be_redrawn(twin: Twin) -> None:
     twin.step("f11")
 
 
+def test_a_resize_to_the_same_size_paints_everything_again(twin: Twin) -> None:
+    # Dragged back and forth faster than the signal is handled: the terminal has cut its lines.
+    twin.step("f1")
+    twin.terminal.emulator.feed("\x1b[m\x1b[3;20H\x1b[J")
+    os.kill(twin.terminal.process.pid, signal.SIGWINCH)
+    twin.step()
+
+
 def test_stopped_and_continued_it_paints_everything_again(twin: Twin) -> None:
     terminal = twin.terminal
     twin.step("f1")

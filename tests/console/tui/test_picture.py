@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.color import ColorSystem
@@ -98,17 +99,22 @@ def test_lines_that_move_show_what_plain_output_shows(
     show(lines)
 
 
-def test_a_line_added_to_a_log_costs_that_line() -> None:
+@pytest.mark.parametrize("down", [False, True])
+def test_lines_that_all_move_by_one_cost_the_new_line(down: bool) -> None:
+    # As a log that grows by a line, or a table that is scrolled back; the title above stays.
     picture = Picture(80, 24)
-    words = random.Random(1)  # noqa: S311  # any text
-    log = [" ".join(str(words.random()) for _ in range(4)) for _ in range(24)]
-    for y, line in enumerate(log[:23]):
-        put(picture, y, line.ljust(80))
+    words = random.Random(1)  # any text
+    lines = [" ".join(str(words.random()) for _ in range(4)).ljust(80) for _ in range(24)]
+    before, after = (lines[1:], lines[:-1]) if down else (lines[:-1], lines[1:])
+    put(picture, 0, "title")
+    for y, line in enumerate(before, 1):
+        put(picture, y, line)
     picture.update()
-    for y, line in enumerate(log[1:]):
-        put(picture, y, line.ljust(80))
-    assert log[23] in (update := picture.update())
-    assert len(update) < len(log[23]) + 40
+    for y, line in enumerate(after, 1):
+        put(picture, y, line)
+    new = (lines[0] if down else lines[-1]).rstrip()
+    assert new in (update := picture.update())
+    assert len(update) < len(new) + 40
 
 
 def test_nothing_is_written_where_nothing_differs() -> None:
@@ -151,6 +157,16 @@ def test_a_coloured_rest_of_a_line_is_not_erased() -> None:
     picture.update()
     put(picture, 0, "a".ljust(20), style="on blue")
     assert "\x1b[K" not in picture.update()
+
+
+def test_the_other_half_of_a_wide_character_is_blanked() -> None:
+    picture = Picture(20, 2)
+    put(picture, 0, "世界")
+    put(picture, 1, "世界")
+    picture.update()
+    put(picture, 0, "a")
+    put(picture, 1, "b", x=3)
+    assert picture.update() == "\x1b[Ha \x1b[B b"
 
 
 def test_after_a_cluster_the_cursor_is_placed_again() -> None:

@@ -33,11 +33,11 @@ def garbage(node: str, why: str) -> ProblemError:
     )
 
 
-def too_large(node: str, limit: int) -> ProblemError:
+def too_large(node: str, limit: int, what: str = "bytes") -> ProblemError:
     """`link.too_large`."""
     return ProblemError(
         "link.too_large",
-        f"{node}: more than {limit} bytes, and no end",
+        f"{node}: more than {limit} {what}, and no end",
         params={"node": node, "limit": limit},
         hint=NOT_AN_AGENT,
     )

@@ -31,7 +31,7 @@ def decode(node: str, data: bytes, kind: type[T]) -> T:
     """JSON as `kind`, or `link.garbage`."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise garbage(node, str(error)) from None
 
 

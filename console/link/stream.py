@@ -25,6 +25,11 @@ class Stream:
         """All that came, heads and comments included."""
         return self._connection.bytes_received
 
+    @property
+    def sent_at(self) -> float:
+        """When the request went out, in time.monotonic()."""
+        return self._connection.sent_at
+
     async def read(self) -> list[Event]:
         """Wait for a sign of life: events, or none where it was only a comment.
 

@@ -68,11 +68,15 @@ async def serve_agent(folder: Path, name: str = "t4") -> AsyncIterator[ServedAge
 
 
 @asynccontextmanager
-async def misbehaving(path: Path, misbehave: Misbehave) -> AsyncIterator[None]:
-    """Listen on `path`; every connection's request head is read, then `misbehave` answers."""
+async def misbehaving(
+    path: Path, misbehave: Misbehave, *, heads: list[bytes] | None = None
+) -> AsyncIterator[None]:
+    """Listen on `path`; every request's head is read (into `heads`), then `misbehave` answers."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        if heads is not None:
+            heads.append(head.lower())
         await misbehave(reader, writer)
 
     async with _handled(answer) as serve:

@@ -17,6 +17,7 @@ from console.tui.screens.base import View
 from console.tui.screens.fleet import FleetScreen
 
 _HOME = Command("fleet")
+_TYPED = 50
 # The first answers of the nodes come soon after the start; one refresh catches most of them.
 _FIRST_SECONDS = 0.7
 
@@ -39,6 +40,7 @@ class RoostApp(CellDiffDisplay[int]):
         self.context = context
         self.paused = False
         self.refresh_seconds = context.profile.refresh_seconds
+        self.typed: list[str] = []
         self._first = first
         self._last = _HOME
         self._ticker: Timer | None = None
@@ -99,6 +101,7 @@ class RoostApp(CellDiffDisplay[int]):
 
     def go(self, command: str) -> None:
         """Do what was typed after `:`. A view replaces all but the first screen."""
+        self.typed = [*(text for text in self.typed if text != command), command][-_TYPED:]
         self._go(command, on_top=False)
 
     def drill(self, command: str) -> None:
@@ -116,6 +119,9 @@ class RoostApp(CellDiffDisplay[int]):
             self.view.show_problem(error.problem())
 
     def _show(self, command: Command, *, on_top: bool) -> None:
+        if not on_top and any(view.is_working for view in self.views):
+            self.view.say("Something is still going on here: Esc cancels it.", "warn")
+            return
         here = self.view.command
         view = build_view(command, self.context)
         if not on_top:

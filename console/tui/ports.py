@@ -73,6 +73,8 @@ class Host(Protocol):
 
     paused: bool
     refresh_seconds: float
+    typed: list[str]
+    """Commands that were typed, newest last."""
 
     @property
     def bytes_per_second(self) -> float | None:

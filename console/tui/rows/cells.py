@@ -37,9 +37,10 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and its width in cells on terminals of 60, 80, 120 and 200 columns; 0 hides it.
+    """A column and its width in cells in each of four layouts, from narrow to wide; 0 hides it.
 
-    What is left over goes to columns in the order of their `grow`: each takes up to that much.
+    The widest layout that fits is taken: the first is for terminals of 60 columns, the others for
+    80, 120 and 200. What is left over goes to columns in their order, up to their `grow`.
     """
 
     id: str
@@ -49,27 +50,30 @@ class Column:
     grow: int = 0
 
 
-_BREAKPOINTS = (80, 120, 200)
-
-
 def lay_out(columns: tuple[Column, ...], total: int) -> list[tuple[int, int]]:
     """The shown columns as (index, width), for a table `total` cells wide.
 
-    One cell stands before each: the first one's holds the mark.
-
-    The last columns go first where even the smallest widths do not fit.
+    One cell stands before each: the first one's holds the mark. Where not even the narrowest
+    layout fits, its last columns go.
     """
-    step = sum(total >= limit for limit in _BREAKPOINTS)
-    shown = [(i, c.widths[step]) for i, c in enumerate(columns) if c.widths[step]]
-    while len(shown) > 1 and sum(w + 1 for _, w in shown) > total:
+    shown: list[tuple[int, int]] = []
+    for step in (3, 2, 1, 0):
+        shown = [(i, c.widths[step]) for i, c in enumerate(columns) if c.widths[step]]
+        if _room(shown) <= total:
+            break
+    while len(shown) > 1 and _room(shown) > total:
         shown.pop()
-    left = total - sum(w + 1 for _, w in shown)
+    left = total - _room(shown)
     for position, (index, width) in enumerate(shown):
         extra = min(left, columns[index].grow)
         if extra > 0:
             shown[position] = (index, width + extra)
             left -= extra
     return shown
+
+
+def _room(shown: list[tuple[int, int]]) -> int:
+    return sum(width + 1 for _, width in shown)
 
 
 def make_row(

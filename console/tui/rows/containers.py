@@ -11,13 +11,13 @@ from console.tui.rows.cells import Cell, Column, Row, make_row
 from console.tui.rows.fleet import age_cell
 
 COLUMNS = (
-    Column("node", "NODE", (12, 14, 20, 24), grow=10),
-    Column("name", "CONTAINER", (16, 16, 22, 28), grow=12),
+    Column("node", "NODE", (12, 13, 18, 24), grow=10),
+    Column("name", "CONTAINER", (16, 15, 22, 28), grow=12),
     Column("state", "STATE", (10, 10, 20, 20)),
     Column("cpu", "CPU", (4, 4, 5, 5), "right"),
     Column("memory", "MEM", (5, 5, 11, 12), "right"),
     Column("gpus", "GPUS", (0, 5, 8, 12)),
-    Column("image", "IMAGE", (0, 11, 26, 40), grow=30),
+    Column("image", "IMAGE", (0, 11, 19, 40), grow=30),
     Column("up", "UP", (3, 3, 3, 4)),
     Column("age", "AGE", (0, 3, 3, 4)),
     Column("ports", "PORTS", (0, 0, 0, 24), grow=30),
@@ -31,7 +31,7 @@ NODE_COLUMNS = (
     Column("gpus", "GPUS", (5, 6, 8, 12)),
     Column("image", "IMAGE", (0, 18, 30, 44), grow=30),
     Column("up", "UP", (3, 3, 3, 4)),
-    Column("ports", "PORTS", (0, 0, 20, 30), grow=40),
+    Column("ports", "PORTS", (0, 0, 0, 30), grow=40),
 )
 
 _STATE_ORDER = ["dead", "restarting", "exited", "unknown", "removing", "created", "paused"]

@@ -12,7 +12,7 @@ from console.tui.look.glyphs import Glyphs
 from console.tui.rows.cells import Cell, Column, Row, make_row
 
 COLUMNS = (
-    Column("name", "NODE", (15, 17, 20, 24), grow=12),
+    Column("name", "NODE", (15, 15, 20, 24), grow=12),
     Column("state", "STATE", (10, 10, 12, 12)),
     Column("driver", "DRV", (0, 3, 10, 12)),
     Column("cuda", "CUDA", (0, 4, 5, 5)),

@@ -22,7 +22,7 @@ COLUMNS = (
     Column("power", "POWER", (0, 5, 5, 5), "right"),
     Column("clock", "CLOCK", (0, 0, 7, 7), "right"),
     Column("age", "AGE", (3, 3, 3, 4)),
-    Column("reason", "REASON", (0, 0, 16, 40), grow=60),
+    Column("reason", "REASON", (0, 0, 12, 40), grow=60),
 )
 
 NODE_COLUMNS = (

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import Screen
 from textual.widget import Widget
-from textual.worker import Worker, WorkerState
 
-from agent.protocol.problems import Problem, ProblemError
 from console.tui.actions import Action, Scope, offered_on
-from console.tui.commands import Command
+from console.tui.commands import Command, complete
 from console.tui.keys import keys_of
 from console.tui.ports import Context, Host
+from console.tui.screens.talking import TalkingScreen
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.footer import Footer
 from console.tui.widgets.header import header_left, header_right
@@ -39,7 +35,7 @@ class Body(Vertical):
     """
 
 
-class View(Screen[None], inherit_bindings=False):
+class View(TalkingScreen, inherit_bindings=False):
     """A screen of the fleet. Handlers of actions are methods: `act_` and the action's id, with
     `_` for its dots."""
 
@@ -48,18 +44,15 @@ class View(Screen[None], inherit_bindings=False):
     """Its name in the breadcrumbs."""
 
     def __init__(self, context: Context, command: Command) -> None:
-        super().__init__()
-        self.context = context
+        actions = offered_on(self.scope)
+        super().__init__(context, Footer(context.look, actions, context.keymap, self.is_usable))
         self.command = command
         self.dirty: set[str] = set()
         """Nodes that changed since this screen was brought up to date."""
-        self.footer = Footer(context.look, offered_on(self.scope), context.keymap, self.is_usable)
         self._header = Bar(context.look)
         self._crumbs = Bar(context.look)
         self._body = Body()
-        self._prompt: Widget | None = None
-        self._operation: Worker[None] | None = None
-        self._keys = keys_of(offered_on(self.scope), context.keymap)
+        self._keys = keys_of(actions, context.keymap)
 
     # what it consists of
 
@@ -117,18 +110,23 @@ class View(Screen[None], inherit_bindings=False):
             context.fleet_name, context.fleet.nodes.values(), room, context.look.glyphs
         )
         self._header.show(left, right)
-        self._crumbs.show(self.crumbs(), self.position())
+        position = self.position()
+        room = self.app.size.width - sum(len(text) for text, _ in position)
+        self._crumbs.show(self.crumbs(room), position)
         production = self.is_production()
         if production != self._body.has_class("production"):
             self._body.set_class(production, "production")
             self._body.border_title = "PRODUCTION" if production else None
 
-    def crumbs(self) -> list[Piece]:
-        """Where this is: the screens below it and its own name."""
-        glyph = f" {self.context.look.glyphs.crumb} "
+    def crumbs(self, room: int) -> list[Piece]:
+        """Where this is: the screens below it and its own name, which is never what is cut."""
         below = [view.crumb for view in self.app.screen_stack if isinstance(view, View)]
-        names = below[: below.index(self.crumb) + 1] if self.crumb in below else below
-        return [(glyph.join(names), "accent")]
+        names = below[: below.index(self.crumb) + 1] if self.crumb in below else [self.crumb]
+        glyphs = self.context.look.glyphs
+        between = f" {glyphs.crumb} "
+        while len(names) > 1 and len(between.join(names)) > room:
+            names = [glyphs.more, *names[2 if names[0] == glyphs.more else 1 :]]
+        return [(between.join(names), "accent")]
 
     def position(self) -> list[Piece]:
         """What stands at the right end of the breadcrumbs."""
@@ -152,7 +150,7 @@ class View(Screen[None], inherit_bindings=False):
     def on_key(self, event: events.Key) -> None:
         """A key that no widget took. While something is typed, keys are text."""
         action = self._keys.get(event.key)
-        if action is not None and self._prompt is None:
+        if action is not None and not self.is_asking:
             event.stop()
             event.prevent_default()
             self.perform(action)
@@ -176,8 +174,8 @@ class View(Screen[None], inherit_bindings=False):
         """Only tables sort."""
 
     def act_back(self) -> None:
-        if self._operation is not None and self.is_working:
-            self._operation.cancel()
+        if self.is_working:
+            self.cancel_work()
         elif not self.host.go_back():
             self.say("This is the first screen. :q leaves Roost.")
 
@@ -186,125 +184,16 @@ class View(Screen[None], inherit_bindings=False):
             Question(
                 ":",
                 lambda text: self.host.go(text) if text else None,
-                complete=self.complete_command,
+                complete=lambda text: complete(text, sorted(self.context.fleet.nodes)),
+                history=tuple(self.host.typed),
             )
         )
 
-    def complete_command(self, text: str) -> str:
-        from console.tui.commands import complete
-
-        return complete(text, sorted(self.context.fleet.nodes))
-
-    # saying and asking
-
-    def say(self, text: str, tone: str = "") -> None:
-        """A short word in the last line."""
-        self.footer.say(text, tone)
-
-    def show_problem(self, problem: Problem, *, about: str = "") -> None:
-        """A problem in full, with its hint."""
-        from console.tui.screens.problem import ProblemScreen
-
-        self.app.push_screen(ProblemScreen(self.context, problem, about=about))
-
-    def ask(self, question: Question) -> None:
-        """Ask in the last line; the answer goes to the question's `done`."""
-        if self._prompt is not None:
-            return
-        from console.tui.widgets.prompt import Prompt
-
-        def done(text: str | None) -> None:
-            self.close_prompt()
-            question.done(text)
-
-        self._prompt = Prompt(
-            self.context.look,
-            replace(question, done=done),
-        )
-        self.footer.display = False
-        self.mount(self._prompt)
-
-    def close_prompt(self) -> None:
-        if self._prompt is not None:
-            self._prompt.remove()
-            self._prompt = None
-            self.footer.display = True
-            self.focus_body()
-
     def focus_body(self) -> None:
-        """Give the keys back to what the screen is about."""
         for widget in self._body.query("*"):
             if widget.can_focus and widget.display:
                 widget.focus()
                 return
-
-    # taking things elsewhere
-
-    def copy(self, text: str, what: str) -> None:
-        """To the terminal's clipboard, and say so."""
-        from console.tui.clipboard import copy_text
-
-        async def copy() -> None:
-            self.say(f"{what}: {await copy_text(self.app, text)}")
-
-        self.run_worker(copy(), exit_on_error=False)
-
-    def ask_where_to_save(self, name: str, make: Callable[[str], str], what: str) -> None:
-        """Ask for a file's name, `name` at first, and write what `make` gives for it.
-
-        Raises nothing: what goes wrong is shown.
-        """
-        from console.tui.export import write_new
-
-        async def save(path: str) -> None:
-            await asyncio.to_thread(write_new, path, make(path))
-            self.say(f"{what} saved to {path}", "good")
-
-        def answered(path: str | None) -> None:
-            if path:
-                self.begin(save(path), f"saving {path} ...")
-
-        self.ask(Question("save as: ", answered, text=name))
-
-    # work that takes a while
-
-    def begin(self, work: Coroutine[Any, Any, None], words: str) -> None:
-        """Run `work`; `words` stand in the footer until it ends or Escape cancels it."""
-        self.footer.progress(words)
-        self._operation = self.run_worker(
-            work, group="operation", exclusive=True, exit_on_error=False
-        )
-
-    @property
-    def is_working(self) -> bool:
-        """Whether something is going on that Escape would cancel."""
-        return self._operation is not None and not self._operation.is_finished
-
-    def open_shell(self, node: str, container: str | None = None) -> None:
-        """A shell on a node or in a container; the screen comes back when it ends."""
-        if self.context.shell_command is None:
-            self.say("This console opens no shells.", "warn")
-            return
-        try:
-            command = self.context.shell_command(self.context.fleet.nodes[node], container)
-        except ProblemError as error:
-            self.show_problem(error.problem())
-            return
-        from console.tui.shell import run_in_terminal
-
-        said = run_in_terminal(self.app, command, title=f"{node} {container or ''}".strip())
-        self.say(said)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """However work ends, the person is told; nothing of it ends the app."""
-        worker = event.worker
-        if worker is self._operation and worker.is_finished:
-            self._operation = None
-            self.footer.progress(None)
-            if event.state is WorkerState.CANCELLED:
-                self.say("Cancelled here; what was sent to a node may still be done there.", "warn")
-        if event.state is WorkerState.ERROR and worker.error is not None:
-            self.show_problem(problem_of(worker.error))
 
     # sizes
 
@@ -326,16 +215,3 @@ class View(Screen[None], inherit_bindings=False):
         elif found:
             found.remove()
         self.set_class(too_small, "too-small")
-
-
-def problem_of(error: BaseException) -> Problem:
-    """Any error as a problem that can be shown."""
-    if isinstance(error, ProblemError):
-        return error.problem()
-    return Problem(
-        code="console.internal",
-        title="Roost made a mistake",
-        status=500,
-        detail=f"{type(error).__name__}: {error}"[:500],
-        hint="Please report it, with what you did before. Roost goes on.",
-    )

@@ -12,7 +12,8 @@ from console.tui.actions import action_by_id
 from console.tui.ports import ContainerVerb
 from console.tui.rows.cells import Row
 from console.tui.rows.containers import container_of
-from console.tui.screens.base import View, problem_of
+from console.tui.screens.base import View
+from console.tui.screens.talking import problem_of
 from console.tui.widgets.page import BLANK, Entry
 
 _AT_ONCE = 8

@@ -20,6 +20,7 @@ from console.tui.rows.containers import NODE_COLUMNS as CONTAINER_COLUMNS
 from console.tui.rows.containers import node_container_rows
 from console.tui.rows.findings import NODE_COLUMNS as FINDING_COLUMNS
 from console.tui.rows.findings import finding_of, node_finding_rows
+from console.tui.rows.fleet import SEVERITY_TONES, STATE_TONES
 from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
 from console.tui.rows.gpus import node_gpu_rows
 from console.tui.rows.model import TableModel
@@ -28,7 +29,11 @@ from console.tui.screens.container_actions import ContainerActions
 from console.tui.screens.tables import TableView
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
+from console.tui.widgets.page import Entry, Page
 from console.tui.widgets.table import RowTable
+
+# From so many rows on there is room for findings and facts below the table.
+_TALL = 38
 
 
 class Section(NamedTuple):
@@ -69,13 +74,15 @@ class NodeScreen(TableView, ContainerActions):
         self.models = [_model_of(section) for section in SECTIONS]
         self.model = self.models[0]
         self.model.narrow(command.filter)
-        self.table = RowTable(self.model, context.look)
+        self.table = RowTable(self.model, context.look, keep_cursor=True)
         self.gpu_model = TableModel(GPU_COLUMNS)
         self.gpus = RowTable(self.gpu_model, context.look)
         self.gpus.can_focus = False
         self._history_width = 0
         self.history = UtilizationHistory()
         self._summary = Bar(context.look)
+        self._more = Page(context.look)
+        self._more.can_focus = False
         self._tabs = Bar(context.look)
 
     @property
@@ -87,7 +94,7 @@ class NodeScreen(TableView, ContainerActions):
         return ""
 
     def body(self) -> Sequence[Widget]:
-        return [self._summary, self.gpus, self._tabs, self.table]
+        return [self._summary, self.gpus, self._tabs, self.table, self._more]
 
     def is_production(self) -> bool:
         return self.node.entry.production
@@ -117,6 +124,7 @@ class NodeScreen(TableView, ContainerActions):
             model.put(self.node_name, section.rows(view))
         self.table.bring_up_to_date()
         self._summary.show(_summary_of(view))
+        self._show_more(view)
         self._show_tabs()
         self.show_bars()
         self.dirty.clear()
@@ -139,6 +147,22 @@ class NodeScreen(TableView, ContainerActions):
         most = max(2, (self.size.height - 6) // 2)
         self.gpus.styles.height = min(most, 1 + max(1, len(rows)))
         self.gpus.bring_up_to_date()
+
+    def _show_more(self, view: NodeView) -> None:
+        """On a tall terminal: findings in full, then the facts."""
+        tall = self.size.height >= _TALL
+        self._more.display = tall
+        if not tall:
+            return
+        entries = [Entry("", "Findings and facts", "accent")]
+        for found in view.findings():
+            label = f" {found.severity:<9} "
+            entries.append(Entry(label, found.title, "", SEVERITY_TONES[found.severity]))
+            entries.append(Entry(" " * len(label), f"{found.cause} Mend: {found.mend}", "dim"))
+        for row in self.models[-1].shown or fact_rows(view):
+            fact, value = row.cells
+            entries.append(Entry(f" {fact.text:<18} ", value.text))
+        self._more.show(entries)
 
     def _show_tabs(self) -> None:
         pieces: list[Piece] = []
@@ -211,8 +235,6 @@ def _model_of(section: Section) -> TableModel:
 
 def _summary_of(view: NodeView) -> list[Piece]:
     """State and the node's own figures, in one line."""
-    from console.tui.rows.fleet import STATE_TONES
-
     pieces: list[Piece] = [(f" {view.state}", STATE_TONES[view.state])]
     if view.state != "live":
         age = view.age_seconds()

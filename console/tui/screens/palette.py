@@ -39,7 +39,9 @@ class PaletteScreen(ModalScreen[str | None], inherit_bindings=False):
         self.context = context
         self.model = TableModel(_COLUMNS)
         self.table = RowTable(self.model, context.look, empty="no such action", keep_cursor=True)
-        self.model.put("", [self._row(action) for action in offered_on(scope)])
+        self.model.put(
+            "", [self._row(action) for action in offered_on(scope) if action.group != "Move"]
+        )
         self._input = Input(placeholder="an action", compact=True)
         self._input.cursor_blink = False
 

@@ -38,7 +38,7 @@ class TableView(View):
         super().__init__(context, command)
         self.crumb = command.view if not command.argument else f"{command.view} {command.argument}"
         self.model = TableModel(self.columns)
-        self.table = RowTable(self.model, context.look, empty=f"no {self.noun}s")
+        self.table = RowTable(self.model, context.look, empty=f"no {self.noun}s", keep_cursor=True)
         self._labels = ""
         self._filled = False
         if self.first_sort is not None:

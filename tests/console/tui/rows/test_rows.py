@@ -6,6 +6,8 @@ import pytest
 
 from agent.protocol.live import LiveContainer
 from console.tui.look.glyphs import UNICODE
+from console.tui.rows import containers, findings, gpus
+from console.tui.rows import node as node_rows
 from console.tui.rows.containers import container_of, container_rows, short_image, state_cell
 from console.tui.rows.findings import about, finding_of, finding_rows
 from console.tui.rows.fleet import COLUMNS, fleet_row
@@ -169,3 +171,24 @@ def test_facts_say_what_is_unknown_and_why() -> None:
     assert texts["simulated"].startswith("yes")
     assert texts["toolkit"] == "version: no permission"
     assert texts["disk /var/lib/docker"] == "210.0G free of 512.0G (41%), runtime"
+
+
+TABLES = {
+    "fleet": COLUMNS,
+    "gpus": gpus.COLUMNS,
+    "node's gpus": gpus.NODE_COLUMNS,
+    "containers": containers.COLUMNS,
+    "node's containers": containers.NODE_COLUMNS,
+    "findings": findings.COLUMNS,
+    "node's findings": findings.NODE_COLUMNS,
+    "processes": node_rows.PROCESS_COLUMNS,
+    "facts": node_rows.FACT_COLUMNS,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_each_layout_fits_its_terminal_with_a_frame_around_it(table: str) -> None:
+    columns = TABLES[table]
+    for step, terminal in enumerate((60, 80, 120, 200)):
+        used = sum(c.widths[step] + 1 for c in columns if c.widths[step])
+        assert used <= terminal - 2

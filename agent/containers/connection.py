@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+from anyio import fail_after
 from docker import APIClient
-from docker.utils import version_lt
 
 from agent.containers.addresses import socket_path
 from agent.containers.api_stream import ApiStream
 from agent.containers.facts import is_podman
 from agent.containers.refusals import CALL_ERRORS, problem_of, understood
+from agent.containers.sdk_client import connect
 from agent.containers.workers import Workers
 
 T = TypeVar("T")
 
-# The newest API that these modules were written against; older ones are spoken as they come.
-NEWEST_API = "1.52"
 CALLS_AT_ONCE = 8
 
 Json = dict[str, Any]
@@ -60,6 +59,9 @@ class Connection:
         self.address, self.podman = address, podman
         self._client, self._workers, self._patience = client, workers, patience
         self.api_version: str = client.api_version
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._closed = False
 
     @classmethod
     async def open(cls, address: str, workers: Workers, patience: Patience) -> Connection:
@@ -69,9 +71,13 @@ class Connection:
             ProblemError: `runtime.unreachable`, `runtime.permission`, `runtime.refused`.
         """
         try:
-            client, version = await asyncio.wait_for(
-                workers.run(lambda: _connect(address, patience)), 2 * patience.call
-            )
+            with fail_after(2 * patience.call):
+                client, version = await workers.run(
+                    lambda: connect(
+                        socket_path(address), timeout=patience.call, connections=CALLS_AT_ONCE
+                    ),
+                    unwanted=lambda made: made[0].close(),
+                )
         except CALL_ERRORS as error:
             raise problem_of(error, address) from error
         podman = understood(lambda: is_podman(version), address)
@@ -96,7 +102,8 @@ class Connection:
         # Sockets time out before this does; it is for a runtime that drips.
         limit = seconds if seconds is not None else self._patience.call + 2
         try:
-            return await asyncio.wait_for(self._workers.run(lambda: work(self._client)), limit)
+            with fail_after(limit):
+                return await self._workers.run(lambda: self._run(work))
         except CALL_ERRORS as error:
             raise problem_of(error, self.address, container=container) from error
 
@@ -125,13 +132,11 @@ class Connection:
         if query:
             target += f"?{urlencode(query)}"
         try:
-            stream = await asyncio.wait_for(
-                ApiStream.request(
+            with fail_after(self._patience.connect):
+                stream = await ApiStream.request(
                     socket_path(self.address), method, target, body=body, upgrade=upgrade
-                ),
-                self._patience.connect,
-            )
-        except (OSError, asyncio.TimeoutError) as error:
+                )
+        except OSError as error:
             raise problem_of(error, self.address) from error
         try:
             yield stream
@@ -139,24 +144,21 @@ class Connection:
             await stream.close()
 
     def close(self) -> None:
-        """Give idle connections back. Calls under way end by themselves."""
-        self._client.close()
+        """Give sockets back, the last one when the last call that is under way has ended."""
+        with self._lock:
+            self._closed = True
+            idle = not self._under_way
+        if idle:
+            self._client.close()
 
-
-def _connect(address: str, patience: Patience) -> tuple[APIClient, Json]:
-    client = _versioned(address, "auto", patience)
-    if version_lt(NEWEST_API, client.api_version):
-        client.close()
-        client = _versioned(address, NEWEST_API, patience)
-    return client, client.version()
-
-
-def _versioned(address: str, version: str, patience: Patience) -> APIClient:
-    client = APIClient(
-        base_url=f"unix://{socket_path(address)}",
-        version=version,
-        timeout=patience.call,
-        max_pool_size=CALLS_AT_ONCE,
-    )
-    client.trust_env = False  # no proxies or .netrc for a socket of this machine
-    return client
+    def _run(self, work: Callable[[APIClient], T]) -> T:
+        with self._lock:
+            self._under_way += 1
+        try:
+            return work(self._client)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                last = self._closed and not self._under_way
+            if last:
+                self._client.close()

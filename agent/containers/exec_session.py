@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from anyio import fail_after, move_on_after
+
 from agent.containers.api_stream import ApiStream, StreamBrokenError, StreamRefusedError
 from agent.containers.connection import Connection, Json
 from agent.containers.container_problems import not_run, not_running
@@ -128,9 +130,9 @@ class DockerExec:
     async def _raise_if_not_begun(self, state: Json, code: int) -> None:
         """A runtime writes why it could not begin where the command's output would be."""
         size = 0
-        with contextlib.suppress(asyncio.TimeoutError, StreamBrokenError, FramingError):
+        with contextlib.suppress(StreamBrokenError, FramingError), move_on_after(EXIT_SECONDS):
             while size < _REASON_LIMIT_BYTES:
-                parts = await asyncio.wait_for(self._read(), EXIT_SECONDS)
+                parts = await self._read()
                 if not parts:
                     break
                 self._early += parts
@@ -216,13 +218,14 @@ async def start(connection: Connection, one: Inspected, request: ExecRequest) ->
         )
         session = DockerExec(connection, streams.pop_all(), stream, exec_id, request)
     try:
-        await asyncio.wait_for(stream.answered(), START_SECONDS)
+        with fail_after(START_SECONDS):
+            await stream.answered()
         await session.begun()
     except StreamRefusedError as error:
         await session.close()
         # Podman refuses a user that the container does not have, with no better status than 500.
         raise not_run(request.command, error.message, None) from error
-    except (StreamBrokenError, asyncio.TimeoutError) as error:
+    except (StreamBrokenError, TimeoutError) as error:
         await session.close()
         raise problem_of(error, connection.address, container=container.name) from error
     except BaseException:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from anyio import fail_after
 
 from agent.containers.cgroups import CgroupFiles, CgroupReading, find_cgroup
 from agent.containers.connection import Connection
@@ -42,10 +43,9 @@ class Figures:
         """The figures of these containers, in their order. Never raises."""
         wanted = list(running)
         try:
-            found = await asyncio.wait_for(
-                self._worker.run(lambda: self._cgroups.read(wanted)), READ_SECONDS
-            )
-        except (asyncio.TimeoutError, WorkersBusyError):
+            with fail_after(READ_SECONDS):
+                found = await self._worker.run(lambda: self._cgroups.read(wanted))
+        except (TimeoutError, WorkersBusyError):
             reason = f"the cgroup files took over {READ_SECONDS:g} s to read"
             found = {one.container.id: unknown(one.container.id, reason) for one in wanted}
         unseen = [one for one in wanted if one.container.id not in found]
@@ -63,8 +63,9 @@ class Figures:
         """Give the thread, the files and the streams back."""
         await self._streams.stop()
         try:
-            await asyncio.wait_for(self._worker.run(self._cgroups.close), READ_SECONDS)
-        except (asyncio.TimeoutError, WorkersBusyError):
+            with fail_after(READ_SECONDS):
+                await self._worker.run(self._cgroups.close)
+        except (TimeoutError, WorkersBusyError):
             log.warning("the cgroup files are still being read")
         self._worker.stop()
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
+from anyio import move_on_after
 
 from agent.containers import actions
 from agent.containers.api_stream import ApiStream, StreamBrokenError, StreamRefusedError
@@ -86,8 +87,11 @@ class Follower:
         }
         async with self._connection.stream("GET", "/events", query=query) as events:
             # What is wrong with them, `_read_events` will meet again.
-            with contextlib.suppress(asyncio.TimeoutError, StreamRefusedError, StreamBrokenError):
-                await asyncio.wait_for(events.answered(), self._patience.connect)
+            with (
+                contextlib.suppress(StreamRefusedError, StreamBrokenError),
+                move_on_after(self._patience.connect),
+            ):
+                await events.answered()
             reading = asyncio.create_task(self._read_events(events))
             try:
                 await self._keep_current(reading)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable, Sequence
 
 import msgspec
+from anyio import fail_after, move_on_after
 
 from agent.containers.addresses import Trouble, try_address, worst
 from agent.containers.connection import Connection, Patience
@@ -93,8 +93,8 @@ class Keeper:
             return
         self._tried.clear()
         self._nudge.set()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._tried.wait(), self._patience.connect + self._patience.call)
+        with move_on_after(self._patience.connect + self._patience.call):
+            await self._tried.wait()
 
     async def _run(self) -> None:
         pause = self._patience.back_off_first
@@ -108,9 +108,9 @@ class Keeper:
             if time.monotonic() - began > self._patience.list_every:
                 pause = self._patience.back_off_first
             self._lost(trouble, address)
-            with contextlib.suppress(asyncio.TimeoutError):
-                jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-                await asyncio.wait_for(self._nudge.wait(), pause * jitter)
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            with move_on_after(pause * jitter):
+                await self._nudge.wait()
             self._nudge.clear()
             pause = min(2 * pause, self._patience.back_off_most)
 
@@ -167,10 +167,9 @@ class Keeper:
     async def _try(self, address: str) -> Trouble | None:
         patience = self._patience.connect
         try:
-            return await asyncio.wait_for(
-                self._workers.run(lambda: try_address(address, timeout=patience)), 2 * patience
-            )
-        except (asyncio.TimeoutError, WorkersBusyError) as error:
+            with fail_after(2 * patience):
+                return await self._workers.run(lambda: try_address(address, timeout=patience))
+        except (TimeoutError, WorkersBusyError) as error:
             return Trouble("unreachable", problem_of(error, address).detail)
 
     def _lost(self, trouble: Trouble, address: str | None) -> None:

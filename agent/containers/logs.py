@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Sequence
+
+from anyio import move_on_after
 
 from agent.containers.api_stream import StreamBrokenError, StreamRefusedError
 from agent.containers.connection import Connection, Patience
@@ -33,8 +33,8 @@ async def read(
     path = f"/containers/{container.id}/logs"
     async with connection.stream("GET", path, query=query) as stream:
         try:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(stream.answered(), patience.answer)
+            with move_on_after(patience.answer):
+                await stream.answered()
             yield ()
             lines = _Lines(framed=not one.tty)
             while pieces := await stream.read():

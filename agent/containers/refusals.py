@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,7 +31,6 @@ CALL_ERRORS = (
     StreamRefusedError,
     StreamBrokenError,
     OSError,  # TimeoutError too
-    asyncio.TimeoutError,  # one of its own on Python 3.10
     ValueError,
 )
 
@@ -96,7 +94,7 @@ def _refused(status: int, message: str, address: str, container: str | None) -> 
 
 def _reason(error: Exception, address: str) -> str:
     for cause in _chain(error):
-        if isinstance(cause, requests.exceptions.Timeout | TimeoutError | asyncio.TimeoutError):
+        if isinstance(cause, requests.exceptions.Timeout | TimeoutError):
             return f"{address} does not answer"
         if isinstance(cause, WorkersBusyError):
             return f"{address} does not answer: {cause}"

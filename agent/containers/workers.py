@@ -8,7 +8,6 @@ and number no more than said.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -33,8 +32,11 @@ class Workers:
         self._threads = 0
         self._stopped = False
 
-    async def run(self, call: Callable[[], T]) -> T:
+    async def run(self, call: Callable[[], T], *, unwanted: Callable[[T], None] | None = None) -> T:
         """What `call` returns or raises. A cancelled wait leaves its thread to finish alone.
+
+        Args:
+            unwanted: gives back what `call` returned when nobody waits for it any more.
 
         Raises:
             WorkersBusyError: too many calls are under way already, or `stop` was called.
@@ -47,7 +49,7 @@ class Workers:
             self._outstanding += 1
             grow = self._threads < min(self._outstanding, self._count)
             self._threads += grow
-        self._queue.put(_Work(call, answer, loop))
+        self._queue.put(_Work(call, answer, loop, unwanted))
         if grow:
             threading.Thread(target=self._serve, name=self._name, daemon=True).start()
         return await answer
@@ -76,8 +78,10 @@ class _Work:
         call: Callable[[], Any],
         answer: asyncio.Future[Any],
         loop: asyncio.AbstractEventLoop,
+        unwanted: Callable[[Any], None] | None,
     ) -> None:
         self._call, self._answer, self._loop = call, answer, loop
+        self._unwanted = unwanted
         self._tell: Callable[[], None] = lambda: None
 
     def run(self) -> None:
@@ -91,13 +95,17 @@ class _Work:
             self._tell = partial(self._succeed, result)
 
     def tell(self) -> None:
-        # A loop that is closed has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
+        try:
             self._loop.call_soon_threadsafe(self._tell)
+        except RuntimeError:  # the loop is closed: nobody is left who waits
+            self._answer.cancel()
+            self._tell()
 
     def _succeed(self, result: object) -> None:
         if not self._answer.done():
             self._answer.set_result(result)
+        elif self._unwanted is not None:
+            self._unwanted(result)
 
     def _fail(self, error: BaseException) -> None:
         if not self._answer.done():

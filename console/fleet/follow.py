@@ -14,6 +14,7 @@ from console.fleet.cache import PictureCache
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
 from console.fleet.node_follower import NodeFollower
+from console.fleet.open_files import raise_open_files
 from console.fleet.picture import NodeView
 from console.link.client import NodeClient
 
@@ -50,6 +51,7 @@ class FleetFollower:
             for name, view in self._views.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
+        self.note: str | None = None  # what the user should know, from `start` on
         if cache is not None:
             cache.fill(self._views)
 
@@ -59,7 +61,8 @@ class FleetFollower:
         return MappingProxyType(self._views)
 
     async def start(self) -> None:
-        """Begin to follow."""
+        """Begin to follow, with as many open files as that needs, or a note."""
+        self.note = raise_open_files(view.entry for view in self._views.values())
         self._tasks = [
             asyncio.create_task(follower.run(), name=f"follow {name}")
             for name, follower in self._followers.items()

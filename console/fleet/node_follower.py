@@ -15,10 +15,9 @@ from console.fleet.live import apply_change, read_snapshot
 from console.fleet.picture import NodeState, NodeView
 from console.link.client import NodeClient
 from console.link.events import Event
-from console.link.problems import garbage, too_slow
+from console.link.problems import garbage
 from console.link.stream import Stream
 
-FIRST_EVENT_SECONDS = 30.0
 # Silent so long, a connection is taken for dead and built anew.
 CUT_AFTER_SECONDS = 45.0
 
@@ -72,7 +71,7 @@ class NodeFollower:
 
     def look_at_silence(self, now: float) -> None:
         """Called about once a second with time.monotonic()."""
-        if self._stream is None or self.view.state not in ("live", "stale"):
+        if self._stream is None:
             return
         silent = now - self._heard_at
         if silent > CUT_AFTER_SECONDS:
@@ -85,12 +84,13 @@ class NodeFollower:
         """Until the stream ends, which is always a problem."""
         self._silent = False
         stream = self._stream = await self._client().events(self._last_event_id)
+        self._heard_at = time.monotonic()
         received_before = self.view.bytes_received
         try:
             if self._last_event_id is not None:
                 # The agent goes on from there, or sends a snapshot next: it need say nothing.
                 self._heard()
-            events = await self._first(stream)
+            events = await stream.read()
             round_trip: float | None = time.monotonic() - stream.sent_at
             while True:
                 self.view.bytes_received = received_before + stream.bytes_received
@@ -101,14 +101,6 @@ class NodeFollower:
         finally:
             self._stream = None
             stream.close()
-
-    async def _first(self, stream: Stream) -> list[Event]:
-        if self._last_event_id is not None:
-            return await stream.read()
-        try:
-            return await asyncio.wait_for(stream.read(), FIRST_EVENT_SECONDS)
-        except asyncio.TimeoutError:
-            raise too_slow(self.view.name) from None
 
     def _take(self, event: Event, round_trip: float | None) -> None:
         """`round_trip` in seconds, where the agent made the event within it."""

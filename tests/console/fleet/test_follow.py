@@ -191,6 +191,23 @@ async def test_silence_is_stale_and_then_cut(short_folder: Path) -> None:
         await follower.stop()
 
 
+async def test_one_that_never_says_anything_is_cut_too(short_folder: Path) -> None:
+    """Bytes alone are no sign of life: an event or a comment must be whole."""
+    drip: list[bytes | float | asyncio.Event] = [chunk(b"x"), 0.02]
+    agent = Scripted([EVENTS_HEAD, *drip * 50, 30.0])
+    async with misbehaving(short_folder / "s", agent):
+        follower = fleet(node(short_folder / "s"))
+        await follower.start()
+        one = follower._followers["n"]
+        await until(lambda: one._stream is not None)
+        one.look_at_silence(time.monotonic() + 26)
+        assert state_of(follower) == "connecting"
+        one.look_at_silence(time.monotonic() + 46)
+        await until(lambda: state_of(follower) == "offline")
+        assert must(follower.nodes["n"].problem).code == "link.stale"
+        await follower.stop()
+
+
 HELD = 30.0
 BAD: dict[str, tuple[Misbehave, str, str]] = {
     "silent": (Scripted([HELD]), "connecting", ""),

@@ -11,10 +11,11 @@ from agent.protocol.live import LiveContainer, LiveGpu, LiveNode, Snapshot
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
+from console.fleet.live import read_snapshot
 from console.fleet.picture import NodeView
 from console.link.client import NodeClient
-from console.link.problems import garbage, too_slow
-from console.link.requests import ANSWER_TIMEOUT_SECONDS, decode
+from console.link.problems import too_slow
+from console.link.requests import ANSWER_TIMEOUT_SECONDS
 from console.link.stream import Stream
 
 
@@ -50,25 +51,22 @@ async def _first_snapshot(node: str, stream: Stream) -> Snapshot:
     while True:
         for event in await stream.read():
             if event.name == "snapshot":
-                return decode(node, event.data, Snapshot)
+                return read_snapshot(node, event.data)
 
 
 def _typed(entry: NodeEntry, snapshot: Snapshot) -> Look:
     view = NodeView(entry)
     view.sections = snapshot.sections
-    try:
-        live, facts = view.node(), view.facts()
-        if live is None or facts is None:
-            raise _not_ready(entry.name)
-        return Look(
-            live=live,
-            facts=facts,
-            gpus=view.gpus(),
-            containers=view.containers(),
-            findings=view.findings(),
-        )
-    except msgspec.ValidationError as error:
-        raise garbage(entry.name, str(error)) from None
+    live, facts = view.node(), view.facts()
+    if live is None or facts is None:
+        raise _not_ready(entry.name)
+    return Look(
+        live=live,
+        facts=facts,
+        gpus=view.gpus(),
+        containers=view.containers(),
+        findings=view.findings(),
+    )
 
 
 def _not_ready(node: str) -> ProblemError:

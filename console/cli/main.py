@@ -9,6 +9,7 @@ import click
 
 from console.cli.lazy import LazyGroup
 from console.cli.setup import Setup
+from console.cli.version import show_version
 
 _NOUNS = {
     "completion": ("console.cli.completion", "print what makes your shell complete `roost`"),
@@ -44,7 +45,14 @@ _NOUNS = {
     help="How long to wait for a node, to get through and for each answer (15, ssh 30).",
 )
 @click.option("--read-only", is_flag=True, help="Refuse every command that changes something.")
-@click.version_option(package_name="roost", prog_name="roost", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_version,
+    help="Print the version.",
+)
 @click.pass_context
 def cli(ctx: click.Context, fleet: Path | None, timeout: float | None, *, read_only: bool) -> None:
     """Run GPU nodes at the edge from a terminal.

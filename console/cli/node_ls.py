@@ -65,13 +65,13 @@ def _row(record: NodeRecord) -> Row:
     labels = " ".join(f"{key}={value}" for key, value in sorted(record.labels.items()))
     if record.live is None or record.facts is None:
         unknown = [UNKNOWN] * 8
-        first = (record.node, marks(record), record.state)
+        first = (record.node, marks(record, record.facts), record.state)
         return (*first, *unknown, *[UNKNOWN] * 5, labels or UNKNOWN, record.address)
     live, facts = record.live, record.facts
     runtime = facts.runtime
     return (
         record.node,
-        marks(record),
+        marks(record, record.facts),
         record.state,
         *driver(facts.gpu_stack),
         gpu_words(live, record.gpus),

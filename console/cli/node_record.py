@@ -10,6 +10,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem
 from console.cli.look import Look
 from console.cli.run import Answer
+from console.fleet.back_off import REFUSALS
 from console.fleet.picture import NodeState
 
 
@@ -52,19 +53,4 @@ def record_of(answer: Answer[Look]) -> NodeRecord:
 
 def state_after(code: str) -> NodeState:
     """Offline, or refused where a person must act first."""
-    return "refused" if code.startswith("auth.") or code in _REFUSED else "offline"
-
-
-_REFUSED = {
-    "link.api_unknown",
-    "link.fingerprint",
-    "link.garbage",
-    "link.socket_permission",
-    "link.token_missing",
-    "ssh.denied",
-    "ssh.forwarding",
-    "ssh.group",
-    "ssh.host_key_changed",
-    "ssh.host_key_unknown",
-    "ssh.passphrase",
-}
+    return "refused" if code in REFUSALS else "offline"

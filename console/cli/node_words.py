@@ -8,18 +8,20 @@ from collections.abc import Iterable, Sequence
 from agent.protocol.findings import SEVERITIES, Finding
 from agent.protocol.gpus import GpuStack
 from agent.protocol.live import LiveContainer, LiveGpu, LiveNode
+from agent.protocol.node import NodeFacts
 from console.cli.node_record import NodeRecord
 from console.cli.table import UNKNOWN, Cell, cell
+from console.fleet.inventory import NodeEntry
 from console.text import size
 from console.tui.look.words import gpu_model
 
 _STACKS = {"no_gpu": "none", "driver_not_loaded": "no driver", "driver_mismatch": "mismatch"}
 
 
-def marks(record: NodeRecord) -> str:
-    """What a person must not overlook, also where there is little room."""
-    simulated = record.facts is not None and record.facts.agent.simulated
-    found = [("PROD", record.production), ("sim", simulated)]
+def marks(node: NodeEntry | NodeRecord, facts: NodeFacts | None) -> str:
+    """What a person must not overlook, also where there is little room: `PROD`, `sim`."""
+    simulated = facts is not None and facts.agent.simulated
+    found = [("PROD", node.production), ("sim", simulated)]
     return ",".join(word for word, true in found if true)
 
 

@@ -32,9 +32,14 @@ def say(text: str) -> None:
     click.echo(clean(text), err=True)
 
 
+def on_terminal() -> bool:
+    """Whether standard output is a person's terminal."""
+    return sys.stdout.isatty()
+
+
 def width() -> int:
     """How many cells a line may have."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else NO_LIMIT
+    return shutil.get_terminal_size().columns if on_terminal() else NO_LIMIT
 
 
 def _escaped(character: str) -> str:

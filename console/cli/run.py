@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -42,11 +42,6 @@ def links(setup: Setup) -> Links:
     )
 
 
-def run(work: Coroutine[object, object, T]) -> T:
-    """Run one command's coroutine."""
-    return asyncio.run(work)
-
-
 def ask_each(
     setup: Setup, selector: str | None, ask: Callable[[NodeEntry, NodeClient], Awaitable[T]]
 ) -> list[Answer[T]]:
@@ -55,8 +50,16 @@ def ask_each(
     Raises:
         ProblemError: `settings.*`, `fleet.*`; a node's own problem is in its answer.
     """
-    entries = selected_nodes(setup, selector)
-    return run(_ask_all(setup, entries, ask))
+    return ask_nodes(setup, selected_nodes(setup, selector), ask)
+
+
+def ask_nodes(
+    setup: Setup,
+    entries: Sequence[NodeEntry],
+    ask: Callable[[NodeEntry, NodeClient], Awaitable[T]],
+) -> list[Answer[T]]:
+    """Ask these nodes; a node's own problem is in its answer."""
+    return asyncio.run(_ask_all(setup, entries, ask))
 
 
 def ask_one(setup: Setup, name: str, ask: Callable[[NodeEntry, NodeClient], Awaitable[T]]) -> T:
@@ -71,7 +74,7 @@ def ask_one(setup: Setup, name: str, ask: Callable[[NodeEntry, NodeClient], Awai
         async with _client(links(setup), entry) as client:
             return await ask(entry, client)
 
-    return run(work())
+    return asyncio.run(work())
 
 
 def conclude(answers: Sequence[Answer[T]]) -> int:

@@ -1,56 +1,58 @@
-"""`roost tui`, or no command at all: the terminal interface over the fleet."""
+"""`roost tui`: the terminal interface. Textual is imported only when it opens."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from agent.protocol.problems import ProblemError
 from console.cli.nodes import all_nodes, fleet_file
+from console.cli.output import say
 from console.cli.run import links
 from console.cli.setup import Setup
+from console.cli.shells import shell_command
 from console.fleet.cache import PictureCache
+from console.fleet.fleet_file import default_fleet_file
 from console.fleet.follow import FleetFollower
-from console.fleet.picture import NodeView
-from console.link.address import parse_address
+from console.fleet.open_files import raise_open_files
 from console.tui.keymap import load_keymap
 from console.tui.profile import REFRESH_SECONDS, THEME_NAMES, choose_profile
-from console.tui.start import run
+from console.tui.start import run as open_interface
 
 
 @click.command("tui")
-@click.option("--lean/--no-lean", default=None, help="Few bytes; by itself over SSH.")
+@click.option(
+    "--lean/--full",
+    default=None,
+    help="Few bytes, or all it can do. Lean by itself over SSH.",
+)
 @click.option("--theme", help=f"One of {', '.join(THEME_NAMES)}.")
 @click.option(
     "--refresh",
     type=float,
     metavar="SECONDS",
-    help=f"{', '.join(f'{each:g}' for each in REFRESH_SECONDS)}: how often the screen changes.",
+    help=f"One of {', '.join(f'{seconds:g}' for seconds in REFRESH_SECONDS)}.",
 )
-@click.option(
-    "--bytes", "show_bytes", is_flag=True, help="Show the bytes a second to the terminal."
-)
-@click.argument("view", required=False, default="fleet")
+@click.option("--view", default="fleet", show_default=True, help="What to show first.")
+@click.option("--bytes", "show_bytes", is_flag=True, help="Show the bytes per second.")
 @click.pass_obj
 def command(
     setup: Setup,
-    view: str,
-    theme: str | None,
-    refresh: float | None,
     *,
-    lean: bool | None,
-    show_bytes: bool,
-) -> None:
-    """Open the terminal interface, on VIEW if one is named: fleet, containers, gpus, doctor."""
+    lean: bool | None = None,
+    theme: str | None = None,
+    refresh: float | None = None,
+    view: str = "fleet",
+    show_bytes: bool = False,
+) -> int:
+    """Open the terminal interface."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ProblemError(
             "console.terminal",
-            "the terminal interface wants a terminal on both sides",
-            hint="Use the commands in scripts: roost node ls --json",
+            "the terminal interface needs a terminal",
+            hint="Without one: roost node ls",
         )
     profile = choose_profile(
         os.environ,
@@ -60,46 +62,17 @@ def command(
         read_only=setup.read_only,
         show_bytes=show_bytes,
     )
-    file = fleet_file(setup)
-    entries = all_nodes(setup)
-    fleet = FleetFollower(entries, links(setup), cache=PictureCache.of_fleet(file, os.environ))
+    file, entries = fleet_file(setup), all_nodes(setup)
+    keymap = load_keymap(default_fleet_file(os.environ).with_name("keymap.yaml"))
+    if warning := raise_open_files(entries):
+        say(warning)
 
-    code = run(  # noqa: S604  a callback that is named shell, no shell
+    fleet = FleetFollower(entries, links(setup), cache=PictureCache.of_fleet(file, os.environ))
+    return open_interface(
         fleet,
-        fleet_name=file.stem if file.exists() else "this machine",
+        fleet_name=str(file) if file.exists() else "this machine",
         profile=profile,
-        shell=lambda node, container: shell_command(setup, node, container),
-        keymap=load_keymap(_keymap_file()),
+        shell=lambda view, container: shell_command(file, view.entry, container),
+        keymap=keymap,
         view=view,
     )
-    click.get_current_context().exit(code)
-
-
-def shell_command(setup: Setup, node: NodeView, container: str | None) -> Sequence[str]:
-    """What to run for a shell on a node, or in one of its containers through the agent.
-
-    Raises:
-        ProblemError: `console.usage` for a node that is reached over https: it has no shell.
-    """
-    if container is not None:
-        fleet = ["--fleet", str(setup.fleet_file)] if setup.fleet_file else []
-        program = [sys.executable, "-m", "console.cli.main", *fleet]
-        return [*program, "container", "exec", "-it", node.name, container, "--", "sh"]
-    address = parse_address(node.entry.address)
-    if address.kind == "unix":
-        return [os.environ.get("SHELL") or "/bin/sh"]
-    if address.kind == "ssh":
-        port = ["-p", str(address.port)] if address.port else []
-        host = f"{address.user}@{address.host}" if address.user else address.host
-        return ["ssh", "-t", *port, "--", host]
-    raise ProblemError(
-        "console.usage",
-        f"{node.name} is reached over https, which carries no shell",
-        hint="Open one in a container of the node, or log in by ssh.",
-    )
-
-
-def _keymap_file() -> Path:
-    given = os.environ.get("XDG_CONFIG_HOME")
-    folder = Path(given) if given else Path.home() / ".config"
-    return folder / "roost" / "keymap.yaml"

@@ -1,0 +1,138 @@
+"""`roost node add`: a node is written down once it has answered."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import click
+
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+from console.cli.node_trust import keep_token, trusted_fingerprint
+from console.cli.node_words import driver
+from console.cli.nodes import fleet_file
+from console.cli.options import yes_option
+from console.cli.output import say
+from console.cli.run import links
+from console.cli.setup import Setup
+from console.fleet.fleet_file import NAME, add_node, load_inventory
+from console.fleet.inventory import NodeEntry
+from console.link.address import Address, parse_address
+from console.text import plural
+from console.tui.look.words import gpu_model
+
+_LABEL = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?)=([A-Za-z0-9._-]*)")
+
+
+@click.command("add")
+@click.argument("address")
+@click.option("--name", help="What you call it; what it calls itself, if not given.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="For selectors.")
+@click.option("--production", is_flag=True, help="Mark it, and ask more before stopping things.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="https: a file with its token, yours alone (mode 0600).",
+)
+@click.option(
+    "--token", type=click.Choice(["-"]), help="https: read the token from standard input."
+)
+@click.option("--fingerprint", metavar="sha256:...", help="https: what its certificate must be.")
+@yes_option
+@click.pass_obj
+def command(
+    setup: Setup,
+    address: str,
+    *,
+    name: str | None,
+    labels: tuple[str, ...],
+    production: bool,
+    token_file: Path | None,
+    token: str | None,
+    fingerprint: str | None,
+    yes: bool,
+) -> None:
+    """Add a node to your fleet, once it has answered.
+
+    ADDRESS is unix:///run/roost/agent.sock, ssh://user@host or https://host:7443. Over https
+    you compare the fingerprint of its certificate with the one that the agent logs at its start;
+    from then on no other certificate is taken.
+    """
+    setup.refuse_changes("node add")
+    where = parse_address(address)
+    file = fleet_file(setup)
+    if name is not None:
+        _check_name(name)
+    known = load_inventory(file).nodes
+    if any(node.name == name for node in known):
+        raise ProblemError(
+            "fleet.node_exists",
+            f"{file} has a node {name!r} already",
+            params={"node": name},
+            hint=f"Give another --name, or first: roost node rm {name}",
+        )
+    entry = NodeEntry(
+        # Until it has told its own.
+        name=name or where.host or "this machine",
+        address=str(where),
+        labels=dict(_label(text) for text in labels),
+        production=production,
+    )
+    if where.kind == "https":
+        ways = links(setup)
+        entry.fingerprint = trusted_fingerprint(
+            ways, where, fingerprint, timeout=setup.timeout, yes=yes
+        )
+        entry.token_file = str(token_file.expanduser().absolute()) if token_file else None
+        if token_file is None:
+            entry.token_file = keep_token(file.parent, where, entry.name, piped=token == "-")
+    elif token_file or token or fingerprint:
+        raise click.UsageError("--token, --token-file and --fingerprint are for https:// only")
+    facts = asyncio.run(_facts(setup, entry))
+    if name is None:
+        _check_name(facts.name)
+        entry.name = facts.name
+    _show(entry, where, facts)
+    add_node(file, entry)
+    say(f"{entry.name} is now in {file}")
+
+
+async def _facts(setup: Setup, entry: NodeEntry) -> NodeFacts:
+    client = links(setup).client(entry)
+    try:
+        return await client.node()
+    finally:
+        await client.close()
+
+
+def _show(entry: NodeEntry, address: Address, facts: NodeFacts) -> None:
+    host, stack, runtime = facts.host, facts.gpu_stack, facts.runtime
+    version, cuda = driver(stack)
+    gpus = ", ".join(gpu_model(gpu.name) for gpu in facts.gpus)
+    simulated = ", SIMULATED" if facts.agent.simulated else ""
+    say(f"found {facts.name} at {address}, role {facts.agent.role or 'unknown'}{simulated}")
+    say(f"  agent    {facts.agent.version} (API {facts.agent.api_version})")
+    say(f"  host     {host.hostname}, {host.os}, {host.architecture}")
+    say(f"  driver   {version.text}, CUDA {cuda}")
+    say(f"  gpus     {plural(len(facts.gpus), 'GPU')}{': ' if gpus else ''}{gpus}")
+    say(f"  runtime  {runtime.name or runtime.state.replace('_', ' ')} {runtime.version or ''}")
+    if entry.production:
+        say("  marked as production")
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ProblemError(
+            "console.usage",
+            f"{name[:80]!r} is not a name: letters, digits, dots and dashes, at most 63",
+            hint="Give one with --name.",
+        )
+
+
+def _label(text: str) -> tuple[str, str]:
+    match = _LABEL.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--label")
+    return match[1], match[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from console.tui.look.glyphs import Glyphs
 
@@ -77,6 +78,7 @@ _NOISE = re.compile(
 _TAIL = re.compile(r"[- ](sxm\d*|pcie|nvl|hbm\d\w*|\d+gb|mig).*$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def gpu_model(name: str) -> str:
     """The model without the maker's family names: "NVIDIA A100-SXM4-40GB" is "A100"."""
     short = _NOISE.sub(" ", name)

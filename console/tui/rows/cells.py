@@ -25,14 +25,18 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
     """One row. `key` names it in its table; `group` is the node it belongs to.
 
-    `tone` is "dim" for what is not live; `search` is what the filter looks at, in lower case.
+    `tone` is "dim" for what is not live; `more` is what the filter looks at beyond the cells.
     """
 
     key: str
     group: str
     cells: tuple[Cell, ...]
     tone: str
-    search: str
+    more: str = ""
+
+    def search_text(self) -> str:
+        """What the filter looks at. Only made where there is a filter: rows change all the time."""
+        return " ".join([*(plain(cell) for cell in self.cells), self.more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +89,16 @@ def make_row(
     loud: int = -1,
     more: str = "",
 ) -> Row:
-    """A row whose search text is all of its cells and `more`.
+    """A row. In a `dim` one only the cell with index `loud` keeps its tone.
 
-    In a `dim` row only the cell with index `loud` keeps its tone: old figures alarm nobody, and
-    why the row is not live stays readable.
+    Old figures alarm nobody, and why the row is not live stays readable.
     """
-    search = " ".join([*(plain(cell) for cell in cells), more]).lower()
     if dim:
         cells = tuple(
             cell if index == loud or not cell.tone else cell._replace(tone="dim")
             for index, cell in enumerate(cells)
         )
-    return Row(key, group, cells, "dim" if dim else "", search)
+    return Row(key, group, cells, "dim" if dim else "", more)
 
 
 def plain(cell: Cell) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from agent.protocol.findings import SEVERITIES
@@ -129,6 +130,7 @@ def _stack(view: NodeView) -> tuple[Cell, Cell]:
     )
 
 
+@lru_cache(maxsize=256)
 def _version(text: str) -> float | None:
     """ "535.183.01" as a number that sorts; None where it is none."""
     value = 0.0
@@ -145,11 +147,16 @@ def _gpus(view: NodeView, gpus: list[dict[str, Any]], glyphs: Glyphs) -> Cell:
         return Cell(STACK_WORDS[state], "" if state == "no_gpu" else "bad", sort=len(gpus))
     if not gpus:
         return Cell(words.UNKNOWN)
-    text = words.gpu_list((words.gpu_model(str(gpu.get("name"))) for gpu in gpus), glyphs)
+    text = _gpu_list(tuple(str(gpu.get("name")) for gpu in gpus), glyphs)
     broken = [gpu for gpu in gpus if gpu.get("state") not in {"ok", None}]
     if broken:
         text = f"{len(broken)} {broken[0]['state'].replace('_', ' ')} {text}"
     return Cell(text, "bad" if broken else "", sort=len(gpus))
+
+
+@lru_cache(maxsize=1024)
+def _gpu_list(names: tuple[str, ...], glyphs: Glyphs) -> str:
+    return words.gpu_list((words.gpu_model(name) for name in names), glyphs)
 
 
 def _figures(gpus: list[dict[str, Any]], glyphs: Glyphs) -> tuple[Cell, Cell, Cell]:

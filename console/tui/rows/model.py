@@ -104,7 +104,7 @@ class TableModel:
                 yield from rows
             else:
                 for row in rows:
-                    if (pattern.search(row.search) is None) is inverse:
+                    if (pattern.search(row.search_text()) is None) is inverse:
                         yield row
 
     def _sorted(self, rows: list[Row]) -> list[Row]:

@@ -47,7 +47,7 @@ def main() -> None:
             self.task = asyncio.create_task(self.change())
 
         async def change(self) -> None:
-            chance = random.Random(1)  # noqa: S311
+            chance = random.Random(1)
             live = [view for view in nodes if view.state == "live" and view.sections["gpus"]]
             fields = ("utilization_percent", "temperature_celsius")
             while changes:
@@ -60,8 +60,9 @@ def main() -> None:
                     self.changed.add(view.name)
 
     fleet = LiveFleet(nodes)
+    log = fakes.some_log(2000)
     for client in fleet.clients.values():
-        client.log = fakes.some_log(2000)
+        client.log = log
     look = Look(profile.theme, glyphs_for(os.environ))
     RoostApp(Context(fleet, "demo", look, profile)).run(mouse=profile.mouse)
 

@@ -78,8 +78,8 @@ def test_versions_sort_as_numbers() -> None:
 
 def test_labels_and_address_can_be_filtered_for() -> None:
     row = fleet_row(make_node("a", labels={"site": "plant-9"}), UNICODE)
-    assert "site=plant-9" in row.search
-    assert "ssh://roost@a.example" in row.search
+    assert "site=plant-9" in row.search_text()
+    assert "ssh://roost@a.example" in row.search_text()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from unicodedata import category
 
-from rich.cells import split_graphemes
+from rich.cells import cell_len, split_graphemes
 
 WIDE = 2
 # A character that has a width but must not reach the terminal raw, or cannot be encoded.
@@ -31,7 +31,8 @@ def split_cells(text: str) -> tuple[str, ...]:
         if not grapheme.isprintable():
             # A joiner at the end has nothing to join, and must not take what comes next.
             grapheme = "".join(filter(_showable, grapheme)).rstrip(_ZERO_WIDTH_JOINER)
-            grapheme = grapheme or UNSHOWABLE * width
+            if cell_len(grapheme) != width:
+                grapheme = UNSHOWABLE * width
         cells.append(grapheme)
         if width == WIDE:
             cells.append("")

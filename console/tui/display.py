@@ -48,7 +48,6 @@ class CellDiffDisplay(App[ReturnType]):
         self.frames_left_out = 0
         """Frames that the terminal was too slow for."""
         self._picture = Picture(0, 0)
-        self._writer: WriterThread | None = None
         self._retry: Timer | None = None
         self._cursor = Offset(0, 0)
 
@@ -58,7 +57,11 @@ class CellDiffDisplay(App[ReturnType]):
         self._write_changes()
 
     def on_resize(self) -> None:
-        """The terminal has rearranged what it shows, whatever its size is now."""
+        """The terminal has rearranged what it shows, whatever its size is now.
+
+        Textual sends this too whenever it takes the terminal: at the start, and after the app was
+        suspended and somebody else wrote there.
+        """
         self._picture.forget()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
@@ -109,12 +112,7 @@ class CellDiffDisplay(App[ReturnType]):
         driver = self._driver
         if driver is None or not self._shows_cells():
             return
-        # LinuxDriver makes a new writer whenever it takes the terminal, at start and after being
-        # suspended. What the terminal shows then is not ours.
         writer: WriterThread | None = getattr(driver, "_writer_thread", None)
-        if writer is not self._writer:
-            self._writer = writer
-            self._picture.forget()
         if writer is not None:
             if not writer.is_alive():
                 return  # suspended; resuming displays again

@@ -36,6 +36,7 @@ def test_text_is_split_into_cells(text: str, cells: list[str]) -> None:
         ("soft\u00adhyphen", list("soft?hyphen")),
         ("half \udc80 pair", list("half ? pair")),
         ("\u00ad\u200d\x1bb", ["?", "b"]),
+        ("9\u200d\x1b\u200d99", ["?", "9"]),
     ],
 )
 def test_control_and_format_characters_are_dropped(text: str, cells: list[str]) -> None:

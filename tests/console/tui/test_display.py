@@ -168,6 +168,13 @@ def test_a_resize_to_the_same_size_paints_everything_again(twin: Twin) -> None:
     twin.step()
 
 
+def test_after_a_shell_it_paints_everything_once(twin: Twin) -> None:
+    twin.step("f1")
+    start = len(twin.terminal.output)
+    twin.step("f9")
+    assert twin.terminal.output.count(CLEAR, start) == 1
+
+
 def test_stopped_and_continued_it_paints_everything_again(twin: Twin) -> None:
     terminal = twin.terminal
     twin.step("f1")

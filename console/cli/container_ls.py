@@ -18,13 +18,13 @@ from console.cli.options import json_option, selector_argument
 from console.cli.output import print_json
 from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
-from console.cli.table import UNKNOWN, Cell, Column, Row, print_table
+from console.cli.table import NODE, UNKNOWN, Cell, Column, Row, print_table
 from console.text import age
 
 _COLUMNS = (
-    Column("NODE", least=16),
+    NODE,
     Column("MARK"),
-    Column("CONTAINER", least=12),
+    Column("CONTAINER", least=20),
     Column("STATE", least=10),
     Column("UP", keep=6),
     Column("CPU", keep=5, right=True),

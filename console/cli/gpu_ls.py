@@ -11,12 +11,12 @@ from agent.protocol.problems import Problem
 from console.cli.gpu_table import COLUMNS, gpu_row
 from console.cli.look import Look, look_at
 from console.cli.node_record import state_after
-from console.cli.node_words import marks
+from console.cli.node_words import marks, stack_words
 from console.cli.options import json_option, selector_argument
 from console.cli.output import print_json
 from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
-from console.cli.table import UNKNOWN, Column, Row, print_table
+from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
 
 
 class GpuRecord(msgspec.Struct, kw_only=True):
@@ -48,7 +48,7 @@ def command(setup: Setup, selector: str | None, *, as_json: bool) -> int:
     if as_json:
         print_json([record for _, record in found])
     else:
-        columns = (Column("NODE", least=16), Column("MARK"), *COLUMNS)
+        columns = (NODE, Column("MARK"), *COLUMNS)
         print_table(columns, [_row(answer, record) for answer, record in found])
     return conclude(answers)
 
@@ -75,5 +75,5 @@ def _row(answer: Answer[Look], record: GpuRecord) -> Row:
     if record.problem is not None:
         state = state_after(record.problem.code)
     elif record.stack_state is not None:
-        state = record.stack_state.replace("_", " ")
+        state = stack_words(record.stack_state)
     return (record.node, mark, UNKNOWN, UNKNOWN, state, *[UNKNOWN] * 5, "", reason)

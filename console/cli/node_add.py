@@ -50,7 +50,7 @@ def command(
     labels: tuple[str, ...],
     production: bool,
     token_file: Path | None,
-    token: str | None,
+    piped: str | None,
     fingerprint: str | None,
     yes: bool,
 ) -> None:
@@ -87,8 +87,8 @@ def command(
         )
         entry.token_file = str(token_file.expanduser().absolute()) if token_file else None
         if token_file is None:
-            entry.token_file = keep_token(file.parent, where, entry.name, piped=token == "-")
-    elif token_file or token or fingerprint:
+            entry.token_file = keep_token(file.parent, where, entry.name, piped=piped is not None)
+    elif token_file or piped or fingerprint:
         raise click.UsageError("--token, --token-file and --fingerprint are for https:// only")
     facts = asyncio.run(_facts(setup, entry))
     if name is None:

@@ -8,13 +8,13 @@ from console.cli.look import look_at
 from console.cli.node_record import NodeRecord, record_of
 from console.cli.node_words import container_count, driver, findings, gpu_words, load, marks
 from console.cli.options import json_option, selector_argument
-from console.cli.output import print_json
+from console.cli.output import NO_LIMIT, print_json
 from console.cli.run import ask_each, conclude
 from console.cli.setup import Setup
-from console.cli.table import UNKNOWN, Column, Row, print_table
+from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
 
 _COLUMNS = (
-    Column("NODE", least=16),
+    NODE,
     Column("MARK"),
     Column("STATE"),
     Column("DRIVER", keep=5),
@@ -24,7 +24,7 @@ _COLUMNS = (
     Column("MEM", keep=4, right=True),
     Column("TEMP", keep=3, right=True),
     Column("CTRS", keep=2, right=True),
-    Column("FINDINGS", keep=8),
+    Column("FIND", keep=8),
 )
 _WIDE = (
     Column("RUNTIME", keep=1),
@@ -39,7 +39,7 @@ _WIDE = (
 
 @click.command("ls")
 @selector_argument
-@click.option("--wide", "-w", is_flag=True, help="More columns.")
+@click.option("--wide", "-w", is_flag=True, help="All columns, however long the lines.")
 @json_option
 @click.pass_obj
 def command(setup: Setup, selector: str | None, *, wide: bool, as_json: bool) -> int:
@@ -57,7 +57,9 @@ def command(setup: Setup, selector: str | None, *, wide: bool, as_json: bool) ->
         print_json(records)
     else:
         columns = (*_COLUMNS, *_WIDE) if wide else _COLUMNS
-        print_table(columns, [_row(record)[: len(columns)] for record in records])
+        rows = [_row(record)[: len(columns)] for record in records]
+        # Who asks for all gets it, on lines that the terminal must wrap.
+        print_table(columns, rows, limit=NO_LIMIT if wide else 0)
     return conclude(answers)
 
 

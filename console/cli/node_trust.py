@@ -83,7 +83,7 @@ def keep_token(folder: Path, address: Address, node: str, *, piped: bool) -> str
             "link.token_missing",
             f"{address} wants a token, and there is none",
             params={"node": node},
-            hint="Make one on the node (roost-agent token make NAME), then --token-file or --token -",
+            hint="Make one on the node: roost-agent token make NAME. Give it with --token-file.",
         )
     name = re.sub(r"[^A-Za-z0-9.-]", "_", f"{address.host}-{address.port}")
     file = folder / "tokens" / name

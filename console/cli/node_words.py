@@ -6,16 +6,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from agent.protocol.findings import SEVERITIES, Finding
-from agent.protocol.gpus import GpuStack
+from agent.protocol.gpus import GpuStack, GpuStackState
 from agent.protocol.live import LiveContainer, LiveGpu, LiveNode
 from agent.protocol.node import NodeFacts
 from console.cli.node_record import NodeRecord
-from console.cli.table import UNKNOWN, Cell, cell
+from console.cli.table import UNKNOWN, Cell
 from console.fleet.inventory import NodeEntry
 from console.text import size
 from console.tui.look.words import gpu_model
 
-_STACKS = {"no_gpu": "none", "driver_not_loaded": "no driver", "driver_mismatch": "mismatch"}
+_STACKS = {
+    "driver_mismatch": "mismatch",
+    "driver_not_loaded": "no driver",
+    "no_gpu": "none",
+    "no_library": "no lib",
+    "no_permission": "denied",
+}
 
 
 def marks(node: NodeEntry | NodeRecord, facts: NodeFacts | None) -> str:
@@ -28,7 +34,12 @@ def marks(node: NodeEntry | NodeRecord, facts: NodeFacts | None) -> str:
 def driver(stack: GpuStack) -> tuple[Cell, str]:
     """The driver's version, and the highest CUDA that it can run."""
     version = stack.driver_version or UNKNOWN
-    return cell(version, version.partition(".")[0]), stack.cuda_version or UNKNOWN
+    return Cell(version, version.partition(".")[0]), stack.cuda_version or UNKNOWN
+
+
+def stack_words(state: GpuStackState) -> str:
+    """Why there are no GPUs."""
+    return _STACKS.get(state, state.replace("_", " "))
 
 
 def gpu_words(live: LiveNode, gpus: Sequence[LiveGpu]) -> str:
@@ -57,7 +68,7 @@ def load(gpus: Sequence[LiveGpu]) -> tuple[str, Cell, str]:
     ]
     return (
         f"{sum(loads) / len(loads):.0f}%" if loads else UNKNOWN,
-        memory(*map(sum, zip(*known, strict=True))) if known else cell(UNKNOWN, UNKNOWN),
+        memory(*map(sum, zip(*known, strict=True))) if known else Cell(UNKNOWN, UNKNOWN),
         f"{max(heats)}C" if heats else UNKNOWN,
     )
 
@@ -65,8 +76,8 @@ def load(gpus: Sequence[LiveGpu]) -> tuple[str, Cell, str]:
 def memory(used: int | None, total: int | None) -> Cell:
     """`3.2/15 GiB`, or in short `21%`."""
     if used is None or not total:
-        return cell(size(used), size(used))
-    return cell(share(used, total), f"{100 * used / total:.0f}%")
+        return Cell(size(used), size(used))
+    return Cell(share(used, total), f"{100 * used / total:.0f}%")
 
 
 def share(used: int, total: int) -> str:

@@ -24,6 +24,10 @@ class Column(NamedTuple):
     least: int = 0  # may be cut to so many cells; 0: never cut
 
 
+# A name that is cut cannot be typed: other columns give way first.
+NODE = Column("NODE", least=24)
+
+
 class Cell(NamedTuple):
     """A text, and a shorter one for where that does not fit."""
 
@@ -31,17 +35,15 @@ class Cell(NamedTuple):
     short: str
 
 
-def cell(text: str, short: str) -> Cell:
-    """Two ways to say the same."""
-    return Cell(text, short)
-
-
 Row = Sequence[str | Cell]
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
-    """Print the rows under the columns' titles; a column without any text is left out."""
-    for line in fit(columns, rows, width()):
+def print_table(columns: Sequence[Column], rows: Sequence[Row], *, limit: int = 0) -> None:
+    """Print the rows under the columns' titles; a column without any text is left out.
+
+    `limit` is how many cells a line may have; 0: as many as the terminal has.
+    """
+    for line in fit(columns, rows, limit or width()):
         click.echo(line)
 
 

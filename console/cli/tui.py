@@ -68,7 +68,7 @@ def command(
         say(warning)
 
     fleet = FleetFollower(entries, links(setup), cache=PictureCache.of_fleet(file, os.environ))
-    return open_interface(
+    return open_interface(  # noqa: S604 - `shell` is ours, and no subprocess's
         fleet,
         fleet_name=str(file) if file.exists() else "this machine",
         profile=profile,

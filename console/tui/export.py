@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def suggested_name(what: str, ending: str) -> str:
-    """A name that sorts by time: "roost-fleet-20260504-101500.csv"."""
-    return f"roost-{what}-{time.strftime('%Y%m%d-%H%M%S')}.{ending}"
+    """A name that says what and when: "roost-node-cam-01-20260504-101500.csv"."""
+    safe = "-".join(re.findall(r"[A-Za-z0-9_.-]+", what))[:60]
+    return f"roost-{safe}-{time.strftime('%Y%m%d-%H%M%S')}.{ending}"
 
 
 def table_as(path: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:

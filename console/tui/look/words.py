@@ -74,8 +74,8 @@ _NOISE = re.compile(
     r"\b(nvidia|tesla|geforce|quadro|graphics device|jetson|developer kit|laptop gpu)\b",
     re.IGNORECASE,
 )
-# "A100-SXM4-40GB", "H200 NVL", "L4-24Q": what follows the model's own name.
-_TAIL = re.compile(r"[- ](sxm\d*|pcie|nvl|hbm\d\w*|\d+gb|mig).*$", re.IGNORECASE)
+# "A100-SXM4-40GB", "H200 NVL", "Orin (nvgpu)": what follows the model's own name.
+_TAIL = re.compile(r"([- ](sxm\d*|pcie|nvl|hbm\d\w*|\d+gb|mig)| *\().*$", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)

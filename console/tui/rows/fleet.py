@@ -85,6 +85,12 @@ def fleet_row(view: NodeView, glyphs: Glyphs) -> Row:
     return make_row(entry.name, entry.name, cells, dim=not live, loud=1)
 
 
+def is_simulated(view: NodeView) -> bool:
+    """Whether there is no such machine."""
+    node = view.sections.get("node", {}).get("", {})
+    return "simulated" in {node.get("gpu_state"), node.get("runtime_state")}
+
+
 def state_cell(state: NodeState, glyphs: Glyphs) -> Cell:
     sign = f"{glyphs.states[state]} {state}"
     # "connecting" fills ten cells by itself.

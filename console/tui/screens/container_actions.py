@@ -38,7 +38,11 @@ class ContainerActions(View):
     """For screens whose rows are containers."""
 
     def container_rows(self) -> list[Row]:
-        """The rows that an action is about."""
+        """The rows that start, stop and restart are about: marked ones, else the current one."""
+        raise NotImplementedError
+
+    def current_row(self) -> Row | None:
+        """The row that log and shell are about, never the marks: there is only one of them."""
         raise NotImplementedError
 
     def act_container_start(self) -> None:
@@ -51,26 +55,32 @@ class ContainerActions(View):
         self._change("restart")
 
     def act_shell(self) -> None:
-        targets = self._targets()
-        if targets:
-            self.open_shell(targets[0].node, targets[0].container.name)
+        row = self.current_row()
+        target = self._target_of(row) if row is not None else None
+        if target is None:
+            self.say("There is no container under the cursor.")
+        elif target.container.state != "running":
+            name, state = target.container.name, target.container.state
+            self.say(f"{name} is {state}: there is no shell in it.", "warn")
+        else:
+            self.open_shell(target.node, target.container.name)
 
     def act_logs(self) -> None:
-        targets = self._targets()
-        if targets:
-            self.host.drill(f"logs @{targets[0].node} {targets[0].container.name}")
+        row = self.current_row()
+        target = self._target_of(row) if row is not None else None
+        if target is not None:
+            self.host.drill(f"logs @{target.node} {target.container.name}")
 
-    def _targets(self) -> list[Target]:
-        found = []
-        for row in self.container_rows():
-            view = self.context.fleet.nodes.get(row.group)
-            container = container_of(view, row.key) if view is not None else None
-            if view is not None and container is not None:
-                found.append(Target(view.name, view.entry.production, container))
-        return found
+    def _target_of(self, row: Row) -> Target | None:
+        view = self.context.fleet.nodes.get(row.group)
+        container = container_of(view, row.key) if view is not None else None
+        if view is None or container is None:
+            return None
+        return Target(view.name, view.entry.production, container)
 
     def _change(self, verb: ContainerVerb) -> None:
-        targets = self._targets()
+        found = [self._target_of(row) for row in self.container_rows()]
+        targets = [target for target in found if target is not None]
         if not targets:
             self.say("There is no container under the cursor.")
             return

@@ -27,6 +27,9 @@ class ContainersScreen(TableView, ContainerActions):
     def container_rows(self) -> list[Row]:
         return self.targets()
 
+    def current_row(self) -> Row | None:
+        return self.table.current
+
     def open_row(self, row: Row) -> None:  # the one under the cursor
         self.act_logs()
 

@@ -230,9 +230,8 @@ class LogsScreen(View):
         from console.tui.export import suggested_name
 
         lines = list(self.buffer.shown)
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.container)
         self.ask_where_to_save(
-            suggested_name(name, "log"),
+            suggested_name(str(self.command), "log"),
             lambda _: "".join(f"{line.at or '-'} {line.text}\n" for line in lines),
             plural(len(lines), "line"),
         )

@@ -15,12 +15,12 @@ from console.tui.commands import Command
 from console.tui.history import SECONDS, UtilizationHistory
 from console.tui.look import words
 from console.tui.ports import Context
-from console.tui.rows.cells import Column, Row
+from console.tui.rows.cells import Column, Row, plain
 from console.tui.rows.containers import NODE_COLUMNS as CONTAINER_COLUMNS
 from console.tui.rows.containers import node_container_rows
 from console.tui.rows.findings import NODE_COLUMNS as FINDING_COLUMNS
 from console.tui.rows.findings import finding_of, node_finding_rows
-from console.tui.rows.fleet import SEVERITY_TONES, STATE_TONES
+from console.tui.rows.fleet import SEVERITY_TONES, STATE_TONES, is_simulated
 from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
 from console.tui.rows.gpus import node_gpu_rows
 from console.tui.rows.model import TableModel
@@ -199,6 +199,9 @@ class NodeScreen(TableView, ContainerActions):
     def container_rows(self) -> list[Row]:
         return self.targets() if self.section == 0 else []
 
+    def current_row(self) -> Row | None:
+        return self.table.current if self.section == 0 else None
+
     def act_shell(self) -> None:
         """In the container under the cursor; on the node from the other sections."""
         if self.section == 0 and self.table.current is not None:
@@ -215,6 +218,16 @@ class NodeScreen(TableView, ContainerActions):
             self.act_logs()
         elif name == "findings":
             self._open_finding(row)
+        else:
+            self._open_row_in_full(row)
+
+    def _open_row_in_full(self, row: Row) -> None:
+        """Every cell on lines of its own: facts are often longer than the line."""
+        from console.tui.screens.dialog import TextDialog
+
+        columns = zip(self.model.columns, row.cells, strict=True)
+        entries = [Entry(f"{column.title}: ", plain(cell)) for column, cell in columns]
+        self.app.push_screen(TextDialog(self.context, entries, title=self.node_name))
 
     def _open_finding(self, row: Row) -> None:
         from console.tui.screens.dialog import TextDialog
@@ -236,6 +249,8 @@ def _model_of(section: Section) -> TableModel:
 def _summary_of(view: NodeView) -> list[Piece]:
     """State and the node's own figures, in one line."""
     pieces: list[Piece] = [(f" {view.state}", STATE_TONES[view.state])]
+    if is_simulated(view):
+        pieces.append((" simulated", "dim"))
     if view.state != "live":
         age = view.age_seconds()
         pieces.append((f" {words.age(age)} old" if age is not None else " never heard of", "warn"))

@@ -257,7 +257,7 @@ class TableView(View):
 
         columns, rows = self.model.columns, list(self.model.shown)
         self.ask_where_to_save(
-            suggested_name(self.command.view, "csv"),
+            suggested_name(str(self.command), "csv"),
             lambda path: table_as(path, columns, rows),
             plural(len(rows), self.noun),
         )

@@ -72,6 +72,11 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
         """Whether keys are text now."""
         return self._prompt is not None
 
+    @property
+    def prompt_has_focus(self) -> bool:
+        """Whether what is typed now arrives in the prompt."""
+        return self._prompt is not None and self._prompt.has_focus_within
+
     # taking things elsewhere
 
     def copy(self, text: str, what: str) -> None:
@@ -131,8 +136,11 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
             return
         from console.tui.shell import run_in_terminal
 
-        said = run_in_terminal(self.app, command, title=f"{node} {container or ''}".strip())
-        self.say(said)
+        async def run() -> None:
+            title = f"{node} {container or ''}".strip()
+            self.say(await run_in_terminal(self.app, command, title=title))
+
+        self.run_worker(run(), group="shell", exclusive=True, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """However work ends, the person is told; nothing of it ends the app."""

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from console.fleet.picture import NodeState, NodeView
-from console.text import plural
+from console.text import clean, plural
 from console.tui.look.glyphs import Glyphs
 from console.tui.profile import Profile
-from console.tui.rows.fleet import STATE_TONES
+from console.tui.rows.fleet import STATE_TONES, is_simulated
 from console.tui.widgets.line import Piece
 
+_NAME_WIDTH = 24
 _STATES: tuple[NodeState, ...] = ("live", "connecting", "stale", "offline", "refused")
 
 
@@ -22,12 +23,14 @@ def header_left(
 
     In less than `room` cells; the states' signs stand for their words where these do not fit.
     """
-    counts = Counter(view.state for view in nodes)
-    pieces: list[Piece] = [
-        ("roost ", "accent"),
-        (fleet_name, ""),
-        (f"  {plural(sum(counts.values()), 'node')}", "dim"),
-    ]
+    views = list(nodes)
+    counts = Counter(view.state for view in views)
+    simulated = sum(is_simulated(view) for view in views)
+    size = plural(len(views), "node") + (f", {simulated} simulated" if simulated else "")
+    name = clean(fleet_name)
+    if len(name) > _NAME_WIDTH:
+        name = glyphs.more + name[1 - _NAME_WIDTH :]
+    pieces: list[Piece] = [("roost ", "accent"), (name, ""), (f"  {size}", "dim")]
     words = [(f"  {counts[s]} {s}", STATE_TONES[s]) for s in _STATES if counts[s]]
     if sum(len(text) for text, _ in [*pieces, *words]) > room:
         words = [(f" {glyphs.states[s]}{counts[s]}", STATE_TONES[s]) for s in _STATES if counts[s]]

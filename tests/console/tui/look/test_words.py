@@ -64,6 +64,7 @@ def test_shares() -> None:
         ("NVIDIA GeForce RTX 4090", "RTX 4090"),
         ("NVIDIA H200 NVL", "H200"),
         ("Jetson AGX Orin Developer Kit", "AGX Orin"),
+        ("Orin (nvgpu)", "Orin"),
         ("NVIDIA RTX A2000 12GB", "RTX A2000"),
         ("NVIDIA Graphics Device", "NVIDIA Graphics Device"),
     ],

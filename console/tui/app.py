@@ -15,6 +15,7 @@ from console.tui.ports import Context
 from console.tui.profile import REFRESH_SECONDS, THEME_NAMES, theme_named
 from console.tui.screens.base import View
 from console.tui.screens.fleet import FleetScreen
+from console.tui.typing_ahead import TypingAhead
 
 _HOME = Command("fleet")
 _TYPED = 50
@@ -22,7 +23,7 @@ _TYPED = 50
 _FIRST_SECONDS = 0.7
 
 
-class RoostApp(CellDiffDisplay[int]):
+class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
     """Follows a fleet. Everything that it needs comes in the context."""
 
     TITLE = "roost"

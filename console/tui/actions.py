@@ -202,6 +202,14 @@ ACTIONS: tuple[Action, ...] = (
         footer=32,
     ),
     _action(
+        "retry",
+        "t",
+        "try again",
+        "Try to reach the node now, or all that are marked",
+        ("fleet", "node"),
+        "Do",
+    ),
+    _action(
         "checks",
         "v",
         "all checks",

@@ -54,6 +54,9 @@ class Fleet(Protocol):
 
     def client(self, node: str) -> NodeClient: ...
 
+    def retry(self, node: str | None = None) -> None:
+        """Try to reach a node now, instead of waiting for the next try."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -64,6 +67,8 @@ class Context:
     look: Look
     profile: Profile
     keymap: Mapping[str, str] = field(default_factory=dict)
+    sorts: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """Screens to the column that they were sorted by, and whether the other way round."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""
 

@@ -8,9 +8,11 @@ from typing import TypeVar
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.markup import escape
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
+from console.text import clean
 from console.tui.ports import Context
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
@@ -47,7 +49,7 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
-            box.border_title = self._title
+            box.border_title = escape(clean(self._title))
             box.set_class(self.context.look.glyphs.ascii, "ascii")
             box.set_class(self._danger, "danger")
             yield self.page

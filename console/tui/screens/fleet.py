@@ -32,6 +32,11 @@ class FleetScreen(TableView):
     def rows_of(self, view: NodeView) -> Iterable[Row]:
         return [fleet_row(view, self.context.look.glyphs)]
 
+    def when_empty(self) -> str:
+        if self.context.fleet.nodes:
+            return super().when_empty()
+        return "no nodes yet: roost node add ADDRESS puts one here"
+
     def open_row(self, row: Row) -> None:
         self.host.drill(f"node {row.group}")
 
@@ -48,6 +53,14 @@ class FleetScreen(TableView):
     def act_shell(self) -> None:
         if (row := self.table.current) is not None:
             self.open_shell(row.group)
+
+    def act_retry(self) -> None:
+        names = sorted({row.group for row in self.targets()})
+        for name in names:
+            self.context.fleet.retry(name)
+        if names:
+            which = names[0] if len(names) == 1 else f"{len(names)} nodes"
+            self.say(f"Trying to reach {which} now.")
 
     def act_doctor(self) -> None:
         names = {row.group for row in self.targets()}

@@ -23,6 +23,7 @@ from console.tui.widgets.log_view import LogView
 from console.tui.widgets.question import Question
 
 FIRST_LINES = 500
+LEAN_FIRST_LINES = 200
 _PAINT_SECONDS = 0.25
 _LEAN_PAINT_SECONDS = 1.0
 _RETRY_SECONDS = 5.0
@@ -92,7 +93,8 @@ class LogsScreen(View):
 
     async def _read(self) -> None:
         """Follow the log; where the link is cut, go on from the last line."""
-        since, tail = self.since, FIRST_LINES if self.since is None else None
+        count = LEAN_FIRST_LINES if self.context.profile.lean else FIRST_LINES
+        since, tail = self.since, count if self.since is None else None
         while True:
             try:
                 client = self.context.fleet.client(self.node)

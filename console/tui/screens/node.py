@@ -13,27 +13,27 @@ from console.fleet.picture import NodeView
 from console.tui.actions import Scope
 from console.tui.commands import Command
 from console.tui.history import SECONDS, UtilizationHistory
-from console.tui.look import words
 from console.tui.ports import Context
 from console.tui.rows.cells import Column, Row, plain
 from console.tui.rows.containers import NODE_COLUMNS as CONTAINER_COLUMNS
 from console.tui.rows.containers import node_container_rows
 from console.tui.rows.findings import NODE_COLUMNS as FINDING_COLUMNS
 from console.tui.rows.findings import finding_of, node_finding_rows
-from console.tui.rows.fleet import SEVERITY_TONES, STATE_TONES, is_simulated
 from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
 from console.tui.rows.gpus import node_gpu_rows
 from console.tui.rows.model import TableModel
 from console.tui.rows.node import FACT_COLUMNS, PROCESS_COLUMNS, fact_rows, process_rows
 from console.tui.screens.container_actions import ContainerActions
+from console.tui.screens.node_text import more_entries, summary_of, why_entries
 from console.tui.screens.tables import TableView
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
-from console.tui.widgets.page import Entry, Page
+from console.tui.widgets.page import Entry, Page, wrap_entry
 from console.tui.widgets.table import RowTable
 
 # From so many rows on there is room for findings and facts below the table.
 _TALL = 38
+_WHY_LINES = 5
 
 
 class Section(NamedTuple):
@@ -81,6 +81,8 @@ class NodeScreen(TableView, ContainerActions):
         self._history_width = 0
         self.history = UtilizationHistory()
         self._summary = Bar(context.look)
+        self._why = Page(context.look)
+        self._why.can_focus = False
         self._more = Page(context.look)
         self._more.can_focus = False
         self._tabs = Bar(context.look)
@@ -94,7 +96,7 @@ class NodeScreen(TableView, ContainerActions):
         return ""
 
     def body(self) -> Sequence[Widget]:
-        return [self._summary, self.gpus, self._tabs, self.table, self._more]
+        return [self._summary, self._why, self.gpus, self._tabs, self.table, self._more]
 
     def is_production(self) -> bool:
         return self.node.entry.production
@@ -123,11 +125,25 @@ class NodeScreen(TableView, ContainerActions):
         for section, model in zip(SECTIONS, self.models, strict=True):
             model.put(self.node_name, section.rows(view))
         self.table.bring_up_to_date()
-        self._summary.show(_summary_of(view))
+        self._summary.show(summary_of(view))
+        self._show_why(view)
         self._show_more(view)
         self._show_tabs()
         self.show_bars()
         self.dirty.clear()
+
+    def when_empty(self) -> str:
+        if self.model.total:
+            return super().when_empty()
+        return f"no {SECTIONS[self.section].name}"
+
+    def _show_why(self, view: NodeView) -> None:
+        entries = why_entries(view)
+        self._why.display = bool(entries)
+        width = max(1, self.size.width - 2 * self.is_production())
+        lines = sum(len(wrap_entry(entry, width)) for entry in entries)
+        self._why.styles.height = max(1, min(lines, _WHY_LINES))
+        self._why.show(entries)
 
     def _show_gpus(self, view: NodeView) -> None:
         now, glyphs = time.time(), self.context.look.glyphs
@@ -150,19 +166,9 @@ class NodeScreen(TableView, ContainerActions):
 
     def _show_more(self, view: NodeView) -> None:
         """On a tall terminal: findings in full, then the facts."""
-        tall = self.size.height >= _TALL
-        self._more.display = tall
-        if not tall:
-            return
-        entries = [Entry("", "Findings and facts", "accent")]
-        for found in view.findings():
-            label = f" {found.severity:<9} "
-            entries.append(Entry(label, found.title, "", SEVERITY_TONES[found.severity]))
-            entries.append(Entry(" " * len(label), f"{found.cause} Mend: {found.mend}", "dim"))
-        for row in self.models[-1].shown or fact_rows(view):
-            fact, value = row.cells
-            entries.append(Entry(f" {fact.text:<18} ", value.text))
-        self._more.show(entries)
+        self._more.display = self.size.height >= _TALL
+        if self._more.display:
+            self._more.show(more_entries(view))
 
     def _show_tabs(self) -> None:
         pieces: list[Piece] = []
@@ -191,7 +197,6 @@ class NodeScreen(TableView, ContainerActions):
     def _turn(self, step: int) -> None:
         self.section = (self.section + step) % len(SECTIONS)
         self.model = self.models[self.section]
-        self.table.empty = f"no {SECTIONS[self.section].name}"
         self.table.take_columns(self.model)
         self._show_tabs()
         self.show_bars()
@@ -208,6 +213,10 @@ class NodeScreen(TableView, ContainerActions):
             super().act_shell()
         else:
             self.open_shell(self.node_name)
+
+    def act_retry(self) -> None:
+        self.context.fleet.retry(self.node_name)
+        self.say(f"Trying to reach {self.node_name} now.")
 
     def act_doctor(self) -> None:
         self.host.drill(f"doctor @{self.node_name}")
@@ -244,35 +253,3 @@ def _model_of(section: Section) -> TableModel:
     if section.sort is not None:
         model.sort_by(section.sort)
     return model
-
-
-def _summary_of(view: NodeView) -> list[Piece]:
-    """State and the node's own figures, in one line."""
-    pieces: list[Piece] = [(f" {view.state}", STATE_TONES[view.state])]
-    if is_simulated(view):
-        pieces.append((" simulated", "dim"))
-    if view.state != "live":
-        age = view.age_seconds()
-        pieces.append((f" {words.age(age)} old" if age is not None else " never heard of", "warn"))
-        if view.problem is not None:
-            pieces.append((f"  {view.problem.title}", "warn"))
-    node = view.node()
-    if node is None:
-        return pieces
-    tone = "" if view.state == "live" else "dim"
-    facts = view.facts()
-    parts = []
-    if facts is not None:
-        stack = facts.gpu_stack
-        parts.append(f"driver {stack.driver_version or words.UNKNOWN}")
-        parts.append(f"CUDA {stack.cuda_version or words.UNKNOWN}")
-    parts += [
-        f"cpu {words.percent(node.cpu_percent)}",
-        f"memory {words.share(node.memory_used_bytes, node.memory_total_bytes)}",
-        f"disk {words.percent(node.disk_free_percent)} free",
-    ]
-    if facts is not None and facts.runtime.name:
-        parts.append(f"{facts.runtime.name} {facts.runtime.version or ''}".strip())
-    if node.runtime_state not in {"ok", "simulated"}:
-        parts.append(f"runtime {node.runtime_state.replace('_', ' ')}")
-    return [*pieces, *((f"  {part}", tone) for part in parts)]

@@ -41,11 +41,14 @@ class TableView(View):
         super().__init__(context, command)
         self.crumb = command.view if not command.argument else f"{command.view} {command.argument}"
         self.model = TableModel(self.columns)
-        self.table = RowTable(self.model, context.look, empty=f"no {self.noun}s", keep_cursor=True)
+        self.table = RowTable(self.model, context.look, keep_cursor=True)
         self._labels = ""
         self._filled = False
         if self.first_sort is not None:
             self.model.sort_by(self.first_sort)
+        if self.scope in context.sorts:
+            column, reverse = context.sorts[self.scope]
+            self.model.sort_by(column, reverse=reverse)
         self.model.narrow(command.filter)
         self.take_selectors(self.selector)
 
@@ -84,6 +87,12 @@ class TableView(View):
         self.table.bring_up_to_date()
         super().bring_up_to_date()
 
+    def when_empty(self) -> str:
+        """What is said instead of rows."""
+        if self.model.total:
+            return "nothing matches: Esc clears the filter"
+        return f"no {self.noun}s"
+
     def _take_changes(self, names: set[str]) -> bool:
         """The rows of the nodes, a few hundred at a time, so that keys do not wait for a whole
         fleet. False: the rest comes after what waits."""
@@ -120,6 +129,10 @@ class TableView(View):
             return not all(selector.matches(name, labels) for selector in selectors)
 
         self.model.select_groups(hidden if selectors else None)
+
+    def show_bars(self) -> None:
+        self.table.say_when_empty(self.when_empty())
+        super().show_bars()
 
     def position(self) -> list[Piece]:
         model, table = self.model, self.table
@@ -206,6 +219,7 @@ class TableView(View):
     def act_sort(self, column: str) -> None:
         if any(c.id == column for c in self.model.columns):
             self.model.sort_by(column)
+            self.context.sorts[self.scope] = (column, self.model.reverse)
             self.table.bring_up_to_date(reorder=True)
             self.table.refresh()
 

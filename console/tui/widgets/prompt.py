@@ -19,7 +19,7 @@ class Line(Input):
     """Textual's input with history and completion; its cursor does not blink."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", show=False),
+        Binding("escape,ctrl+c", "cancel", show=False),
         Binding("up", "history(1)", show=False),
         Binding("down", "history(-1)", show=False),
         Binding("tab", "complete", show=False),

@@ -79,6 +79,13 @@ class RowTable(Widget, can_focus=True):
     def body_height(self) -> int:
         return max(1, self.size.height - 1)
 
+    def say_when_empty(self, text: str) -> None:
+        """What stands where there is no row."""
+        if text != self.empty:
+            self.empty = text
+            if not self.model.shown:
+                self.refresh()
+
     def width_of(self, column: str) -> int:
         """Cells that a column has; 0 while it is not shown."""
         return next((w for i, w in self._layout if self.model.columns[i].id == column), 0)

@@ -342,7 +342,7 @@ class FakeClient:
 
     async def history(self, *, metric: Metric | None = None, seconds: int | None = None) -> History:
         await self._answer()
-        wave = random.Random(7)  # noqa: S311
+        wave = random.Random(7)
         return History(
             resolution_seconds=1,
             end_at=NOW,
@@ -384,6 +384,7 @@ class FakeFleet:
     def __init__(self, nodes: list[NodeView]) -> None:
         self.nodes = {view.name: view for view in nodes}
         self.changed: set[str] = set()
+        self.retried: list[str | None] = []
         self.started = 0
         self.stopped = 0
         self.clients = {view.name: FakeClient(view) for view in nodes}
@@ -400,6 +401,9 @@ class FakeFleet:
 
     def client(self, node: str) -> FakeClient:
         return self.clients[node]
+
+    def retry(self, node: str | None = None) -> None:
+        self.retried.append(node)
 
     def set_gpu(self, node: str, index: int, **fields: object) -> None:
         """New figures of a GPU, as the link would write them."""

@@ -220,8 +220,27 @@ async def test_no_nodes_and_no_match_are_said(make_app: MakeApp) -> None:
     app = make_app([])
     async with app.run_test(size=(80, 24)) as pilot:
         text = await settled(pilot)
-        assert "no nodes" in text
+        assert "no nodes yet: roost node add ADDRESS" in text
         assert "0 nodes" in text
+
+
+async def test_a_filter_that_nothing_matches_says_how_to_leave_it(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("slash", *"zzz", "enter")
+        assert "nothing matches: Esc clears the filter" in await settled(pilot)
+        await pilot.press("escape")
+        assert "bench-t4" in await settled(pilot)
+
+
+async def test_a_sort_is_remembered_for_its_screen(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await type_command(pilot, "gpus")
+        await pilot.press("T", "T")
+        await type_command(pilot, "doctor")
+        text = await type_command(pilot, "gpus")
+        assert "TEM↓" in text
 
 
 async def test_a_node_that_is_gone_takes_its_row_with_it(make_app: MakeApp) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.protocol.problems import ProblemError
 from tests.console.tui.conftest import MakeApp
-from tests.console.tui.fakes import A10, DISK, H200, XID, FakeClient, make_node
+from tests.console.tui.fakes import A10, DISK, H200, XID, make_node
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
 
 
@@ -75,7 +75,9 @@ async def test_a_node_that_is_not_live_says_so_and_shows_what_was_known(
     app = make_app([node], first="node cam-01")
     async with app.run_test(size=(80, 24)) as pilot:
         text = await settled(pilot)
-        assert "offline 2h old  The node cannot be reached" in text
+        assert "offline 2h old" in text
+        assert " why  cam-01: no route to host" in text
+        assert " do   Is it on?" in text
         assert "40%" in text
         await pilot.press("shift+tab")
         text = await settled(pilot)
@@ -140,5 +142,35 @@ async def test_figures_change_in_place(make_app: MakeApp) -> None:
         assert table_of(app).current is not None
 
 
-def test_fakes_answer_as_clients_do() -> None:
-    assert FakeClient(make_node("x")).acted == []
+async def test_a_long_fact_can_be_read_in_full(make_app: MakeApp) -> None:
+    node = make_node("cam")
+    node.sections["facts"][""]["host"]["os"] = "An operating system with a name " * 4 + "finis"
+    app = make_app([node], first="node cam")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("shift+tab", *["down"] * 4)
+        assert "finis" not in await settled(pilot)
+        await pilot.press("enter")
+        assert "finis" in await settled(pilot)
+
+
+async def test_a_tall_terminal_shows_findings_and_facts_too(make_app: MakeApp) -> None:
+    app = make_app([make_node("cam", findings=[DISK])], first="node cam")
+    async with app.run_test(size=(200, 50)) as pilot:
+        text = await settled(pilot)
+    assert "Findings and facts" in text
+    assert "/var/lib/docker is 97 % full" in text
+    assert "Ubuntu 22.04.4 LTS" in text
+
+
+async def test_t_tries_to_reach_the_node_again(make_app: MakeApp) -> None:
+    app = make_app([make_node("a", state="offline"), make_node("b", state="refused")])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("t")
+        assert "Trying to reach a now." in await settled(pilot)
+        await pilot.press("asterisk", "t")
+        assert "Trying to reach 2 nodes now." in await settled(pilot)
+        await pilot.press("escape", "enter", "t")
+        await settled(pilot)
+    assert fleet_of(app).retried == ["a", "a", "b", "a"]

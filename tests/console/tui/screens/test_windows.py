@@ -72,10 +72,12 @@ async def test_a_problem_shows_code_detail_and_hint_and_can_be_copied(
     copied: list[str] = []
     monkeypatch.setattr(app, "copy_to_clipboard", copied.append)
     error = ProblemError("link.garbage", "cam-01: \x1b[2Jnot an agent", hint="Check the address.")
+    about = "[red]cam[/] \x1b[2J"
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        app.view.show_problem(error.problem(), about="cam-01")
+        app.view.show_problem(error.problem(), about=about)
         text = await settled(pilot)
+        assert "[red]cam[/] \\x1b[2J" in text
         assert "What answers is not a Roost agent" in text
         assert "cam-01: \\x1b[2Jnot an agent" in text
         assert "Do: Check the address." in text

@@ -41,8 +41,11 @@ class Enclosure:
         )
         try:
             self._read()
-        except Exception:
-            self.close()
+            # What follows writes to /etc: be sure that it is the layer and not the machine's.
+            self.enter("test", "-d", "/run/.over/etc/upper")
+        except BaseException:
+            self._keeper.kill()
+            self._keeper.communicate()
             raise
 
     @property
@@ -76,8 +79,9 @@ class Enclosure:
 
     def entering(self) -> tuple[str, ...]:
         """The words before a command that make it run inside."""
+        # --root, for without it a command started in a chroot would find itself outside.
         network = ("--net",) if self.network else ()
-        return ("nsenter", f"--target={self.pid}", "--mount", *network, "--")
+        return ("nsenter", f"--target={self.pid}", "--mount", "--root", *network, "--")
 
     def close(self) -> None:
         """End all processes inside and remove the folder. May be called again."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.real import host_network
+from tests.real import host_state
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 from tests.real.podman_service import PodmanService
@@ -44,17 +44,15 @@ class SshServerFactory(Protocol):
 
 
 @pytest.fixture(scope="session")
-def host_network_kept() -> Iterator[None]:
-    """Fails at the end when the machine's own network is not as it was."""
-    before = host_network.snapshot()
+def host_kept() -> Iterator[None]:
+    """Fails at the end when the machine itself is not as it was."""
+    before = host_state.snapshot()
     yield
-    assert host_network.snapshot() == before
+    assert host_state.snapshot() == before
 
 
 @pytest.fixture(scope="session")
-def docker_engine(
-    host_network_kept: None, make_short_folder: Callable[[], Path]
-) -> Iterator[DockerEngine]:
+def docker_engine(host_kept: None, make_short_folder: Callable[[], Path]) -> Iterator[DockerEngine]:
     """A Docker Engine with the test image, one per test process."""
     with ExitStack() as stack:
         yield _docker(stack, make_short_folder(), {}, {}, start=True)
@@ -62,7 +60,7 @@ def docker_engine(
 
 @pytest.fixture
 def docker_engine_factory(
-    host_network_kept: None, make_short_folder: Callable[[], Path]
+    host_kept: None, make_short_folder: Callable[[], Path]
 ) -> Iterator[DockerEngineFactory]:
     """Docker Engines that end with the test."""
     with ExitStack() as stack:
@@ -80,7 +78,7 @@ def docker_engine_factory(
 
 @pytest.fixture(scope="session")
 def podman_service(
-    host_network_kept: None, make_short_folder: Callable[[], Path]
+    host_kept: None, make_short_folder: Callable[[], Path]
 ) -> Iterator[PodmanService]:
     """Podman's Docker-compatible service with the test image, one per test process."""
     with ExitStack() as stack:
@@ -89,7 +87,7 @@ def podman_service(
 
 @pytest.fixture
 def podman_service_factory(
-    host_network_kept: None, make_short_folder: Callable[[], Path]
+    host_kept: None, make_short_folder: Callable[[], Path]
 ) -> Iterator[PodmanServiceFactory]:
     """Podman services that end with the test."""
     with ExitStack() as stack:
@@ -101,14 +99,16 @@ def podman_service_factory(
 
 
 @pytest.fixture(scope="session")
-def ssh_server(make_short_folder: Callable[[], Path]) -> Iterator[SshServer]:
+def ssh_server(host_kept: None, make_short_folder: Callable[[], Path]) -> Iterator[SshServer]:
     """An sshd on loopback, one per test process."""
     with ExitStack() as stack:
         yield _sshd(stack, make_short_folder(), {})
 
 
 @pytest.fixture
-def ssh_server_factory(make_short_folder: Callable[[], Path]) -> Iterator[SshServerFactory]:
+def ssh_server_factory(
+    host_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[SshServerFactory]:
     """SSH servers that end with the test."""
     with ExitStack() as stack:
 

@@ -48,10 +48,6 @@ class PodmanService(PrivateRuntime):
         words = (*self.enclosure.entering(), *self._podman(), *args)
         return run(*words, text=text, env=self._environment, seconds=seconds).stdout.strip()
 
-    def clear(self) -> None:
-        """Remove all containers, and their anonymous volumes, at once."""
-        self.podman("rm", "--all", "--force", "--volumes", "--time", "0")
-
     def _command(self) -> Sequence[str]:
         self.socket.unlink(missing_ok=True)  # left by kill -9
         return [*self._podman(), "system", "service", "--time=0", self.url]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -194,6 +195,9 @@ class SshServer:
             # Slow tests must not be taken for a flood, unless they ask for it.
             "MaxStartups": "100",
         }
+        if _version() >= (9, 8):
+            # Else a test that is refused locks the next one out.
+            settings["PerSourcePenalties"] = "no"
         # The first value of a setting counts; ours must not stand before a test's.
         wanted = {name.lower() for name in self.settings}
         ours = {name: value for name, value in settings.items() if name.lower() not in wanted}
@@ -206,6 +210,15 @@ class SshServer:
 
     def _listens(self) -> bool:
         return f"Server listening on {self.host} port {self.port}." in self.log()
+
+
+def _version() -> tuple[int, ...]:
+    """OpenSSH's, such as (9, 2)."""
+    said = run("ssh", "-V").stderr
+    found = re.match(r"OpenSSH_(\d+)\.(\d+)", said)
+    if found is None:
+        raise RuntimeError(f"not OpenSSH: {said}")
+    return tuple(int(part) for part in found.groups())
 
 
 def _free_port() -> int:

@@ -1,8 +1,10 @@
-"""What tests must leave as it was: this machine's firewall and network interfaces."""
+"""What tests must leave as it was: this machine's firewall, network interfaces and accounts."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,17 +16,22 @@ FIREWALLS = (
     "ip6tables-legacy-save",
     "ip6tables-nft-save",
 )
+ACCOUNTS = ("passwd", "shadow", "group")
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
 def snapshot() -> dict[str, list[str]]:
-    """Firewall rules without counters, interfaces with their addresses, and forwarding."""
+    """Firewall rules without counters, interfaces with addresses, forwarding, account files."""
     seen = {name: _rules(name) for name in FIREWALLS if shutil.which(name)}
     seen["interfaces"] = _interfaces()
     for name in FORWARDING:
         file = Path("/proc/sys", name)
         if file.exists():
             seen[name] = file.read_text().split()
+    for name in ACCOUNTS:
+        file = Path("/etc", name)
+        if os.access(file, os.R_OK):
+            seen[name] = [hashlib.sha256(file.read_bytes()).hexdigest()]
     return seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from console.cli.node_trust import keep_token, trusted_fingerprint
+from console.cli.node_trust import kept_token, trusted_fingerprint
 from console.cli.node_words import driver
 from console.cli.nodes import fleet_file
 from console.cli.options import yes_option
@@ -37,7 +38,7 @@ _LABEL = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?)=([A-Za-z0-9.
     help="https: a file with its token, yours alone (mode 0600).",
 )
 @click.option(
-    "--token", type=click.Choice(["-"]), help="https: read the token from standard input."
+    "--token", "piped", type=click.Choice(["-"]), help="https: read the token from standard input."
 )
 @click.option("--fingerprint", metavar="sha256:...", help="https: what its certificate must be.")
 @yes_option
@@ -80,22 +81,25 @@ def command(
         labels=dict(_label(text) for text in labels),
         production=production,
     )
-    if where.kind == "https":
-        ways = links(setup)
-        entry.fingerprint = trusted_fingerprint(
-            ways, where, fingerprint, timeout=setup.timeout, yes=yes
-        )
-        entry.token_file = str(token_file.expanduser().absolute()) if token_file else None
-        if token_file is None:
-            entry.token_file = keep_token(file.parent, where, entry.name, piped=piped is not None)
-    elif token_file or piped or fingerprint:
-        raise click.UsageError("--token, --token-file and --fingerprint are for https:// only")
-    facts = asyncio.run(_facts(setup, entry))
-    if name is None:
-        _check_name(facts.name)
-        entry.name = facts.name
-    _show(entry, where, facts)
-    add_node(file, entry)
+    with contextlib.ExitStack() as stack:
+        if where.kind == "https":
+            entry.fingerprint = trusted_fingerprint(
+                links(setup), where, fingerprint, timeout=setup.timeout, yes=yes
+            )
+            if token_file is not None:
+                entry.token_file = str(token_file.expanduser().absolute())
+            else:
+                entry.token_file = stack.enter_context(
+                    kept_token(file.parent, where, entry.name, piped=piped is not None)
+                )
+        elif token_file or piped or fingerprint:
+            raise click.UsageError("--token, --token-file and --fingerprint are for https:// only")
+        facts = asyncio.run(_facts(setup, entry))
+        if name is None:
+            _check_name(facts.name)
+            entry.name = facts.name
+        _show(entry, where, facts)
+        add_node(file, entry)
     say(f"{entry.name} is now in {file}")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -66,27 +68,40 @@ def trusted_fingerprint(
     return found
 
 
-def keep_token(folder: Path, address: Address, node: str, *, piped: bool) -> str:
-    """Take a token from standard input or the keyboard into a file; its path below `folder`.
+@contextlib.contextmanager
+def kept_token(folder: Path, address: Address, node: str, *, piped: bool) -> Iterator[str]:
+    """Put a token from standard input or the keyboard into a file; its path below `folder`.
+
+    The file goes again if what follows fails.
 
     Raises:
         ProblemError: `link.token_missing`.
     """
+    file = folder / "tokens" / re.sub(r"[^A-Za-z0-9.-]", "_", f"{address.host}-{address.port}")
+    before = read_token(file, node=node) if file.exists() else None
+    write_token(file, _given_token(address, node, piped=piped))
+    try:
+        read_token(file, node=node)
+        yield str(file.relative_to(folder))
+    except BaseException:
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            write_token(file, before)
+        raise
+
+
+def _given_token(address: Address, node: str, *, piped: bool) -> str:
+    token = ""
     if piped:
         token = sys.stdin.readline().strip()
     elif sys.stdin.isatty():
         token = click.prompt("Token", hide_input=True, err=True).strip()
-    else:
-        token = ""
-    if not token:
-        raise ProblemError(
-            "link.token_missing",
-            f"{address} wants a token, and there is none",
-            params={"node": node},
-            hint="Make one on the node: roost-agent token make NAME. Give it with --token-file.",
-        )
-    name = re.sub(r"[^A-Za-z0-9.-]", "_", f"{address.host}-{address.port}")
-    file = folder / "tokens" / name
-    write_token(file, token)
-    read_token(file, node=node)
-    return str(file.relative_to(folder))
+    if token.isascii() and token.isprintable() and token:
+        return token
+    raise ProblemError(
+        "link.token_missing",
+        f"{address} wants a token, and " + ("this is none" if token else "there is none"),
+        params={"node": node},
+        hint="Make one on the node: roost-agent token make NAME. Give it with --token-file.",
+    )

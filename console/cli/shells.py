@@ -12,9 +12,6 @@ from console.fleet.inventory import NodeEntry
 from console.link.address import parse_address
 from console.link.ssh_problems import target
 
-# The best shell that the container has.
-_ANY_SHELL = "command -v bash >/dev/null 2>&1 && exec bash; exec sh"
-
 
 def shell_command(fleet: Path, entry: NodeEntry, container: str | None) -> Sequence[str]:
     """What to run in the terminal.
@@ -26,7 +23,7 @@ def shell_command(fleet: Path, entry: NodeEntry, container: str | None) -> Seque
         return [
             *(sys.executable, "-m", "console.cli.main"),
             *(["--fleet", str(fleet)] if fleet.exists() else []),
-            *("container", "exec", "-it", entry.name, container, "--", "sh", "-c", _ANY_SHELL),
+            *("container", "exec", "-it", entry.name, container, "--", "sh"),
         ]
     address = parse_address(entry.address)
     if address.kind == "unix":

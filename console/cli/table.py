@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from console.cli.output import width
+from console.cli.output import say, width
 from console.text import clean
 
 UNKNOWN = "-"
@@ -43,6 +43,9 @@ def print_table(columns: Sequence[Column], rows: Sequence[Row], *, limit: int = 
 
     `limit` is how many cells a line may have; 0: as many as the terminal has.
     """
+    if not rows:
+        say("nothing to show")
+        return
     for line in fit(columns, rows, limit or width()):
         click.echo(line)
 

@@ -1,0 +1,33 @@
+"""Simulated nodes in a process of their own, as a fleet.yaml names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from console.fleet.inventory import NodeEntry
+from tests.console.cli.commands import write_fleet
+from tests.simulated import simulator_process
+
+NODES = 15  # every kind, and every fault
+
+
+@pytest.fixture(scope="package")
+def simulated_entries() -> Iterator[list[NodeEntry]]:
+    """plant-1-t4, ...; with the default faults, one of them offline."""
+    with simulator_process(NODES) as simulator:
+        yield msgspec.convert(msgspec.to_builtins(simulator.nodes.nodes), list[NodeEntry])
+
+
+@pytest.fixture
+def fleet(simulated_entries: list[NodeEntry], tmp_path: Path) -> Path:
+    """A fleet.yaml of all simulated nodes but the slow ones; plant-2-a10 is in production."""
+    entries = [
+        msgspec.structs.replace(entry, production=entry.name == "plant-2-a10")
+        for entry in simulated_entries
+        if "slow" not in entry.name and "flapping" not in entry.name
+    ]
+    return write_fleet(tmp_path / "fleet.yaml", entries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -205,7 +206,7 @@ def _container(node: str, number: int, *, gpu: bool) -> LiveContainer:
     name = _NAMES[number % len(_NAMES)]
     uses_gpu = gpu and number < 2
     return LiveContainer(
-        id=f"{abs(hash((node, number))):064x}"[:40] + f"{number:024x}",
+        id=hashlib.sha256(f"{node}/{number}".encode()).hexdigest(),
         name=name,
         image=f"registry.local/vision/{name}:1.{number}.0",
         image_id=f"sha256:{number:064x}",

@@ -1,0 +1,53 @@
+"""The screens as they look, on a fixed clock. `pytest --snapshot-update` takes them anew."""
+
+from __future__ import annotations
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from console.tui.look.glyphs import ASCII
+from tests.console.tui.conftest import MakeApp
+from tests.console.tui.fakes import some_log
+from tests.console.tui.showing import fleet_of, settled, type_command
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("command", ["fleet", "node cam-xid"])
+async def test_every_size(
+    make_app: MakeApp, snapshot: SnapshotAssertion, command: str, size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        assert await type_command(pilot, command) == snapshot
+
+
+@pytest.mark.parametrize("command", ["containers", "gpus", "doctor"])
+async def test_across_the_fleet(
+    make_app: MakeApp, snapshot: SnapshotAssertion, command: str
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert await type_command(pilot, command) == snapshot
+
+
+async def test_a_question(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await type_command(pilot, "node gate-1")
+        await pilot.press("x")
+        assert await settled(pilot) == snapshot
+
+
+async def test_a_log(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
+    app = make_app()
+    fleet_of(app).clients["gate-1"].log = some_log(100)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await type_command(pilot, "logs @gate-1 detector")
+        await pilot.pause(0.3)
+        assert await settled(pilot) == snapshot
+
+
+async def test_ascii(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
+    app = make_app(glyphs=ASCII)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert await type_command(pilot, "node gate-1") == snapshot

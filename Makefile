@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick bench lint format lock clean
+.PHONY: help demo test test-quick bench lint format lock picture clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ bench: $(VENV)/.test .venv-bench/.done ## the benchmark table, with the peers in
 
 lock: ## resolve the dependencies again, from the lower bounds, with hashes
 	@requirements/lock
+
+picture: $(VENV)/.test ## draw the picture in the README anew
+	@$(BIN)/python -m docs.draw_picture
 
 clean: ## remove what the build made
 	rm -rf $(VENV) .venv-bench dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -70,7 +70,7 @@ def command(
     fleet = FleetFollower(entries, links(setup), cache=PictureCache.of_fleet(file, os.environ))
     return open_interface(  # noqa: S604 - `shell` is ours, and no subprocess's
         fleet,
-        fleet_name=str(file) if file.exists() else "this machine",
+        fleet_name=file.stem if file.exists() else "this machine",
         profile=profile,
         shell=lambda view, container: shell_command(file, view.entry, container),
         keymap=keymap,

@@ -148,8 +148,11 @@ def provide_node(scope: Scope) -> Node:
     return caller_of(scope).node
 
 
-def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-    """Every route wants a viewer unless it says `role=`; `role=None` is open to all."""
+async def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+    """Every route wants a viewer unless it says `role=`; `role=None` is open to all.
+
+    Asynchronous because Litestar runs a plain function in a thread, for every request.
+    """
     needed = handler.opt.get("role", "viewer")
     if needed is not None:
         caller_of(connection.scope).require(needed)

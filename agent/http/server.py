@@ -98,6 +98,8 @@ class Servers:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # The audit log's origin is who connected, whatever headers say.
+                proxy_headers=False,
                 timeout_graceful_shutdown=self._grace_seconds,
                 backlog=BACKLOG,
                 ws="none",

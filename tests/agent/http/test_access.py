@@ -160,3 +160,13 @@ async def test_a_mistake_of_ours_does_not_show_its_insides(
         answer = await client.get("/v1/audit")
     assert (answer.status_code, answer.json()["code"]) == (500, "node.internal")
     assert "hunter2" not in answer.text
+
+
+async def test_the_origin_is_who_connected_whatever_the_headers_say(served: Served) -> None:
+    token = served.node.tokens.make("maria", "operator")
+    async with served.tls(token) as client:
+        await client.post(
+            "/v1/containers/detector/stop", headers={"X-Forwarded-For": "203.0.113.9"}
+        )
+    (record,) = await audit(served)
+    assert record.origin == "https:127.0.0.1"

@@ -31,7 +31,7 @@ async def inspect(connection: Connection, name: str) -> Inspected:
 
 async def act(
     connection: Connection,
-    name: str,
+    before: Inspected,
     action: Action,
     *,
     timeout_seconds: int | None,
@@ -44,6 +44,7 @@ async def act(
     answered as ended, with its exit code.
 
     Args:
+        before: the container as it was found just now.
         timeout_seconds: how long it may take to stop by itself before it is killed; where None,
             what the container says.
         seen: called with the container as it was found after.
@@ -58,7 +59,6 @@ async def act(
             params={"timeout_seconds": timeout_seconds},
             hint="0 kills the container at once.",
         )
-    before = await inspect(connection, name)
     container = before.container
     _check(container, action)
     grace = before.stop_seconds if timeout_seconds is None else timeout_seconds

@@ -45,6 +45,7 @@ class ApiStream:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._chunks: ChunkDecoder | None = None
+        self._left: int | None = None  # of a body of known length
         self._head_read = False
         self._refused: StreamRefusedError | None = None
 
@@ -68,8 +69,7 @@ class ApiStream:
         content = b"" if body is None else msgspec.json.encode(body)
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
-        if upgrade:
-            lines += ["Connection: Upgrade", "Upgrade: tcp"]
+        lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else ["Connection: close"]
         writer.write("\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + content)
         return cls(reader, writer)
 
@@ -96,9 +96,10 @@ class ApiStream:
         status, headers = _parse_head(head)
         if headers.get("transfer-encoding", "").lower() == "chunked":
             self._chunks = ChunkDecoder()
+        elif (length := headers.get("content-length", "")).isdigit():
+            self._left = int(length)  # Podman says 0 of an empty log
         if status >= 400:
-            length = headers.get("content-length", "")
-            self._refused = StreamRefusedError(status, await self._refusal(length))
+            self._refused = StreamRefusedError(status, await self._refusal())
             raise self._refused
 
     async def read(self) -> list[Piece]:
@@ -108,20 +109,17 @@ class ApiStream:
             StreamRefusedError, StreamBrokenError: see `answered`.
         """
         await self.answered()
-        while self._chunks is None or not self._chunks.ended:
+        while not self._ended():
+            wanted = READ_BYTES if self._left is None else min(self._left, READ_BYTES)
             try:
-                data = await self._reader.read(READ_BYTES)
+                data = await self._reader.read(wanted)
             except OSError as error:
                 raise StreamBrokenError(str(error)) from error
-            if self._chunks is None:
-                return [Piece(data, begins=True)] if data else []
             if not data:
+                if self._chunks is None and self._left is None:
+                    break
                 raise StreamBrokenError("the runtime closed the connection in the middle")
-            try:
-                pieces = self._chunks.feed(data)
-            except FramingError as error:
-                raise StreamBrokenError(str(error)) from error
-            if pieces:
+            if pieces := self._pieces(data):
                 return pieces
         return []
 
@@ -151,14 +149,23 @@ class ApiStream:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
-    async def _refusal(self, length: str) -> str:
+    def _ended(self) -> bool:
+        return self._left == 0 or (self._chunks is not None and self._chunks.ended)
+
+    def _pieces(self, data: bytes) -> list[Piece]:
+        if self._chunks is None:
+            if self._left is not None:
+                self._left -= len(data)
+            return [Piece(data, begins=True)]
+        try:
+            return self._chunks.feed(data)
+        except FramingError as error:
+            raise StreamBrokenError(str(error)) from error
+
+    async def _refusal(self) -> str:
         """The message of an error answer, in the runtime's own words."""
-        wanted = min(int(length), REFUSAL_LIMIT_BYTES) if length.isdigit() else REFUSAL_LIMIT_BYTES
         body = b""
-        while len(body) < wanted:
-            pieces = await self.read()
-            if not pieces:
-                break
+        while len(body) < REFUSAL_LIMIT_BYTES and (pieces := await self.read()):
             body += b"".join(piece.data for piece in pieces)
         try:
             message = msgspec.json.decode(body, type=_Refusal).message

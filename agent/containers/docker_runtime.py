@@ -6,19 +6,19 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from agent.containers import actions, exec_session, inspection, logs
 from agent.containers.addresses import usual_addresses
-from agent.containers.connection import CALLS_AT_ONCE, Connection, Patience
+from agent.containers.connection import CALLS_AT_ONCE, Connection, Json, Patience
 from agent.containers.container_problems import not_found
 from agent.containers.figures import Figures
-from agent.containers.inspection import RUNNING, Inspected
+from agent.containers.inspection import RUNNING, Inspected, inspected
 from agent.containers.keeper import Keeper
 from agent.containers.log_request import LogRequest
-from agent.containers.naming import find
+from agent.containers.naming import checked, fits
 from agent.containers.refusals import understood
 from agent.containers.table import ContainerTable
 from agent.containers.workers import Workers
@@ -99,10 +99,8 @@ class DockerRuntime:
 
     async def details(self, name: str) -> ContainerDetails:
         """What a person sees of one container, asked just now."""
-        connection, wanted = await self._find(name)
-        with self._nearest(name):
-            answer = await connection.inspect(wanted)
-        figures = self._figures.latest(str(answer.get("Id")))
+        connection, answer = await self._ask(name)
+        figures = self._figures.latest(str(answer["Id"]))
         return understood(lambda: inspection.details(answer, figures), connection.address)
 
     async def act(
@@ -113,16 +111,15 @@ class DockerRuntime:
         timeout_seconds: int | None = None,
     ) -> ContainerChange:
         """Start, stop or restart, then read back what became of it."""
-        connection, wanted = await self._find(name)
-        with self._nearest(name):
-            return await actions.act(
-                connection,
-                wanted,
-                action,
-                timeout_seconds=timeout_seconds,
-                patience=self._patience,
-                seen=self._table.put,
-            )
+        connection, one = await self._inspect(name)
+        return await actions.act(
+            connection,
+            one,
+            action,
+            timeout_seconds=timeout_seconds,
+            patience=self._patience,
+            seen=self._table.put,
+        )
 
     async def logs(
         self,
@@ -149,24 +146,24 @@ class DockerRuntime:
         connection, one = await self._inspect(name)
         return await exec_session.start(connection, one, request)
 
-    async def _find(self, name: str) -> tuple[Connection, str]:
-        connection = await self._keeper.ready()
-        return connection, find(name, self._table.containers)
-
     async def _inspect(self, name: str) -> tuple[Connection, Inspected]:
-        connection, wanted = await self._find(name)
-        with self._nearest(name):
-            return connection, await actions.inspect(connection, wanted)
+        connection, answer = await self._ask(name)
+        return connection, understood(lambda: inspected(answer), connection.address)
 
-    @contextlib.contextmanager
-    def _nearest(self, name: str) -> Iterator[None]:
-        """Name the nearest container where the runtime knows none of that name."""
+    async def _ask(self, name: str) -> tuple[Connection, Json]:
+        """All that the runtime knows of the container that is meant."""
+        connection = await self._keeper.ready()
+        wanted = checked(name, self._table.containers)
         try:
-            yield
+            answer = await connection.inspect(wanted)
         except ProblemError as problem:
             if problem.code != "container.not_found":
                 raise
-            raise not_found(name, self._table.containers) from problem
+            raise not_found(wanted, self._table.containers) from problem
+        one = understood(lambda: inspected(answer), connection.address)
+        if not fits(wanted, one.container):
+            raise not_found(wanted, self._table.containers)
+        return connection, answer
 
     def _tell(self) -> None:
         for callback in self._callbacks:

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from agent.containers import simulated_logs
-from agent.containers.container_problems import not_found, not_running
+from agent.containers.container_problems import not_running
 from agent.containers.inspection import RUNNING
 from agent.containers.log_request import LogRequest
 from agent.containers.naming import find
@@ -198,10 +198,7 @@ class InMemoryRuntime:
     def _find(self, name: str) -> Container:
         if self._away is not None:
             raise ProblemError("runtime.unreachable", self._away, hint="It is simulated.")
-        container = self._containers.get(find(name, self._containers))
-        if container is None:
-            raise not_found(name, self._containers)
-        return container
+        return find(name, self._containers)
 
     def _figures_of(self, container: Container) -> ContainerFigures:
         if self._figures is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
+import msgspec
 from anyio import move_on_after
 
 from agent.containers.api_stream import StreamBrokenError, StreamRefusedError
@@ -12,9 +15,12 @@ from agent.containers.frames import FramingError, Part, Piece, StreamDecoder
 from agent.containers.inspection import Inspected
 from agent.containers.log_lines import LineAssembler
 from agent.containers.log_request import LogRequest
+from agent.containers.moments import rfc3339_nanoseconds
 from agent.containers.refusals import problem_of
 from agent.protocol.containers import LogLine
 from agent.protocol.problems import ProblemError
+
+REMEMBERED_LINES = 64
 
 
 async def read(
@@ -28,6 +34,25 @@ async def read(
     Raises:
         ProblemError: `runtime.*`, `container.not_found`, `container.conflict`.
     """
+    told = _LastTold()
+    async with aclosing(_stream(connection, one, wanted, patience)) as batches:
+        async for batch in batches:
+            told.add(batch)
+            yield batch
+    if not wanted.follow or connection.podman:
+        return
+    # Docker up to 20.10 may end a follower before it sent the last lines of a container that
+    # ended, and those are the ones that say why.
+    rest = msgspec.structs.replace(wanted, follow=False, tail=None, since=told.since(wanted.since))
+    async with aclosing(_stream(connection, one, rest, patience)) as batches:
+        async for batch in batches:
+            if fresh := told.without(batch):
+                yield fresh
+
+
+async def _stream(
+    connection: Connection, one: Inspected, wanted: LogRequest, patience: Patience
+) -> AsyncGenerator[Sequence[LogLine], None]:
     container = one.container
     query = wanted.query(podman=connection.podman)
     path = f"/containers/{container.id}/logs"
@@ -44,6 +69,33 @@ async def read(
                 yield batch
         except (StreamRefusedError, StreamBrokenError, FramingError) as error:
             raise _problem(error, connection.address, container.name) from error
+
+
+class _LastTold:
+    """The last lines that were told, to go on after them. Both streams are stamped apart, so
+    their order is not exactly that of their stamps."""
+
+    def __init__(self) -> None:
+        self._keys: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_LINES)
+
+    def add(self, batch: Sequence[LogLine]) -> None:
+        self._keys.extend((line.at or "", line.stream) for line in batch[-REMEMBERED_LINES:])
+
+    def since(self, asked: int | None) -> int | None:
+        """From where the runtime must be asked again."""
+        moments = [moment for at, _ in self._keys if (moment := rfc3339_nanoseconds(at))]
+        return min(moments, default=asked)
+
+    def without(self, batch: Sequence[LogLine]) -> list[LogLine]:
+        """What of these lines was not told."""
+        fresh = []
+        for line in batch:
+            key = (line.at or "", line.stream)
+            if key in self._keys:
+                self._keys.remove(key)
+            else:
+                fresh.append(line)
+        return fresh
 
 
 class _Lines:

@@ -38,7 +38,7 @@ def main() -> None:
             "TEXTUAL_SCREENSHOT_LOCATION": str(HERE),
             "TEXTUAL_SCREENSHOT_FILENAME": "fleet.svg",
         }
-        command = [Path(sys.executable).parent / "roost", "--fleet", fleet]
+        command: list[str | Path] = [Path(sys.executable).parent / "roost", "--fleet", fleet]
         with Terminal(command, columns=COLUMNS, lines=LINES, env=environment) as terminal:
             terminal.wait_exit(SECONDS + 20)
 

@@ -79,7 +79,16 @@ def kept_token(folder: Path, address: Address, node: str, *, piped: bool) -> Ite
     """
     file = folder / "tokens" / re.sub(r"[^A-Za-z0-9.-]", "_", f"{address.host}-{address.port}")
     before = read_token(file, node=node) if file.exists() else None
-    write_token(file, _given_token(address, node, piped=piped))
+    token = _given_token(address, node, piped=piped)
+    try:
+        write_token(file, token)
+    except OSError as error:
+        raise ProblemError(
+            "settings.unwritable",
+            f"{file}: {error.strerror}",
+            params={"file": str(file)},
+            hint="Check the permissions of that folder, or keep the token elsewhere: --token-file.",
+        ) from None
     try:
         read_token(file, node=node)
         yield str(file.relative_to(folder))

@@ -1,3 +1,5 @@
+"""Docker's multiplexed stream: frames whole, cut anywhere, and broken."""
+
 from __future__ import annotations
 
 import itertools

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from console.fleet.inventory import NodeEntry
+from tests.agent_process import AgentProcess
 from tests.console.cli.commands import write_fleet
+from tests.real.docker_engine import DockerEngine
 from tests.simulated import simulator_process
 
 NODES = 15  # every kind, and every fault
@@ -31,3 +33,12 @@ def fleet(simulated_entries: list[NodeEntry], tmp_path: Path) -> Path:
         if "slow" not in entry.name and "flapping" not in entry.name
     ]
     return write_fleet(tmp_path / "fleet.yaml", entries)
+
+
+@pytest.fixture
+def docker_fleet(docker_engine: DockerEngine, short_folder: Path, tmp_path: Path) -> Iterator[Path]:
+    """A fleet of one real agent over the private Docker Engine."""
+    with AgentProcess(short_folder, {"runtime": docker_engine.url}) as agent:
+        entry = NodeEntry(name="dock", address=f"unix://{agent.sockets['operator']}")
+        yield write_fleet(tmp_path / "fleet.yaml", [entry])
+    docker_engine.clear()

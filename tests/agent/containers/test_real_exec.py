@@ -1,0 +1,250 @@
+"""Commands in real containers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import pytest
+
+from agent.containers.docker_runtime import DockerRuntime
+from agent.containers.runtime import ExecSession
+from agent.protocol.containers import ExecExit, ExecRequest
+from agent.protocol.problems import ProblemError
+from tests.agent.containers.parts import docker, run
+from tests.agent.containers.scripted import until
+from tests.real.runtime import PrivateRuntime
+
+
+class Heard:
+    """What a session wrote, and how it ended."""
+
+    def __init__(self) -> None:
+        self.out = self.err = b""
+        self.exit: ExecExit | None = None
+
+    async def to(self, session: ExecSession) -> Heard:
+        """Listen until its end."""
+        async for part in session.output():
+            if isinstance(part, ExecExit):
+                self.exit = part
+            elif part.stream == "stdout":
+                self.out += part.data
+            else:
+                self.err += part.data
+        return self
+
+    @property
+    def code(self) -> int | None:
+        assert self.exit is not None
+        return self.exit.code
+
+
+@pytest.fixture
+async def box(runtime: DockerRuntime, part: PrivateRuntime) -> DockerRuntime:
+    """The runtime with a container `box` that runs."""
+    await run(part, "box", "sleep", "600")
+    return runtime
+
+
+async def heard(runtime: DockerRuntime, request: ExecRequest) -> Heard:
+    session = await runtime.exec("box", request)
+    try:
+        return await Heard().to(session)
+    finally:
+        await session.close()
+
+
+async def problem_of(runtime: DockerRuntime, name: str, request: ExecRequest) -> ProblemError:
+    with pytest.raises(ProblemError) as raised:
+        await runtime.exec(name, request)
+    return raised.value
+
+
+async def test_both_streams_and_the_exit_code(box: DockerRuntime) -> None:
+    script = "echo out; echo err >&2; exit 3"
+    found = await heard(box, ExecRequest(command=["sh", "-c", script]))
+    assert (found.out, found.err, found.code) == (b"out\n", b"err\n", 3)
+
+
+async def test_a_command_that_ends_at_once_loses_nothing(box: DockerRuntime) -> None:
+    for number in range(10):
+        found = await heard(box, ExecRequest(command=["echo", str(number)]))
+        assert (found.out, found.code) == (f"{number}\n".encode(), 0)
+
+
+async def test_input_and_its_end(box: DockerRuntime) -> None:
+    session = await box.exec("box", ExecRequest(command=["cat"], stdin=True))
+    await session.write(b"\x00\xff one ")
+    await session.write(b"two")
+    await session.close_input()
+    found = await Heard().to(session)
+    assert (found.out, found.code) == (b"\x00\xff one two", 0)
+    with pytest.raises(ProblemError) as raised:
+        await session.write(b"more")
+    assert raised.value.code == "exec.not_found"
+    await session.close()
+
+
+async def test_megabytes_go_through_and_come_back_the_same(box: DockerRuntime) -> None:
+    session = await box.exec("box", ExecRequest(command=["cat"], stdin=True))
+    block = bytes(range(256)) * 256
+    reading = asyncio.create_task(Heard().to(session))
+    for _ in range(64):
+        await session.write(block)
+    await session.close_input()
+    found = await reading
+    assert hashlib.sha256(found.out).digest() == hashlib.sha256(block * 64).digest()
+    assert found.code == 0
+    await session.close()
+
+
+async def test_a_writer_waits_for_a_command_that_does_not_read(box: DockerRuntime) -> None:
+    session = await box.exec("box", ExecRequest(command=["sleep", "600"], stdin=True))
+    written = 0
+
+    async def write() -> None:
+        nonlocal written
+        while True:
+            await session.write(b"x" * 65536)
+            written += 65536
+
+    writing = asyncio.create_task(write())
+    last = -1
+    while last != written:
+        last = written
+        await asyncio.sleep(0.3)
+    assert 0 < written < 16 * 1024 * 1024
+    assert not writing.done()
+    await session.close()
+    with pytest.raises(ProblemError) as raised:
+        await writing
+    assert raised.value.code == "exec.not_found"
+
+
+async def test_output_that_nobody_reads_makes_the_command_wait(box: DockerRuntime) -> None:
+    script = "dd if=/dev/zero bs=1000000 count=50; echo done >/tmp/done"
+    session = await box.exec("box", ExecRequest(command=["sh", "-c", script]))
+    await asyncio.sleep(1)
+    listing = await heard(box, ExecRequest(command=["ls", "/tmp"]))
+    assert listing.out == b""
+    size = 0
+    async for part in session.output():
+        if not isinstance(part, ExecExit) and part.stream == "stdout":
+            size += len(part.data)
+    assert size == 50_000_000
+    await session.close()
+
+
+async def test_a_terminal_has_a_size_that_changes(box: DockerRuntime) -> None:
+    request = ExecRequest(command=["sh"], tty=True, stdin=True, columns=99, rows=33)
+    session = await box.exec("box", request)
+    found = Heard()
+    reading = asyncio.create_task(found.to(session))
+    await session.write(b"stty size\r")
+    await until(lambda: b"33 99\r\n" in found.out)
+    await session.resize(120, 40)
+    await session.write(b"stty size\r")
+    await until(lambda: b"40 120\r\n" in found.out)
+    await session.write(b"exit 5\r")
+    assert (await reading).code == 5
+    assert found.err == b""
+    await session.close()
+
+
+async def test_ctrl_c_reaches_a_command_in_a_terminal(box: DockerRuntime) -> None:
+    request = ExecRequest(command=["sh", "-c", "sleep 600"], tty=True, stdin=True)
+    session = await box.exec("box", request)
+    await asyncio.sleep(0.3)
+    await session.write(b"\x03")
+    assert (await Heard().to(session)).code == 130
+    await session.close()
+
+
+async def test_who_where_and_with_what(box: DockerRuntime) -> None:
+    script = "id -u; pwd; echo $GREETING; test -t 0 || echo no terminal"
+    request = ExecRequest(
+        command=["sh", "-c", script],
+        user="1234",
+        working_dir="/tmp",
+        environment={"GREETING": "a=b c"},
+    )
+    found = await heard(box, request)
+    assert found.out.decode().splitlines() == ["1234", "/tmp", "a=b c", "no terminal"]
+
+
+@pytest.mark.parametrize("tty", [True, False])
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (ExecRequest(command=["nosuch"]), "not found"),
+        (ExecRequest(command=["/tmp"]), "permission denied"),
+        (ExecRequest(command=["ls"], user="nobodyhere"), "nobodyhere"),
+        (ExecRequest(command=["ls"], working_dir="/nosuch"), "no such file"),
+        (ExecRequest(command=[""]), "no command"),
+        (ExecRequest(command=[]), "no command"),
+    ],
+)
+async def test_what_cannot_be_run(
+    box: DockerRuntime, request_: ExecRequest, words: str, tty: bool
+) -> None:
+    request_.tty = tty
+    problem = await problem_of(box, "box", request_)
+    assert problem.code == "exec.command"
+    assert words in problem.detail
+    assert problem.hint
+
+
+async def test_a_program_that_ends_as_if_it_were_not_there_did_run(box: DockerRuntime) -> None:
+    found = await heard(box, ExecRequest(command=["sh", "-c", "nosuch"]))
+    assert (found.out, found.code) == (b"", 127)
+    assert b"nosuch: not found" in found.err
+    silent = await heard(box, ExecRequest(command=["sh", "-c", "exit 126"]))
+    assert (silent.out, silent.code) == (b"", 126)
+
+
+async def test_a_container_that_does_not_run(box: DockerRuntime, part: PrivateRuntime) -> None:
+    await run(part, "over", "true")
+    await docker(part, "wait", "over")
+    problem = await problem_of(box, "over", ExecRequest(command=["ls"]))
+    assert problem.code == "container.not_running"
+    assert problem.params["state"] == "exited"
+    assert (await problem_of(box, "nobody", ExecRequest(command=["ls"]))).code == (
+        "container.not_found"
+    )
+
+
+async def test_input_that_was_not_asked_for(box: DockerRuntime) -> None:
+    session = await box.exec("box", ExecRequest(command=["sleep", "600"]))
+    with pytest.raises(ProblemError) as raised:
+        await session.write(b"x")
+    assert raised.value.code == "exec.not_found"
+    await session.close()
+
+
+async def test_closing_ends_a_shell_that_reads_its_terminal(
+    box: DockerRuntime, part: PrivateRuntime
+) -> None:
+    request = ExecRequest(command=["sh"], tty=True, stdin=True)
+    session = await box.exec("box", request)
+    reading = asyncio.create_task(Heard().to(session))
+    await session.write(b"echo ready\r")
+    await session.close()
+    found = await reading
+    assert found.exit is not None
+    assert found.code is None or isinstance(found.code, int)
+    # It is not left behind in the container.
+    while "sh" in (await docker(part, "exec", "box", "ps", "-o", "comm")).split():  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.05)
+
+
+async def test_a_container_that_is_killed_meanwhile(
+    box: DockerRuntime, part: PrivateRuntime
+) -> None:
+    session = await box.exec("box", ExecRequest(command=["sleep", "600"]))
+    reading = asyncio.create_task(Heard().to(session))
+    await docker(part, "kill", "box")
+    found = await reading
+    assert found.exit is not None
+    assert found.code == 137 or found.exit.reason
+    await session.close()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from console.fleet.inventory import NodeEntry
+from tests.console.cli.commands import ROOST, environment, roost, write_fleet
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def complete(home: Path, words: str, env: dict[str, str] | None = None) -> list[str]:
+    """What bash would be offered for the last of `words`."""
+    asked = {
+        "_ROOST_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    done = subprocess.run(
+        [ROOST],
+        capture_output=True,
+        text=True,
+        env=environment(home, asked | (env or {})),
+        check=True,
+    )
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_for_each_shell(tmp_path: Path, shell: str) -> None:
+    done = roost(tmp_path, "completion", shell)
+    assert (done.code, done.err) == (0, "")
+    assert "_ROOST_COMPLETE" in done.out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_takes_its_script(tmp_path: Path) -> None:
+    script = roost(tmp_path, "completion", "bash").out
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_nouns_verbs_and_the_names_of_nodes(tmp_path: Path) -> None:
+    entries = [NodeEntry(name=name, address="ssh://x") for name in ("cam-1", "cam-2", "gate")]
+    fleet = write_fleet(tmp_path / "fleet.yaml", entries)
+    assert complete(tmp_path, "roost con") == ["container"]
+    assert complete(tmp_path, "roost node s") == ["show"]
+    named = f"roost --fleet {fleet}"
+    assert complete(tmp_path, f"{named} node show cam") == ["cam-1", "cam-2"]
+    assert complete(tmp_path, f"{named} node ls @g") == ["@gate"]
+    assert complete(tmp_path, "roost container stop c", {"ROOST_FLEET": str(fleet)}) == [
+        "cam-1",
+        "cam-2",
+    ]
+
+
+def test_a_fleet_that_cannot_be_read_completes_nothing(tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("nodes: 3\n")
+    assert complete(tmp_path, f"roost --fleet {fleet} node show c") == []

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.protocol.containers import Container, ContainerDetails
+from console.fleet.inventory import NodeEntry
+from tests.console.cli.commands import ROOST, environment, roost, roost_beside, write_fleet
+from tests.console.serving import EVENTS_HEAD, JSON_HEAD, chunk, event
+from tests.real.busybox import IMAGE
+from tests.real.docker_engine import DockerEngine
+from tests.terminal import Terminal
+
+pytestmark = pytest.mark.timeout(60)
+
+DETAILS = ContainerDetails(
+    container=Container(
+        id="c" * 64, name="web", image="web", image_id="", state="running", created_at=1.0
+    )
+)
+
+
+def at(second: int) -> str:
+    return f"2026-05-04T13:06:0{second}.000000000Z"
+
+
+class CutLog:
+    """A node whose link is cut in the middle of a log, once for each batch but the last."""
+
+    def __init__(self, batches: list[list[dict[str, str]]]) -> None:
+        self.batches = batches
+        self.asked: list[str] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        if "/logs" not in request:
+            writer.write(JSON_HEAD + chunk(msgspec.json.encode(DETAILS)) + b"0\r\n\r\n")
+        else:
+            self.asked.append(request)
+            writer.write(EVENTS_HEAD + event("lines", self.batches.pop(0)))
+            if not self.batches:
+                writer.write(event("end", {}) + b"0\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+
+
+async def test_a_cut_link_is_tried_again_and_nothing_is_said_twice(
+    tmp_path: Path, short_folder: Path
+) -> None:
+    log = CutLog(
+        [
+            [{"text": "a", "at": at(1)}, {"text": "b", "at": at(2)}, {"text": "b", "at": at(2)}],
+            [{"text": "b", "at": at(2)}, {"text": "b", "at": at(2)}, {"text": "b", "at": at(2)}],
+            [{"text": "b", "at": at(2)}] * 3 + [{"text": "c", "at": at(3)}],
+        ]
+    )
+    path = short_folder / "cut.sock"
+    server = await asyncio.start_unix_server(log, path)
+    entry = NodeEntry(name="cut", address=f"unix://{path}")
+    fleet = write_fleet(tmp_path / "fleet.yaml", [entry])
+    async with server:
+        done = await roost_beside(
+            tmp_path, "--fleet", fleet, "container", "logs", "-f", "--tail", "9", "cut", "web"
+        )
+    assert (done.code, done.out.split()) == (0, ["a", "b", "b", "b", "c"])
+    assert "tail=9" in log.asked[0]
+    assert ["tail" in asked for asked in log.asked] == [True, False, False]
+    assert all("since=2026-05-04T13%3A06%3A02" in asked for asked in log.asked[1:])
+    assert done.err.count("trying again in 1 s") == 2
+
+
+def test_without_follow_a_cut_is_told(tmp_path: Path, fleet: Path) -> None:
+    done = roost(tmp_path, "--fleet", fleet, "container", "logs", "plant-1-offline", "gateway")
+    assert (done.code, done.out) == (3, "")
+    done = roost(
+        tmp_path, "--fleet", fleet, "container", "logs", "-f", "plant-1-offline", "gateway"
+    )
+    assert (done.code, done.out) == (3, "")
+
+
+def test_lines_times_and_json(tmp_path: Path, fleet: Path) -> None:
+    logs = ("--fleet", fleet, "container", "logs", "plant-1-t4", "gateway", "--tail", "3")
+    plain = roost(tmp_path, *logs)
+    assert (plain.code, len(plain.out.splitlines()), plain.err) == (0, 3, "")
+    stamped = roost(tmp_path, *logs, "-t").out.splitlines()
+    assert all(line.startswith("20") and "Z " in line for line in stamped)
+    records = [json.loads(line) for line in roost(tmp_path, *logs, "--json").out.splitlines()]
+    assert [(r["node"], r["container"]) for r in records] == [("plant-1-t4", "gateway")] * 3
+    assert all(record["line"]["at"] for record in records)
+
+
+def test_a_since_that_is_none(tmp_path: Path, fleet: Path) -> None:
+    done = roost(
+        tmp_path, "--fleet", fleet, "container", "logs", "plant-1-t4", "gateway", "--since", "soon"
+    )
+    assert (done.code, done.out) == (2, "")
+    assert "soon" in done.err
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+def test_logs_of_a_real_container(
+    docker_engine: DockerEngine, docker_fleet: Path, tmp_path: Path
+) -> None:
+    script = r"printf '\033[31mred\033[0m\n'; echo two >&2; exec sleep 1000"
+    docker_engine.docker(
+        *("run", "-d", "--init", "--name", "talks", IMAGE),
+        *("sh", "-c", script),
+    )
+    logs = ("--fleet", docker_fleet, "container", "logs", "dock", "talks")
+    done = roost(tmp_path, *logs)
+    assert (done.code, sorted(done.out.splitlines())) == (0, ["\x1b[31mred\x1b[0m", "two"])
+    command: list[str | Path] = [ROOST, *logs]
+    with Terminal(command, env=environment(tmp_path)) as terminal:
+        assert terminal.wait_exit(20) == 0
+        assert b"\x1b[31m" not in terminal.output
+        assert "red" in terminal.screen_text()
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+def test_following_a_real_container_until_it_ends_and_until_ctrl_c(
+    docker_engine: DockerEngine, docker_fleet: Path, tmp_path: Path
+) -> None:
+    docker_engine.docker(
+        *("run", "-d", "--name", "counts", IMAGE, "sh", "-c"),
+        "for i in 1 2 3; do echo $i; sleep 0.3; done",
+    )
+    follow = ("--fleet", docker_fleet, "container", "logs", "-f", "dock")
+    assert roost(tmp_path, *follow, "counts").out.split() == ["1", "2", "3"]
+    docker_engine.docker(
+        "run", "-d", "--init", "--name", "stays", IMAGE, "sh", "-c", "echo up; exec sleep 1000"
+    )
+    with subprocess.Popen(
+        [ROOST, *follow, "stays"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert (process.returncode, err.strip()) == (130, b"")

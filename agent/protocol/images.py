@@ -1,0 +1,102 @@
+"""Images on the wire: what a node has, what it would take, and layers on their way."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from agent.protocol.problems import Problem
+
+Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+# Docker's own limit on a manifest is 4 MiB; a config with a long history is some 100 KB.
+CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
+LAYERS_LIMIT = 512  # overlay2 takes 128, the containerd store more
+STAGING_REPOSITORY = "roost.local/staging"  # the name an image has until it is verified
+
+
+class NodeImage(msgspec.Struct, kw_only=True):
+    """An image that a node's runtime has.
+
+    `id` is the runtime's own: the config's digest on the graphdriver store and on Podman, the
+    manifest's on the containerd store. Across nodes an image is its `diff_ids` and, where it is
+    known, its `config_digest`.
+    """
+
+    id: Digest
+    config_digest: Digest | None = None
+    diff_ids: list[Digest]  # bottom first
+    tags: list[str] = []
+    size_bytes: int
+    created_at: float | None = None
+    os: str = "linux"
+    architecture: str = ""
+    variant: str = ""
+    containers: list[str] = []  # names of those made from it
+    protected: str | None = None  # why it may not be removed to make room
+
+
+class Layer(msgspec.Struct, kw_only=True, frozen=True):
+    """One layer: `size_bytes` is that of the uncompressed tar whose SHA-256 is `diff_id`."""
+
+    diff_id: Digest
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ImageContent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One image as it shall be on the node."""
+
+    config: bytes  # exactly as in the archive: its SHA-256 is the config digest
+    layers: Annotated[list[Layer], msgspec.Meta(max_length=LAYERS_LIMIT)]  # bottom first
+    tags: list[str] = []
+
+
+class LoadRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/images/plan` answers a `LoadPlan`; `POST /v1/images/load` begins the job."""
+
+    images: Annotated[list[ImageContent], msgspec.Meta(min_length=1, max_length=64)]
+    source: str = ""  # for people: the archive's name
+
+
+class WantedLayer(msgspec.Struct, kw_only=True):
+    """A layer that the node lacks, and how much of it lies there already."""
+
+    diff_id: Digest
+    size_bytes: int
+    upload: str | None = None  # the id of an upload that was begun
+    encoder: str | None = None  # of that upload
+    received_bytes: int = 0  # encoded
+
+
+class PlannedImage(msgspec.Struct, kw_only=True):
+    tags: list[str]
+    config_digest: Digest
+    state: Literal["present", "retag", "load"]  # retag: there, under other tags
+    replaces: dict[str, str] = {}  # tag: the id of the image that has it now
+
+
+class SpaceNeed(msgspec.Struct, kw_only=True):
+    """Space on one filesystem of the node."""
+
+    path: str
+    purposes: list[str]  # "blobs", "runtime"
+    needed_bytes: int
+    free_bytes: int  # what is reserved by other jobs is taken off
+
+
+class Freeable(msgspec.Struct, kw_only=True):
+    """Something that would be removed to make room, oldest first."""
+
+    kind: Literal["blob", "image"]
+    name: str
+    size_bytes: int
+
+
+class LoadPlan(msgspec.Struct, kw_only=True):
+    """What a load would do. Nothing has changed yet."""
+
+    images: list[PlannedImage]
+    wanted: list[WantedLayer]  # to send, bottom first
+    space: list[SpaceNeed]
+    frees: list[Freeable] = []
+    problems: list[Problem] = []  # why it would be refused

@@ -58,12 +58,11 @@ def command(
     With --follow, a link that drops is tried again, and nothing is printed twice.
     """
 
-    def show(entry: NodeEntry, line: LogLine) -> None:
-        if as_json:
-            record = LogRecord(node=entry.name, container=container, line=line)
-            click.echo(safe_json(msgspec.json.encode(record).decode()))
-        else:
-            click.echo(_text(line, timestamps=timestamps))
+    def text(entry: NodeEntry, line: LogLine) -> str:
+        if not as_json:
+            return _text(line, timestamps=timestamps)
+        record = LogRecord(node=entry.name, container=container, line=line)
+        return safe_json(msgspec.json.encode(record).decode())
 
     async def read(entry: NodeEntry, client: NodeClient) -> None:
         place = LogPlace(since)
@@ -77,8 +76,9 @@ def command(
             )
             async with aclosing(lines):
                 async for batch in lines:
-                    for line in place.new(batch):
-                        show(entry, line)
+                    if shown := [text(entry, line) for line in place.new(batch)]:
+                        # click would leave out colours for a pipe; what is for a terminal has none.
+                        click.echo("\n".join(shown), color=True)
 
         if follow:
             await client.container(container)  # what is wrong from the start is not tried again
@@ -93,13 +93,13 @@ async def _again_and_again(stream: Callable[[], Awaitable[None]], place: LogPlac
     """Until the output ends by itself, or the agent itself refuses."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
-        before = place.since
+        before = place.seen
         try:
             return await stream()
         except ProblemError as problem:
             if not not_reached(problem):
                 raise
-            if place.since != before:
+            if place.seen != before:
                 pause = _FIRST_PAUSE_SECONDS
             say(f"{problem.detail}; trying again in {pause:g} s")
         await asyncio.sleep(pause)

@@ -20,6 +20,8 @@ class LogPlace:
     def __init__(self, since: str | None) -> None:
         self.since = since
         """What to ask for: what the person asked at first, then the time of the newest line."""
+        self.seen = 0
+        """How many lines were new, on all connections."""
         self._newest: int | None = None
         self._count = 0
         self._to_skip = 0
@@ -44,6 +46,7 @@ class LogPlace:
                 self._newest, self._count, self.since = at, 1, line.at
             elif at == self._newest:
                 self._count += 1
+            self.seen += 1
             yield line
 
     def _is_old(self, at: int | None) -> bool:
@@ -57,6 +60,7 @@ class LogPlace:
             return True
         if at == self._newest and self._to_skip:
             self._to_skip -= 1
+            self._skipping = self._to_skip > 0
             return True
         self._skipping = False
         return False

@@ -14,6 +14,7 @@ from console.fleet.inventory import NodeEntry
 from console.fleet.live import read_snapshot
 from console.fleet.picture import NodeView
 from console.link.client import NodeClient
+from console.link.deadline import within
 from console.link.problems import too_slow
 from console.link.requests import ANSWER_TIMEOUT_SECONDS
 from console.link.stream import Stream
@@ -37,8 +38,8 @@ async def look_at(entry: NodeEntry, client: NodeClient, *, timeout: float | None
     """
     stream = await client.events()
     try:
-        snapshot = await asyncio.wait_for(
-            _first_snapshot(entry.name, stream), timeout or ANSWER_TIMEOUT_SECONDS
+        snapshot = await within(
+            timeout or ANSWER_TIMEOUT_SECONDS, _first_snapshot(entry.name, stream)
         )
     except asyncio.TimeoutError:
         raise too_slow(entry.name) from None

@@ -14,6 +14,7 @@ from console.fleet.back_off import REFUSALS, STEADY_SECONDS, BackOff
 from console.fleet.live import apply_change, read_snapshot
 from console.fleet.picture import NodeState, NodeView
 from console.link.client import NodeClient
+from console.link.deadline import within
 from console.link.events import Event
 from console.link.problems import garbage
 from console.link.stream import Stream
@@ -62,7 +63,7 @@ class NodeFollower:
             self._lost(found)
             self._retry.clear()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._retry.wait(), self._back_off.after(found.code))
+                await within(self._back_off.after(found.code), self._retry.wait())
 
     def retry(self) -> None:
         """Try now, if it waits to try again."""

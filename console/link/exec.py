@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from agent.protocol.containers import ExecExit, ExecOutput, ExecStarted, TerminalSize
 from agent.protocol.problems import ProblemError
+from console.link.deadline import within
 from console.link.events import Event
 from console.link.problems import garbage, too_slow
 from console.link.requests import decode
@@ -30,7 +31,7 @@ class Exec:
     async def begin(cls, node: str, stream: Stream, feed: Feed) -> Exec:
         """Wait for `event: started`; closes the stream where it does not come."""
         try:
-            exec_id = await asyncio.wait_for(_started(node, stream), START_TIMEOUT_SECONDS)
+            exec_id = await within(START_TIMEOUT_SECONDS, _started(node, stream))
         except asyncio.TimeoutError:
             stream.close()
             raise too_slow(node) from None

@@ -15,6 +15,7 @@ import ssl
 from agent.protocol.problems import ProblemError
 from console.link.address import Address
 from console.link.connection import Connection, CutError
+from console.link.deadline import within
 from console.link.problems import unreachable
 
 CONNECT_TIMEOUT_SECONDS = 15.0
@@ -102,11 +103,11 @@ async def _open(
     node: str, address: Address, context: ssl.SSLContext, timeout: float
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     try:
-        reader, writer = await asyncio.wait_for(
+        reader, writer = await within(
+            timeout,
             asyncio.open_connection(
                 address.host, address.port, ssl=context, server_hostname=address.host
             ),
-            timeout,
         )
     except ssl.SSLError as error:
         raise ProblemError(

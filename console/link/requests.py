@@ -15,6 +15,7 @@ from agent.protocol.access import OWNER_HEADER
 from agent.protocol.problems import MEDIA_TYPE, Problem, ProblemError
 from agent.protocol.version import API_VERSION_HEADER, check_api_version
 from console.link.connection import Connection, CutError, Head
+from console.link.deadline import within
 from console.link.link import Link
 from console.link.problems import garbage, too_large, too_slow, unreachable
 from console.link.stream import Stream
@@ -79,7 +80,7 @@ class Requests:
         connection, head = await self._start(call)
         with _closed_on_failure(connection), self._told():
             if head.status >= 400:
-                await asyncio.wait_for(self._refused(connection, head), self._timeout)
+                await within(self._timeout, self._refused(connection, head))
             self._check_kind(head, "text/event-stream")
         return Stream(self._node, connection)
 
@@ -87,9 +88,7 @@ class Requests:
         """A request and the whole body of its answer."""
         connection, head = await self._start(call)
         with _closed_on_failure(connection), self._told():
-            content = await asyncio.wait_for(
-                self._content(connection, head), call.timeout or self._timeout
-            )
+            content = await within(call.timeout or self._timeout, self._content(connection, head))
         if connection.renew() and self._kept is None:
             self._kept = (connection, time.monotonic())
         else:
@@ -132,9 +131,9 @@ class Requests:
         self, connection: Connection, call: Call, headers: list[tuple[str, str]]
     ) -> Head:
         with _closed_on_failure(connection), self._told():
-            head = await asyncio.wait_for(
-                connection.send(call.method, call.target, headers, call.body),
+            head = await within(
                 call.timeout or self._timeout,
+                connection.send(call.method, call.target, headers, call.body),
             )
             self._check_version(head)
         return head

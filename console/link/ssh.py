@@ -19,6 +19,7 @@ from typing import Literal
 from agent.protocol.problems import ProblemError
 from console.link.address import AGENT_SOCKET, Address
 from console.link.connection import Connection, CutError
+from console.link.deadline import within
 from console.link.folder import socket_path
 from console.link.gate import HandshakeGate
 from console.link.problems import unreachable
@@ -100,7 +101,7 @@ class SshLink:
             return await self._explain_dial()
         tunnel = self._tunnel
         if tunnel is None or not await tunnel.complains(
-            "open failed", within=COMPLAINT_PATIENCE_SECONDS
+            "open failed", patience=COMPLAINT_PATIENCE_SECONDS
         ):
             return unreachable(
                 self._node,
@@ -161,7 +162,7 @@ class SshLink:
             await asyncio.to_thread(self._socket.unlink, missing_ok=True)
             tunnel = await SshProcess.start(command)
             try:
-                await asyncio.wait_for(self._until_up(tunnel, patience), self._timeout)
+                await within(self._timeout, self._until_up(tunnel, patience))
             except asyncio.TimeoutError:
                 await tunnel.close()
                 raise unreachable(
@@ -202,7 +203,7 @@ class SshLink:
 
     async def _explain_dial(self) -> ProblemError:
         process = self._dialled[-1]
-        await process.ends(within=COMPLAINT_PATIENCE_SECONDS)
+        await process.ends(patience=COMPLAINT_PATIENCE_SECONDS)
         self._way = "session"
         if process.exit_code == OWN_ERROR:
             return await self._why(process)
@@ -225,7 +226,7 @@ class SshLink:
         """Standard output of a short command; empty where it takes too long."""
         process = await SshProcess.start(command)
         try:
-            return await asyncio.wait_for(process.output(), self._timeout)
+            return await within(self._timeout, process.output())
         except asyncio.TimeoutError:
             return b""
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from agent.protocol.problems import ProblemError
 from console.link.connection import Connection
+from console.link.deadline import within
 
 COMPLAINTS_LIMIT_BYTES = 8 * 1024
 END_PATIENCE_SECONDS = 2.0
@@ -95,21 +96,21 @@ class SshProcess:
         )
         return found
 
-    async def complains(self, text: str, *, within: float) -> bool:
-        """Whether it complains of `text` within so many seconds, or ends."""
+    async def complains(self, text: str, *, patience: float) -> bool:
+        """Whether it complains of `text` in that many seconds, or ends."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
+        deadline = loop.time() + patience
         while text not in self.complaints and not self._listener.done():
             self._complained.clear()
             try:
-                await asyncio.wait_for(self._complained.wait(), deadline - loop.time())
+                await within(deadline - loop.time(), self._complained.wait())
             except asyncio.TimeoutError:
                 return False
         return True
 
-    async def ends(self, *, within: float) -> bool:
-        """Whether it ends within so many seconds; then all its complaints are known."""
-        await asyncio.wait([self._listener], timeout=within)
+    async def ends(self, *, patience: float) -> bool:
+        """Whether it ends in that many seconds; then all its complaints are known."""
+        await asyncio.wait([self._listener], timeout=patience)
         return self._listener.done()
 
     def forget_complaints(self) -> None:
@@ -121,7 +122,7 @@ class SshProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), END_PATIENCE_SECONDS)
+                await within(END_PATIENCE_SECONDS, self._process.wait())
             except asyncio.TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.kill()

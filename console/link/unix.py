@@ -7,6 +7,7 @@ import asyncio
 from agent.protocol.problems import ProblemError
 from console.link.address import Address
 from console.link.connection import Connection, CutError
+from console.link.deadline import within
 from console.link.problems import unreachable
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -36,7 +37,7 @@ class UnixLink:
 async def open_socket(node: str, path: str, *, timeout: float) -> Connection:
     """A connection to the agent's socket on this machine."""
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_unix_connection(path), timeout)
+        reader, writer = await within(timeout, asyncio.open_unix_connection(path))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         gone = isinstance(error, FileNotFoundError | NotADirectoryError)
         raise ProblemError(

@@ -33,7 +33,12 @@ class Done(NamedTuple):
 
 def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """A person's, with `home` in which nothing of ours lies."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("ROOST_")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        # A test's terminal says itself what it is.
+        if not key.startswith("ROOST_") and key != "TERM"
+    }
     return {
         **kept,
         "HOME": str(home),

@@ -12,7 +12,7 @@ import pytest
 from agent.protocol.containers import Container, ContainerDetails
 from console.fleet.inventory import NodeEntry
 from tests.console.cli.commands import ROOST, environment, roost, roost_beside, write_fleet
-from tests.console.serving import EVENTS_HEAD, JSON_HEAD, chunk, event
+from tests.console.serving import EVENTS_HEAD, JSON_HEAD, chunk, event, misbehaving
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.terminal import Terminal
@@ -31,24 +31,26 @@ def at(second: int) -> str:
 
 
 class CutLog:
-    """A node whose link is cut in the middle of a log, once for each batch but the last."""
+    """A node whose link is cut in the middle of a log, once for each batch but the last.
+
+    `asked` has the targets of the requests for logs.
+    """
 
     def __init__(self, batches: list[list[dict[str, str]]]) -> None:
         self.batches = batches
+        self.heads: list[bytes] = []
         self.asked: list[str] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
-        if "/logs" not in request:
+        target = self.heads[-1].split()[1].decode()
+        if "/logs" not in target:
             writer.write(JSON_HEAD + chunk(msgspec.json.encode(DETAILS)) + b"0\r\n\r\n")
         else:
-            self.asked.append(request)
+            self.asked.append(target)
             writer.write(EVENTS_HEAD + event("lines", self.batches.pop(0)))
             if not self.batches:
                 writer.write(event("end", {}) + b"0\r\n\r\n")
         await writer.drain()
-        await asyncio.sleep(0.05)
-        writer.close()
 
 
 async def test_a_cut_link_is_tried_again_and_nothing_is_said_twice(
@@ -62,17 +64,16 @@ async def test_a_cut_link_is_tried_again_and_nothing_is_said_twice(
         ]
     )
     path = short_folder / "cut.sock"
-    server = await asyncio.start_unix_server(log, path)
     entry = NodeEntry(name="cut", address=f"unix://{path}")
     fleet = write_fleet(tmp_path / "fleet.yaml", [entry])
-    async with server:
+    async with misbehaving(path, log, heads=log.heads):
         done = await roost_beside(
             tmp_path, "--fleet", fleet, "container", "logs", "-f", "--tail", "9", "cut", "web"
         )
     assert (done.code, done.out.split()) == (0, ["a", "b", "b", "b", "c"])
     assert "tail=9" in log.asked[0]
     assert ["tail" in asked for asked in log.asked] == [True, False, False]
-    assert all("since=2026-05-04T13%3A06%3A02" in asked for asked in log.asked[1:])
+    assert all("since=2026-05-04t13%3a06%3a02" in asked for asked in log.asked[1:])
     assert done.err.count("trying again in 1 s") == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -40,11 +41,13 @@ def command(config: Path | None, *, with_parent: bool) -> None:
 async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False) -> None:
     """Serve this machine with the GPUs of `gpu` until a signal, or the end of the parent."""
     database = Database(settings.database)
+    _open(database)
     node = this_machine(settings, database, gpu)
     servers = Servers()
     _listen(servers, node, settings)
     if with_parent:
         await call_when_parent_ends(servers.stop)
+    await asyncio.to_thread(_settle, node)
     # Callers are answered from the first moment on; /readyz says when the first sample is in.
     serving = asyncio.create_task(servers.serve())
     try:
@@ -56,6 +59,21 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         await asyncio.gather(serving, return_exceptions=True)
         await node.stop()
         database.close()
+
+
+def _open(database: Database) -> None:
+    """A database of a newer agent is left alone; one that cannot be used stops only changes."""
+    try:
+        database.open()
+    except ProblemError as problem:
+        if problem.code == "store.newer":
+            raise
+        log.warning("%s: %s. Nothing can be changed until then.", problem.title, problem.detail)
+
+
+def _settle(node: Node) -> None:
+    with contextlib.suppress(ProblemError):  # `_open` told it
+        node.audit.settle()
 
 
 def _listen(servers: Servers, node: Node, settings: Settings) -> None:

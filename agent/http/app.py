@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -26,9 +25,6 @@ from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.telemetry import get_history, get_telemetry
 from agent.protocol.problems import ProblemError
 
-if TYPE_CHECKING:
-    from litestar.types import ASGIApp
-
 HANDLERS = [
     act_on_container,
     get_audit,
@@ -50,7 +46,7 @@ HANDLERS = [
 ]
 
 
-def build_app(listeners: Mapping[str, Listener]) -> ASGIApp:
+def build_app(listeners: Mapping[str, Listener]) -> Callers:
     """The application behind all listeners, by their local address (see `Callers`)."""
     execs = ExecSessions()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 from litestar.di import NamedDependency
@@ -13,7 +15,7 @@ from litestar.enums import ScopeType
 
 from agent.node import Node
 from agent.protocol.access import OWNER_HEADER, AuditRecord, Role, may
-from agent.protocol.problems import ProblemError
+from agent.protocol.problems import MEDIA_TYPE, ProblemError
 from agent.protocol.version import API_VERSION, API_VERSION_HEADER
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 SCOPE_KEY = "roost.caller"
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWNER_LIMIT = 64
+# How long a reader may take for the end of its stream when the agent stops.
+FAREWELL_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -37,27 +43,66 @@ class Listener(msgspec.Struct, frozen=True):
 class Caller:
     """The caller of one request, and what the audit log will say of it."""
 
-    def __init__(self, node: Node, *, origin: str) -> None:
+    def __init__(self, node: Node, *, origin: str, method: str, path: str) -> None:
         self.node = node
         self.origin = origin
+        self.mutating = method not in READ_METHODS
         self.role: Role | None = None
         self.owner = "unknown"
         self.proof: Literal["token", "stated"] = "stated"
         self.refusal: ProblemError | None = None
-        self.action = ""  # set by the handler of a mutating call
+        self.action = f"{method} {path}"[:200]  # until the handler says it better
         self.subject = ""
         self.params: dict[str, str] = {}
-        self.audited = True
         self.outcome = ""  # a problem's code, set where the problem is rendered
+        self._at = time.time()
+        self._number: int | None = None  # of the record that says "begun"
 
     def doing(self, action: str, subject: str, **params: object) -> None:
         """Name what this call does, for the audit log."""
         self.action, self.subject = action, subject
         self.params = {name: str(value) for name, value in params.items() if value is not None}
 
-    def continuing(self) -> None:
-        """This call belongs to one that is in the audit log already: a key stroke of an exec."""
-        self.audited = False
+    async def begin(self) -> None:
+        """Have the audit log say that a mutating call begins, before anything is done.
+
+        Raises:
+            ProblemError: `store.failed`; then nothing may be done.
+        """
+        self._number = await asyncio.to_thread(self.node.audit.append, self._record("begun"))
+
+    @property
+    def begun(self) -> bool:
+        """Whether the audit log knows of this call and waits for its outcome."""
+        return self._number is not None
+
+    def finish(self, outcome: str) -> None:
+        """Have the audit log say what became of the call. Blocks until it is on disk.
+
+        What was done stays done where this cannot be written, so that is only logged; the
+        record then says "begun".
+        """
+        number, self._number = self._number, None
+        try:
+            if number is None:
+                self.node.audit.append(self._record(outcome))
+            else:
+                self.node.audit.finish(number, self._record(outcome))
+        except ProblemError as problem:
+            log.warning("%s: %s is not in the audit log: %s", self.action, outcome, problem.detail)
+
+    def _record(self, outcome: str) -> AuditRecord:
+        return AuditRecord(
+            at=self._at,
+            owner=self.owner,
+            proof=self.proof,
+            role=self.role or "viewer",
+            origin=self.origin,
+            action=self.action,
+            subject=self.subject,
+            outcome=outcome,
+            params=self.params,
+        )
 
     def require(self, needed: Role) -> Role:
         """Raise unless the caller may do what `needed` may."""
@@ -86,21 +131,32 @@ class Caller:
 class Callers:
     """ASGI wrapper: finds the listener by the local address, the caller by socket or token.
 
-    It also answers every mutating call only after the audit log has it on disk, and stamps the
-    API version on every answer.
+    It also answers every mutating call only after the audit log has its outcome on disk, stamps
+    the API version on every answer, and ends the streams when the agent stops.
     """
 
     def __init__(self, app: ASGIApp, listeners: Mapping[str, Listener]) -> None:
         """`listeners` by local address: a socket's path, or "host:port"."""
         self._app = app
         self._listeners = listeners
+        self._answering: set[asyncio.Task[None]] = set()
+
+    def end_streams(self) -> None:
+        """End every answer that has begun: streams have no end of their own."""
+        for task in self._answering:
+            task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         listener = self._listener(scope)
-        caller = Caller(listener.node, origin=_origin(listener, scope))
+        caller = Caller(
+            listener.node,
+            origin=_origin(listener, scope),
+            method=scope["method"],
+            path=scope["path"],
+        )
         headers = dict(scope["headers"])
         if listener.role is None:
             await _by_token(caller, headers.get(b"authorization", b"").decode("latin-1"))
@@ -109,19 +165,34 @@ class Callers:
             stated = headers.get(OWNER_HEADER.lower().encode(), b"")
             caller.owner = stated.decode("utf-8", "replace")[:OWNER_LIMIT] or "unknown"
         scope[SCOPE_KEY] = caller  # type: ignore[literal-required]
-        method = scope["method"]
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        ended = False
 
         async def stamped(message: Message) -> None:
+            nonlocal ended
             if message["type"] == "http.response.start":
-                if method not in READ_METHODS and (caller.audited or caller.outcome):
-                    await _record(caller, f"{method} {scope['path']}", message["status"])
+                status = message["status"]
+                if caller.begun or (caller.mutating and status >= 400):
+                    outcome = "done" if status < 400 else f"http.{status}"
+                    await asyncio.to_thread(caller.finish, caller.outcome or outcome)
                 message["headers"] = [
                     *message["headers"],
                     (API_VERSION_HEADER.lower().encode(), API_VERSION.encode()),
                 ]
+                self._answering.add(task)
             await send(message)
+            ended = message["type"] == "http.response.body" and not message.get("more_body")
 
-        await self._app(scope, receive, stamped)
+        try:
+            await self._app(scope, receive, stamped)
+        except asyncio.CancelledError:
+            # Only a server that stops cancels: a stream at once, other work after its grace.
+            if caller.begun:
+                caller.finish("interrupted")
+            if not ended:
+                await _bid_farewell(send, begun=task in self._answering)
+        finally:
+            self._answering.discard(task)
 
     def _listener(self, scope: Scope) -> Listener:
         host, port = scope["server"] or ("", None)
@@ -151,11 +222,16 @@ def provide_node(scope: Scope) -> Node:
 async def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
     """Every route wants a viewer unless it says `role=`; `role=None` is open to all.
 
+    A mutating call begins in the audit log here, before its body is read; a route with
+    `part_of_exec=True` belongs to a call that is in there already: a key stroke.
     Asynchronous because Litestar runs a plain function in a thread, for every request.
     """
     needed = handler.opt.get("role", "viewer")
+    caller = caller_of(connection.scope)
     if needed is not None:
-        caller_of(connection.scope).require(needed)
+        caller.require(needed)
+    if caller.mutating and not handler.opt.get("part_of_exec"):
+        await caller.begin()
 
 
 async def _by_token(caller: Caller, authorization: str) -> None:
@@ -171,19 +247,24 @@ async def _by_token(caller: Caller, authorization: str) -> None:
         caller.role, caller.owner = token.role, token.name
 
 
-async def _record(caller: Caller, call: str, status: int) -> None:
-    record = AuditRecord(
-        at=time.time(),
-        owner=caller.owner,
-        proof=caller.proof,
-        role=caller.role or "viewer",
-        origin=caller.origin,
-        action=caller.action or call[:200],
-        subject=caller.subject,
-        outcome=caller.outcome or ("done" if status < 400 else f"http.{status}"),
-        params=caller.params,
-    )
-    await asyncio.to_thread(caller.node.audit.append, record)
+async def _bid_farewell(send: Send, *, begun: bool) -> None:
+    """End an answer properly for a reader that reads; the server cuts the others off."""
+    body = b""
+    if not begun:
+        problem = ProblemError(
+            "node.stopping",
+            "the agent stopped before this was done",
+            hint="Look what became of it, and try again when the agent is back.",
+        ).problem()
+        body = msgspec.json.encode(problem)
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    with contextlib.suppress(asyncio.TimeoutError):
+        last = send({"type": "http.response.body", "body": body, "more_body": False})
+        await asyncio.wait_for(last, FAREWELL_SECONDS)
 
 
 def _origin(listener: Listener, scope: Scope) -> str:

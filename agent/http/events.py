@@ -23,4 +23,4 @@ async def get_events(
 
     A comment every 10 s proves that the agent lives.
     """
-    return sse.event_stream(node.events.follow(last_event_id))
+    return sse.event_stream(node.events.follow(last_event_id), comment_every=None)

@@ -88,18 +88,22 @@ async def start_exec(
     return sse.event_stream(output())
 
 
-@post("/v1/execs/{session_id:str}/input", tags=["containers"], status_code=204, role="operator")
+@post(
+    "/v1/execs/{session_id:str}/input",
+    tags=["containers"],
+    status_code=204,
+    role="operator",
+    part_of_exec=True,
+)
 async def write_input(
     request: Request[Any, Any, Any],
     node: TheNode,
-    caller: TheCaller,
     execs: TheExecs,
     session_id: FromPath[str],
     *,
     close: FromQuery[bool] = False,
 ) -> None:
     """Feed the command's standard input with the body's bytes; `close` ends it after them."""
-    caller.continuing()
     session = execs.find(node, session_id)
     size = 0
     async for chunk in request.stream():
@@ -116,14 +120,18 @@ async def write_input(
         await session.close_input()
 
 
-@post("/v1/execs/{session_id:str}/size", tags=["containers"], status_code=204, role="operator")
+@post(
+    "/v1/execs/{session_id:str}/size",
+    tags=["containers"],
+    status_code=204,
+    role="operator",
+    part_of_exec=True,
+)
 async def resize_terminal(
     node: TheNode,
-    caller: TheCaller,
     execs: TheExecs,
     session_id: FromPath[str],
     data: JSONBody[TerminalSize],
 ) -> None:
     """Tell the command its terminal's new size."""
-    caller.continuing()
     await execs.find(node, session_id).resize(data.columns, data.rows)

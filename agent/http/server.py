@@ -17,7 +17,7 @@ from pathlib import Path
 import uvicorn
 
 from agent.http.app import build_app
-from agent.http.caller import Listener
+from agent.http.caller import Callers, Listener
 from agent.protocol.problems import ProblemError
 
 # Streams of followers must not hold up a stop.
@@ -51,6 +51,7 @@ class Servers:
         self._paths: list[Path] = []
         self._servers: list[_Server] = []
         self._stopping = False
+        self._app: Callers | None = None
 
     def add_unix(
         self, path: Path, listener: Listener, *, mode: int = 0o600, group: str | None = None
@@ -86,7 +87,7 @@ class Servers:
 
     async def serve(self, *, until_signal: bool = True) -> None:
         """Serve until `stop`, or a signal if so wished; then give the sockets back."""
-        app = build_app(_ByPort(self._listeners))
+        app = self._app = build_app(_ByPort(self._listeners))
         groups: list[tuple[list[socket.socket], ssl.SSLContext | None]] = []
         if self._unix:
             groups.append((self._unix, None))
@@ -127,6 +128,8 @@ class Servers:
         self._stopping = True
         for server in self._servers:
             server.should_exit = True
+        if self._app is not None:
+            self._app.end_streams()
 
 
 class _ByPort(dict[str, Listener]):

@@ -38,7 +38,8 @@ class AuditRecord(msgspec.Struct, kw_only=True):
     origin: str  # "unix:agent.sock", "https:10.0.0.7"
     action: str  # "container.stop"
     subject: str  # "container/<id>"
-    outcome: str  # "done", or a problem's code
+    # "done", a problem's code, "begun" while it goes on, or "interrupted": the agent ended first.
+    outcome: str
     params: dict[str, str] = {}
 
 

@@ -56,6 +56,9 @@ CODES: Mapping[str, Code] = {
     # the node
     "node.not_ready": Code(503, "The agent is not ready yet"),
     "node.internal": Code(500, "The agent made a mistake"),
+    "node.stopping": Code(503, "The agent is stopping"),
+    "store.failed": Code(503, "The agent's database cannot be used"),
+    "store.newer": Code(503, "A newer agent wrote the database"),
     "gpu.not_found": Code(404, "No such GPU"),
     "history.unknown_metric": Code(404, "No such metric"),
     # the container runtime

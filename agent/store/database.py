@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.protocol.problems import ProblemError
+
 SCHEMA_VERSION = 1
 
 _SCHEMA = """
@@ -41,11 +43,32 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that commits at the end, or rolls back on an exception."""
+        """A transaction that commits at the end, or rolls back on an exception.
+
+        Raises:
+            ProblemError: `store.failed`, `store.newer`. A broken constraint stays an
+                sqlite3.IntegrityError.
+        """
         with self._lock:
-            connection = self._connection or self._open()
-            with connection:
-                yield connection
+            try:
+                connection = self._connection or self._open()
+                with connection:
+                    yield connection
+            except sqlite3.IntegrityError:
+                raise
+            except (sqlite3.Error, OSError) as error:
+                raise ProblemError(
+                    "store.failed",
+                    f"{self._path}: {error}",
+                    params={"file": str(self._path)},
+                    hint="Check that the disk has space and that the agent may write to that"
+                    " folder. A damaged file can be moved away; tokens and audit log go with it.",
+                ) from error
+
+    def open(self) -> None:
+        """Open it now, to hear of what is wrong early. Raises as `transaction` does."""
+        with self.transaction():
+            pass
 
     def rows(self, sql: str, parameters: Iterable[object] = ()) -> list[sqlite3.Row]:
         """All rows of one query."""
@@ -65,10 +88,27 @@ class Database:
         connection = sqlite3.connect(
             self._path or ":memory:", check_same_thread=False, timeout=10, cached_statements=16
         )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         self._connection = connection
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise ProblemError(
+                "store.newer",
+                f"{self._path} has schema {version}, this agent knows up to {SCHEMA_VERSION}",
+                params={"file": str(self._path), "schema": version, "known": SCHEMA_VERSION},
+                hint="Install the newer agent again, or move the file away: tokens and audit log"
+                " go with it.",
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if version < SCHEMA_VERSION:
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

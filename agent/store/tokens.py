@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import sqlite3
 import time
@@ -16,6 +17,8 @@ TOKEN_BYTES = 32
 PREFIX = "roost_"
 # `last_used_at` is written at most this often, so that reading stays cheap.
 LAST_USED_STEP_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class TokenStore:
@@ -97,11 +100,9 @@ class TokenStore:
                 hint="Make a new one on the node: sudo roost-agent token make NAME --role "
                 + row["role"],
             )
-        if (row["last_used_at"] or 0) < now - LAST_USED_STEP_SECONDS:
-            with self._database.transaction() as connection:
-                connection.execute(
-                    "UPDATE tokens SET last_used_at = ? WHERE name = ?", (now, row["name"])
-                )
+        # Both ways: a clock that was ahead once may have been set right.
+        if abs(now - (row["last_used_at"] or 0)) > LAST_USED_STEP_SECONDS:
+            self._note_use(row["name"], now)
         return Token(
             name=row["name"],
             role=row["role"],
@@ -109,6 +110,14 @@ class TokenStore:
             expires_at=row["expires_at"],
             last_used_at=now,
         )
+
+    def _note_use(self, name: str, now: float) -> None:
+        try:
+            with self._database.transaction() as connection:
+                connection.execute("UPDATE tokens SET last_used_at = ? WHERE name = ?", (now, name))
+        except ProblemError as problem:
+            # A full disk must not lock out those who come to mend it.
+            log.warning("the use of token %s was not noted: %s", name, problem.detail)
 
 
 def _digest(secret: str) -> bytes:

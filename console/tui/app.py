@@ -49,7 +49,15 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         self._rate: float | None = None
         for skin in SKINS.values():
             self.register_theme(skin.theme)
-        self.theme = context.look.theme
+        self.theme = self._first_theme = context.look.theme
+        self.stylesheet.set_variables(self.get_css_variables())
+        # Two widgets on every screen, and their style sheets, that nothing here uses.
+        self._disable_tooltips = self._disable_notifications = True
+
+    def refresh_css(self, animate: bool = True) -> None:  # noqa: FBT001, FBT002  # Textual's
+        """Textual calls it at the start too, when all has just been parsed for this theme."""
+        if self._dom_ready or self.theme != self._first_theme:
+            super().refresh_css(animate)
 
     def get_default_screen(self) -> Screen[None]:
         return FleetScreen(self.context, _HOME)

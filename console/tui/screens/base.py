@@ -81,8 +81,7 @@ class View(TalkingScreen, inherit_bindings=False):
         self.resume()
 
     def arrive(self) -> None:
-        """The screen has its widgets now."""
-        self.bring_up_to_date()
+        """The screen has its widgets now; `resume` comes next."""
 
     def resume(self) -> None:
         """The screen is the one on top, at first or again."""

@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from console.tui.look.look import Look
-from console.tui.rows.cells import Row, lay_out
+from console.tui.rows.cells import Column, Row, lay_out
 from console.tui.rows.model import TableModel
 from console.tui.widgets.line import Piece, draw, fit
 
@@ -62,7 +62,7 @@ class RowTable(Widget, can_focus=True):
         self.top = 0
         self.cursor = 0
         self._cursor_key: str | None = None
-        self._layout: list[tuple[int, int]] = []
+        self._laid_out: tuple[int, tuple[Column, ...], list[tuple[int, int]]] = (0, (), [])
         self._drawn: dict[int, tuple[Row, bool, bool]] = {}
         self._ordered_at = 0.0
         self._anchor: str | None = None  # the last mark, where a range begins
@@ -78,6 +78,14 @@ class RowTable(Widget, can_focus=True):
     @property
     def body_height(self) -> int:
         return max(1, self.size.height - 1)
+
+    @property
+    def _layout(self) -> list[tuple[int, int]]:
+        """Columns and their widths. Textual draws the first time before it tells the size."""
+        columns, width = self.model.columns, self.size.width
+        if self._laid_out[0] != width or self._laid_out[1] is not columns:
+            self._laid_out = (width, columns, lay_out(columns, width))
+        return self._laid_out[2]
 
     def say_when_empty(self, text: str) -> None:
         """What stands where there is no row."""
@@ -111,7 +119,6 @@ class RowTable(Widget, can_focus=True):
         self.model = model
         self.top = self.cursor = 0
         self._cursor_key = None
-        self._layout = lay_out(model.columns, self.size.width)
         self.bring_up_to_date(reorder=True)
         self.refresh()
         self.post_message(self.Moved())
@@ -212,7 +219,6 @@ class RowTable(Widget, can_focus=True):
                 self._refresh_line(index)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._layout = lay_out(self.model.columns, event.size.width)
         self._clamp_top()
         self._drawn.clear()
         self.refresh()

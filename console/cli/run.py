@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agent.protocol.problems import ProblemError
 from console.cli.failures import FAILED, UNREACHABLE, not_reached, tell
@@ -15,7 +15,9 @@ from console.cli.nodes import fleet_file, one_node, selected_nodes
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links, stated_owner
-from console.link.client import NodeClient
+
+if TYPE_CHECKING:
+    from console.link.client import NodeClient
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from agent.protocol.problems import ProblemError
 from console.fleet.back_off import BackOff
@@ -16,7 +17,9 @@ from console.fleet.links import Links
 from console.fleet.node_follower import NodeFollower
 from console.fleet.open_files import raise_open_files
 from console.fleet.picture import NodeView
-from console.link.client import NodeClient
+
+if TYPE_CHECKING:
+    from console.link.client import NodeClient
 
 LOOK_EVERY_SECONDS = 1.0
 SAVE_EVERY_SECONDS = 60.0

@@ -6,21 +6,20 @@ import os
 import pwd
 import shlex
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.fleet.inventory import NodeEntry
 from console.link.address import Address, parse_address
-from console.link.client import NodeClient
-from console.link.folder import private_folder, sweep
-from console.link.gate import HandshakeGate
-from console.link.https import CONNECT_TIMEOUT_SECONDS, HttpsLink, tls_context
-from console.link.link import Link
-from console.link.requests import ANSWER_TIMEOUT_SECONDS
-from console.link.ssh import HANDSHAKE_TIMEOUT_SECONDS, SshLink
-from console.link.token import read_token
-from console.link.unix import UnixLink
+
+# The rest of console.link is imported with the first client: a cached picture is shown before.
+if TYPE_CHECKING:
+    import ssl
+
+    from console.link.client import NodeClient
+    from console.link.gate import HandshakeGate
+    from console.link.link import Link
 
 
 class Links:
@@ -54,6 +53,9 @@ class Links:
         Raises:
             ProblemError: `fleet.address`.
         """
+        from console.link.client import NodeClient
+        from console.link.requests import ANSWER_TIMEOUT_SECONDS
+
         address = parse_address(entry.address)
         return NodeClient(
             entry.name,
@@ -67,20 +69,35 @@ class Links:
     def tls(self) -> ssl.SSLContext:
         """One for all: each context of its own would cost about a megabyte."""
         if self._tls is None:
+            from console.link.https import tls_context
+
             self._tls = tls_context()
         return self._tls
 
     def _link(self, entry: NodeEntry, address: Address) -> Link:
         if address.kind == "unix":
+            from console.link.unix import UnixLink
+
             return UnixLink(entry.name, address)
         if address.kind == "https":
-            return HttpsLink(
-                entry.name,
-                address,
-                fingerprint=entry.fingerprint,
-                context=self.tls,
-                timeout=self._timeout or CONNECT_TIMEOUT_SECONDS,
-            )
+            return self._https(entry, address)
+        return self._ssh_link(entry, address)
+
+    def _https(self, entry: NodeEntry, address: Address) -> Link:
+        from console.link.https import CONNECT_TIMEOUT_SECONDS, HttpsLink
+
+        return HttpsLink(
+            entry.name,
+            address,
+            fingerprint=entry.fingerprint,
+            context=self.tls,
+            timeout=self._timeout or CONNECT_TIMEOUT_SECONDS,
+        )
+
+    def _ssh_link(self, entry: NodeEntry, address: Address) -> Link:
+        from console.link.gate import HandshakeGate
+        from console.link.ssh import HANDSHAKE_TIMEOUT_SECONDS, SshLink
+
         if self._gate is None:
             self._gate = HandshakeGate()
         return SshLink(
@@ -94,6 +111,8 @@ class Links:
 
     def _private_folder(self) -> Path:
         if self._folder is None:
+            from console.link.folder import private_folder, sweep
+
             self._folder = private_folder(self._environment)
             sweep(self._folder)
         return self._folder
@@ -101,6 +120,8 @@ class Links:
     def _token(self, entry: NodeEntry, address: Address) -> Callable[[], str] | None:
         if address.kind != "https" or entry.token_file is None:
             return None
+        from console.link.token import read_token
+
         file = self._token_folder / Path(entry.token_file).expanduser()
         return lambda: read_token(file, node=entry.name)
 

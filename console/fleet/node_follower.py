@@ -7,17 +7,20 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from agent.protocol.live import STALE_AFTER_SECONDS
 from agent.protocol.problems import Problem, ProblemError
 from console.fleet.back_off import REFUSALS, STEADY_SECONDS, BackOff
 from console.fleet.live import apply_change, read_snapshot
 from console.fleet.picture import NodeState, NodeView
-from console.link.client import NodeClient
 from console.link.deadline import within
-from console.link.events import Event
 from console.link.problems import garbage
-from console.link.stream import Stream
+
+if TYPE_CHECKING:
+    from console.link.client import NodeClient
+    from console.link.events import Event
+    from console.link.stream import Stream
 
 # Silent so long, a connection is taken for dead and built anew.
 CUT_AFTER_SECONDS = 45.0

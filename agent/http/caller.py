@@ -28,6 +28,7 @@ READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWNER_LIMIT = 64
 # How long a reader may take for the end of its stream when the agent stops.
 FAREWELL_SECONDS = 0.2
+SETTLE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -139,12 +140,18 @@ class Callers:
         """`listeners` by local address: a socket's path, or "host:port"."""
         self._app = app
         self._listeners = listeners
-        self._answering: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()  # those whose answer has begun
 
     def end_streams(self) -> None:
         """End every answer that has begun: streams have no end of their own."""
         for task in self._answering:
             task.cancel()
+
+    async def wait_ended(self) -> None:
+        """Wait for calls that were cancelled: they have an outcome to write down."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=SETTLE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -166,6 +173,7 @@ class Callers:
             caller.owner = stated.decode("utf-8", "replace")[:OWNER_LIMIT] or "unknown"
         scope[SCOPE_KEY] = caller  # type: ignore[literal-required]
         task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._calls.add(task)
         ended = False
 
         async def stamped(message: Message) -> None:
@@ -188,10 +196,11 @@ class Callers:
         except asyncio.CancelledError:
             # Only a server that stops cancels: a stream at once, other work after its grace.
             if caller.begun:
-                caller.finish("interrupted")
+                await asyncio.to_thread(caller.finish, "interrupted")
             if not ended:
                 await _bid_farewell(send, begun=task in self._answering)
         finally:
+            self._calls.discard(task)
             self._answering.discard(task)
 
     def _listener(self, scope: Scope) -> Listener:

@@ -120,6 +120,7 @@ class Servers:
                     for server, (sockets, _) in zip(self._servers, groups, strict=True)
                 )
             )
+            await app.wait_ended()
         finally:
             await asyncio.to_thread(_remove, self._paths)
 

@@ -21,8 +21,8 @@ from tests.agent.doubles import make_node
 class Served:
     """A served node and clients for each way in."""
 
-    def __init__(self, node: Node, folder: Path, port: int) -> None:
-        self.node, self.folder, self.port = node, folder, port
+    def __init__(self, node: Node, servers: Servers, folder: Path, port: int) -> None:
+        self.node, self.servers, self.folder, self.port = node, servers, folder, port
         self.certificate = folder / "tls.crt"
 
     def client(self, role: str = "operator", *, owner: str = "maria") -> httpx.AsyncClient:
@@ -60,7 +60,7 @@ async def served() -> AsyncIterator[Served]:
         task = asyncio.create_task(servers.serve())
         await asyncio.sleep(0.05)
         try:
-            yield Served(node, folder, port)
+            yield Served(node, servers, folder, port)
         finally:
             servers.stop()
             with contextlib.suppress(asyncio.CancelledError):

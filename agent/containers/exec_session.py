@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
-from anyio import fail_after, move_on_after
+from anyio import CancelScope, fail_after, move_on_after
+from docker import APIClient
 
 from agent.containers.api_stream import ApiStream, StreamBrokenError, StreamRefusedError
+from agent.containers.command_process import CommandProcess, end_process, find_process
 from agent.containers.connection import Connection, Json
 from agent.containers.container_problems import not_run, not_running
 from agent.containers.frames import FramingError, Part, StreamDecoder
 from agent.containers.inspection import Inspected
 from agent.containers.refusals import problem_of, understood
-from agent.protocol.containers import ExecExit, ExecOutput, ExecRequest
+from agent.protocol.containers import Container, ExecExit, ExecOutput, ExecRequest
 from agent.protocol.problems import ProblemError
+
+log = logging.getLogger(__name__)
 
 # How long the runtime may take to begin a command, and after its end to tell the exit code.
 START_SECONDS = 15.0
@@ -28,8 +33,7 @@ _REASON_LIMIT_BYTES = 4096
 
 
 class DockerExec:
-    """See `runtime.ExecSession`. Closing it cuts the connection and leaves the command alone:
-    neither runtime can end one. A command that reads its input or its terminal ends by that."""
+    """See `runtime.ExecSession`; `close` says what becomes of the command."""
 
     def __init__(
         self,
@@ -37,11 +41,14 @@ class DockerExec:
         streams: contextlib.AsyncExitStack,
         stream: ApiStream,
         exec_id: str,
+        container: Container,
         request: ExecRequest,
     ) -> None:
         self.id = exec_id
         self._connection, self._streams, self._stream = connection, streams, stream
-        self._request = request
+        self._container, self._request = container, request
+        self._process: CommandProcess | None = None
+        self._over = False  # its exit code was told
         self._decoder = None if request.tty else StreamDecoder()
         self._early: list[ExecOutput] = []  # what came while it was still unclear whether it runs
         self._input_open = request.stdin
@@ -93,9 +100,18 @@ class DockerExec:
             )
 
     async def close(self) -> None:
-        """Cut the connection."""
+        """Cut the connection, and end the command if it still runs.
+
+        What still runs is hung up on, then killed, where its process is seen on this machine and
+        the agent may signal it: see `command_process`. Where not (the agent is in a container or
+        not root, or the socket leads to another machine), or where it ignores hang-ups, it may
+        run on and the agent's log says so; one that reads a plain input still finds its end.
+        """
         self._input_open = False
-        await self._streams.aclose()
+        with CancelScope(shield=True):
+            await self._streams.aclose()
+            if not self._over:
+                await self._end()
 
     async def begun(self) -> None:
         """Wait until the command runs, or ran.
@@ -126,6 +142,22 @@ class DockerExec:
             # It may be over already, and then its size is of no interest.
             with contextlib.suppress(ProblemError):
                 await self.resize(self._request.columns, self._request.rows)
+
+    async def _end(self) -> None:
+        try:
+            if self._process is None and not (await self._inspect()).get("Running"):
+                return
+            process = self._process
+            why = "its process cannot be seen from here"
+            if process is not None:
+                found = await self._connection.call(lambda _: end_process(process))
+                if found is None:
+                    return
+                why = found
+        except ProblemError as problem:
+            why = problem.detail
+        name = self._container.name
+        log.warning("%r may run on in container %r: %s", self._request.command[0], name, why)
 
     async def _raise_if_not_begun(self, state: Json, code: int) -> None:
         """A runtime writes why it could not begin where the command's output would be."""
@@ -174,7 +206,14 @@ class DockerExec:
             pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
 
     async def _inspect(self) -> Json:
-        state: Json = await self._connection.call(lambda client: client.exec_inspect(self.id))
+        def ask(client: APIClient) -> Json:
+            state: Json = client.exec_inspect(self.id)
+            if self._process is None and state.get("Running") and (pid := state.get("Pid")):
+                self._process = find_process(pid, self._container.id)
+            return state
+
+        state = await self._connection.call(ask)
+        self._over = _ended_with(state, podman=self._connection.podman) is not None
         return state
 
 
@@ -216,7 +255,7 @@ async def start(connection: Connection, one: Inspected, request: ExecRequest) ->
                 upgrade=True,
             )
         )
-        session = DockerExec(connection, streams.pop_all(), stream, exec_id, request)
+        session = DockerExec(connection, streams.pop_all(), stream, exec_id, container, request)
     try:
         with fail_after(START_SECONDS):
             await stream.answered()

@@ -38,7 +38,7 @@ class ExecSession(Protocol):
     async def resize(self, columns: int, rows: int) -> None: ...
 
     async def close(self) -> None:
-        """Cut the connection; a command that reads its input ends with it."""
+        """Cut the connection, and end the command if it still runs and can be ended from here."""
 
 
 class ContainerRuntime(Protocol):

@@ -1,3 +1,5 @@
+"""What the tests of containers share: a scripted runtime, and each real one in turn."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator

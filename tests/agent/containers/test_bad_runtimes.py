@@ -100,7 +100,7 @@ async def test_many_callers_of_a_hung_runtime_are_told_and_share_a_few_threads(
 ) -> None:
     async with following(scripted, tmp_path) as runtime:
         await until(lambda: ID in runtime.containers())
-        scripted.answer(f"/containers/{ID}/json", silence)
+        scripted.answer("/containers/silent/json", silence)
         problems = await asyncio.gather(*(failing(runtime.details("silent")) for _ in range(60)))
         assert {problem.code for problem in problems} == {"runtime.unreachable"}
         assert sum(thread.name == "runtime" for thread in threading.enumerate()) <= 8

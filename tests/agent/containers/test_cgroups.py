@@ -1,3 +1,5 @@
+"""Where a container's cgroup is found, on trees of every kind that is met."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Facts of a runtime, from answers as Docker and Podman give them."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""CPU and memory from cgroup files, on trees made for the tests."""
+
 from __future__ import annotations
 
 from pathlib import Path

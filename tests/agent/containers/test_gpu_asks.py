@@ -1,3 +1,5 @@
+"""Which GPUs a container asked for, for each way to ask."""
+
 from __future__ import annotations
 
 from typing import Any

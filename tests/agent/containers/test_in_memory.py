@@ -1,3 +1,5 @@
+"""The runtime of simulated nodes keeps what the interface promises."""
+
 from __future__ import annotations
 
 import asyncio

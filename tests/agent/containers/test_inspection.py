@@ -1,3 +1,5 @@
+"""Records of containers, from answers as runtimes give them."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Lines from the bytes of a log, however they are cut into pieces."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Points in time, read and written without losing nanoseconds."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Which container a name, an id or the start of an id means."""
+
 from __future__ import annotations
 
 import pytest

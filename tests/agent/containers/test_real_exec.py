@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
+import anyio
 import pytest
 
 from agent.containers.docker_runtime import DockerRuntime
@@ -222,20 +223,80 @@ async def test_input_that_was_not_asked_for(box: DockerRuntime) -> None:
     await session.close()
 
 
+async def commands_in(part: PrivateRuntime, name: str) -> list[str]:
+    """What runs in a container beside its first process, without zombies: `sleep` as the first
+    process does not collect them."""
+    lines = (await docker(part, "exec", name, "ps", "-o", "pid,stat,args")).splitlines()[1:]
+    found = [line.split(maxsplit=2) for line in lines]
+    return [
+        args
+        for pid, state, args in found
+        if pid != "1" and not state.startswith("Z") and not args.startswith("ps -o")
+    ]
+
+
 async def test_closing_ends_a_shell_that_reads_its_terminal(
     box: DockerRuntime, part: PrivateRuntime
 ) -> None:
     request = ExecRequest(command=["sh"], tty=True, stdin=True)
     session = await box.exec("box", request)
-    reading = asyncio.create_task(Heard().to(session))
-    await session.write(b"echo ready\r")
+    found = Heard()
+    reading = asyncio.create_task(found.to(session))
+    await session.write(b"echo ready; sleep 601\r")
+    await until(lambda: b"\r\nready\r\n" in found.out)
+    assert "sleep 601" in await commands_in(part, "box")
     await session.close()
-    found = await reading
-    assert found.exit is not None
-    assert found.code is None or isinstance(found.code, int)
-    # It is not left behind in the container.
-    while "sh" in (await docker(part, "exec", "box", "ps", "-o", "comm")).split():  # noqa: ASYNC110 - nothing tells
-        await asyncio.sleep(0.05)
+    assert await commands_in(part, "box") == []
+    assert (await reading).exit is not None
+
+
+async def test_closing_ends_whatever_runs_but_not_what_was_meant_to_stay(
+    box: DockerRuntime, part: PrivateRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests = [
+        ExecRequest(command=["sleep", "601"]),
+        ExecRequest(command=["sleep", "602"], tty=True),
+        ExecRequest(command=["sh", "-c", "sleep 603 | sleep 604"], stdin=True),
+        ExecRequest(command=["yes"]),
+        ExecRequest(command=["sh", "-c", "trap '' HUP; exec sleep 605"]),  # what nohup does,
+    ]
+    sessions = [await box.exec("box", request) for request in requests]
+    while not {"sleep 603", "sleep 604", "sleep 605"} <= set(await commands_in(part, "box")):
+        pass  # shells take a moment to begin them
+    await asyncio.gather(*(session.close() for session in sessions))
+    assert await commands_in(part, "box") == ["sleep 605"]
+    [told] = [one.getMessage() for one in caplog.records if "may run on" in one.getMessage()]
+    assert told.startswith("'sh' may run on in container 'box': it ignores hang-ups")
+
+
+async def test_what_ran_to_its_end_is_not_looked_for(
+    box: DockerRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = await heard(box, ExecRequest(command=["sh", "-c", "sleep 600 >/dev/null 2>&1 &"]))
+    assert found.code == 0
+    assert "may run on" not in caplog.text
+
+
+async def test_a_session_that_nobody_waits_for_is_closed_all_the_same(
+    box: DockerRuntime, part: PrivateRuntime
+) -> None:
+    """As when the client's connection is cut while the agent waits for output."""
+
+    async def serve() -> None:
+        session = await box.exec("box", ExecRequest(command=["sleep", "601"]))
+        try:
+            started.set()
+            await Heard().to(session)
+        finally:
+            await session.close()
+
+    started = asyncio.Event()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            await started.wait()
+            scope.cancel()
+    assert await commands_in(part, "box") == []
 
 
 async def test_a_container_that_is_killed_meanwhile(

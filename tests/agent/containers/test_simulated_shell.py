@@ -1,3 +1,5 @@
+"""The shell of simulated containers, typed at and fed."""
+
 from __future__ import annotations
 
 import asyncio

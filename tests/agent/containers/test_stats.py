@@ -1,3 +1,5 @@
+"""Figures from the runtime's own answers."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""The table of containers: what it looks at again, and when it tells a change."""
+
 from __future__ import annotations
 
 import asyncio

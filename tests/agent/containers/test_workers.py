@@ -1,3 +1,5 @@
+"""The threads that blocking calls run in."""
+
 from __future__ import annotations
 
 import asyncio

@@ -15,7 +15,7 @@ from console.fleet.back_off import REFUSALS, STEADY_SECONDS, BackOff
 from console.fleet.live import apply_change, read_snapshot
 from console.fleet.picture import NodeState, NodeView
 from console.link.deadline import within
-from console.link.problems import garbage
+from console.link.problems import fell_silent, garbage
 
 if TYPE_CHECKING:
     from console.link.client import NodeClient
@@ -148,9 +148,8 @@ class NodeFollower:
 
 
 def _fell_silent(node: str) -> ProblemError:
-    return ProblemError(
-        "link.stale",
-        f"{node} has said nothing for {CUT_AFTER_SECONDS:g} s",
-        params={"node": node},
+    return fell_silent(
+        node,
+        CUT_AFTER_SECONDS,
         hint="It is tried again by itself; the link or the machine may be down.",
     )

@@ -42,6 +42,8 @@ DOCTOR_TIMEOUT_SECONDS = 90.0
 # What a runtime gives a container to stop, unless told otherwise, and some patience on top.
 STOP_SECONDS = 10
 ACT_PATIENCE_SECONDS = 30.0
+# Agents say something every 10 s in the streams of logs and of commands.
+SILENCE_LIMIT_SECONDS = 30.0
 
 
 class NodeClient:
@@ -60,10 +62,16 @@ class NodeClient:
         token: Callable[[], str] | None = None,
         timeout: float = ANSWER_TIMEOUT_SECONDS,
         limit: int = ANSWER_LIMIT_BYTES,
+        silence: float = SILENCE_LIMIT_SECONDS,
     ) -> None:
-        """`owner` is stated to the agent's audit log; `token` is asked anew for each request."""
+        """`owner` is stated to the agent's audit log; `token` is asked anew for each request.
+
+        A stream of logs or of a command that is silent for `silence` seconds, and for `timeout`,
+        is taken for dead.
+        """
         self.name = node
         self._timeout = timeout
+        self._silence = max(silence, timeout)
         self._requests = Requests(
             node, link, owner=owner, token=token, timeout=timeout, limit=limit
         )
@@ -156,10 +164,12 @@ class NodeClient:
         """Output of a container in batches; ends with the output, or never with `follow`.
 
         `since` and `until` take RFC 3339, Unix seconds, or a span like "15m". Raises
-        `link.unreachable` where the stream is cut before its end.
+        `link.unreachable` where the stream is cut before its end, `link.stale` where it is silent.
         """
         query: Query = {"follow": follow or None, "since": since, "until": until, "tail": tail}
-        stream = await self._stream(_target(f"{_container(name)}/logs", query))
+        stream = await self._stream(
+            _target(f"{_container(name)}/logs", query), silence=self._silence
+        )
         try:
             while True:
                 for event in await stream.read():
@@ -178,11 +188,14 @@ class NodeClient:
             headers=[ACCEPT_EVENTS],
             body=msgspec.json.encode(request),
         )
-        stream = await self._requests.stream(call)
+        stream = await self._requests.stream(call, silence=self._silence)
         return await Exec.begin(self.name, stream, self._feed_exec)
 
     async def events(self, last_event_id: str | None = None) -> Stream:
-        """The live picture: agent.protocol.live says what its events are."""
+        """The live picture: agent.protocol.live says what its events are.
+
+        Who reads it looks to its silences (`STALE_AFTER_SECONDS` there).
+        """
         headers = [("Last-Event-ID", last_event_id)] if last_event_id else []
         return await self._stream("/v1/events", *headers)
 
@@ -194,8 +207,11 @@ class NodeClient:
         content = await self._requests.exchange(Call(target=target, timeout=timeout))
         return decode(self.name, content, kind)
 
-    async def _stream(self, target: str, *headers: tuple[str, str]) -> Stream:
-        return await self._requests.stream(Call(target=target, headers=[ACCEPT_EVENTS, *headers]))
+    async def _stream(
+        self, target: str, *headers: tuple[str, str], silence: float | None = None
+    ) -> Stream:
+        call = Call(target=target, headers=[ACCEPT_EVENTS, *headers])
+        return await self._requests.stream(call, silence=silence)
 
     async def _feed_exec(self, exec_id: str, given: bytes | TerminalSize | None) -> None:
         """Input, a new size of the terminal, or (None) the end of the input."""

@@ -44,7 +44,8 @@ class Exec:
         """Pieces of output as they come; an ExecExit is the last.
 
         Raises:
-            ProblemError: `link.unreachable` where the link is cut before the command ends.
+            ProblemError: `link.unreachable` where the link is cut before the command ends,
+                `link.stale` where it is silent.
         """
         while True:
             for event in await self._stream.read():

@@ -43,6 +43,16 @@ def too_large(node: str, limit: int, what: str = "bytes") -> ProblemError:
     )
 
 
+def fell_silent(node: str, seconds: float, *, hint: str) -> ProblemError:
+    """`link.stale`."""
+    return ProblemError(
+        "link.stale",
+        f"{node} has said nothing for {seconds:g} s",
+        params={"node": node, "seconds": seconds},
+        hint=hint,
+    )
+
+
 def too_slow(node: str) -> ProblemError:
     """`link.timeout`."""
     return ProblemError(

@@ -75,14 +75,16 @@ class Requests:
             self._kept = None
         await self._link.close()
 
-    async def stream(self, call: Call) -> Stream:
-        """Start an answer that is a stream of events; only its head has a deadline."""
+    async def stream(self, call: Call, *, silence: float | None = None) -> Stream:
+        """Start an answer that is a stream of events: its head has a deadline, and then no two
+        pieces may be more than `silence` seconds apart.
+        """
         connection, head = await self._start(call)
         with _closed_on_failure(connection), self._told():
             if head.status >= 400:
                 await within(self._timeout, self._refused(connection, head))
             self._check_kind(head, "text/event-stream")
-        return Stream(self._node, connection)
+        return Stream(self._node, connection, silence=silence)
 
     async def exchange(self, call: Call) -> bytes:
         """A request and the whole body of its answer."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import h11
 import msgspec
 
 from agent.protocol.problems import Problem, ProblemError
 from console.link.connection import Connection, CutError
+from console.link.deadline import within
 from console.link.events import Event, EventParser
-from console.link.problems import garbage, unreachable
+from console.link.problems import fell_silent, garbage, unreachable
 
 
 class Stream:
-    """Read it until its own last event; close it in any case."""
+    """Read it until its own last event; close it in any case.
 
-    def __init__(self, node: str, connection: Connection) -> None:
+    `silence` is how many seconds may pass without a byte; None: the reader looks to that.
+    """
+
+    def __init__(self, node: str, connection: Connection, *, silence: float | None = None) -> None:
         self._node = node
         self._connection = connection
+        self._silence = silence
         self._parser = EventParser(node)
         self._unread: list[Event] = []
 
@@ -34,7 +41,7 @@ class Stream:
         """Wait for a sign of life: events, or none where it was only a comment.
 
         Raises:
-            ProblemError: `link.unreachable` where the stream ends, `link.garbage`,
+            ProblemError: `link.unreachable` where the stream ends, `link.stale`, `link.garbage`,
                 `link.too_large`, and what the agent itself tells in mid-stream.
         """
         if self._unread:
@@ -42,7 +49,7 @@ class Stream:
             return events
         while True:
             try:
-                data = await self._connection.read()
+                data = await self._read()
             except CutError as cut:
                 raise self._ended(str(cut)) from None
             except h11.RemoteProtocolError as error:
@@ -62,6 +69,16 @@ class Stream:
 
     def close(self) -> None:
         self._connection.close()
+
+    async def _read(self) -> bytes:
+        if self._silence is None:
+            return await self._connection.read()
+        try:
+            return await within(self._silence, self._connection.read())
+        except asyncio.TimeoutError:
+            raise fell_silent(
+                self._node, self._silence, hint="The link or the machine may be down. Try again."
+            ) from None
 
     def _problem(self, event: Event) -> ProblemError:
         try:

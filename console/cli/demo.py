@@ -6,6 +6,7 @@ import contextlib
 import grp
 import importlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -28,6 +29,7 @@ AGENT_SECONDS = 10.0
 POLL_SECONDS = 0.05
 # A unix socket's path has at most 107 bytes, and the nodes' names take some 50.
 LONGEST_FOLDER = 40
+LONGEST_NAME = 63
 
 
 @click.command("demo")
@@ -109,7 +111,7 @@ def _simulated_nodes(simulator: AgentProcess) -> Inventory:
 @contextlib.contextmanager
 def _this_machine(folder: Path) -> Iterator[NodeEntry | None]:
     """The real agent of this machine; None, and why on standard error, if it does not start."""
-    name = socket.gethostname()
+    name = own_name(socket.gethostname())
     path = folder / "this-machine.sock"
     settings = {
         "name": name,
@@ -127,6 +129,12 @@ def _this_machine(folder: Path) -> Iterator[NodeEntry | None]:
         else:
             click.echo(f"this machine's own agent did not start: {agent.last_words()}", err=True)
             yield None
+
+
+def own_name(hostname: str) -> str:
+    """A name that a fleet may have, and that comes before those of the simulated nodes."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", f"here-{hostname}")[:LONGEST_NAME]
+    return name.rstrip("._-")
 
 
 def _own_group() -> str:

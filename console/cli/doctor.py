@@ -85,6 +85,8 @@ def _print(entry: NodeEntry, report: DoctorReport, *, verbose: bool) -> None:
 
 def _say_summary(answers: list[Answer[DoctorReport]]) -> None:
     reports = [answer.value for answer in answers if answer.value is not None]
+    if not reports:
+        return
     found = sum(len(report.findings) for report in reports)
     sound = sum(not report.findings for report in reports)
     unsure = sum(check.outcome == "could_not_tell" for r in reports for check in r.checks)

@@ -23,6 +23,8 @@ EXPECTED = (
     KeyboardInterrupt,
     BrokenPipeError,
 )
+# About the command or the fleet's file, not about what happened on a node.
+_OURS = ("fleet.", "settings.", "console.")
 _USAGE_CODES = (
     "fleet.",
     "settings.",
@@ -54,7 +56,8 @@ def exit_code_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, ProblemError):
         node = error.params.get("node")
-        tell(error, node=node if isinstance(node, str) and not_reached(error) else None)
+        ours = error.code.startswith(_OURS)
+        tell(error, node=node if isinstance(node, str) and not ours else None)
         return _code(error)
     if isinstance(error, click.exceptions.Abort):
         interrupted = isinstance(error.__cause__, KeyboardInterrupt)

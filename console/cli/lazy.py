@@ -30,6 +30,17 @@ class LazyGroup(click.Group):
         found: click.Command = getattr(importlib.import_module(module), attribute or "command")
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self._lazy and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # only who mistypes pays for it
+
+            near = get_close_matches(args[0], self._lazy, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no such command {args[0]!r}{meant}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self._lazy.items()])

@@ -29,7 +29,10 @@ _NOUNS = {
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 done, 1 failed somewhere, 2 the command does not fit,"
-        " 3 no node could be reached."
+        " 3 no node could be reached.\n\n"
+        "Environment: ROOST_FLEET is a fleet.yaml as --fleet takes it. ROOST_SSH is the command"
+        " that reaches ssh:// nodes, with options if need be; `ssh` if not given. Keys, hosts and"
+        " jumps are those of your ~/.ssh/config."
     ),
 )
 @click.option(

@@ -8,14 +8,15 @@ import re
 from pathlib import Path
 
 import click
+import msgspec
 
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from console.cli.node_trust import kept_token, trusted_fingerprint
 from console.cli.node_words import driver
 from console.cli.nodes import fleet_file
-from console.cli.options import yes_option
-from console.cli.output import say
+from console.cli.options import json_option, yes_option
+from console.cli.output import print_json, say
 from console.cli.run import links
 from console.cli.setup import Setup
 from console.fleet.fleet_file import NAME, add_node, load_inventory
@@ -25,6 +26,13 @@ from console.text import plural
 from console.tui.look.words import gpu_model
 
 _LABEL = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?)=([A-Za-z0-9._-]*)")
+
+
+class AddedRecord(msgspec.Struct, kw_only=True):
+    """What `--json` prints: the node as fleet.yaml has it now, and what it said."""
+
+    entry: NodeEntry
+    facts: NodeFacts
 
 
 @click.command("add")
@@ -42,6 +50,7 @@ _LABEL = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?)=([A-Za-z0-9.
 )
 @click.option("--fingerprint", metavar="sha256:...", help="https: what its certificate must be.")
 @yes_option
+@json_option
 @click.pass_obj
 def command(
     setup: Setup,
@@ -54,12 +63,17 @@ def command(
     piped: str | None,
     fingerprint: str | None,
     yes: bool,
+    as_json: bool,
 ) -> None:
     """Add a node to your fleet, once it has answered.
 
     ADDRESS is unix:///run/roost/agent.sock, ssh://user@host or https://host:7443. Over https
     you compare the fingerprint of its certificate with the one that the agent logs at its start;
     from then on no other certificate is taken.
+
+    Over ssh your own OpenSSH is used, with your keys and your ~/.ssh/config; it must log in
+    without a question. ROOST_SSH in the environment is another command for it, such as
+    ROOST_SSH="ssh -F ./site.conf".
     """
     setup.refuse_changes("node add")
     where = parse_address(address)
@@ -101,6 +115,8 @@ def command(
         _show(entry, where, facts)
         add_node(file, entry)
     say(f"{entry.name} is now in {file}")
+    if as_json:
+        print_json(AddedRecord(entry=entry, facts=facts))
 
 
 async def _facts(setup: Setup, entry: NodeEntry) -> NodeFacts:

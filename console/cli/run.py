@@ -74,7 +74,11 @@ def ask_one(setup: Setup, name: str, ask: Callable[[NodeEntry, NodeClient], Awai
 
     async def work() -> T:
         async with _client(links(setup), entry) as client:
-            return await ask(entry, client)
+            try:
+                return await ask(entry, client)
+            except ProblemError as problem:
+                problem.params.setdefault("node", entry.name)
+                raise
 
     return asyncio.run(work())
 

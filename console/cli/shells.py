@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ def shell_command(fleet: Path, entry: NodeEntry, container: str | None) -> Seque
     if address.kind == "unix":
         return [os.environ.get("SHELL") or "/bin/sh"]
     if address.kind == "ssh":
-        return ["ssh", "-t", *target(address)]
+        program = shlex.split(os.environ.get("ROOST_SSH", "")) or ["ssh"]
+        return [*program, "-t", *target(address)]
     raise ProblemError(
         "console.usage",
         f"{entry.name} is reached over https, which gives no shell on the node",

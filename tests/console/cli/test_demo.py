@@ -18,6 +18,8 @@ import yaml
 
 from agent.protocol.problems import ProblemError
 from console.cli.children import AgentProcess, find_agent_command
+from console.cli.demo import own_name
+from console.fleet.fleet_file import NAME
 
 DEMO = [sys.executable, "-c", "from console.cli.demo import command; command()", "--no-tui"]
 
@@ -64,7 +66,9 @@ def test_the_demo_is_this_machine_and_simulated_nodes_and_leaves_nothing(tmp_pat
     with demo(tmp_path, "--nodes=3", "--faults=none") as (process, file):
         nodes = yaml.safe_load(file.read_text())["nodes"]
         names = [node["name"] for node in nodes]
-        assert names == [socket.gethostname(), "plant-1-t4", "plant-2-a10", "plant-3-rtx4090"]
+        here = own_name(socket.gethostname())
+        assert names == [here, "plant-1-t4", "plant-2-a10", "plant-3-rtx4090"]
+        assert min(names) == here  # the interface sorts by name: it is seen at once
         assert nodes[1]["labels"] == {"site": "plant-1", "gpu": "t4", "simulated": "true"}
         assert file.parent.stat().st_mode & 0o777 == 0o700
         told = [facts(node["address"]) for node in nodes]
@@ -74,6 +78,12 @@ def test_the_demo_is_this_machine_and_simulated_nodes_and_leaves_nothing(tmp_pat
         assert process.wait() == 0
     assert not file.parent.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("hostname", ["vm", "a_b c", "-", "x" * 64, "edge.", ""])
+def test_any_host_has_a_name_in_the_demo(hostname: str) -> None:
+    assert NAME.fullmatch(own_name(hostname))
+    assert own_name(hostname).startswith("here")
 
 
 def test_kill_9_leaves_nothing_either(tmp_path: Path) -> None:

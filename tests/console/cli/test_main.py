@@ -38,6 +38,14 @@ def test_what_does_not_fit_is_told_in_two_lines(tmp_path: Path, arguments: list[
     assert hint.endswith("--help")
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("nod", "node"), ("contaner", "container")])
+def test_a_mistyped_command_is_told_what_was_meant(tmp_path: Path, typed: str, meant: str) -> None:
+    assert roost(tmp_path, typed).err.startswith(f"error: no such command '{typed}'; did you mean")
+    assert f"'{meant}'?" in roost(tmp_path, typed).err
+    assert "did you mean 'ls'?" in roost(tmp_path, meant, "lss").err
+    assert "did you mean" not in roost(tmp_path, "xyzzy").err
+
+
 def test_every_command_has_help_that_costs_no_node(tmp_path: Path) -> None:
     nouns = {
         "node": ["ls", "show", "add", "rm"],

@@ -44,6 +44,16 @@ async def test_a_node_that_answers_is_added_under_its_own_name(
     assert (await roost_beside(tmp_path, "node", "rm", "t4")).code == 2
 
 
+async def test_adding_and_removing_as_json(served: ServedAgent, tmp_path: Path) -> None:
+    address = f"unix://{served.socket}"
+    added = await roost_beside(tmp_path, "node", "add", address, "--json")
+    assert added.code == 0
+    assert added.json["entry"]["address"] == address
+    assert added.json["facts"]["name"] == "t4"
+    removed = await roost_beside(tmp_path, "node", "rm", "t4", "--json")
+    assert removed.json == {"entry": added.json["entry"]}
+
+
 async def test_what_does_not_answer_is_not_added(tmp_path: Path, short_folder: Path) -> None:
     done = await roost_beside(tmp_path, "node", "add", f"unix://{short_folder}/none.sock")
     assert done.code == 3

@@ -47,10 +47,13 @@ def test_the_shell_of_a_container_is_our_own_exec(tmp_path: Path) -> None:
 
 def test_the_shell_of_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/dash")
+    monkeypatch.delenv("ROOST_SSH", raising=False)
     fleet = tmp_path / "none.yaml"
     unix = NodeEntry(name="here", address="unix:///run/roost/agent.sock")
     assert shell_command(fleet, unix, None) == ["/bin/dash"]
     ssh = NodeEntry(name="cam", address="ssh://ops@cam:2222")
     assert shell_command(fleet, ssh, None) == ["ssh", "-t", "-p", "2222", "ops@cam"]
+    monkeypatch.setenv("ROOST_SSH", "ssh -F ./site.conf")
+    assert shell_command(fleet, ssh, None)[:4] == ["ssh", "-F", "./site.conf", "-t"]
     with pytest.raises(ProblemError, match="https"):
         shell_command(fleet, NodeEntry(name="cam", address="https://cam"), None)

@@ -61,6 +61,15 @@ CODES: Mapping[str, Code] = {
     "store.newer": Code(503, "A newer agent wrote the database"),
     "gpu.not_found": Code(404, "No such GPU"),
     "history.unknown_metric": Code(404, "No such metric"),
+    # jobs
+    "job.not_found": Code(404, "No such job"),
+    "job.ambiguous": Code(409, "More than one job matches"),
+    "job.key_reused": Code(409, "The idempotency key was used for something else"),
+    "job.queue_full": Code(429, "Too many jobs wait already"),
+    "job.locked": Code(409, "Another job is at work on that"),
+    "job.deadline": Code(504, "The job took too long"),
+    "job.ended": Code(409, "The job has ended already"),
+    "job.not_retryable": Code(409, "The job cannot be tried again"),
     # the container runtime
     "runtime.unreachable": Code(503, "The container runtime does not answer"),
     "runtime.permission": Code(503, "The agent may not use the runtime's socket"),

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from agent.protocol.problems import ProblemError
 
-SCHEMA_VERSION = 1
+# 1: audit, tokens. 2: jobs and images.
+SCHEMA_VERSION = 2
 
+# Statements that also bring a file of an older version up to date.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -26,6 +28,27 @@ CREATE TABLE IF NOT EXISTS tokens (
     expires_at REAL,
     last_used_at REAL
 );
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL,
+    request BLOB NOT NULL,
+    runs INTEGER NOT NULL,
+    leaves TEXT
+);
+CREATE TABLE IF NOT EXISTS job_keys (
+    key TEXT PRIMARY KEY,
+    job TEXT NOT NULL,
+    fingerprint BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS job_keys_by_job ON job_keys (job);
+CREATE TABLE IF NOT EXISTS job_log (
+    job TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at REAL NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
 """
 
 
@@ -62,8 +85,14 @@ class Database:
                     f"{self._path}: {error}",
                     params={"file": str(self._path)},
                     hint="Check that the disk has space and that the agent may write to that"
-                    " folder. A damaged file can be moved away; tokens and audit log go with it.",
+                    " folder. A damaged file can be moved away; tokens, jobs and the audit"
+                    " log go with it.",
                 ) from error
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing can be in it: in memory, and never used."""
+        return self._path is None and self._connection is None
 
     def open(self) -> None:
         """Open it now, to hear of what is wrong early. Raises as `transaction` does."""
@@ -104,11 +133,13 @@ class Database:
                 "store.newer",
                 f"{self._path} has schema {version}, this agent knows up to {SCHEMA_VERSION}",
                 params={"file": str(self._path), "schema": version, "known": SCHEMA_VERSION},
-                hint="Install the newer agent again, or move the file away: tokens and audit log"
-                " go with it.",
+                hint="Install the newer agent again, or move the file away: tokens, jobs and"
+                " the audit log go with it.",
             )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if version < SCHEMA_VERSION:
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            # All or nothing: what is cut short begins anew with the old file.
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )

@@ -1,0 +1,1 @@
+"""Durable jobs: work on the node that outlives one request, and the agent."""

@@ -20,7 +20,7 @@ from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
 from agent.protocol.findings import DoctorReport
-from agent.protocol.gpus import Gpu, GpuReport, GpuSample, GpuStack
+from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.live import Record, Sections
 from agent.protocol.node import (
     AgentInfo,
@@ -119,9 +119,7 @@ class Node:
         """Stop what `start` started."""
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runtime.stop()
         await self.gpu.stop()
 
@@ -247,27 +245,26 @@ class Node:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._facts_stale.wait(), FACTS_EVERY_SECONDS)
             self._facts_stale.clear()
-            # Containers come and go all the time; the facts are gathered anew only when the
-            # runtime or the driver themselves are other ones, and every minute.
-            moved = self._sources(self.facts) != (
-                await self.runtime.facts(),
-                self.sampler.inventory.stack,
-                list(self.sampler.inventory.gpus),
-            )
-            if moved or time.monotonic() - gathered_at >= FACTS_EVERY_SECONDS:
-                gathered_at = time.monotonic()
-                try:
+            try:
+                moved = await self._sources_moved()
+                if moved or time.monotonic() - gathered_at >= FACTS_EVERY_SECONDS:
+                    gathered_at = time.monotonic()
                     await self.refresh_facts()
-                except Exception:
-                    log.exception("gathering facts failed")
-                self._publish()
-            if moved:
-                self._wake_doctor.set()
+                    self._publish()
+                if moved:
+                    self._wake_doctor.set()
+            except Exception:
+                log.exception("gathering facts failed")
             await asyncio.sleep(1)
 
-    @staticmethod
-    def _sources(facts: NodeFacts) -> tuple[RuntimeFacts, GpuStack, list[Gpu]]:
-        return facts.runtime, facts.gpu_stack, facts.gpus
+    async def _sources_moved(self) -> bool:
+        """Whether the runtime or the driver are other ones; containers come and go all the time."""
+        facts, inventory = self.facts, self.sampler.inventory
+        return (facts.runtime, facts.gpu_stack, facts.gpus) != (
+            await self.runtime.facts(),
+            inventory.stack,
+            list(inventory.gpus),
+        )
 
     async def _keep_findings(self) -> None:
         while True:

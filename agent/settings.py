@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import yaml
@@ -12,6 +13,9 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.settings import convert_settings
 
 DEFAULT_FILE = Path("/etc/roost/agent.yaml")
+
+
+NodeName = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 
 
 class HttpsSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +29,7 @@ class HttpsSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All that agent.yaml may say. A socket set to null is not opened."""
 
-    name: str = msgspec.field(default_factory=socket.gethostname)
+    name: NodeName = msgspec.field(default_factory=socket.gethostname)
     state: Path = Path("/var/lib/roost")
     operator_socket: Path | None = Path("/run/roost/agent.sock")
     admin_socket: Path | None = Path("/run/roost/admin.sock")
@@ -84,8 +88,22 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ProblemError(
             "settings.syntax", f"{file}: {error}", hint="Check that the file is plain text."
         ) from None
+    except RecursionError:
+        raise ProblemError(
+            "settings.syntax", f"{file}: it is nested too deep", hint="Check the brackets in it."
+        ) from None
     if document is None:
         return Settings()
-    return convert_settings(
+    settings = convert_settings(
         document, Settings, file=file, tree=lambda: yaml.compose(text, yaml.SafeLoader)
     )
+    https = settings.https
+    if https is not None and (https.certificate is None) != (https.key is None):
+        given, missing = ("key", "certificate") if https.key else ("certificate", "key")
+        raise ProblemError(
+            "settings.invalid",
+            f"{file}: https.{given} is given and https.{missing} is not",
+            params={"file": file},
+            hint="Give both, or neither: then the agent makes its own.",
+        )
+    return settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def command(config: Path | None, *, with_parent: bool) -> None:
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    allow_open_files()
     asyncio.run(serve(load_settings(config), gpu_source(), with_parent=with_parent))
 
 
@@ -44,21 +46,35 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
     _open(database)
     node = this_machine(settings, database, gpu)
     servers = Servers()
-    _listen(servers, node, settings)
+    try:
+        _listen(servers, node, settings)
+    except BaseException:
+        servers.close()
+        raise
     if with_parent:
         await call_when_parent_ends(servers.stop)
     await asyncio.to_thread(_settle, node)
     # Callers are answered from the first moment on; /readyz says when the first sample is in.
     serving = asyncio.create_task(servers.serve())
+    starting = asyncio.create_task(node.start())
     try:
-        await node.start()
-        log.info("agent of %s is up", settings.name)
+        await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            log.info("agent of %s is up", settings.name)
         await serving
     finally:
         servers.stop()
-        await asyncio.gather(serving, return_exceptions=True)
+        starting.cancel()
+        await asyncio.gather(serving, starting, return_exceptions=True)
         await node.stop()
-        database.close()
+        await asyncio.to_thread(database.close)
+
+
+def allow_open_files() -> None:
+    """As many as may be: each follower is one, and systemd starts with 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _open(database: Database) -> None:
@@ -91,17 +107,17 @@ def _listen(servers: Servers, node: Node, settings: Settings) -> None:
 
 
 def _listen_tls(servers: Servers, node: Node, settings: Settings, https: HttpsSettings) -> None:
-    if https.certificate and https.key:
-        certificate, key = https.certificate, https.key
-    else:
-        certificate, key = ensure_certificate(settings.state, name=settings.name)
+    certificate, key = https.certificate, https.key
     try:
+        if certificate is None or key is None:
+            certificate, key = ensure_certificate(settings.state, name=settings.name)
         context = server_context(certificate, key)
-    except OSError as error:
+        pinned = fingerprint(certificate)
+    except (OSError, ValueError) as error:
         raise ProblemError(
             "listen.failed",
-            f"the certificate {certificate} or its key cannot be used: {error}",
-            hint="Check https.certificate and https.key in agent.yaml.",
+            f"the certificate {certificate or settings.state} cannot be used: {error}",
+            hint="Check https.certificate and https.key in agent.yaml, or the state folder.",
         ) from None
     port = servers.add_tls(https.address, Listener(node, "https", None), context)
-    log.info("https on port %d, certificate %s", port, fingerprint(certificate))
+    log.info("https on port %d, certificate %s", port, pinned)

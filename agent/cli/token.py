@@ -14,6 +14,7 @@ from agent.settings import load_settings
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
 
+LONGEST_YEARS = 100
 _SPANS = {"m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 
 
@@ -30,7 +31,17 @@ class Span(click.ParamType[float]):
         match = re.fullmatch(r"(\d+)([mhdy])", value)
         if not match:
             self.fail(f"{value!r} is not a span like 90m, 12h, 30d or 1y", param, ctx)
-        return float(match[1]) * _SPANS[match[2]]
+        seconds = float(match[1]) * _SPANS[match[2]]
+        if seconds > LONGEST_YEARS * _SPANS["y"]:
+            self.fail(f"{value!r} is over {LONGEST_YEARS} years", param, ctx)
+        return seconds
+
+
+def _checked_name(_: click.Context, __: click.Parameter, name: str) -> str:
+    """It is shown in terminals and logs as the owner of what was done."""
+    if not re.fullmatch(r"[\w.@+-]{1,64}", name):
+        raise click.BadParameter("a name has 1 to 64 letters, digits, dots, @, +, - or _")
+    return name
 
 
 @click.group("token")
@@ -39,7 +50,7 @@ def command() -> None:
 
 
 @command.command("make")
-@click.argument("name")
+@click.argument("name", callback=_checked_name)
 @click.option("--role", type=click.Choice(ROLES), default="operator", show_default=True)
 @click.option("--expires", type=Span(), help="90m, 12h, 30d, 1y. Never, if not given.")
 @config_option

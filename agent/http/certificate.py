@@ -25,8 +25,16 @@ def ensure_certificate(folder: Path, *, name: str) -> tuple[Path, Path]:
 
 
 def fingerprint(certificate: Path) -> str:
-    """`sha256:<64 hex>` of the certificate's DER form, as consoles pin it."""
-    der = ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))
+    """`sha256:<64 hex>` of the certificate's DER form, as consoles pin it.
+
+    Of a chain it is the first one's, which is the one that is shown. ValueError: there is none.
+    """
+    text = certificate.read_text(encoding="utf-8", errors="replace")
+    _, begin, rest = text.partition(ssl.PEM_HEADER)
+    body, end, _ = rest.partition(ssl.PEM_FOOTER)
+    if not (begin and end):
+        raise ValueError(f"{certificate} has no certificate in PEM form")
+    der = ssl.PEM_cert_to_DER_cert(f"{begin}{body}{end}")
     return "sha256:" + hashlib.sha256(der).hexdigest()
 
 

@@ -72,3 +72,18 @@ def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
 
 def test_a_socket_may_be_turned_off() -> None:
     assert parse_settings("viewer_socket: null\n", file="x").viewer_socket is None
+
+
+@pytest.mark.parametrize("given", ["certificate", "key"])
+def test_a_certificate_without_its_key_is_told(given: str) -> None:
+    error = problem(f"https:\n  {given}: /etc/roost/tls.pem\n")
+    assert error.code == "settings.invalid"
+    assert f"https.{given} is given" in error.detail
+
+
+def test_brackets_without_end_are_told() -> None:
+    assert problem("[" * 5000).code == "settings.syntax"
+
+
+def test_an_empty_name_is_told() -> None:
+    assert "line 1" in problem("name: ''\n").detail

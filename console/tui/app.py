@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.screen import Screen
 from textual.timer import Timer
 
 from agent.protocol.problems import ProblemError
+from console.tui.collecting import Collector
 from console.tui.commands import Command, parse_command
 from console.tui.display import CellDiffDisplay
 from console.tui.look.themes import SKINS
@@ -36,13 +39,17 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
     .too-small > TooSmall { display: block; }
     """
 
-    def __init__(self, context: Context, *, first: Command = _HOME) -> None:
+    def __init__(
+        self, context: Context, *, first: Command = _HOME, collector: Collector | None = None
+    ) -> None:
+        """`collector` is told of the first paint and of quiet moments."""
         super().__init__()
         self.context = context
         self.paused = False
         self.refresh_seconds = context.profile.refresh_seconds
         self.typed: list[str] = []
         self._first = first
+        self._collector = collector
         self._last = _HOME
         self._ticker: Timer | None = None
         self._meter = Meter(lambda: self.bytes_written) if context.profile.show_bytes else None
@@ -67,6 +74,8 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
 
     async def _begin(self) -> None:
         """After the first paint: follow the nodes. Until then only what was cached is shown."""
+        if self._collector is not None:
+            self._collector.begin(time.monotonic())
         if self._first != _HOME:
             self.go(str(self._first))
         await self.context.fleet.start()
@@ -86,6 +95,8 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
     def tick(self) -> None:
         """Bring the screen that can be seen up to date; the others remember what changed."""
         views = self.views
+        if self._collector is not None:
+            self._collector.look(time.monotonic(), typed_at=self.last_key_at)
         if self.paused or not views:  # at the end there is a moment without screens
             return
         if self._meter is not None:

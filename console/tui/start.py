@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from console.fleet.picture import NodeView
+from console.tui.collecting import Collector
 from console.tui.look.glyphs import glyphs_for
 from console.tui.profile import Profile, set_textual_knobs
 
@@ -32,6 +33,8 @@ def run(
         keymap: action ids to keys, from `keymap.load_keymap`.
         view: what is shown first, as it is typed after `:`.
     """
+    collector = Collector()
+    collector.hold_off()
     set_textual_knobs(profile, os.environ)
 
     from console.tui.app import RoostApp
@@ -47,5 +50,5 @@ def run(
         keymap=keymap or {},
         shell_command=shell,
     )
-    app = RoostApp(context, first=parse_command(view))
+    app = RoostApp(context, first=parse_command(view), collector=collector)
     return app.run(mouse=profile.mouse) or app.return_code or 0

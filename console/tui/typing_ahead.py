@@ -28,6 +28,8 @@ class TypingAhead(App[T], Generic[T]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.last_key_at = 0.0
+        """When a key came in, in time.monotonic() seconds."""
         self._held: deque[events.Key] = deque()
         self._typed_at: float | None = None  # when the key that is under way was typed
 
@@ -35,6 +37,7 @@ class TypingAhead(App[T], Generic[T]):
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
             return
+        self.last_key_at = time.monotonic()
         self._held.append(event)
         # A widget that goes away takes the callback with it: no key may wait for it for ever.
         if self._typed_at is None or self._waited_too_long:

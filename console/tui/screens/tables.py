@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import ClassVar
@@ -22,8 +23,8 @@ from console.tui.widgets.question import Question
 from console.tui.widgets.table import RowTable
 
 _LABELS = "-l "
-# Nodes whose rows are made without a pause: about 5 ms.
-_AT_ONCE = 200
+# Nodes whose rows are made without a pause: a few milliseconds.
+_AT_ONCE = 50
 
 
 class TableView(View):
@@ -94,7 +95,7 @@ class TableView(View):
         return f"no {self.noun}s"
 
     def _take_changes(self, names: set[str]) -> bool:
-        """The rows of the nodes, a few hundred at a time, so that keys do not wait for a whole
+        """The rows of the nodes, some at a time, so that keys do not wait for a whole
         fleet. False: the rest comes after what waits."""
         now, later = set(islice(names, _AT_ONCE)), set(islice(names, _AT_ONCE, None))
         self.dirty = later
@@ -108,7 +109,9 @@ class TableView(View):
             self.call_later(self._go_on)
         return not later
 
-    def _go_on(self) -> None:
+    async def _go_on(self) -> None:
+        # A widget's messages that wait are taken in one go: without this, no key comes between.
+        await asyncio.sleep(0)
         if self._take_changes(self.dirty):
             self.table.bring_up_to_date()
             super().bring_up_to_date()

@@ -15,6 +15,7 @@ from agent.containers.runtime import ContainerRuntime
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
+from agent.jobs.jobs import Jobs
 from agent.live import picture
 from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
@@ -31,11 +32,12 @@ from agent.protocol.node import (
     ToolkitFacts,
 )
 from agent.protocol.problems import ProblemError
+from agent.protocol.telemetry import Telemetry
 from agent.protocol.version import API_VERSION
 from agent.store.audit import AuditLog
 from agent.store.tokens import TokenStore
 
-CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor"]
+CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
 # After something changed the doctor looks again, but not at each of a burst of changes.
@@ -70,6 +72,7 @@ class Node:
         examiner: NodeExaminer,
         audit: AuditLog,
         tokens: TokenStore,
+        jobs: Jobs,
         simulated: bool = False,
         history: HistorySource | None = None,
         capacity_events: int = CAPACITY_EVENTS,
@@ -77,7 +80,7 @@ class Node:
         self.name = name
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
-        self.audit, self.tokens = audit, tokens
+        self.audit, self.tokens, self.jobs = audit, tokens, jobs
         self.simulated = simulated
         self.events = EventLog(self.boot, capacity_events=capacity_events)
         self.sampler = Sampler(
@@ -107,6 +110,8 @@ class Node:
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
         await self.refresh_facts()
+        await self.jobs.start()
+        self.jobs.on_change(self._jobs_changed)
         if not by_itself:
             return
         self._tasks = [
@@ -117,6 +122,7 @@ class Node:
 
     async def stop(self) -> None:
         """Stop what `start` started."""
+        await self.jobs.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -143,12 +149,26 @@ class Node:
             ProblemError: `node.not_ready`.
         """
         if self._facts is None:
-            raise ProblemError(
-                "node.not_ready",
-                f"the agent of {self.name} is still starting",
-                hint="Try again in a moment; /readyz tells when.",
-            )
+            raise self._not_ready()
         return self._facts
+
+    @property
+    def latest(self) -> Telemetry:
+        """The latest sample of everything.
+
+        Raises:
+            ProblemError: `node.not_ready`.
+        """
+        if not self.sampler.sampled:
+            raise self._not_ready()
+        return self.sampler.latest
+
+    def _not_ready(self) -> ProblemError:
+        return ProblemError(
+            "node.not_ready",
+            f"the agent of {self.name} is still starting",
+            hint="Try again in a moment; /readyz tells when.",
+        )
 
     async def refresh_facts(self) -> None:
         """Gather the facts anew."""
@@ -210,6 +230,8 @@ class Node:
         self._publish()
 
     def _publish(self) -> None:
+        if not self.sampler.sampled:
+            return  # the first sample publishes
         facts = self.facts
         latest, inventory = self.sampler.latest, self.sampler.inventory
         if inventory.stack != facts.gpu_stack or list(inventory.gpus) != facts.gpus:
@@ -229,6 +251,7 @@ class Node:
             "processes": picture.process_records(latest),
             "containers": picture.container_records(self.runtime.containers(), latest.containers),
             "findings": self._findings,
+            "jobs": self.jobs.records(),
         }
         if self.events.update(after):
             self.ready.set()
@@ -237,6 +260,10 @@ class Node:
         self._facts_stale.set()
         self._wake_doctor.set()
         if self._facts is not None:
+            self._publish()
+
+    def _jobs_changed(self) -> None:
+        if self.ready.is_set():
             self._publish()
 
     async def _keep_facts(self) -> None:
@@ -267,6 +294,7 @@ class Node:
         )
 
     async def _keep_findings(self) -> None:
+        await self.ready.wait()
         while True:
             try:
                 await self.examine()

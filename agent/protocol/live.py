@@ -10,7 +10,7 @@ value, against the picture before it; a record that is new comes whole. Figures 
     processes   "<gpu uuid>/<pid>"  agent.protocol.gpus.GpuProcess
     containers  container id        LiveContainer
     findings    Finding.key         agent.protocol.findings.Finding
-    jobs        job id              (from the issue that brings jobs)
+    jobs        job id              agent.protocol.jobs.Job: all under way, and the last that ended
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import random
 from agent.containers.in_memory import InMemoryRuntime
 from agent.doctor.examiner import Examiner
 from agent.gpu.simulated import SimulatedGpus
+from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
 from agent.simulation.containers import SimulatedContainer, build_containers
@@ -64,6 +65,7 @@ class SimulatedNode:
             examiner=Examiner(self.runtime, root=None),
             audit=AuditLog(database),
             tokens=TokenStore(database),
+            jobs=Jobs(database),
             simulated=True,
             history=ComputedHistory(gpus, host, pace=self._pace, now=self._now),
             capacity_events=CAPACITY_EVENTS,

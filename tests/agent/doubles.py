@@ -10,6 +10,7 @@ import msgspec
 
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource, Inventory, Reading
+from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import (
     Container,
@@ -214,4 +215,5 @@ def make_node(name: str = "t4", gpu: GpuSource | None = None) -> Node:
         examiner=FixedExaminer(),
         audit=AuditLog(database),
         tokens=TokenStore(database),
+        jobs=Jobs(database),
     )

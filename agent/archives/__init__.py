@@ -1,0 +1,1 @@
+"""Image archives: what lies in them, their layers as streams, and archives for a runtime."""

@@ -1,0 +1,100 @@
+"""What an archive holds: images, and where their layers lie."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.archives.decompressors import Compression
+from agent.archives.faults import FaultError
+from agent.archives.platforms import Platform, best
+from agent.protocol.images import ImageContent, Layer
+
+FORMAT = 1  # of the index itself; raised when it changes, so that caches are made anew
+
+
+class ArchivedLayer(msgspec.Struct, kw_only=True, frozen=True):
+    """A layer: `size_bytes` is uncompressed; the rest says where its stored bytes lie."""
+
+    diff_id: str
+    size_bytes: int
+    member: str  # the file's name in the archive
+    offset: int  # in the uncompressed tar; 0 in a folder
+    stored_bytes: int
+    compression: Compression  # of the file itself
+
+
+class ArchivedImage(msgspec.Struct, kw_only=True, frozen=True):
+    """An image. Those of one `entry` are the same image for different platforms."""
+
+    config: bytes
+    config_digest: str
+    diff_ids: list[str]  # bottom first; one may come more than once
+    tags: list[str] = []
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    manifest_digest: str | None = None
+    entry: int = 0
+
+    @property
+    def platform(self) -> Platform:
+        """What it was built for."""
+        return Platform(self.os, self.architecture, self.variant)
+
+
+class ArchiveIndex(msgspec.Struct, kw_only=True, frozen=True):
+    """All images of an archive, and each of their layers once."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    compression: Compression  # of the whole file
+    images: list[ArchivedImage]
+    layers: list[ArchivedLayer]  # as they lie in the archive
+    format: int = FORMAT
+
+    def layer(self, diff_id: str) -> ArchivedLayer:
+        """Raises ProblemError `archive.layer_unknown`."""
+        for layer in self.layers:
+            if layer.diff_id == diff_id:
+                return layer
+        raise FaultError("archive.layer_unknown", f"it has no layer {diff_id}").problem(self.path)
+
+    def content(self, image: ArchivedImage) -> ImageContent:
+        """The image as the agent is asked to have it."""
+        sizes = {layer.diff_id: layer.size_bytes for layer in self.layers}
+        return ImageContent(
+            config=image.config,
+            layers=[Layer(diff_id=name, size_bytes=sizes[name]) for name in image.diff_ids],
+            tags=list(image.tags),
+        )
+
+    def for_platform(self, os: str, architecture: str, variant: str = "") -> list[ArchivedImage]:
+        """Of each image the one that suits a node best, as containerd chooses; each once.
+
+        Raises:
+            ProblemError: `archive.platform` when an image has none that runs there.
+        """
+        wanted = Platform(os, architecture, variant)
+        entries: dict[int, list[ArchivedImage]] = {}
+        for image in self.images:
+            entries.setdefault(image.entry, []).append(image)
+        chosen: dict[str, ArchivedImage] = {}
+        for images in entries.values():
+            image = self._suiting(wanted, images)
+            first = chosen.get(image.config_digest, image)
+            tags = list(dict.fromkeys([*first.tags, *image.tags]))
+            chosen[image.config_digest] = msgspec.structs.replace(first, tags=tags)
+        return list(chosen.values())
+
+    def _suiting(self, wanted: Platform, images: list[ArchivedImage]) -> ArchivedImage:
+        image = best(wanted, [(image.platform, image) for image in images])
+        if image is None:
+            name = ", ".join(images[0].tags) or images[0].config_digest
+            has = ", ".join(str(image.platform) or "none" for image in images)
+            raise FaultError(
+                "archive.platform",
+                f"{name} is for {has}, the node is {wanted}",
+                hint=f"Save the image for this platform: docker pull --platform {wanted} ...",
+            ).problem(self.path)
+        return image

@@ -1,0 +1,78 @@
+"""An archive's file as one forward source of the uncompressed tar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import fstat, stat_result
+from pathlib import Path
+from stat import S_ISREG
+from typing import BinaryIO
+
+from agent.archives.decompressors import (
+    HEAD_BYTES,
+    Compression,
+    CutOffError,
+    DamagedError,
+    compression_of,
+    decompressor,
+)
+from agent.archives.faults import FaultError, told_about
+from agent.archives.sources import DecompressedSource, FileSource, PartSource, Source
+
+
+@dataclass
+class OpenArchive:
+    """An open file; `position` in it shows how far the reading is."""
+
+    file: BinaryIO
+    facts: stat_result
+    compression: Compression
+    source: Source
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[OpenArchive]:
+    """The archive at its start. What goes wrong inside is told with the file's name.
+
+    Raises:
+        ProblemError: `archive.unreadable`, `archive.truncated`, `archive.damaged` and whatever
+            FaultError is raised inside.
+    """
+    with told_about(path), damage_told(), path.open("rb") as file:
+        facts = fstat(file.fileno())
+        if not S_ISREG(facts.st_mode):
+            raise FaultError("archive.unreadable", "it is not a regular file")
+        compression = compression_of(file.read(HEAD_BYTES))
+        file.seek(0)
+        source: Source = FileSource(file, facts.st_size)
+        if compression != "none":
+            source = DecompressedSource(source, decompressor(compression))
+        yield OpenArchive(file, facts, compression, source)
+
+
+def member_source(file: BinaryIO, offset: int, size_bytes: int) -> Source:
+    """The stored bytes of one member of a plain file."""
+    source = FileSource(file, fstat(file.fileno()).st_size)
+    source.skip(offset)
+    return PartSource(source, size_bytes)
+
+
+@contextmanager
+def opened_member(path: Path, member: str, offset: int, size_bytes: int) -> Iterator[Source]:
+    """The stored bytes of one member of a plain archive or of a folder. Raises OSError."""
+    with (path / member if path.is_dir() else path).open("rb") as file:
+        yield member_source(file, offset, size_bytes)
+
+
+@contextmanager
+def damage_told(member: str | None = None) -> Iterator[None]:
+    """Damage of the file itself, as a FaultError."""
+    try:
+        yield
+    except CutOffError as error:
+        raise FaultError("archive.truncated", str(error), member=member) from None
+    except DamagedError as error:
+        what = f"its compressed data is damaged: {error}"
+        raise FaultError("archive.damaged", what, member=member) from None

@@ -15,7 +15,7 @@ from agent.protocol.telemetry import History, Metric, Telemetry
 @get("/v1/telemetry", tags=["telemetry"])
 async def get_telemetry(node: TheNode) -> Telemetry:
     """The latest sample of everything, not rounded."""
-    return node.sampler.latest
+    return node.latest
 
 
 @get("/v1/telemetry/history", tags=["telemetry"])
@@ -34,6 +34,6 @@ async def get_history(
     count = None if seconds is None else min(SECONDS if step == 1 else MINUTES, -(-seconds // step))
     return History(
         resolution_seconds=step,
-        end_at=node.sampler.latest.at,
+        end_at=node.latest.at - node.sampler.history.age_seconds(resolution),
         series=node.sampler.history.series(resolution, metric=metric, subject=subject, count=count),
     )

@@ -73,6 +73,9 @@ class HistorySource(Protocol):
     ) -> list[Series]:
         """The tracks that fit, each with its newest `count` values (all unless said)."""
 
+    def age_seconds(self, resolution: Resolution) -> int:
+        """How long before the newest sample the newest value's time ended."""
+
 
 class HistoryStore:
     """Every metric of every subject, fed once a second.
@@ -128,6 +131,10 @@ class HistoryStore:
                     )
                 )
         return found
+
+    def age_seconds(self, resolution: Resolution) -> int:
+        """A minute is told once it is over."""
+        return self._ticks % 60 if resolution == "1m" else 0
 
     def _drop_old(self) -> None:
         oldest = self._ticks - MINUTES * 60

@@ -41,6 +41,10 @@ class ComputedHistory:
     def put(self, values: dict[tuple[str, Metric], float | None]) -> None:
         """Nothing is kept."""
 
+    def age_seconds(self, resolution: Resolution) -> int:
+        """A minute is told once it is over."""
+        return int(self._now()) % 60 if resolution == "1m" else 0
+
     def series(
         self,
         resolution: Resolution,

@@ -18,6 +18,7 @@ from agent.http.events import get_events
 from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
 from agent.http.gpus import get_gpus
 from agent.http.health import get_healthz, get_readyz
+from agent.http.jobs import cancel_job, get_job, get_job_log, list_jobs, retry_job
 from agent.http.metrics import get_metrics
 from agent.http.node import get_node
 from agent.http.openapi import openapi_handler
@@ -27,6 +28,7 @@ from agent.protocol.problems import ProblemError
 
 HANDLERS = [
     act_on_container,
+    cancel_job,
     get_audit,
     get_container,
     get_doctor,
@@ -34,13 +36,17 @@ HANDLERS = [
     get_gpus,
     get_healthz,
     get_history,
+    get_job,
+    get_job_log,
     get_metrics,
     get_logs,
     get_node,
     get_readyz,
     get_telemetry,
     list_containers,
+    list_jobs,
     resize_terminal,
+    retry_job,
     start_exec,
     write_input,
 ]

@@ -18,7 +18,6 @@ KEPT_LINES = 4000
 LINE_CHARACTERS = 2000
 # A follower sees a line that late at most; what comes in between is one event.
 FOLLOW_SECONDS = 0.25
-HEARTBEAT_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -72,17 +71,12 @@ class JobLog:
     async def read(
         self, after: int, ended: Callable[[], bool], *, follow: bool
     ) -> AsyncGenerator[list[JobLogLine], None]:
-        """Lines after that number in batches; with `follow` until `ended`.
-
-        An empty batch comes every HEARTBEAT_SECONDS in which there is nothing to say.
-        """
-        quiet = 0.0
+        """Lines after that number in batches; with `follow` until `ended`."""
         while True:
             last_look = ended() or not follow
             await self.flush()
             while lines := await asyncio.to_thread(self._store.lines, self._job, after):
                 after = lines[-1].number
-                quiet = 0.0
                 yield lines
             if last_look:
                 return
@@ -90,7 +84,3 @@ class JobLog:
                 await asyncio.sleep(FOLLOW_SECONDS)
                 if self._last > after or ended():
                     break
-                quiet += FOLLOW_SECONDS
-                if quiet >= HEARTBEAT_SECONDS:
-                    quiet = 0.0
-                    yield []

@@ -171,8 +171,7 @@ class Jobs:
     ) -> AsyncGenerator[list[JobLogLine], None]:
         """Lines after that number in batches, with `follow` until the job has ended.
 
-        The first batch is empty, so that what is wrong is told before anything else; so is one
-        every 10 s in which there is nothing to say.
+        The first batch is empty, so that what is wrong is told before anything else.
 
         Raises:
             ProblemError: as `get`; `store.*`.

@@ -25,6 +25,7 @@ from console.link.gate import HandshakeGate
 from console.link.problems import unreachable
 from console.link.ssh_keys import locked_keys
 from console.link.ssh_problems import (
+    SSH,
     command_line,
     no_agent,
     no_forwarding,
@@ -66,7 +67,7 @@ class SshLink:
         *,
         folder: Callable[[], Path],
         gate: HandshakeGate,
-        program: tuple[str, ...] = ("ssh",),
+        program: tuple[str, ...] = SSH,
         timeout: float = HANDSHAKE_TIMEOUT_SECONDS,
     ) -> None:
         self._node = node
@@ -95,6 +96,11 @@ class SshLink:
             raise unreachable(self._node, "the tunnel has just closed", hint="Try again.") from None
         return Connection(reader, writer)
 
+    @property
+    def _typed(self) -> str:
+        """ssh to this node, as a person types it."""
+        return command_line(self._address, self._program)
+
     async def explain(self, cut: CutError) -> ProblemError | None:
         """Look for the reason on the host; may change the way."""
         if self._way == "stdio":
@@ -106,7 +112,7 @@ class SshLink:
             return unreachable(
                 self._node,
                 str(cut),
-                hint=f"Look at the agent: {command_line(self._address)} journalctl -u roost-agent",
+                hint=f"Look at the agent: {self._typed} journalctl -u roost-agent",
             )
         if tunnel.exit_code is not None:
             return await self._why(tunnel)
@@ -114,9 +120,11 @@ class SshLink:
         # sshd answers alike whether the socket is missing, not for us, or forwarding is off.
         seen = await self._look()
         if "asked" in seen and "there" not in seen:
-            return no_agent(self._node, self._address, f"there is no {self._address.path}")
+            return no_agent(
+                self._node, self._address, f"there is no {self._address.path}", self._program
+            )
         if "asked" in seen and "yours" not in seen:
-            return not_in_group(self._node, self._address)
+            return not_in_group(self._node, self._address, self._program)
         await self._close_tunnel()
         self._way = "stdio"
         return None
@@ -168,7 +176,7 @@ class SshLink:
                 raise unreachable(
                     self._node,
                     f"ssh was not up within {self._timeout:g} s",
-                    hint=f"Look closer: {command_line(self._address)} true",
+                    hint=f"Look closer: {self._typed} true",
                 ) from None
             except BaseException:
                 await tunnel.close()
@@ -209,8 +217,8 @@ class SshLink:
             return await self._why(process)
         if "no agent answers" in process.complaints:
             if "ermission denied" in process.complaints:
-                return not_in_group(self._node, self._address)
-            return no_agent(self._node, self._address, "no agent answers")
+                return not_in_group(self._node, self._address, self._program)
+            return no_agent(self._node, self._address, "no agent answers", self._program)
         lines = process.complaints.strip().splitlines()
         return no_forwarding(self._node, self._address, lines[-1] if lines else "nothing")
 
@@ -253,7 +261,9 @@ class SshLink:
         settings = await self._ssh_settings()
         agent_keys = (await self._run(["ssh-add", "-L"])).decode("utf-8", "replace")
         locked = await asyncio.to_thread(locked_keys, settings.get("identityfile", []), agent_keys)
-        return ssh_problem(self._node, self._address, tunnel.complaints, locked=locked)
+        return ssh_problem(
+            self._node, self._address, tunnel.complaints, locked=locked, program=self._program
+        )
 
     async def _close_tunnel(self) -> None:
         tunnel, self._tunnel = self._tunnel, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from agent.protocol.problems import ProblemError
 from console.link.address import Address
 from console.link.problems import unreachable
 
+SSH = ("ssh",)
 # In this order: a changed host key is also told as a failed verification.
 _SIGNS = (
     ("changed", r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for .* has changed"),
@@ -20,9 +22,9 @@ _SIGNS = (
 )
 
 
-def command_line(address: Address) -> str:
+def command_line(address: Address, program: Sequence[str] = SSH) -> str:
     """How a person types it: `ssh -p 2222 ops@cam-7`."""
-    return " ".join(["ssh", *target(address)])
+    return shlex.join([*program, *target(address)])
 
 
 def target(address: Address) -> list[str]:
@@ -32,11 +34,16 @@ def target(address: Address) -> list[str]:
 
 
 def ssh_problem(
-    node: str, address: Address, complaints: str, *, locked: Sequence[Path]
+    node: str,
+    address: Address,
+    complaints: str,
+    *,
+    locked: Sequence[Path],
+    program: Sequence[str] = SSH,
 ) -> ProblemError:
-    """Why ssh ended before it was up. `locked`: the keys that want their passphrase."""
+    """Why `program` ended before it was up. `locked`: the keys that want their passphrase."""
     sign = next((name for name, found in _SIGNS if re.search(found, complaints)), "")
-    ssh = command_line(address)
+    ssh = command_line(address, program)
     last = _last_line(complaints)
     if sign == "changed":
         host = f"[{address.host}]:{address.port}" if address.port else address.host
@@ -82,21 +89,21 @@ def ssh_problem(
     return unreachable(node, last or "ssh ended without a word", hint=f"Look closer: {ssh} true")
 
 
-def no_agent(node: str, address: Address, why: str) -> ProblemError:
+def no_agent(node: str, address: Address, why: str, program: Sequence[str] = SSH) -> ProblemError:
     return _problem(
         "ssh.no_agent",
         node,
         f"{why} on {address.host}",
-        f"Start the agent there: {command_line(address)} sudo systemctl start roost-agent",
+        f"Start the agent there: {_asking(address, program)} sudo systemctl start roost-agent",
     )
 
 
-def not_in_group(node: str, address: Address) -> ProblemError:
+def not_in_group(node: str, address: Address, program: Sequence[str] = SSH) -> ProblemError:
     return _problem(
         "ssh.group",
         node,
         f"your user on {address.host} may not use {address.path}",
-        f"Run once: {command_line(address)} 'sudo usermod -aG roost $(id -un)'",
+        f"Run once: {_asking(address, program)} 'sudo usermod -aG roost $(id -un)'",
     )
 
 
@@ -107,6 +114,11 @@ def no_forwarding(node: str, address: Address, why: str) -> ProblemError:
         f"{address.host} refuses to forward sockets, and roost-agent dial-stdio there says: {why}",
         "Set AllowStreamLocalForwarding yes in its sshd_config, or put roost-agent into the PATH.",
     )
+
+
+def _asking(address: Address, program: Sequence[str]) -> str:
+    """With a terminal, in which sudo can ask for a password."""
+    return command_line(address, [*program, "-t"])
 
 
 def _problem(code: str, node: str, detail: str, hint: str) -> ProblemError:

@@ -127,6 +127,21 @@ def test_logs_of_a_real_container(
 
 @pytest.mark.real
 @pytest.mark.timeout(120)
+def test_a_line_of_1_mb_is_cut_and_says_so(
+    docker_engine: DockerEngine, docker_fleet: Path, tmp_path: Path
+) -> None:
+    script = "head -c 1048576 /dev/zero | tr '\\0' x; echo; echo next; exec sleep 1000"
+    docker_engine.docker("run", "-d", "--init", "--name", "long", IMAGE, "sh", "-c", script)
+    logs = ("--fleet", docker_fleet, "container", "logs", "dock", "long")
+    first, second = roost(tmp_path, *logs).out.splitlines()
+    assert first == "x" * 16384 + " [1008 KiB more]"
+    assert second == "next"
+    records = [json.loads(line) for line in roost(tmp_path, *logs, "--json").out.splitlines()]
+    assert records[0]["line"]["cut_bytes"] == 2**20 - 2**14
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
 def test_following_a_real_container_until_it_ends_and_until_ctrl_c(
     docker_engine: DockerEngine, docker_fleet: Path, tmp_path: Path
 ) -> None:

@@ -44,10 +44,15 @@ async def read(
     # Docker up to 20.10 may end a follower before it sent the last lines of a container that
     # ended, and those are the ones that say why.
     rest = msgspec.structs.replace(wanted, follow=False, tail=None, since=told.since(wanted.since))
-    async with aclosing(_stream(connection, one, rest, patience)) as batches:
-        async for batch in batches:
-            if fresh := told.without(batch):
-                yield fresh
+    try:
+        async with aclosing(_stream(connection, one, rest, patience)) as batches:
+            async for batch in batches:
+                if fresh := told.without(batch):
+                    yield fresh
+    except ProblemError as problem:
+        # It was removed meanwhile, as with `docker run --rm`, and its log with it.
+        if problem.code not in ("container.not_found", "container.conflict"):
+            raise
 
 
 async def _stream(

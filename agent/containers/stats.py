@@ -95,7 +95,7 @@ def _cpu_percent(now: Stats, before: Stats | None) -> float | None:
 
 
 class StatsStreams:
-    """One stream per container that is followed; the runtime sends once a second."""
+    """One stream per container that is followed. Docker sends every second, Podman every five."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -9,6 +9,7 @@ import pytest
 from agent.containers.connection import Patience
 from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.containers import Container
+from agent.protocol.node import RuntimeFacts
 from tests.agent.containers.scripted import until
 from tests.real.busybox import IMAGE
 from tests.real.runtime import PrivateRuntime
@@ -18,7 +19,16 @@ BOTH = [
     pytest.param("docker_engine", marks=pytest.mark.real("docker"), id="docker"),
     pytest.param("podman_service", marks=pytest.mark.real("podman"), id="podman"),
 ]
-PATIENCE = Patience(back_off_first=0.05, back_off_most=0.2, settle=0.5)
+# Those, and the Docker that keeps its images otherwise.
+STORES = [
+    *BOTH,
+    pytest.param(
+        "containerd_store",
+        marks=[pytest.mark.real("containerd_store"), pytest.mark.runtimes],
+        id="containerd",
+    ),
+]
+PATIENCE = Patience(back_off_first=0.05, back_off_most=0.2, settle=0.5, answer=0.1)
 
 Words = str
 
@@ -30,8 +40,8 @@ async def run(part: PrivateRuntime, name: str, *command: Words, options: str = "
 
 
 async def sh(part: PrivateRuntime, name: str, script: str, options: str = "") -> str:
-    """`docker run -d` of a shell script; the container's id."""
-    return await run(part, name, "sh", "-c", script, options=options)
+    """`docker run -d` of a shell script, without a network; the container's id."""
+    return await run(part, name, "sh", "-c", script, options=f"--network none {options}")
 
 
 async def docker(part: PrivateRuntime, *words: Words) -> str:
@@ -53,6 +63,16 @@ async def until_state(runtime: DockerRuntime, name: str, state: str | None) -> C
 
     await until(there)
     return by_name(runtime, name)
+
+
+async def until_reached(runtime: DockerRuntime) -> RuntimeFacts:
+    """Wait until the runtime answers; its facts."""
+    told = asyncio.Event()
+    runtime.on_change(told.set)
+    while (facts := await runtime.facts()).state != "ok":
+        await told.wait()
+        told.clear()
+    return facts
 
 
 def is_podman(part: PrivateRuntime) -> bool:

@@ -57,11 +57,11 @@ def busy(history: HistoryStore) -> list[float | None]:
 async def test_seconds_without_a_sample_are_gaps_in_the_history() -> None:
     clock = Clock()
     sampler, history = make(clock=clock)
-    assert not sampler.sampled
+    told = [sampler.sampled]
     for passed in (0.0, 1.0, 3.2, 0.8):
         clock.now += passed
         await sampler.tick()
-    assert sampler.sampled
+    assert [*told, sampler.sampled] == [False, True]
     assert busy(history) == [12.0, 12.0, None, None, 12.0, 12.0]
 
 

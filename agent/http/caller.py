@@ -140,11 +140,13 @@ class Callers:
         """`listeners` by local address: a socket's path, or "host:port"."""
         self._app = app
         self._listeners = listeners
+        self._stopping = False
         self._calls: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()  # those whose answer has begun
 
     def end_streams(self) -> None:
-        """End every answer that has begun: streams have no end of their own."""
+        """End every answer that has begun, or begins yet: streams have no end of their own."""
+        self._stopping = True
         for task in self._answering:
             task.cancel()
 
@@ -188,6 +190,8 @@ class Callers:
                     (API_VERSION_HEADER.lower().encode(), API_VERSION.encode()),
                 ]
                 self._answering.add(task)
+                if self._stopping:
+                    task.get_loop().call_later(FAREWELL_SECONDS, task.cancel)
             await send(message)
             ended = message["type"] == "http.response.body" and not message.get("more_body")
 
@@ -232,14 +236,16 @@ async def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> N
     """Every route wants a viewer unless it says `role=`; `role=None` is open to all.
 
     A mutating call begins in the audit log here, before its body is read; a route with
-    `part_of_exec=True` belongs to a call that is in there already: a key stroke.
+    `continues=True` belongs to a call that is in there already: a key stroke, a layer's bytes.
     Asynchronous because Litestar runs a plain function in a thread, for every request.
     """
     needed = handler.opt.get("role", "viewer")
     caller = caller_of(connection.scope)
     if needed is not None:
         caller.require(needed)
-    if caller.mutating and not handler.opt.get("part_of_exec"):
+    if handler.opt.get("continues"):
+        caller.mutating = False
+    elif caller.mutating:
         await caller.begin()
 
 

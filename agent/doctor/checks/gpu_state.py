@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.doctor.check import conclude, without_gpus
+from agent.doctor.check import conclude, could_not_tell, without_gpus
 from agent.doctor.commands import reset_gpu
 from agent.doctor.evidence import Evidence
 from agent.protocol.findings import CheckOutcome, Finding
@@ -18,6 +18,9 @@ def check(evidence: Evidence) -> CheckOutcome:
         return conclude(NAME, [_driver_hung(report.stack.reason)])
     if (ended := without_gpus(NAME, evidence)) is not None:
         return ended
+    if report.stack.state not in ("ok", "simulated"):
+        # One fault, one finding: the driver's own checks tell it, not each of its GPUs.
+        return could_not_tell(NAME, report.stack.reason or report.stack.state)
     states = {sample.uuid: sample for sample in report.samples}
     unknown = [f"GPU {gpu.index}: not read yet" for gpu in report.gpus if gpu.uuid not in states]
     looks = {"reset_required": _reset_required, "hung": _hung, "error": _error}

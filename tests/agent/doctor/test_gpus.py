@@ -103,6 +103,13 @@ def test_a_driver_that_hangs(patient: Patient) -> None:
     assert outcome.findings[0].evidence == {"reason": "no answer for 10 s"}
 
 
+def test_a_driver_that_went_while_the_agent_ran_is_one_finding(patient: Patient) -> None:
+    patient.stack = GpuStack(state="driver_mismatch", source="nvml", reason="two versions")
+    patient.report.samples = [GpuSample(uuid=A, state="error"), GpuSample(uuid=B, state="error")]
+    outcome = gpu_state.check(patient.evidence())
+    assert (outcome.outcome, outcome.reason) == ("could_not_tell", "two versions")
+
+
 def test_persistence_off_and_unknown(patient: Patient) -> None:
     patient.gpus = [
         gpu(A, 0, persistence=False),

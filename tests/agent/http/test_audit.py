@@ -117,6 +117,14 @@ async def test_an_agent_that_stops_ends_its_streams(served: Served) -> None:
         assert [chunk async for chunk in chunks][-1:] != [b""]
 
 
+async def test_a_stream_that_begins_as_the_agent_stops_ends_too(served: Served) -> None:
+    async with served.client("viewer") as client:
+        await client.get("/healthz")  # connected
+        served.servers.stop()
+        answer = await client.get("/v1/events", timeout=None)
+    assert answer.text.startswith("id: ")
+
+
 def test_a_long_path_does_not_make_a_long_record(served: Served) -> None:
     caller = Caller(served.node, origin="test", method="POST", path="/" + "x" * 5000)
     assert len(caller.action) == 200

@@ -249,12 +249,13 @@ class Jobs:
         run = self._queue.run_of(entry.id)
         if run is not None:
             # First of all: it must not depend on a disk that may be full.
-            run.end("cancel", reason)
+            if not run.end("cancel", reason):
+                return
             entry.log.add(reason)
             await entry.change(
                 lambda job: (
                     None
-                    if entry.ended or job.cancelling
+                    if entry.ended
                     else msgspec.structs.replace(job, cancelling=True, reason=reason)
                 )
             )

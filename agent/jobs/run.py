@@ -75,21 +75,26 @@ class Run(Generic[R]):
             make = self._outcome()
             if make is not None:
                 await self._write(make)
+            await self.entry.log.flush()  # again: what a full disk would not take before
         finally:
             self._work.leave()
             for timer in (self._deadline, self._grace):
                 if timer is not None:
                     timer.cancel()
 
-    def end(self, why: Why, reason: str | None = None) -> None:
-        """Cancel the work. The first `why` counts; `kind.cancel_seconds` are what it gets."""
+    def end(self, why: Why, reason: str | None = None) -> bool:
+        """Cancel the work, which gets `kind.cancel_seconds` to let go.
+
+        The first `why` counts: says whether it was this one.
+        """
         if self._why is not None or (self._task is not None and self._task.done()):
-            return
+            return False
         self._why, self._reason = why, reason
         self._work.cancel()
         if self._task is not None:
             self._task.cancel()
             self._grace = self._loop.call_later(self.kind.cancel_seconds, self._give_up)
+        return True
 
     async def _do(self) -> None:
         task = asyncio.create_task(

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from agent.jobs.jobs import Jobs
 from agent.jobs.kind import SkippedError
 from agent.jobs.work import Work
-from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
 from tests.agent.jobs.conftest import StartJobs
 from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.agent.jobs.on_disk import jobs_on_disk
 
 WALL = Paint(what="wall")
-
-
-def on_disk(file: Path) -> list[Job]:
-    """Jobs as another process reads them, oldest first."""
-    with sqlite3.connect(file) as connection:
-        rows = connection.execute("SELECT record FROM jobs ORDER BY number").fetchall()
-    connection.close()
-    return [msgspec.json.decode(row[0], type=Job) for row in rows]
 
 
 async def test_a_job_runs_and_has_a_result(start_jobs: StartJobs, database_file: Path) -> None:
@@ -42,7 +32,7 @@ async def test_a_job_runs_and_has_a_result(start_jobs: StartJobs, database_file:
     assert (job.state, job.result, job.problem) == ("succeeded", {"colour": "red"}, None)
     assert job.started_at is not None
     assert job.ended_at is not None
-    assert on_disk(database_file) == [job]
+    assert jobs_on_disk(database_file) == [job]
 
 
 async def test_every_state_is_on_disk_before_it_shows(
@@ -51,16 +41,16 @@ async def test_every_state_is_on_disk_before_it_shows(
     seen: list[tuple[str, str | None]] = []
 
     async def look(work: Work[Paint]) -> dict[str, str]:
-        seen.append((on_disk(database_file)[0].state, on_disk(database_file)[0].stage))
+        seen.append((jobs_on_disk(database_file)[0].state, jobs_on_disk(database_file)[0].stage))
         await work.stage("scraping", 60)
-        seen.append((on_disk(database_file)[0].state, on_disk(database_file)[0].stage))
+        seen.append((jobs_on_disk(database_file)[0].state, jobs_on_disk(database_file)[0].stage))
         return {}
 
     jobs = await start_jobs(Painting(look))
     asked = await jobs.submit("test.paint", WALL, owner="maria")
-    seen.append((on_disk(database_file)[0].state, None))
+    seen.append((jobs_on_disk(database_file)[0].state, None))
     job = await ended(jobs, asked)
-    assert on_disk(database_file)[0].state == job.state == "succeeded"
+    assert jobs_on_disk(database_file)[0].state == job.state == "succeeded"
     assert seen == [("queued", None), ("running", "starting"), ("running", "scraping")]
 
 
@@ -185,10 +175,10 @@ async def test_progress_is_shown_in_steps_and_never_written(
     record = jobs.records()[asked.id]
     assert (record["done"], record["total"]) == (120_000, 1_000_000)
     assert jobs.records()[asked.id] is record
-    assert on_disk(database_file)[0].done is None
+    assert jobs_on_disk(database_file)[0].done is None
     brush.enough.set()
     await ended(jobs, asked)
-    assert on_disk(database_file)[0].done == 123_456
+    assert jobs_on_disk(database_file)[0].done == 123_456
 
 
 async def test_nothing_is_taken_before_the_start() -> None:

@@ -133,6 +133,7 @@ CODES: Mapping[str, Code] = {
     "archive.layer_unknown": Code(404, "No such layer in the archive"),
     "archive.bomb": Code(422, "The archive grows out of all measure"),
     "archive.platform": Code(422, "The archive has no image for this platform"),
+    "archive.tag_twice": Code(None, "Two images have the same name"),
     "archive.encoding": Code(422, "The encoded layer is damaged"),
     # settings and files
     "settings.syntax": Code(None, "The file is not valid YAML"),

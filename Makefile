@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick bench lint format lock picture clean
+.PHONY: help demo test test-quick test-runtimes bench lint format lock picture clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,11 @@ format: $(VENV)/.test ## format the source
 
 test-quick: $(VENV)/.test ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -m 'not real' $(ARGS)
+
+test-runtimes: $(VENV)/.test ## the tests on Docker's containerd image store; makes it, some 500 MB
+	@tests/real/install-parts
+	@tests/real/make-containerd-store
+	$(BIN)/python -m pytest --runtimes $(ARGS)
 
 .venv-bench/.done: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -36,42 +36,15 @@ class _Refusal(msgspec.Struct):
     message: str = ""
 
 
-class ApiStream:
-    """One request and its endless answer over a unix socket.
+class ApiAnswer:
+    """What a runtime answers to one request, as it comes."""
 
-    At most about three times `READ_BYTES` wait here; a reader that is slow makes the runtime wait.
-    """
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
         self._chunks: ChunkDecoder | None = None
         self._left: int | None = None  # of a body of known length
         self._head_read = False
         self._refused: StreamRefusedError | None = None
-
-    @classmethod
-    async def request(
-        cls,
-        socket_path: str,
-        method: str,
-        target: str,
-        *,
-        body: Mapping[str, object] | None = None,
-        upgrade: bool = False,
-    ) -> ApiStream:
-        """Connect and send. The answer's head is read by `answered` or the first `read`.
-
-        Raises:
-            OSError: the socket cannot be used.
-        """
-        reader, writer = await asyncio.open_unix_connection(socket_path, limit=READ_BYTES)
-        lines = [f"{method} {target} HTTP/1.1", "Host: runtime"]
-        content = b"" if body is None else msgspec.json.encode(body)
-        if body is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
-        lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else ["Connection: close"]
-        writer.write("\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + content)
-        return cls(reader, writer)
 
     async def answered(self) -> None:
         """Wait for the answer's head. Cancelling it loses nothing.
@@ -123,6 +96,65 @@ class ApiStream:
                 return pieces
         return []
 
+    def _ended(self) -> bool:
+        return self._left == 0 or (self._chunks is not None and self._chunks.ended)
+
+    def _pieces(self, data: bytes) -> list[Piece]:
+        if self._chunks is None:
+            if self._left is not None:
+                self._left -= len(data)
+            return [Piece(data, begins=True)]
+        try:
+            return self._chunks.feed(data)
+        except FramingError as error:
+            raise StreamBrokenError(str(error)) from error
+
+    async def _refusal(self) -> str:
+        """The message of an error answer, in the runtime's own words."""
+        body = b""
+        while len(body) < REFUSAL_LIMIT_BYTES and (pieces := await self.read()):
+            body += b"".join(piece.data for piece in pieces)
+        try:
+            message = msgspec.json.decode(body, type=_Refusal).message
+        except msgspec.DecodeError:
+            message = body.decode(errors="replace")
+        return message.strip() or "no reason given"
+
+
+class ApiStream(ApiAnswer):
+    """One request and its endless answer over a unix socket.
+
+    At most about three times `READ_BYTES` wait here; a reader that is slow makes the runtime wait.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader)
+        self._writer = writer
+
+    @classmethod
+    async def request(
+        cls,
+        socket_path: str,
+        method: str,
+        target: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        upgrade: bool = False,
+    ) -> ApiStream:
+        """Connect and send. The answer's head is read by `answered` or the first `read`.
+
+        Raises:
+            OSError: the socket cannot be used.
+        """
+        reader, writer = await asyncio.open_unix_connection(socket_path, limit=READ_BYTES)
+        lines = [f"{method} {target} HTTP/1.1", "Host: runtime"]
+        content = b"" if body is None else msgspec.json.encode(body)
+        if body is not None:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+        lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else ["Connection: close"]
+        writer.write("\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + content)
+        return cls(reader, writer)
+
     async def write(self, data: bytes) -> None:
         """Send raw bytes; waits while the other side does not read.
 
@@ -148,30 +180,6 @@ class ApiStream:
         self._writer.transport.abort()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
-
-    def _ended(self) -> bool:
-        return self._left == 0 or (self._chunks is not None and self._chunks.ended)
-
-    def _pieces(self, data: bytes) -> list[Piece]:
-        if self._chunks is None:
-            if self._left is not None:
-                self._left -= len(data)
-            return [Piece(data, begins=True)]
-        try:
-            return self._chunks.feed(data)
-        except FramingError as error:
-            raise StreamBrokenError(str(error)) from error
-
-    async def _refusal(self) -> str:
-        """The message of an error answer, in the runtime's own words."""
-        body = b""
-        while len(body) < REFUSAL_LIMIT_BYTES and (pieces := await self.read()):
-            body += b"".join(piece.data for piece in pieces)
-        try:
-            message = msgspec.json.decode(body, type=_Refusal).message
-        except msgspec.DecodeError:
-            message = body.decode(errors="replace")
-        return message.strip() or "no reason given"
 
 
 def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:

@@ -22,6 +22,7 @@ from agent.containers.workers import Workers
 T = TypeVar("T")
 
 CALLS_AT_ONCE = 8
+ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
 
 Json = dict[str, Any]
 
@@ -111,6 +112,36 @@ class Connection:
         """All that the runtime knows of a container."""
         found: Json = await self.call(lambda client: client.inspect_container(name), container=name)
         return found
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, object] | None = None,
+        seconds: float | None = None,
+    ) -> Any:
+        """The whole answer as JSON, None where it is empty. For calls that may take long.
+
+        The SDK's client gives up on any that is silent for its time-out; this one, only after
+        `seconds`, the call's own time-out unless said. `path` is quoted already.
+
+        Raises:
+            ProblemError: `runtime.*`; `params["status"]` of one that was refused.
+        """
+        limit = seconds if seconds is not None else self._patience.call
+        answer = bytearray()
+        try:
+            async with self.stream(method, path, query=query, body=body) as stream:
+                with fail_after(limit):
+                    while pieces := await stream.read():
+                        answer += b"".join(piece.data for piece in pieces)
+                        if len(answer) > ANSWER_LIMIT_BYTES:
+                            raise ValueError("an answer without end")
+            return msgspec.json.decode(answer) if answer.strip() else None
+        except CALL_ERRORS as error:
+            raise problem_of(error, self.address) from error
 
     @contextlib.asynccontextmanager
     async def stream(

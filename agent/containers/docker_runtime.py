@@ -6,7 +6,14 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +22,8 @@ from agent.containers.addresses import usual_addresses
 from agent.containers.connection import CALLS_AT_ONCE, Connection, Json, Patience
 from agent.containers.container_problems import not_found
 from agent.containers.figures import Figures
+from agent.containers.images import Images
+from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
 from agent.containers.inspection import RUNNING, Inspected, inspected
 from agent.containers.keeper import Keeper
 from agent.containers.log_request import LogRequest
@@ -30,6 +39,7 @@ from agent.protocol.containers import (
     ExecRequest,
     LogLine,
 )
+from agent.protocol.images import NodeImage
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
 
@@ -63,6 +73,7 @@ class DockerRuntime:
             changed=self._tell,
         )
         self._figures = Figures(root)
+        self._images = Images(self._keeper, self._workers)
         self._callbacks: list[Callable[[], None]] = []
 
     async def start(self) -> None:
@@ -145,6 +156,46 @@ class DockerRuntime:
         """Run a command in a container; comes back when the command runs."""
         connection, one = await self._inspect(name)
         return await exec_session.start(connection, one, request)
+
+    async def images(self) -> list[NodeImage]:
+        """The images, asked just now."""
+        return await self._images.images()
+
+    async def image(self, reference: str) -> NodeImage:
+        """One image, asked just now."""
+        return await self._images.image(reference)
+
+    async def load_image(
+        self,
+        chunks: AsyncIterator[bytes] | Iterator[bytes],
+        *,
+        size_bytes: int | None = None,
+        platform: tuple[str, str, str] | None = None,
+    ) -> LoadedImages:
+        """Stream an archive into the runtime."""
+        return await self._images.load(chunks, size_bytes=size_bytes, platform=platform)
+
+    async def check_image(
+        self, reference: str, *, diff_ids: Sequence[str] | None = None
+    ) -> NodeImage:
+        """Look whether an image is whole."""
+        return await self._images.check(reference, diff_ids)
+
+    async def tag_image(self, reference: str, tag: str) -> NodeImage:
+        """Give an image a tag."""
+        return await self._images.tag(reference, tag)
+
+    async def untag_image(self, tag: str) -> None:
+        """Take a tag away, never the image."""
+        await self._images.untag(tag)
+
+    async def remove_image(self, reference: str) -> ImageRemoval:
+        """Remove an image, or one of its tags."""
+        return await self._images.remove(reference)
+
+    async def image_usage(self) -> ImageUsage:
+        """What images take on disk."""
+        return await self._images.usage()
 
     async def _inspect(self, name: str) -> tuple[Connection, Inspected]:
         connection, answer = await self._ask(name)

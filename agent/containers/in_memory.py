@@ -16,6 +16,7 @@ from agent.containers.container_problems import not_running
 from agent.containers.inspection import RUNNING
 from agent.containers.log_request import LogRequest
 from agent.containers.naming import find
+from agent.containers.simulated_images import SimulatedImages
 from agent.containers.simulated_shell import SimulatedExec, SimulatedShell
 from agent.protocol.containers import (
     Container,
@@ -25,6 +26,7 @@ from agent.protocol.containers import (
     ExecRequest,
     LogLine,
 )
+from agent.protocol.images import NodeImage
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
 
@@ -33,12 +35,12 @@ BATCH_LINES = 500
 FOLLOW_SECONDS = 1.0
 
 
-class InMemoryRuntime:
+class InMemoryRuntime(SimulatedImages):
     """See `runtime.ContainerRuntime`. No thread, no task, nothing happens by itself.
 
     Args:
         facts: what it says of itself; its state becomes "simulated".
-        containers: as the node starts with them.
+        containers, images: as the node starts with them.
         figures: what a running container uses; where None, a random walk that `tick` moves.
         nvidia_smi: what `nvidia-smi -L` prints inside a container; None: not installed there.
         now: Unix seconds, for logs and for when containers are started and stopped.
@@ -50,11 +52,13 @@ class InMemoryRuntime:
         facts: RuntimeFacts,
         containers: Iterable[Container],
         *,
+        images: Iterable[NodeImage] = (),
         figures: Callable[[Container], ContainerFigures] | None = None,
         nvidia_smi: Callable[[Container], str | None] = lambda _: None,
         now: Callable[[], float] = time.time,
         seed: str = "",
     ) -> None:
+        super().__init__(self._reachable, images, now)
         self._facts = msgspec.structs.replace(facts, state="simulated")
         self._containers: Mapping[str, Container] = {one.id: one for one in containers}
         self._figures, self._nvidia_smi = figures, nvidia_smi
@@ -195,10 +199,13 @@ class InMemoryRuntime:
         shell = SimulatedShell(hostname=container.id[:12], nvidia_smi=self._nvidia_smi(container))
         return SimulatedExec(f"simulated-{next(self._exec_numbers)}", request, shell)
 
-    def _find(self, name: str) -> Container:
+    def _reachable(self) -> Mapping[str, Container]:
         if self._away is not None:
             raise ProblemError("runtime.unreachable", self._away, hint="It is simulated.")
-        return find(name, self._containers)
+        return self._containers
+
+    def _find(self, name: str) -> Container:
+        return find(name, self._reachable())
 
     def _figures_of(self, container: Container) -> ContainerFigures:
         if self._figures is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
+from agent.containers.images_runtime import ImageRuntime
 from agent.protocol.containers import (
     Container,
     ContainerChange,
@@ -41,7 +42,7 @@ class ExecSession(Protocol):
         """Cut the connection, and end the command if it still runs and can be ended from here."""
 
 
-class ContainerRuntime(Protocol):
+class ContainerRuntime(ImageRuntime, Protocol):
     """A container runtime. Its socket may vanish and come back at any time.
 
     Methods that act or read one container raise ProblemError: `runtime.unreachable`,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from agent.containers.in_memory import InMemoryRuntime
+from agent.containers.simulated_images import images_of
 from agent.doctor.examiner import Examiner
 from agent.gpu.simulated import SimulatedGpus
 from agent.jobs.jobs import Jobs
@@ -52,6 +53,11 @@ class SimulatedNode:
         self.runtime = InMemoryRuntime(
             plan.kind.runtime,
             [each.container for each in made],
+            images=images_of(
+                (each.container for each in made),
+                architecture=plan.kind.machine.architecture,
+                at=at,
+            ),
             figures=self._figures,
             nvidia_smi=lambda container: list_gpus(container, boards),
             seed=plan.seed,

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from agent.containers.simulated_images import SimulatedImages, images_of
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource, Inventory, Reading
 from agent.jobs.jobs import Jobs
@@ -115,10 +116,11 @@ class EchoSession:
         self.closed = True
 
 
-class FixedRuntime:
-    """One container, `detector`."""
+class FixedRuntime(SimulatedImages):
+    """One container, `detector`, and its image."""
 
     def __init__(self) -> None:
+        super().__init__(self.containers, images_of([DETECTOR], architecture="amd64", at=1e9))
         self.container = DETECTOR
         self.session = EchoSession()
 

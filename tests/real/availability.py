@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.real import containerd_store
+
 # A skipped real test is a failure when this is 1; CI sets it.
 REQUIRE = "ROOST_REQUIRE_REAL"
 
@@ -23,6 +25,8 @@ class Part:
     enclosed: bool = True
     # Makes cgroups for containers.
     cgroups: bool = False
+    # Runs from the folder that tests/real/make-containerd-store makes.
+    folder: bool = False
 
 
 ENCLOSURE = ("unshare", "nsenter", "mount", "umount", "ip")
@@ -31,6 +35,12 @@ PARTS = {
         ("dockerd", "containerd", "runc", "docker", "iptables", "busybox", *ENCLOSURE),
         ("docker_engine", "docker_engine_factory"),
         cgroups=True,
+    ),
+    "containerd_store": Part(
+        ("docker", "busybox", "chroot", *ENCLOSURE),
+        ("containerd_store", "containerd_store_factory"),
+        cgroups=True,
+        folder=True,
     ),
     "podman": Part(
         ("podman", "conmon", "runc", "docker", "iptables", "busybox", *ENCLOSURE),
@@ -64,6 +74,8 @@ def why_not(name: str) -> str | None:
         tried = subprocess.run(probe, capture_output=True, text=True, check=False)
         if tried.returncode != 0:
             return f"no namespaces of its own: {tried.stderr.strip()}"
+    if part.folder and not containerd_store.is_made():
+        return f"no {containerd_store.folder()}: tests/real/make-containerd-store makes it"
     if part.cgroups and os.statvfs(_cgroup_mount()).f_flag & os.ST_RDONLY:
         return "cgroups are read-only"
     return None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.real import host_state
+from tests.real.containerd_store import ContainerdStoreDocker
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 from tests.real.podman_service import PodmanService
@@ -27,6 +28,15 @@ class DockerEngineFactory(Protocol):
         start: bool = True,
     ) -> DockerEngine:
         """`config` is for daemon.json, `hooks` are scripts by name; started with the test image."""
+
+
+class ContainerdStoreFactory(Protocol):
+    """Makes Dockers with the containerd image store that a test may kill."""
+
+    def __call__(
+        self, *, config: Mapping[str, Any] | None = None, start: bool = True
+    ) -> ContainerdStoreDocker:
+        """`config` is for daemon.json; started with the test image."""
 
 
 class PodmanServiceFactory(Protocol):
@@ -72,6 +82,30 @@ def docker_engine_factory(
             start: bool = True,
         ) -> DockerEngine:
             return _docker(stack, make_short_folder(), config or {}, hooks or {}, start=start)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def containerd_store(
+    host_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[ContainerdStoreDocker]:
+    """A Docker with the containerd image store and the test image, one per test process."""
+    with ExitStack() as stack:
+        yield _containerd_store(stack, make_short_folder(), {}, start=True)
+
+
+@pytest.fixture
+def containerd_store_factory(
+    host_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[ContainerdStoreFactory]:
+    """Dockers with the containerd image store that end with the test."""
+    with ExitStack() as stack:
+
+        def make(
+            *, config: Mapping[str, Any] | None = None, start: bool = True
+        ) -> ContainerdStoreDocker:
+            return _containerd_store(stack, make_short_folder(), config or {}, start=start)
 
         yield make
 
@@ -133,6 +167,16 @@ def _docker(
         engine.start()
         engine.load_busybox()
     return engine
+
+
+def _containerd_store(
+    stack: ExitStack, folder: Path, config: Mapping[str, Any], *, start: bool
+) -> ContainerdStoreDocker:
+    docker = ContainerdStoreDocker(_enclosure(stack, folder, network=True), config)
+    if start:
+        docker.start()
+        docker.load_busybox()
+    return docker
 
 
 def _podman(stack: ExitStack, folder: Path, *, start: bool) -> PodmanService:

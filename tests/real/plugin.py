@@ -2,6 +2,9 @@
 
 `@pytest.mark.real` is for tests that use a real part's fixture, `@pytest.mark.real("compiler")`
 names a part that has none.
+
+`@pytest.mark.runtimes` is for those on a runtime that is not installed but made, in a minute and
+some 500 MB: `make test-runtimes` runs them, `make test` says how many it left out.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import pytest
 from tests.real import availability
 
 TIMEOUT_SECONDS = 120
+OPTION = "--runtimes"
+LEFT_OUT = pytest.StashKey[int]()
 REASONS = pytest.StashKey[dict[str, "str | None"]]()
 
 
@@ -23,8 +28,13 @@ def parts_of(item: pytest.Item) -> set[str]:
     return named | availability.parts_of(getattr(item, "fixturenames", ()))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make test-runtimes` gives."""
+    parser.addoption(OPTION, action="store_true", help="the tests marked `runtimes`, only those")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give real tests their time, and refuse one that does not say that it is real."""
     for item in items:
         parts = parts_of(item)
@@ -35,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid}: no real part {', '.join(sorted(unknown))}")
         elif item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+    wanted: bool = config.getoption(OPTION)
+    marked = [item for item in items if item.get_closest_marker("runtimes") is not None]
+    other = [item for item in items if item.get_closest_marker("runtimes") is None]
+    config.stash[LEFT_OUT] = 0 if wanted else len(marked)
+    if gone := other if wanted else marked:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = marked if wanted else other
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -63,6 +80,9 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many real tests did not run, and why."""
+    if left_out := terminalreporter.config.stash.get(LEFT_OUT, 0):
+        terminalreporter.section("tests on the containerd image store")
+        terminalreporter.write_line(f"{left_out} left out: `make test-runtimes` runs them.")
     skipped = [
         report
         for report in terminalreporter.getreports("skipped")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.containers.docker_runtime import DockerRuntime
-from tests.agent.containers.parts import BOTH, PATIENCE
+from tests.agent.containers.parts import BOTH, PATIENCE, STORES
 from tests.agent.containers.scripted import ScriptedRuntime
+from tests.real.busybox import IMAGE
 from tests.real.runtime import PrivateRuntime
 
 
@@ -35,3 +36,29 @@ async def runtime(part: PrivateRuntime) -> AsyncIterator[DockerRuntime]:
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest) -> Iterator[PrivateRuntime]:
+    """A real runtime with no image but the tests' own: graphdriver, Podman, containerd store."""
+    runtime: PrivateRuntime = request.getfixturevalue(request.param)
+    _clear(runtime)
+    yield runtime
+    _clear(runtime)
+
+
+@pytest.fixture
+async def images(store: PrivateRuntime) -> AsyncIterator[DockerRuntime]:
+    """The agent's view of `store`, started."""
+    made = DockerRuntime([store.url], patience=PATIENCE)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def _clear(runtime: PrivateRuntime) -> None:
+    runtime.clear()
+    kept = runtime.docker("images", "--quiet", "--no-trunc", IMAGE)
+    listed = set(runtime.docker("images", "--quiet", "--no-trunc").split())
+    for one in listed - {kept}:
+        runtime.docker("rmi", "--force", one)

@@ -19,6 +19,15 @@ BOTH = [
     pytest.param("docker_engine", marks=pytest.mark.real("docker"), id="docker"),
     pytest.param("podman_service", marks=pytest.mark.real("podman"), id="podman"),
 ]
+# Those, and the Docker that keeps its images otherwise.
+STORES = [
+    *BOTH,
+    pytest.param(
+        "containerd_store",
+        marks=[pytest.mark.real("containerd_store"), pytest.mark.runtimes],
+        id="containerd",
+    ),
+]
 PATIENCE = Patience(back_off_first=0.05, back_off_most=0.2, settle=0.5, answer=0.1)
 
 Words = str

@@ -1,0 +1,87 @@
+"""What the rest of the agent needs of a container runtime for images."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Protocol
+
+from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
+from agent.protocol.images import NodeImage
+
+
+class ImageRuntime(Protocol):
+    """The images of a container runtime.
+
+    An image is named by a tag in its short or full form, its id or an unambiguous start of it, or
+    its config digest where that is known. All methods raise `runtime.*`, and those that take a
+    name `image.not_found` and `image.ambiguous`.
+    """
+
+    async def images(self) -> list[NodeImage]:
+        """The images, those with tags first, and which containers were made from each.
+
+        What does not change for an id is asked once, so this is cheap enough for every plan.
+        `protected` is for others to fill in.
+        """
+
+    async def image(self, reference: str) -> NodeImage: ...
+
+    async def load_image(
+        self,
+        chunks: AsyncIterator[bytes] | Iterator[bytes],
+        *,
+        size_bytes: int | None = None,
+        platform: tuple[str, str, str] | None = None,
+    ) -> LoadedImages:
+        """Stream an archive, a plain tar, into the runtime. Tags in it move at once.
+
+        Memory stays at one chunk. A plain iterator is read in a thread. Cancelling cuts the
+        connection; one that had the whole archive already may still load it. There is no deadline
+        here: the caller has one.
+
+        Args:
+            size_bytes: how long the archive is, where it is known: another length is a failure.
+            platform: os, architecture and variant: where the runtime can, it refuses an image
+                of which content is missing (Docker's containerd store from API 1.48). Its tag
+                has moved nevertheless.
+
+        Raises:
+            ProblemError: `image.load_failed` with the runtime's words, `space.full`,
+                `runtime.unreachable` when it died or closed the connection without a word.
+                What `chunks` raises comes out as it is.
+        """
+
+    async def check_image(
+        self, reference: str, *, diff_ids: Sequence[str] | None = None
+    ) -> NodeImage:
+        """The image, if it has these layers and a container can be made from it.
+
+        None is started. This finds the image that a failed load left behind with its tag moved.
+
+        Raises:
+            ProblemError: `image.broken`, `space.full` where it could not be unpacked.
+        """
+
+    async def tag_image(self, reference: str, tag: str) -> NodeImage:
+        """Give an image a tag, taken away from whichever had it; read back.
+
+        Raises:
+            ProblemError: `image.reference`, the tag can be none.
+        """
+
+    async def untag_image(self, tag: str) -> None:
+        """Take a tag away from an image that has others.
+
+        Raises:
+            ProblemError: `image.last_tag`, the runtime would remove the image.
+        """
+
+    async def remove_image(self, reference: str) -> ImageRemoval:
+        """By a tag of several: only the tag. Else the image with all its tags, never by force.
+
+        Raises:
+            ProblemError: `image.in_use` with the containers' names; nothing has changed.
+        """
+
+    async def image_usage(self) -> ImageUsage:
+        """Disk that all images take, and what each alone would free. Slow: seconds."""

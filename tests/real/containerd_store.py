@@ -1,0 +1,57 @@
+"""A private Docker whose images are in containerd's store, of Debian sid, run from a folder.
+
+tests/real/make-containerd-store makes the folder. Nothing of a test is written into it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.real.docker_engine import DockerEngine
+from tests.real.enclosure import Enclosure
+
+_FEATURES = {"features": {"containerd-snapshotter": True}}
+# Below the enclosure's own /run, so that it ends with the enclosure and lies under no folder that
+# is removed.
+_PLACE = "/run/docker-sid"
+# What dockerd sees: the folder, with a layer over it that takes all that is written.
+_ENTER = f"""
+set -eu
+mkdir -p {_PLACE}/upper {_PLACE}/work {_PLACE}/root
+cd {_PLACE}
+mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work" overlay root
+mount -t proc proc root/proc
+mount --rbind /sys root/sys
+mount --rbind /dev root/dev
+mount -t tmpfs -o mode=0755 tmpfs root/run
+mkdir -p "root$2"
+mount --rbind "$2" "root$2"
+"""
+
+
+def folder() -> Path:
+    """Where the folder is; tests/real/make-containerd-store goes by the same variables."""
+    caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("ROOST_TESTS_CACHE") or f"{caches}/roost-tests") / "docker-sid"
+
+
+def is_made() -> bool:
+    """Whether the folder is there and complete."""
+    return (folder() / ".roost-complete").exists()
+
+
+class ContainerdStoreDocker(DockerEngine):
+    """dockerd of Debian sid with the containerd image store; see `DockerEngine`."""
+
+    def __init__(self, enclosure: Enclosure, config: Mapping[str, Any] | None = None) -> None:
+        super().__init__(enclosure, {**_FEATURES, **(config or {})})
+        self._entered = False
+
+    def _command(self) -> Sequence[str]:
+        if not self._entered:
+            self.enclosure.enter("sh", "-c", _ENTER, "sh", str(folder()), str(self.folder))
+            self._entered = True
+        return ["chroot", f"{_PLACE}/root", *super()._command()]

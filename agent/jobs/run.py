@@ -155,7 +155,7 @@ class Run(Generic[R]):
             if self._why == "deadline":
                 return self._too_late()
             result = task.result()
-            return self._as("succeeded", result=result, reason=None, cancelling=False)
+            return self._as("succeeded", result=result, reason=None)
         if self._why is not None:
             return self._ended_on_request(error)
         if isinstance(error, SkippedError):
@@ -228,8 +228,7 @@ class Run(Generic[R]):
                 done=now.done,
                 total=now.total,
                 unit=now.unit,
-                deadline_at=None,
-                **changes,
+                **{"cancelling": False, **changes},
             )
 
         return make

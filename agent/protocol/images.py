@@ -100,3 +100,42 @@ class LoadPlan(msgspec.Struct, kw_only=True):
     space: list[SpaceNeed]
     frees: list[Freeable] = []
     problems: list[Problem] = []  # why it would be refused
+
+
+class RemoveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/images/remove`: by tag, id, or start of an id. Never one that is in use."""
+
+    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class TagRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/images/tag`."""
+
+    image: str
+    tag: str
+
+
+class ImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/images/import`: load an archive that lies on the node."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]  # absolute
+
+
+class FoundArchive(msgspec.Struct, kw_only=True):
+    """A file that looks like an archive by its name."""
+
+    path: str
+    size_bytes: int
+    modified_at: float
+
+
+class Medium(msgspec.Struct, kw_only=True):
+    """A place where archives arrive: a USB stick, a share."""
+
+    path: str  # where it is mounted
+    device: str
+    filesystem: str
+    removable: bool
+    free_bytes: int | None = None
+    archives: list[FoundArchive] = []
+    reason: str | None = None  # why it could not be looked through

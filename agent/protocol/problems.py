@@ -69,6 +69,7 @@ CODES: Mapping[str, Code] = {
     "job.locked": Code(409, "Another job is at work on that"),
     "job.deadline": Code(504, "The job took too long"),
     "job.ended": Code(409, "The job has ended already"),
+    "job.unsuccessful": Code(None, "The job did not succeed"),
     "job.not_retryable": Code(409, "The job cannot be tried again"),
     # the container runtime
     "runtime.unreachable": Code(503, "The container runtime does not answer"),
@@ -82,6 +83,8 @@ CODES: Mapping[str, Code] = {
     "exec.command": Code(400, "The command cannot be run"),
     "exec.too_many": Code(429, "Too many exec sessions"),
     # images, and the space for them
+    "image.path": Code(400, "That is no path on the node"),
+    "image.platform": Code(422, "The image is for another platform"),
     "image.config": Code(422, "The image's config does not fit"),
     "image.reference": Code(400, "That is no name for an image"),
     "image.not_found": Code(404, "No such image"),
@@ -90,6 +93,7 @@ CODES: Mapping[str, Code] = {
     "image.last_tag": Code(409, "It is the image's only tag"),
     "image.load_failed": Code(502, "The runtime did not load the archive"),
     "image.broken": Code(502, "The image in the runtime is broken"),
+    "space.short": Code(507, "There is not enough space"),
     "space.full": Code(507, "The disk is full"),
     # layers on their way to the node
     "upload.version": Code(412, "Another version of tus is spoken here"),

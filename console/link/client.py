@@ -20,6 +20,16 @@ from agent.protocol.containers import (
 )
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport
+from agent.protocol.images import (
+    ImportRequest,
+    LoadPlan,
+    LoadRequest,
+    Medium,
+    NodeImage,
+    RemoveRequest,
+    TagRequest,
+)
+from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import History, Metric, Telemetry
 from console.link.exec import Exec
@@ -32,6 +42,7 @@ from console.link.requests import (
     decode,
 )
 from console.link.stream import Stream
+from console.link.uploads import UploadClient
 
 T = TypeVar("T")
 Query = dict[str, str | int | float | bool | None]
@@ -70,11 +81,13 @@ class NodeClient:
         is taken for dead.
         """
         self.name = node
+        self.kind = link.kind
         self._timeout = timeout
         self._silence = max(silence, timeout)
         self._requests = Requests(
             node, link, owner=owner, token=token, timeout=timeout, limit=limit
         )
+        self.uploads = UploadClient(node, self._requests)
 
     async def node(self) -> NodeFacts:
         return await self._get("/v1/node", NodeFacts)
@@ -191,6 +204,33 @@ class NodeClient:
         stream = await self._requests.stream(call, silence=self._silence)
         return await Exec.begin(self.name, stream, self._feed_exec)
 
+    async def images(self) -> list[NodeImage]:
+        """The images of the node's runtime."""
+        return await self._get("/v1/images", list[NodeImage])
+
+    async def plan_images(self, request: LoadRequest) -> LoadPlan:
+        """What it takes to have these images; nothing changes."""
+        call = Call(method="POST", target="/v1/images/plan", body=msgspec.json.encode(request))
+        return decode(self.name, await self._requests.exchange(call), LoadPlan)
+
+    async def load_images(self, request: LoadRequest, key: str) -> Job:
+        """Begin, or find, the job that has these images; it waits for the layers that lack."""
+        return await self._job("/v1/images/load", request, key)
+
+    async def import_images(self, request: ImportRequest, key: str) -> Job:
+        """Begin, or find, the job that loads an archive which lies on the node."""
+        return await self._job("/v1/images/import", request, key)
+
+    async def remove_images(self, request: RemoveRequest, key: str) -> Job:
+        return await self._job("/v1/images/remove", request, key)
+
+    async def tag_image(self, request: TagRequest, key: str) -> Job:
+        return await self._job("/v1/images/tag", request, key)
+
+    async def media(self) -> list[Medium]:
+        """Where the node finds archives by itself: removable media, and its inbox."""
+        return await self._get("/v1/media", list[Medium])
+
     async def events(self, last_event_id: str | None = None) -> Stream:
         """The live picture: agent.protocol.live says what its events are.
 
@@ -202,6 +242,15 @@ class NodeClient:
     async def close(self) -> None:
         """Close what is kept open, and the link."""
         await self._requests.close()
+
+    async def _job(self, target: str, request: msgspec.Struct, key: str) -> Job:
+        call = Call(
+            method="POST",
+            target=target,
+            headers=[(IDEMPOTENCY_HEADER, key)],
+            body=msgspec.json.encode(request),
+        )
+        return decode(self.name, await self._requests.exchange(call), Job)
 
     async def _get(self, target: str, kind: type[T], *, timeout: float | None = None) -> T:
         content = await self._requests.exchange(Call(target=target, timeout=timeout))

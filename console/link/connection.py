@@ -8,15 +8,19 @@ small change a second each, on one core of a virtual machine: 9 % and 48 MB, aga
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import h11
 import msgspec
 
+from console.link.deadline import within
+
 READ_BYTES = 64 * 1024
 HEAD_LIMIT_BYTES = 64 * 1024
 INFORMATIONAL_LIMIT = 8
+_WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -61,27 +65,78 @@ class Connection:
             CutError: the connection ended.
             h11.RemoteProtocolError: what came is not HTTP/1.1, or its head is endless.
         """
-        # Only the host name "roost" is ever sent: agents do not look at it, and the inventory's
-        # names are nobody's business on the way.
-        lines = [("Host", "roost"), *headers]
-        if body or method == "POST":
+        lines = list(headers)
+        if body or method in _WITH_BODY:
             lines.append(("Content-Length", str(len(body))))
-        request = h11.Request(
-            method=method,
-            target=target,
-            headers=[(name.encode(), value.encode()) for name, value in lines],
-        )
-        out = self._http.send(request) or b""
+        out = self._begin(method, target, lines)
         if body:
             out += self._http.send(h11.Data(data=body)) or b""
         out += self._http.send(h11.EndOfMessage()) or b""
-        self._answered = False
-        self.sent_at = time.monotonic()
         try:
             self._writer.write(out)
             await self._writer.drain()
         except OSError as error:
             raise CutError(str(error), answered=False) from error
+        return await self._head()
+
+    async def send_pieces(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        pieces: AsyncIterator[bytes],
+        *,
+        patience: float,
+    ) -> Head:
+        """Send a request whose body comes in pieces, and wait for the head of its answer.
+
+        An answer that comes before the end of the body ends the sending. `patience` (seconds)
+        is what the other side may take for each piece and, after the last one, for the answer.
+
+        Raises:
+            CutError: the connection ended.
+            h11.RemoteProtocolError: what came is not HTTP/1.1, or its head is endless.
+            asyncio.TimeoutError: the other side takes nothing more, or does not answer.
+        """
+        out = self._begin(method, target, [*headers, ("Transfer-Encoding", "chunked")])
+        answer = asyncio.ensure_future(self._head())
+        sending = asyncio.ensure_future(self._send_body(out, pieces, patience))
+        try:
+            await asyncio.wait({answer, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and not answer.done():
+                # Where it was cut, the reason may have been answered before.
+                with contextlib.suppress(OSError):
+                    sending.result()
+            return await within(patience, answer)
+        finally:
+            for task in (sending, answer):
+                task.cancel()
+            await asyncio.gather(sending, answer, return_exceptions=True)
+
+    def _begin(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> bytes:
+        # Only the host name "roost" is ever sent: agents do not look at it, and the inventory's
+        # names are nobody's business on the way.
+        request = h11.Request(
+            method=method,
+            target=target,
+            headers=[
+                (name.encode(), value.encode()) for name, value in [("Host", "roost"), *headers]
+            ],
+        )
+        self._answered = False
+        self.sent_at = time.monotonic()
+        return self._http.send(request) or b""
+
+    async def _send_body(self, out: bytes, pieces: AsyncIterator[bytes], patience: float) -> None:
+        self._writer.write(out)
+        async for piece in pieces:
+            for part in self._http.send_with_data_passthrough(h11.Data(data=piece)) or ():
+                self._writer.write(part)
+            await within(patience, self._writer.drain())
+        self._writer.write(self._http.send(h11.EndOfMessage()) or b"")
+        await within(patience, self._writer.drain())
+
+    async def _head(self) -> Head:
         for _ in range(INFORMATIONAL_LIMIT):
             event = await self._next()
             if isinstance(event, h11.Response):

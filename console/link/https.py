@@ -16,6 +16,7 @@ from agent.protocol.problems import ProblemError
 from console.link.address import Address
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
+from console.link.link import LinkKind
 from console.link.problems import unreachable
 
 CONNECT_TIMEOUT_SECONDS = 15.0
@@ -39,6 +40,8 @@ def tls_context() -> ssl.SSLContext:
 
 class HttpsLink:
     """`https://host:port`."""
+
+    kind: LinkKind = "https"
 
     def __init__(
         self,

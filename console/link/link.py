@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.protocol.problems import ProblemError
 from console.link.connection import Connection, CutError
 
+LinkKind = Literal["unix", "ssh", "https"]
+
 
 class Link(Protocol):
     """A way to one node. Connections are opened one by one; a link may keep a tunnel for them."""
+
+    kind: LinkKind
 
     async def connect(self) -> Connection:
         """Open a connection, within a time of the link's own.

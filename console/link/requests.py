@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Literal, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Literal, NoReturn, TypeVar
 
 import h11
 import msgspec
@@ -39,7 +39,7 @@ def decode(node: str, data: bytes, kind: type[T]) -> T:
 class Call(msgspec.Struct, kw_only=True):
     """One request. `timeout` in seconds, for the head and for the body each."""
 
-    method: Literal["GET", "POST"] = "GET"
+    method: Literal["GET", "POST", "PATCH", "DELETE"] = "GET"
     target: str
     headers: list[tuple[str, str]] = []
     body: bytes = b""
@@ -91,11 +91,48 @@ class Requests:
         connection, head = await self._start(call)
         with _closed_on_failure(connection), self._told():
             content = await within(call.timeout or self._timeout, self._content(connection, head))
+        self._keep(connection)
+        return content
+
+    async def deliver(
+        self, call: Call, pieces: AsyncIterator[bytes], *, patience: float
+    ) -> tuple[Head, bytes]:
+        """A request whose body comes in pieces, sent once; its answer's head and body.
+
+        `patience` (seconds) is for each piece and for the answer.
+        """
+        connection = await self._link.connect()
+        headers = [*await self._headers(call), ("Content-Type", call.media_type)]
+        with _closed_on_failure(connection), self._told():
+            try:
+                head = await connection.send_pieces(
+                    call.method, call.target, headers, pieces, patience=patience
+                )
+            except CutError as cut:
+                raise unreachable(self._node, str(cut), hint="It is tried again.") from None
+            return await self._answered(connection, head, call)
+
+    async def answer(self, call: Call) -> tuple[Head, bytes]:
+        """A request; its answer's head and body, whatever kind it is."""
+        connection, head = await self._start(call)
+        with _closed_on_failure(connection), self._told():
+            return await self._answered(connection, head, call)
+
+    async def _answered(self, connection: Connection, head: Head, call: Call) -> tuple[Head, bytes]:
+        self._check_version(head)
+        limit = call.timeout or self._timeout
+        if head.status >= 400:
+            await within(limit, self._refused(connection, head))
+        content = await within(limit, self._read_all(connection))
+        self._keep(connection)
+        return head, content
+
+    def _keep(self, connection: Connection) -> None:
+        """For the next request, if it can take one."""
         if connection.renew() and self._kept is None:
             self._kept = (connection, time.monotonic())
         else:
             connection.close()
-        return content
 
     async def _start(self, call: Call) -> tuple[Connection, Head]:
         """Send a request and wait for the head of its answer.
@@ -166,7 +203,7 @@ class Requests:
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def _refused(self, connection: Connection, head: Head) -> None:
+    async def _refused(self, connection: Connection, head: Head) -> NoReturn:
         """Raise the problem that an answer of status 400 or more is."""
         content = await self._read_all(connection)
         kind = head.headers.get("content-type", "").partition(";")[0]

@@ -22,6 +22,7 @@ from console.link.connection import Connection, CutError
 from console.link.deadline import within
 from console.link.folder import socket_path
 from console.link.gate import HandshakeGate
+from console.link.link import LinkKind
 from console.link.problems import unreachable
 from console.link.ssh_keys import locked_keys
 from console.link.ssh_problems import (
@@ -59,6 +60,8 @@ OWN_ERROR = 255
 
 class SshLink:
     """`ssh://[user@]host[:port]`."""
+
+    kind: LinkKind = "ssh"
 
     def __init__(
         self,

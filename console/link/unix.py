@@ -8,6 +8,7 @@ from agent.protocol.problems import ProblemError
 from console.link.address import Address
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
+from console.link.link import LinkKind
 from console.link.problems import unreachable
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -15,6 +16,8 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 
 class UnixLink:
     """`unix:///path`."""
+
+    kind: LinkKind = "unix"
 
     def __init__(
         self, node: str, address: Address, *, timeout: float = CONNECT_TIMEOUT_SECONDS

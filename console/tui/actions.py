@@ -150,7 +150,7 @@ ACTIONS: tuple[Action, ...] = (
         "mark.range",
         "ctrl+@",
         "mark range",
-        "Mark from the last mark to here (ctrl+space)",
+        "Mark from the last mark to here",
         _TABLES,
         "Rows",
     ),

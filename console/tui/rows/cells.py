@@ -52,6 +52,8 @@ class Column:
     widths: tuple[int, int, int, int]
     align: Literal["left", "right"] = "left"
     grow: int = 0
+    largest_first: bool = False
+    """How it is sorted at first: who sorts by load or heat looks for the most."""
 
 
 def lay_out(columns: tuple[Column, ...], total: int) -> list[tuple[int, int]]:

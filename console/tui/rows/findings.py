@@ -16,7 +16,7 @@ COLUMNS = (
     Column("title", "FINDING", (22, 31, 44, 60), grow=40),
     Column("subject", "ABOUT", (0, 8, 20, 30), grow=20),
     Column("since", "FOR", (3, 3, 3, 4)),
-    Column("age", "AGE", (3, 3, 3, 4)),
+    Column("age", "AGE", (3, 3, 3, 4), largest_first=True),
     Column("code", "CODE", (0, 0, 0, 28)),
 )
 

@@ -56,9 +56,10 @@ class TableModel:
             self._rows_stale = True
 
     def sort_by(self, column: str, *, reverse: bool | None = None) -> None:
-        """Sort by a column; asked again for the same one, the other way round."""
+        """Sort by a column, its own way at first; asked again, the other way round."""
         if reverse is None:
-            reverse = not self.reverse if column == self.sort_column else False
+            first = any(c.id == column and c.largest_first for c in self.columns)
+            reverse = not self.reverse if column == self.sort_column else first
         self.sort_column, self.reverse = column, reverse
         self._rows_stale = True
 

@@ -13,7 +13,7 @@ PROCESS_COLUMNS = (
     Column("pid", "PID", (8, 8, 8, 8), "right"),
     Column("name", "PROCESS", (18, 24, 34, 50), grow=30),
     Column("gpu", "GPU", (3, 3, 3, 3), "right"),
-    Column("memory", "GPU MEM", (8, 8, 8, 8), "right"),
+    Column("memory", "GPU MEM", (8, 8, 8, 8), "right", largest_first=True),
     Column("kind", "KIND", (0, 8, 8, 8)),
     Column("container", "CONTAINER", (12, 18, 24, 30), grow=20),
 )

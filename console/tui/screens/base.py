@@ -124,7 +124,8 @@ class View(TalkingScreen, inherit_bindings=False):
         glyphs = self.context.look.glyphs
         between = f" {glyphs.crumb} "
         while len(names) > 1 and len(between.join(names)) > room:
-            names = [glyphs.more, *names[2 if names[0] == glyphs.more else 1 :]]
+            rest = names[2 if names[0] == glyphs.more else 1 :]
+            names = [glyphs.more, *rest] if rest else names[1:]
         return [(between.join(names), "accent")]
 
     def position(self) -> list[Piece]:

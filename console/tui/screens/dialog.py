@@ -111,15 +111,24 @@ class TextDialog(Dialog[None]):
             (" copy", ""),
         ]
         self._bar.show(self._keys)
+        self._said = ""
 
     def below(self) -> Sequence[Widget]:
         return [self._bar]
 
+    def on_page_moved(self) -> None:
+        """Say that there is more than can be seen."""
+        page = self.page
+        last = page.top + page.size.height
+        more = page.line_count > page.size.height > 0
+        where = f"{page.top + 1}-{last} of {page.line_count} " if more else ""
+        self._bar.show([*self._keys, (self._said, "dim")], [(where, "dim")])
+
     async def _copy(self) -> None:
         from console.tui.clipboard import copy_text
 
-        done = await copy_text(self.app, self.page.text)
-        self._bar.show([*self._keys, (f"  {done}", "dim")])
+        self._said = f"  {await copy_text(self.app, self.page.text)}"
+        self.on_page_moved()
 
     def take_key(self, key: str) -> bool:
         if key in {"enter", "q", "question_mark"}:

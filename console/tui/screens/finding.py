@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from agent.protocol.findings import DoctorReport, Finding
 from console.fleet.picture import NodeView
 from console.tui.look import words
@@ -16,6 +18,7 @@ _OUTCOMES = {
     "does_not_apply": ("does not apply", "dim"),
 }
 _OUTCOME_WIDTH = 16
+_UNIX_DIGITS = 10  # until the year 2286
 
 
 def finding_entries(finding: Finding, view: NodeView) -> list[Entry]:
@@ -30,12 +33,19 @@ def finding_entries(finding: Finding, view: NodeView) -> list[Entry]:
     ]
     if finding.evidence:
         entries.append(BLANK)
-        entries += [Entry(f"{key}: ", value) for key, value in finding.evidence.items()]
+        entries += [Entry(f"{key}: ", _readable(key, v)) for key, v in finding.evidence.items()]
     entries += [BLANK, Entry("code ", finding.code, "dim")]
     if view.state != "live":
         age = words.age(view.age_seconds())
         entries.append(Entry("", f"The node is {view.state}: this is {age} old.", "warn"))
     return entries
+
+
+def _readable(key: str, value: str) -> str:
+    """Unix times as people write them, here."""
+    if key.endswith("_at") and value.isdecimal() and len(value) == _UNIX_DIGITS:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(value)))
+    return value
 
 
 def report_entries(report: DoctorReport) -> list[Entry]:

@@ -90,9 +90,9 @@ class TableView(View):
 
     def when_empty(self) -> str:
         """What is said instead of rows."""
-        if self.model.total:
+        if self.model.total and (self.model.filter.text or self._labels):
             return "nothing matches: Esc clears the filter"
-        return f"no {self.noun}s"
+        return f"no {self.noun}s{' here' if self.model.total else ''}"
 
     def _take_changes(self, names: set[str]) -> bool:
         """The rows of the nodes, some at a time, so that keys do not wait for a whole
@@ -148,7 +148,7 @@ class TableView(View):
         if model.marks:
             pieces.append((f" {len(model.marks)} marked", "warn"))
         last = min(shown, table.top + table.body_height)
-        span = f"{min(table.top + 1, shown)}-{last} of " if table.size.height else ""
+        span = f"{table.top + 1}-{last} of " if table.size.height and shown else ""
         total = f" ({model.total} in all)" if shown != model.total else ""
         pieces.append((f"  {span}{shown}{total}", "dim"))
         return pieces
@@ -224,6 +224,7 @@ class TableView(View):
             self.model.sort_by(column)
             self.context.sorts[self.scope] = (column, self.model.reverse)
             self.table.bring_up_to_date(reorder=True)
+            self.table.move_to(0)  # what was asked for is at the top
             self.table.refresh()
 
     def act_filter(self) -> None:

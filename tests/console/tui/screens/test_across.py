@@ -68,6 +68,15 @@ async def test_gpus_sort_by_heat(make_app: MakeApp) -> None:
     app = make_app([make_node("a", celsius=50), make_node("b", celsius=80)], first="gpus")
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        await pilot.press("T", "T")
+        await pilot.press("T")
         await settled(pilot)
         assert [row.group for row in table_of(app).model.shown] == ["b", "a"]
+
+
+async def test_a_node_without_containers_blames_no_filter(make_app: MakeApp) -> None:
+    app = make_app([make_node("a", containers=2), make_node("b", containers=0)], first="containers @b")
+    async with app.run_test(size=(80, 24)) as pilot:
+        lines = (await settled(pilot)).splitlines()
+        assert "no containers here" in lines[3]
+        await pilot.press("slash", *"zzz", "enter")
+        assert "nothing matches: Esc clears the filter" in await settled(pilot)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+
+import msgspec
+import pytest
 
 from agent.protocol.problems import ProblemError
 from tests.console.tui.conftest import MakeApp
@@ -38,6 +42,24 @@ async def test_enter_shows_cause_mend_and_evidence(make_app: MakeApp) -> None:
         assert "code gpu.driver_mismatch" in text
         await pilot.press("escape")
         assert "Cause" not in await settled(pilot)
+
+
+async def test_evidence_has_times_that_people_read(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "localtime", time.gmtime)
+    evidence = {"last_at": "1795253895", "count": "7", "first_at": "unknown"}
+    app = make_app(
+        [make_node("cam", findings=[msgspec.structs.replace(XID, evidence=evidence)])],
+        first="doctor",
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        text = await settled(pilot)
+        assert "last_at: 2026-11-21 09:38:15" in text
+        assert "count: 7" in text
+        assert "first_at: unknown" in text
 
 
 async def test_an_old_finding_says_how_old_it_is(make_app: MakeApp) -> None:

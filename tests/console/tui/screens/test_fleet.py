@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.tui.conftest import MakeApp
-from tests.console.tui.fakes import T4, make_node
+from tests.console.tui.fakes import DISK, T4, make_node
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
 
 
@@ -110,21 +110,23 @@ async def test_shift_and_a_letter_sort_and_sort_back(make_app: MakeApp) -> None:
     nodes[2].sections["gpus"].clear()
     app = make_app(nodes)
     async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("down", "U")
+        text = await settled(pilot)
+        assert "UTI↓" in text
+        # Who sorts by load looks for the most, and finds it under the cursor.
+        assert [row.key for row in table_of(app).model.shown] == ["b", "a", "c"]
+        assert table_of(app).cursor == 0
         await pilot.press("U")
         text = await settled(pilot)
         assert "UTI↑" in text
-        assert [row.key for row in table_of(app).model.shown] == ["a", "b", "c"]
-        await pilot.press("U")
-        text = await settled(pilot)
-        assert "UTI↓" in text
         # Unknown comes last either way.
-        assert [row.key for row in table_of(app).model.shown] == ["b", "a", "c"]
+        assert [row.key for row in table_of(app).model.shown] == ["a", "b", "c"]
 
 
 async def test_the_cursor_stays_on_its_node_when_rows_move(make_app: MakeApp) -> None:
     app = make_app([make_node(f"n{i}", load=i * 10) for i in range(1, 8)])
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("U", "down", "down")
+        await pilot.press("U", "U", "down", "down")
         table = table_of(app)
         assert table.current is not None
         assert table.current.key == "n3"
@@ -240,7 +242,7 @@ async def test_a_sort_is_remembered_for_its_screen(make_app: MakeApp) -> None:
         await pilot.press("T", "T")
         await type_command(pilot, "doctor")
         text = await type_command(pilot, "gpus")
-        assert "TEM↓" in text
+        assert "TEM↑" in text
 
 
 async def test_a_node_that_is_gone_takes_its_row_with_it(make_app: MakeApp) -> None:
@@ -282,3 +284,11 @@ async def test_a_selector_that_selects_nothing_known_is_a_problem(make_app: Make
         await pilot.press("escape", "slash", "minus", "l", "space", "comma", "enter")
         text = await settled(pilot)
         assert "fleet.selector" in text
+
+
+async def test_the_worst_findings_come_first(make_app: MakeApp) -> None:
+    app = make_app([make_node("a"), make_node("b", findings=[DISK]), make_node("c")])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("F")
+        await settled(pilot)
+        assert [row.key for row in table_of(app).model.shown][0] == "b"

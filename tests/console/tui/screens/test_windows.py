@@ -29,7 +29,9 @@ async def test_help_scrolls(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.press("question_mark")
-        assert "Ctrl+D" not in await settled(pilot)
+        text = await settled(pilot)
+        assert "Ctrl+D" not in text
+        assert "1-16 of " in text
         await pilot.press(*["pagedown"] * 6)
         assert "To the last" in await settled(pilot)
 

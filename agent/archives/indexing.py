@@ -24,11 +24,11 @@ from agent.archives.sources import CHUNK_BYTES
 Heard = Callable[[int, int], None]
 
 
-def _unheard(done: int, total: int) -> None:
-    pass
+def unheard(done: int, total: int) -> None:
+    """Nobody listens."""
 
 
-def index_archive(path: Path, *, heard: Heard = _unheard) -> ArchiveIndex:
+def index_archive(path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
     """Read what an archive holds: a docker-archive or an OCI layout, as a tar file or a folder.
 
     In a plain file, only headers and JSON are read, and layers that are compressed inside it

@@ -74,7 +74,8 @@ async def test_gpus_sort_by_heat(make_app: MakeApp) -> None:
 
 
 async def test_a_node_without_containers_blames_no_filter(make_app: MakeApp) -> None:
-    app = make_app([make_node("a", containers=2), make_node("b", containers=0)], first="containers @b")
+    nodes = [make_node("a", containers=2), make_node("b", containers=0)]
+    app = make_app(nodes, first="containers @b")
     async with app.run_test(size=(80, 24)) as pilot:
         lines = (await settled(pilot)).splitlines()
         assert "no containers here" in lines[3]

@@ -291,4 +291,4 @@ async def test_the_worst_findings_come_first(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("F")
         await settled(pilot)
-        assert [row.key for row in table_of(app).model.shown][0] == "b"
+        assert table_of(app).model.shown[0].key == "b"

@@ -46,10 +46,11 @@ async def test_the_log_s_own_name_is_what_stays_of_the_crumbs(make_app: MakeApp)
     app = logs_app(make_app, some_log(300))
     async with app.run_test(size=(80, 24)) as pilot:
         await painted(pilot, app)
-        view = view_of(app)
-        assert view.crumbs(80)[0][0] == "fleet › logs cam-01/detector"
-        assert view.crumbs(27)[0][0] == "… › logs cam-01/detector"
-        assert view.crumbs(21)[0][0] == "logs cam-01/detector"
+        view, glyphs = view_of(app), app.context.look.glyphs
+        own, between = "logs cam-01/detector", f" {glyphs.crumb} "
+        assert view.crumbs(80)[0][0] == f"fleet{between}{own}"
+        assert view.crumbs(24)[0][0] == f"{glyphs.more}{between}{own}"
+        assert view.crumbs(21)[0][0] == own
 
 
 async def test_moving_up_holds_it_and_end_follows_again(make_app: MakeApp) -> None:

@@ -17,6 +17,7 @@ _NOUNS = {
     "demo": ("console.cli.demo", "show this machine beside simulated nodes"),
     "doctor": ("console.cli.doctor", "say what is wrong on the nodes, why, and how to mend it"),
     "gpu": ("console.cli.gpu", "list GPUs"),
+    "job": ("console.cli.job", "see what nodes are at work on, cancel it, try it again"),
     "node": ("console.cli.node", "list, show, add and remove nodes"),
     "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),
 }
@@ -88,6 +89,8 @@ def main() -> None:
     try:
         code = cli.main(prog_name="roost", standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit:  # completion ends so, and needs no more imports
+        raise
     except _expected_failures() as error:  # evaluated only when something was raised
         from console.cli.failures import exit_code_of
 

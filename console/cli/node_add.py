@@ -13,7 +13,7 @@ import msgspec
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from console.cli.node_trust import kept_token, trusted_fingerprint
-from console.cli.node_words import driver
+from console.cli.node_words import driver, stack_words
 from console.cli.nodes import fleet_file
 from console.cli.options import json_option, yes_option
 from console.cli.output import print_json, say
@@ -130,14 +130,18 @@ async def _facts(setup: Setup, entry: NodeEntry) -> NodeFacts:
 def _show(entry: NodeEntry, address: Address, facts: NodeFacts) -> None:
     host, stack, runtime = facts.host, facts.gpu_stack, facts.runtime
     version, cuda = driver(stack)
+    found = f"{version.text}, CUDA {cuda}" if stack.driver_version else stack.reason
     gpus = ", ".join(gpu_model(gpu.name) for gpu in facts.gpus)
     simulated = ", SIMULATED" if facts.agent.simulated else ""
     say(f"found {facts.name} at {address}, role {facts.agent.role or 'unknown'}{simulated}")
     say(f"  agent    {facts.agent.version} (API {facts.agent.api_version})")
     say(f"  host     {host.hostname}, {host.os}, {host.architecture}")
-    say(f"  driver   {version.text}, CUDA {cuda}")
+    say(f"  driver   {found or stack_words(stack.state)}")
     say(f"  gpus     {plural(len(facts.gpus), 'GPU')}{': ' if gpus else ''}{gpus}")
-    say(f"  runtime  {runtime.name or runtime.state.replace('_', ' ')} {runtime.version or ''}")
+    if runtime.name:
+        say(f"  runtime  {runtime.name} {runtime.version or ''}")
+    else:
+        say(f"  runtime  {runtime.reason or runtime.state.replace('_', ' ')}")
     if entry.production:
         say("  marked as production")
 

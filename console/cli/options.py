@@ -43,5 +43,6 @@ selector_argument = click.argument(
 )
 node_argument = click.argument("node", metavar="NODE", shell_complete=complete_node)
 container_argument = click.argument("container", metavar="CONTAINER")
+job_argument = click.argument("job", metavar="JOB")
 json_option = click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")

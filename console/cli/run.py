@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agent.protocol.problems import ProblemError
@@ -78,6 +79,7 @@ def ask_one(setup: Setup, name: str, ask: Callable[[NodeEntry, NodeClient], Awai
                 return await ask(entry, client)
             except ProblemError as problem:
                 problem.params.setdefault("node", entry.name)
+                _tell_token_file(setup, entry, problem)
                 raise
 
     return asyncio.run(work())
@@ -109,9 +111,17 @@ async def _ask_all(
                 async with _client(ways, entry) as client:
                     return Answer(entry, await ask(entry, client))
             except ProblemError as problem:
+                _tell_token_file(setup, entry, problem)
                 return Answer(entry, problem=problem)
 
     return await asyncio.gather(*map(one, entries))
+
+
+def _tell_token_file(setup: Setup, entry: NodeEntry, problem: ProblemError) -> None:
+    """The agent says that another token is needed; where it belongs is known here."""
+    if problem.code in {"auth.token_unknown", "auth.token_expired"} and entry.token_file:
+        file = fleet_file(setup).parent / Path(entry.token_file).expanduser()
+        problem.hint = f"{problem.hint or 'Make another one'}; it belongs into {file}"
 
 
 @contextlib.asynccontextmanager

@@ -157,6 +157,7 @@ async def test_an_expired_token(served: ServedAgent, tmp_path: Path) -> None:
     done = await ls(tmp_path, served, bad, "--json")
     assert (done.code, done.json[0]["state"]) == (1, "refused")
     assert done.json[0]["problem"]["code"] == "auth.token_expired"
+    assert done.json[0]["problem"]["hint"].endswith(f"it belongs into {bad.token_file}")
     assert done.json[1]["state"] == "live"
 
 

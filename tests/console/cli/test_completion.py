@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,24 @@ def test_nouns_verbs_and_the_names_of_nodes(tmp_path: Path) -> None:
         "cam-1",
         "cam-2",
     ]
+
+
+def test_completing_nouns_and_verbs_loads_none_of_them(tmp_path: Path) -> None:
+    nouns = complete(tmp_path, "roost ")
+    assert nouns == ["completion", "container", "demo", "doctor", "gpu", "node", "tui"]
+    asked = {"_ROOST_COMPLETE": "bash_complete", "COMP_WORDS": "roost ", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOST],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path, asked),
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "console.cli.main" in loaded
+    assert not loaded & {"textual", "msgspec", "yaml", "asyncio", "console.cli.tui"}
+    assert complete(tmp_path, "roost --fl") == ["--fleet"]
+    assert complete(tmp_path, "roost container re") == ["restart"]
 
 
 def test_a_fleet_that_cannot_be_read_completes_nothing(tmp_path: Path) -> None:

@@ -163,6 +163,13 @@ class Node:
             raise self._not_ready()
         return self.sampler.latest
 
+    @property
+    def latest_json(self) -> bytes:
+        """`latest` as JSON, encoded once for all who ask. Raises as `latest` does."""
+        if not self.sampler.sampled:
+            raise self._not_ready()
+        return self.sampler.encoded()
+
     def _not_ready(self) -> ProblemError:
         return ProblemError(
             "node.not_ready",

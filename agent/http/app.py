@@ -10,8 +10,9 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 
+from agent.http.admission import admit
 from agent.http.audit import get_audit
-from agent.http.caller import Callers, Listener, guard_role, provide_caller, provide_node
+from agent.http.caller import Callers, Listener, provide_caller, provide_node
 from agent.http.containers import act_on_container, get_container, get_logs, list_containers
 from agent.http.doctor import get_doctor
 from agent.http.events import get_events
@@ -64,7 +65,7 @@ def build_app(listeners: Mapping[str, Listener]) -> Callers:
                 "node": Provide(provide_node, sync_to_thread=False),
                 "execs": Provide(lambda: execs, sync_to_thread=False),
             },
-            guards=[guard_role],
+            before_request=admit,
             exception_handlers={
                 ProblemError: answer_problem,
                 HTTPException: answer_http,

@@ -93,7 +93,7 @@ async def start_exec(
     tags=["containers"],
     status_code=204,
     role="operator",
-    part_of_exec=True,
+    continues=True,
 )
 async def write_input(
     request: Request[Any, Any, Any],
@@ -125,7 +125,7 @@ async def write_input(
     tags=["containers"],
     status_code=204,
     role="operator",
-    part_of_exec=True,
+    continues=True,
 )
 async def resize_terminal(
     node: TheNode,

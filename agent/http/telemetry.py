@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import get
+from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
 
 from agent.http.caller import TheNode
@@ -13,9 +13,9 @@ from agent.protocol.telemetry import History, Metric, Telemetry
 
 
 @get("/v1/telemetry", tags=["telemetry"])
-async def get_telemetry(node: TheNode) -> Telemetry:
+async def get_telemetry(node: TheNode) -> Response[Telemetry]:
     """The latest sample of everything, not rounded."""
-    return node.latest
+    return Response(node.latest_json, media_type="application/json")  # type: ignore[arg-type]
 
 
 @get("/v1/telemetry/history", tags=["telemetry"])

@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from agent.containers.runtime import ContainerRuntime
 from agent.gpu.source import GpuSource, Inventory
 from agent.host.source import HostSource
@@ -60,11 +62,18 @@ class Sampler:
         self.health: tuple[GpuHealth, ...] = ()
         self.xids: list[XidEvent] = []
         self.latest = Telemetry(at=time.time(), host=HostSample())
+        self._encoded: bytes | None = None
 
     @property
     def sampled(self) -> bool:
         """Whether there was a first sample."""
         return self._slot >= 0
+
+    def encoded(self) -> bytes:
+        """`latest` as JSON, made once however many ask for it."""
+        if self._encoded is None:
+            self._encoded = msgspec.json.encode(self.latest)
+        return self._encoded
 
     async def run(self) -> None:
         """Sample until cancelled. A reader that breaks its promise is logged, and tried again."""
@@ -97,6 +106,7 @@ class Sampler:
             processes=list(reading.processes),
             containers=list(figures),
         )
+        self._encoded = None
         self._keep(self._values())
         self._on_tick()
 

@@ -60,8 +60,7 @@ def test_nouns_verbs_and_the_names_of_nodes(tmp_path: Path) -> None:
 
 
 def test_completing_nouns_and_verbs_loads_none_of_them(tmp_path: Path) -> None:
-    nouns = complete(tmp_path, "roost ")
-    assert nouns == ["completion", "container", "demo", "doctor", "gpu", "node", "tui"]
+    assert {"container", "doctor", "gpu", "node", "tui"} <= set(complete(tmp_path, "roost "))
     asked = {"_ROOST_COMPLETE": "bash_complete", "COMP_WORDS": "roost ", "COMP_CWORD": "1"}
     done = subprocess.run(
         [sys.executable, "-X", "importtime", ROOST],

@@ -15,6 +15,7 @@ from agent.containers.runtime import ContainerRuntime
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
+from agent.images.node_images import NodeImages
 from agent.jobs.jobs import Jobs
 from agent.live import picture
 from agent.live.event_log import CAPACITY_EVENTS, EventLog
@@ -73,6 +74,7 @@ class Node:
         audit: AuditLog,
         tokens: TokenStore,
         jobs: Jobs,
+        images: NodeImages,
         simulated: bool = False,
         history: HistorySource | None = None,
         capacity_events: int = CAPACITY_EVENTS,
@@ -80,7 +82,7 @@ class Node:
         self.name = name
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
-        self.audit, self.tokens, self.jobs = audit, tokens, jobs
+        self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.simulated = simulated
         self.events = EventLog(self.boot, capacity_events=capacity_events)
         self.sampler = Sampler(
@@ -106,6 +108,7 @@ class Node:
 
         Not `by_itself`: whoever started it calls `sampler.tick` and `look` when they are due.
         """
+        await self.images.start(by_itself=by_itself)
         await self.gpu.start()
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
@@ -123,6 +126,7 @@ class Node:
     async def stop(self) -> None:
         """Stop what `start` started."""
         await self.jobs.stop()
+        await self.images.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

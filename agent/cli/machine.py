@@ -6,6 +6,7 @@ from agent.containers.docker_runtime import DockerRuntime
 from agent.doctor.examiner import Examiner
 from agent.gpu.source import GpuSource
 from agent.host.linux import LinuxHost
+from agent.images.node_images import images_in
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.settings import Settings
@@ -26,4 +27,5 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=Jobs(database),
+        images=images_in(settings.state),
     )

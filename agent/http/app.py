@@ -25,11 +25,21 @@ from agent.http.node import get_node
 from agent.http.openapi import openapi_handler
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.telemetry import get_history, get_telemetry
+from agent.http.uploads import (
+    create_upload,
+    get_upload,
+    override_method,
+    remove_upload,
+    upload_options,
+    write_upload,
+)
 from agent.protocol.problems import ProblemError
 
 HANDLERS = [
+    upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
     cancel_job,
+    create_upload,
     get_audit,
     get_container,
     get_doctor,
@@ -44,12 +54,16 @@ HANDLERS = [
     get_node,
     get_readyz,
     get_telemetry,
+    get_upload,
     list_containers,
     list_jobs,
+    override_method,
+    remove_upload,
     resize_terminal,
     retry_job,
     start_exec,
     write_input,
+    write_upload,
 ]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from agent.images.blobs import BlobStore
 from agent.images.simulated import SimulatedBlobs, SimulatedShelf
 from agent.images.upload_files import FileShelf
 from agent.images.uploads import Admit, Uploads
+from agent.protocol.problems import ProblemError
+
+log = logging.getLogger(__name__)
 
 
 class NodeImages:
@@ -17,14 +21,21 @@ class NodeImages:
     def __init__(self, blobs: BlobStore | SimulatedBlobs, uploads: Uploads) -> None:
         self.blobs, self.uploads = blobs, uploads
 
-    async def start(self) -> None:
+    async def start(self, *, by_itself: bool = True) -> None:
         """Find what is in the state folder, and clean up what a crash left there.
 
-        Raises:
-            ProblemError: `blob.storage`, `space.full`.
+        A folder that cannot be used stops nothing else: uploads are then refused, with the reason.
+        Not `by_itself`: there is nothing to find, and nothing is cleaned up.
         """
-        await asyncio.to_thread(self.blobs.load)
-        await self.uploads.start()
+        if not by_itself:
+            self.uploads.open(None)
+            return
+        try:
+            await asyncio.to_thread(self.blobs.load)
+            await self.uploads.start()
+        except ProblemError as problem:
+            log.warning("no layers can be taken: %s", problem.detail)
+            self.uploads.open(problem)
 
     async def stop(self) -> None:
         """End what is being written; all of it is kept."""

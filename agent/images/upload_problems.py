@@ -113,6 +113,14 @@ def removed() -> ProblemError:
     )
 
 
+def not_ready() -> ProblemError:
+    return ProblemError(
+        "node.not_ready",
+        "the agent has not looked yet which uploads it has",
+        hint="Try again in a moment; /readyz tells when.",
+    )
+
+
 def stopping() -> ProblemError:
     return ProblemError(
         "node.stopping", "the agent stopped before all was here", hint=f"When it is back: {GO_ON}"

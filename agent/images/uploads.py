@@ -90,17 +90,27 @@ class Uploads:
         self._creating = asyncio.Lock()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._refusal: ProblemError | None = problems.not_ready()
         self._stopping = False
 
     async def start(self) -> None:
-        """Find the uploads of before, finish those that are whole, drop the expired ones."""
+        """Find the uploads of before, finish those that are whole, drop the expired ones.
+
+        Raises:
+            ProblemError: `blob.storage`, `space.full`.
+        """
         for record, receipt, touched_at in await self._threads.run(self._shelf.load):
             idle = max(0.0, time.time() - touched_at)
             self._uploads[record.id] = _Upload(record, receipt, idle=idle)
+        self.open(None)
         self._tasks = [
             asyncio.create_task(self._finish_whole(), name="whole uploads"),
             asyncio.create_task(self._keep_clean(), name="expired uploads"),
         ]
+
+    def open(self, refusal: ProblemError | None) -> None:
+        """Take uploads from now on, or refuse all of them with that."""
+        self._refusal = refusal
 
     async def stop(self) -> None:
         """End what is being written; its bytes stay."""
@@ -118,8 +128,9 @@ class Uploads:
 
         Raises:
             ProblemError: `blob.exists`, `upload.locked`, `upload.too_many`, `space.full`,
-                `blob.storage`, and what `admit` raises.
+                `blob.storage`, `node.not_ready`, and what `admit` raises.
         """
+        self._check_open()
         async with self._creating:
             await self.drop_expired()
             if self._blobs.has(record.diff_id):
@@ -142,7 +153,7 @@ class Uploads:
         return self._state(upload)
 
     def state(self, upload_id: str) -> UploadState:
-        """Raises ProblemError `upload.not_found`."""
+        """Raises ProblemError `upload.not_found`, `node.not_ready`."""
         return self._state(self._known(upload_id))
 
     def find(self, diff_id: str) -> UploadState | None:
@@ -184,6 +195,7 @@ class Uploads:
         if length is not None:
             _check_new_length(upload.record, length, offset)
         writer = upload.writer = Writer()
+        self._tell()
         work = self._write(upload, writer, chunks, length=length, checksum=checksum)
         try:
             await writer.run(work, stalled_seconds=self._stalled_seconds)
@@ -233,7 +245,7 @@ class Uploads:
         try:
             intake = Intake(receipt, upload.record, checksum)
             try:
-                await writer.take(intake, chunks, self._threads)
+                await writer.take(intake, chunks, self._threads, progressed=self._tell)
             except BaseException:
                 await self._threads.run(intake.salvage)
                 raise
@@ -300,7 +312,12 @@ class Uploads:
                 await self.drop_expired()
             await asyncio.sleep(CLEAN_EVERY_SECONDS)
 
+    def _check_open(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
     def _known(self, upload_id: str) -> _Upload:
+        self._check_open()
         upload = self._uploads.get(upload_id)
         if upload is None:
             raise problems.not_found(upload_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from agent.images import upload_problems as problems
 from agent.images.intake import Intake
@@ -53,7 +53,14 @@ class Writer:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    async def take(self, intake: Intake, chunks: AsyncIterator[bytes], threads: Threads) -> None:
+    async def take(
+        self,
+        intake: Intake,
+        chunks: AsyncIterator[bytes],
+        threads: Threads,
+        *,
+        progressed: Callable[[], None],
+    ) -> None:
         """Write and hash a piece in a thread while the next one is gathered."""
         gathered = bytearray()
         writing: asyncio.Future[None] | None = None
@@ -64,6 +71,7 @@ class Writer:
                 if len(gathered) >= PIECE_BYTES:
                     if writing is not None:
                         await whole(writing)
+                        progressed()
                     writing = threads.start(intake.take, gathered)
                     gathered = bytearray()
         finally:

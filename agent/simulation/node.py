@@ -8,6 +8,7 @@ from agent.containers.in_memory import InMemoryRuntime
 from agent.containers.simulated_images import images_of
 from agent.doctor.examiner import Examiner
 from agent.gpu.simulated import SimulatedGpus
+from agent.images.node_images import simulated_images
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
@@ -72,6 +73,7 @@ class SimulatedNode:
             audit=AuditLog(database),
             tokens=TokenStore(database),
             jobs=Jobs(database),
+            images=simulated_images(),
             simulated=True,
             history=ComputedHistory(gpus, host, pace=self._pace, now=self._now),
             capacity_events=CAPACITY_EVENTS,

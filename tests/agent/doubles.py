@@ -11,6 +11,7 @@ import msgspec
 from agent.containers.simulated_images import SimulatedImages, images_of
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource, Inventory, Reading
+from agent.images.node_images import simulated_images
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import (
@@ -218,4 +219,5 @@ def make_node(name: str = "t4", gpu: GpuSource | None = None) -> Node:
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=Jobs(database),
+        images=simulated_images(),
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.protocol.findings import Finding
 from agent.protocol.gpus import GpuProcess
+from agent.protocol.jobs import Job
 from agent.protocol.live import Change, LiveContainer, LiveGpu, LiveNode, Record, Sections, Snapshot
 from agent.protocol.node import NodeFacts
 from console.link.problems import garbage, too_large
@@ -21,6 +22,7 @@ KINDS: Mapping[str, type[Any]] = {
     "processes": GpuProcess,
     "containers": LiveContainer,
     "findings": Finding,
+    "jobs": Job,
 }
 # Far more than any node has; a node that invents keys without end must not eat our memory.
 RECORDS_LIMIT = 20_000

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.protocol.findings import SEVERITIES, Finding
 from agent.protocol.gpus import GpuProcess
+from agent.protocol.jobs import Job
 from agent.protocol.live import LiveContainer, LiveGpu, LiveNode, Sections
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem
@@ -69,6 +70,11 @@ class NodeView:
         """The worst first."""
         found = [msgspec.convert(r, Finding) for r in self._records("findings")]
         return sorted(found, key=lambda f: (-SEVERITIES.index(f.severity), f.code, f.subject))
+
+    def jobs(self) -> list[Job]:
+        """All under way and the last that ended, the newest first."""
+        found = [msgspec.convert(r, Job) for r in self._records("jobs")]
+        return sorted(found, key=lambda job: -job.created_at)
 
     def _records(self, section: str) -> list[dict[str, object]]:
         return list(self.sections.get(section, {}).values())

@@ -29,7 +29,7 @@ from agent.protocol.images import (
     RemoveRequest,
     TagRequest,
 )
-from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
+from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job, JobLogLine, JobState
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import History, Metric, Telemetry
 from console.link.exec import Exec
@@ -231,6 +231,46 @@ class NodeClient:
         """Where the node finds archives by itself: removable media, and its inbox."""
         return await self._get("/v1/media", list[Medium])
 
+    async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """The newest first."""
+        return await self._get(_target("/v1/jobs", {"state": state, "limit": limit}), list[Job])
+
+    async def job(self, name: str) -> Job:
+        """One job by its id or the start of it."""
+        return await self._get(_job(name), Job)
+
+    async def job_log(
+        self, name: str, *, follow: bool = True, after: int = 0
+    ) -> AsyncGenerator[list[JobLogLine] | Job, None]:
+        """Lines after that number in batches, and the job at last: with `follow` when it ended.
+
+        Raises `link.unreachable` where the stream is cut before that, `link.stale` where it is
+        silent.
+        """
+        query: Query = {"follow": follow, "after": after}
+        stream = await self._stream(_target(f"{_job(name)}/log", query), silence=self._silence)
+        try:
+            while True:
+                for event in await stream.read():
+                    if event.name == "lines":
+                        yield decode(self.name, event.data, list[JobLogLine])
+                    elif event.name == "end":
+                        yield decode(self.name, event.data, Job)
+                        return
+        finally:
+            stream.close()
+
+    async def cancel_job(self, name: str) -> Job:
+        """The job as it is then: one that runs is `cancelling` for a while."""
+        call = Call(method="POST", target=f"{_job(name)}/cancel")
+        return decode(self.name, await self._requests.exchange(call), Job)
+
+    async def retry_job(self, name: str, key: str) -> Job:
+        """Begin, or find, the job that does again what this one did not."""
+        headers = [(IDEMPOTENCY_HEADER, key)]
+        call = Call(method="POST", target=f"{_job(name)}/retry", headers=headers)
+        return decode(self.name, await self._requests.exchange(call), Job)
+
     async def events(self, last_event_id: str | None = None) -> Stream:
         """The live picture: agent.protocol.live says what its events are.
 
@@ -277,6 +317,10 @@ class NodeClient:
                 media_type="application/octet-stream",
             )
         await self._requests.exchange(call)
+
+
+def _job(name: str) -> str:
+    return f"/v1/jobs/{quote(name, safe='')}"
 
 
 def _container(name: str) -> str:

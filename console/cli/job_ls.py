@@ -1,0 +1,102 @@
+"""`roost job ls`: one line per job."""
+
+from __future__ import annotations
+
+import time
+from typing import get_args
+
+import click
+
+from agent.protocol.jobs import Job, JobState
+from agent.protocol.node import NodeFacts
+from console.cli.job_record import JobRecord, record_of
+from console.cli.job_words import progress, since, state, why
+from console.cli.node_record import state_after
+from console.cli.node_words import marks
+from console.cli.options import json_option, selector_argument
+from console.cli.output import print_json
+from console.cli.run import Answer, ask_each, conclude
+from console.cli.setup import Setup
+from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
+from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
+from console.text import age
+
+_COLUMNS = (
+    NODE,
+    Column("MARK"),
+    Column("JOB"),
+    Column("KIND", keep=6),
+    Column("SUBJECT", keep=8, least=12),
+    Column("STATE"),
+    Column("PROGRESS", keep=7),
+    Column("BY", keep=5, least=8),
+    Column("SINCE", keep=6, right=True),
+    Column("WHY", keep=8, least=16),
+)
+Asked = tuple[NodeFacts, list[Job]]
+
+
+@click.command("ls")
+@selector_argument
+@click.option("--state", "in_state", type=click.Choice(get_args(JobState)), help="Only those.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="The newest so many of each node.",
+)
+@json_option
+@click.pass_obj
+def command(
+    setup: Setup, selector: str | None, in_state: JobState | None, limit: int, *, as_json: bool
+) -> int:
+    """List jobs, the newest first. SINCE is how long a job is in its state."""
+
+    async def ask(_: NodeEntry, client: NodeClient) -> Asked:
+        return await client.node(), await client.jobs(state=in_state, limit=limit)
+
+    answers = ask_each(setup, selector, ask)
+    if as_json:
+        print_json([record for answer in answers for record in _records(answer)])
+    else:
+        print_table(_COLUMNS, [row for answer in answers for row in _rows(answer)])
+    return conclude(answers)
+
+
+def _records(answer: Answer[Asked]) -> list[JobRecord]:
+    entry = answer.entry
+    if answer.problem is not None:
+        problem = answer.problem.problem()
+        return [JobRecord(node=entry.name, production=entry.production, problem=problem)]
+    return [record_of(entry, job) for job in answer.value[1]] if answer.value else []
+
+
+def _rows(answer: Answer[Asked]) -> list[Row]:
+    entry = answer.entry
+    if answer.problem is not None:
+        word = state_after(answer.problem.code)
+        blank = [""] * 4
+        return [(entry.name, marks(entry, None), UNKNOWN, "", "", word, *blank)]
+    if answer.value is None:
+        return []
+    facts, jobs = answer.value
+    # Ages go by the node's own clock.
+    now = time.time() if facts.now is None else facts.now
+    mark = marks(entry, facts)
+    return [
+        (
+            entry.name,
+            mark,
+            job.id,
+            job.kind,
+            job.subject,
+            state(job),
+            progress(job),
+            job.owner,
+            age(now - since(job)),
+            why(job),
+        )
+        for job in jobs
+    ]

@@ -1,0 +1,177 @@
+"""`roost job` against served agents with jobs of a kind that only tests know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.jobs.work import Work
+from agent.protocol.jobs import Job
+from agent.protocol.problems import ProblemError
+from console.cli.job_words import progress, state, why
+from console.fleet.inventory import NodeEntry
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.console.cli.commands import Done, roost_beside, write_fleet
+from tests.console.serving import ServedAgent, serve_agent
+
+
+class Fleet:
+    """Two agents that paint, a third node that is away, and `roost` in front of them."""
+
+    def __init__(self, home: Path, agents: dict[str, ServedAgent], brush: Brush) -> None:
+        self.home = home
+        self.agents = agents
+        self.brush = brush
+
+    async def roost(self, *arguments: str) -> Done:
+        return await roost_beside(self.home, "--fleet", self.home / "fleet.yaml", *arguments)
+
+    async def submit(self, node: str, what: str, colour: str = "red") -> Job:
+        jobs = self.agents[node].node.jobs
+        return await jobs.submit("test.paint", Paint(what=what, colour=colour), owner="maria")
+
+    async def ended(self, node: str, job: Job) -> Job:
+        return await ended(self.agents[node].node.jobs, job)
+
+
+@pytest.fixture
+async def fleet(short_folder: Path, tmp_path: Path) -> AsyncIterator[Fleet]:
+    brush = Brush()
+
+    async def paint(work: Work[Paint]) -> dict[str, str]:
+        work.log(f"painting the {work.request.what}")
+        if work.request.colour == "none":
+            raise ProblemError("runtime.refused", "there is no \x1bpaint", hint="buy some")
+        work.progress(30, 100, "items")
+        if work.request.colour == "slow":
+            await work.stage("drying", 60)
+            await brush.paint(work)
+        return {"colour": work.request.colour}
+
+    async with AsyncExitStack() as stack:
+        agents = {}
+        for name in ("left", "right"):
+            folder = short_folder / name
+            folder.mkdir()
+            agents[name] = await stack.enter_async_context(serve_agent(folder, name))
+            agents[name].node.jobs.register(Painting(paint))
+        entries = [agents["left"].entry, agents["right"].entry]
+        entries[1] = msgspec.structs.replace(entries[1], production=True)
+        away = NodeEntry(name="away", address=f"unix://{short_folder}/away.sock")
+        write_fleet(tmp_path / "fleet.yaml", [*entries, away])
+        yield Fleet(tmp_path, agents, brush)
+        brush.enough.set()
+
+
+@pytest.mark.timeout(60)
+async def test_jobs_of_all_nodes_are_listed(fleet: Fleet) -> None:
+    first = await fleet.ended("left", await fleet.submit("left", "wall"))
+    await fleet.ended("left", await fleet.submit("left", "door", "none"))
+    slow = await fleet.submit("right", "roof", "slow")
+    await fleet.brush.begun.wait()
+    listed = await fleet.roost("job", "ls")
+    assert listed.code == 1  # one node is away
+    rows = [line.split("  ") for line in listed.out.splitlines()]
+    lines = [" ".join(part.strip() for part in row if part) for row in rows]
+    assert lines[0] == "NODE MARK JOB KIND SUBJECT STATE PROGRESS BY SINCE WHY"
+    assert "failed - maria" in lines[1]
+    assert "there is no \\x1bpaint" in lines[1]
+    assert f"left {first.id} test.paint wall succeeded 30 of 100 maria" in lines[2]
+    assert "right PROD" in lines[3]
+    assert "roof running, drying" in lines[3]
+    assert lines[4].startswith("away - offline")
+    only = await fleet.roost("job", "ls", "@right", "--state", "running", "--json")
+    assert only.code == 0
+    (record,) = only.json
+    assert (record["node"], record["production"], record["job"]["id"]) == ("right", True, slow.id)
+
+
+@pytest.mark.timeout(60)
+async def test_a_job_is_found_wherever_it_is_and_shown(fleet: Fleet) -> None:
+    failed = await fleet.ended("left", await fleet.submit("left", "door", "none"))
+    shown = await fleet.roost("job", "show", failed.id[:6])
+    assert shown.code == 0
+    facts = {line[:10].strip(): line[10:] for line in shown.out.splitlines()}
+    assert (facts["node"], facts["job"], facts["state"]) == ("left", failed.id, "failed")
+    assert facts["problem"] == "there is no \\x1bpaint (runtime.refused)"
+    assert facts["hint"] == "buy some"
+    as_json = await fleet.roost("job", "show", failed.id, "@left", "--json")
+    assert msgspec.convert(as_json.json["job"], Job) == failed
+    unknown = await fleet.roost("job", "show", "ffff00000000")
+    assert unknown.code == 1
+    assert "error: away:" in unknown.err
+    assert "none of the 2 nodes that answered has a job 'ffff00000000'" in unknown.err
+    elsewhere = await fleet.roost("job", "show", failed.id, "@right")
+    assert elsewhere.code == 1
+    nobody = await fleet.roost("job", "show", failed.id, "@away")
+    assert nobody.code == 3
+
+
+@pytest.mark.timeout(60)
+async def test_a_log_is_followed_until_the_job_ends(fleet: Fleet) -> None:
+    slow = await fleet.submit("left", "roof", "slow")
+    await fleet.brush.begun.wait()
+    so_far = await fleet.roost("job", "log", slow.id, "@left")
+    assert (so_far.code, so_far.out) == (0, "painting the roof\n")
+    fleet.brush.enough.set()
+    followed = await fleet.roost("job", "log", "--follow", slow.id, "@left")
+    assert (followed.code, followed.out) == (0, "painting the roof\n")
+    assert followed.err == f"left: job {slow.id}: succeeded: colour slow\n"
+    failed = await fleet.submit("left", "door", "none")
+    as_json = await fleet.roost("job", "log", "-f", failed.id, "@left", "--json")
+    assert as_json.code == 1
+    record = json.loads(as_json.out)
+    assert (record["node"], record["job"], record["line"]["number"]) == ("left", failed.id, 1)
+    assert "failed: there is no \\x1bpaint" in as_json.err
+
+
+@pytest.mark.timeout(60)
+async def test_a_job_is_cancelled_and_tried_again(fleet: Fleet) -> None:
+    slow = await fleet.submit("right", "roof", "slow")
+    await fleet.brush.begun.wait()
+    refused = await fleet.roost("--read-only", "job", "cancel", slow.id, "@right")
+    assert refused.code == 2
+    cancelled = await fleet.roost("job", "cancel", slow.id, "@right")
+    assert cancelled.code == 0
+    assert cancelled.out.startswith(f"right  {slow.id}  test.paint of roof  ")
+    job = await fleet.ended("right", slow)
+    assert job.state == "cancelled"
+    assert job.reason is not None
+    assert job.reason.startswith("cancelled by ")
+    fleet.brush.enough.set()
+    again = await fleet.roost("job", "retry", slow.id, "@right", "--json")
+    assert again.code == 0
+    made = msgspec.convert(again.json["job"], Job)
+    assert made.parent == slow.id
+    assert (await fleet.ended("right", made)).state == "succeeded"
+    too_late = await fleet.roost("job", "cancel", made.id, "@right")
+    assert too_late.code == 1
+    assert "has succeeded" in too_late.err
+    refused = await fleet.roost("job", "retry", made.id, "@right")
+    assert refused.code == 1
+    await until(lambda: len(fleet.agents["right"].node.jobs.newest()) == 2)
+
+
+def job(**fields: object) -> Job:
+    base = {"id": "0", "kind": "k", "subject": "s", "state": "running", "owner": "o"}
+    return msgspec.convert({**base, "created_at": 0.0, **fields}, Job)
+
+
+def test_a_job_in_short_words() -> None:
+    assert state(job()) == "running, starting"
+    assert state(job(stage="loading")) == "running, loading"
+    assert state(job(stage="loading", cancelling=True)) == "running, cancelling"
+    assert state(job(state="failed", stage="loading")) == "failed"
+    assert progress(job()) == "-"
+    assert progress(job(done=300 * 2**20, total=600 * 2**20)) == "50% of 600 MiB"
+    assert progress(job(done=1024)) == "1.0 KiB"
+    assert progress(job(done=3, total=7, unit="items")) == "3 of 7"
+    assert progress(job(done=3, unit="items")) == "3"
+    assert progress(job(done=0, total=0)) == "0 B"
+    assert why(job(result={"image": "a", "tag": "b"})) == "image a, tag b"
+    assert why(job(state="cancelled", reason="cancelled by paul")) == "cancelled by paul"

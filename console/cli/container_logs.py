@@ -92,6 +92,7 @@ def command(
 async def _again_and_again(stream: Callable[[], Awaitable[None]], place: LogPlace) -> None:
     """Until the output ends by itself, or the agent itself refuses."""
     pause = _FIRST_PAUSE_SECONDS
+    told: str | None = None
     while True:
         before = place.seen
         try:
@@ -100,8 +101,10 @@ async def _again_and_again(stream: Callable[[], Awaitable[None]], place: LogPlac
             if not not_reached(problem):
                 raise
             if place.seen != before:
-                pause = _FIRST_PAUSE_SECONDS
-            say(f"{problem.detail}; trying again in {pause:g} s")
+                pause, told = _FIRST_PAUSE_SECONDS, None
+            if problem.detail != told:  # a link may be away for hours
+                told = problem.detail
+                say(f"{problem.detail}; trying again")
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         place.resume()

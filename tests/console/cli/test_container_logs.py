@@ -74,7 +74,20 @@ async def test_a_cut_link_is_tried_again_and_nothing_is_said_twice(
     assert "tail=9" in log.asked[0]
     assert ["tail" in asked for asked in log.asked] == [True, False, False]
     assert all("since=2026-05-04t13%3a06%3a02" in asked for asked in log.asked[1:])
-    assert done.err.count("trying again in 1 s") == 2
+    # A new line has come between the two cuts.
+    assert done.err.count("trying again") == 2
+
+
+async def test_a_link_that_stays_away_is_told_once(tmp_path: Path, short_folder: Path) -> None:
+    log = CutLog([[], [], [{"text": "a", "at": at(1)}]])
+    path = short_folder / "cut.sock"
+    fleet = write_fleet(tmp_path / "fleet.yaml", [NodeEntry(name="cut", address=f"unix://{path}")])
+    async with misbehaving(path, log, heads=log.heads):
+        done = await roost_beside(
+            tmp_path, "--fleet", fleet, "container", "logs", "-f", "cut", "web"
+        )
+    assert (done.code, done.out, len(log.asked)) == (0, "a\n", 3)
+    assert done.err.count("trying again") == 1
 
 
 def test_without_follow_a_cut_is_told(tmp_path: Path, fleet: Path) -> None:

@@ -57,14 +57,19 @@ class AgentProcess:
 
     def start(self) -> Self:
         """Start it and wait until its first sample is in."""
-        with (self.folder / "agent.log").open("ab") as log:
-            self.process = subprocess.Popen(self._command, env=self._environment, stderr=log)
+        self.launch()
+        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the agent did not start: {self.log()}")
             time.sleep(0.05)
         return self
+
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
+        with (self.folder / "agent.log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, env=self._environment, stderr=log)
 
     def client(self, role: str = "operator") -> httpx.Client:
         """A client on the socket of that role."""

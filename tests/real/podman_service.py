@@ -26,6 +26,7 @@ runc = ["{runc}"]
 [network]
 network_config_dir = "{networks}"
 """
+PACKAGES = Path("/usr/bin/dpkg")
 
 
 class PodmanService(PrivateRuntime):
@@ -42,6 +43,9 @@ class PodmanService(PrivateRuntime):
             CONFIGURATION.format(runc=shutil.which("runc"), networks=self.folder / "networks")
         )
         self._environment["CONTAINERS_CONF"] = str(configuration)
+        # Each /info and /version asks it which packages Podman's helpers come from: 1.3 s of CPU.
+        if PACKAGES.exists():
+            self.enter("mount", "--bind", str(shutil.which("false")), str(PACKAGES))
 
     def podman(self, *args: str, text: str | None = None, seconds: float = 60) -> str:
         """The `podman` command on the same storage: its output, stripped."""

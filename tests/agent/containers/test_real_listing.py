@@ -86,11 +86,12 @@ async def test_containers_that_were_there_before(part: PrivateRuntime) -> None:
 async def test_many_at_once_and_who_did_not_change(
     runtime: DockerRuntime, part: PrivateRuntime
 ) -> None:
-    await run(part, "quiet", "sleep", "600")
+    await run(part, "quiet", "sleep", "600", options="--network none")
     before = await until_state(runtime, "quiet", "running")
     names = [f"many-{number}" for number in range(8)]
     for name in names:
-        await docker(part, "create", "--name", name, IMAGE, "sleep", "600")
+        words = ("create", "--name", name, "--network", "none", IMAGE, "sleep", "600")
+        await docker(part, *words)
     await docker(part, "start", *names)
     for name in names:
         await until_state(runtime, name, "running")

@@ -29,8 +29,8 @@ LOG = "f5 f6+f6+f6 f6 f4"
 APP = "f7 f1+pagedown f8+f2 f8 f9 f11 f10+f1"
 EVERYTHING = [keys.split("+") for keys in f"{TABLE} {DIALOG} {LOG} {APP}".split()]
 
-# Each starts an interpreter and an app, and waits for their screens.
-pytestmark = pytest.mark.timeout(90)
+# Real processes in pseudo-terminals: each starts an interpreter and an app.
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from tests.terminal_bytes import changing_fleet, roost_in_terminal
 
 AFTER = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"  # between breadcrumbs
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.real
 
 
 def test_a_command_typed_in_one_go_is_the_command() -> None:

@@ -113,11 +113,15 @@ def seclude() -> None:
 
 
 def unmount_below(folder: str) -> None:
-    """Take every mount away that lies in the folder, the last one first."""
+    """Take every mount away that lies in the folder, the last one first.
+
+    Also where the folder is bound to a place inside a root of its own: a folder on which anything
+    is mounted, by whatever path, cannot be removed.
+    """
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     points = [line.split()[4] for line in lines]
     for point in reversed(points):
-        if point.startswith(folder + "/"):
+        if f"{folder}/" in point:
             subprocess.run(["umount", "--lazy", point], check=False)
 
 

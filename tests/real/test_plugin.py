@@ -35,7 +35,7 @@ def run(folder: Path, source: str, *options: str, **environment: str) -> list[st
     test = folder / "test_sample.py"
     test.write_text(source)
     settings = folder / "pytest.ini"
-    settings.write_text("[pytest]\nmarkers =\n  real: starts real parts\n")
+    settings.write_text("[pytest]\nmarkers =\n  real: real\n  runtimes: made\n")
     plugins = [f"-p{name}" for name in ("tests.real.plugin", "pytest_timeout", "xdist.plugin")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", str(settings), *plugins, *options, str(test)],
@@ -82,6 +82,35 @@ def test_the_mark_is_asked_for(tmp_path: Path) -> None:
 def test_an_unknown_part(tmp_path: Path) -> None:
     source = "import pytest\n@pytest.mark.real('dokcer')\ndef test_other():\n    pass\n"
     assert any("no real part dokcer" in line for line in run(tmp_path, source))
+
+
+MADE = """
+import pytest
+
+@pytest.mark.runtimes
+@pytest.mark.real("containerd_store")
+def test_made():
+    pass
+
+def test_other():
+    pass
+"""
+
+
+def test_what_make_test_leaves_out_is_told(tmp_path: Path) -> None:
+    lines = run(tmp_path, MADE)
+    assert "1 left out: `make test-runtimes` runs them." in lines
+    assert "1 passed, 1 deselected" in lines[-1]
+
+
+def test_there_it_is_required(tmp_path: Path) -> None:
+    lines = run(
+        tmp_path, MADE, "--runtimes", ROOST_REQUIRE_REAL="1", ROOST_TESTS_CACHE=str(tmp_path)
+    )
+    assert any("ROOST_REQUIRE_REAL=1 and skipped: containerd_store" in line for line in lines)
+    assert not [line for line in lines if "left out" in line]
+    assert "1 deselected" in lines[-1]
+    assert "passed" not in lines[-1]
 
 
 @pytest.mark.real

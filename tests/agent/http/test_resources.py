@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+import httpx
 import msgspec
 
+from agent.http.caller import Listener
+from agent.http.server import Servers
 from agent.protocol.containers import ContainerChange
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import History, Telemetry
-from tests.agent.doubles import GPU
+from tests.agent.doubles import GPU, make_node
 from tests.agent.http.conftest import Served
 
 
@@ -143,3 +149,20 @@ async def test_events_start_with_a_snapshot_and_resume(served: Served) -> None:
             assert await anext(lines) == "event: change"
             data = msgspec.json.decode((await anext(lines)).removeprefix("data: "))
     assert data["set"]["gpus"] == {GPU.uuid: {"temperature_celsius": 61}}
+
+
+async def test_before_the_first_sample_there_is_no_telemetry(short_folder: Path) -> None:
+    node, servers = make_node(), Servers()
+    path = short_folder / "agent.sock"
+    servers.add_unix(path, Listener(node, "unix:agent.sock", "viewer"))
+    serving = asyncio.create_task(servers.serve(until_signal=False))
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        for wanted in ("/v1/telemetry", "/v1/telemetry/history", "/v1/node", "/metrics"):
+            answer = await client.get(wanted)
+            assert (answer.status_code, answer.json()["code"]) == (503, "node.not_ready"), wanted
+        await node.refresh_facts()
+        await node.sampler.tick()
+        assert (await client.get("/v1/telemetry")).status_code == 200
+    servers.stop()
+    await serving

@@ -15,6 +15,7 @@ from agent.archives.indexing import index_archive
 from agent.archives.layers import open_layer
 from agent.archives.writing import archive_size, write_docker_archive
 from tests.real.busybox import IMAGE
+from tests.real.containerd_store import ContainerdStoreDocker
 from tests.real.docker_engine import DockerEngine
 from tests.real.podman_service import PodmanService
 from tests.real.runtime import PrivateRuntime
@@ -141,3 +142,24 @@ def test_from_podman_to_docker(
         after.callback(docker_engine.docker, "rmi", TAG)
         docker_engine.docker("load", "-i", str(write(index, tmp_path / "whole.tar", set())))
         assert layers_of(docker_engine, TAG) == index.images[0].diff_ids
+
+
+@pytest.mark.runtimes
+def test_what_the_containerd_store_saves_and_takes_back(
+    containerd_store: ContainerdStoreDocker, tmp_path: Path
+) -> None:
+    """Docker 28 saves an OCI layout with a manifest.json, its layers compressed."""
+    with made_image(containerd_store, tmp_path) as saved:
+        layers = layers_of(containerd_store, MADE)
+        index = index_archive(saved)
+        image = index.images[0]
+        assert (len(index.images), image.diff_ids, image.tags) == (1, layers, [MADE])
+        image_id = containerd_store.docker("image", "inspect", "--format", "{{.Id}}", MADE)
+        assert image.manifest_digest == image_id
+        check_layers(index)
+
+        whole = write(index, tmp_path / "whole.tar", set())
+        assert "rror" not in containerd_store.docker("load", "-i", str(whole))
+        assert layers_of(containerd_store, TAG) == layers
+        said = containerd_store.docker("run", "--rm", TAG, "sha256sum", "/file")
+        assert said.split()[0] == hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.archives.platforms import Platform
 from agent.containers.docker_runtime import DockerRuntime
 from agent.doctor.examiner import Examiner
 from agent.gpu.source import GpuSource
@@ -18,14 +19,22 @@ from agent.store.tokens import TokenStore
 def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node:
     """Everything wired together, nothing started."""
     runtime = DockerRuntime([settings.runtime] if settings.runtime else None)
+    host = LinuxHost(state_dir=str(settings.state))
+    jobs = Jobs(database)
     return Node(
         name=settings.name,
         gpu=gpu,
-        host=LinuxHost(state_dir=str(settings.state)),
+        host=host,
         runtime=runtime,
         examiner=Examiner(runtime),
         audit=AuditLog(database),
         tokens=TokenStore(database),
-        jobs=Jobs(database),
-        images=images_in(settings.state),
+        jobs=jobs,
+        images=images_in(
+            settings.state,
+            runtime=runtime,
+            jobs=jobs,
+            database=database,
+            platform=Platform("linux", host.facts().architecture),
+        ),
     )

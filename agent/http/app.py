@@ -19,6 +19,15 @@ from agent.http.events import get_events
 from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
 from agent.http.gpus import get_gpus
 from agent.http.health import get_healthz, get_readyz
+from agent.http.images import (
+    import_images,
+    list_images,
+    list_media,
+    load_images,
+    plan_images,
+    remove_images,
+    tag_image,
+)
 from agent.http.jobs import cancel_job, get_job, get_job_log, list_jobs, retry_job
 from agent.http.metrics import get_metrics
 from agent.http.node import get_node
@@ -55,13 +64,20 @@ HANDLERS = [
     get_readyz,
     get_telemetry,
     get_upload,
+    import_images,
     list_containers,
+    list_images,
     list_jobs,
+    list_media,
+    load_images,
     override_method,
+    plan_images,
+    remove_images,
     remove_upload,
     resize_terminal,
     retry_job,
     start_exec,
+    tag_image,
     write_input,
     write_upload,
 ]

@@ -17,8 +17,8 @@ from agent.jobs.entry import Entry, Record
 from agent.jobs.finishing import finish
 from agent.jobs.job_store import JobKey, JobStore, StoredJob
 from agent.jobs.kind import JobKind
-from agent.jobs.queue import Queue
-from agent.jobs.recovery import recover
+from agent.jobs.queue import Queue, Waiting
+from agent.jobs.recovery import Ended, recover
 from agent.jobs.retention import to_forget
 from agent.protocol.jobs import Job, JobLogLine, JobState
 from agent.protocol.problems import ProblemError
@@ -73,11 +73,11 @@ class Jobs:
         if self._ready:
             return
         jobs, keys = await asyncio.to_thread(self._store.load)
-        self._keys = {key.key: key for key in keys}
         for stored in jobs:
             entry = self._add(stored)
             if not entry.ended:
                 await self._recover(entry)
+        self._keys = {key.key: key for key in keys if key.job in self._entries}
         self._ready = True
         self._queue.look()
         self._changed()
@@ -119,6 +119,11 @@ class Jobs:
             ProblemError: `job.not_found`, `job.ambiguous`, `node.not_ready`.
         """
         return self._find(name).job()
+
+    def under_way(self, kind: str, request: msgspec.Struct) -> bool:
+        """Whether an equal request is under way, which `submit` would answer with."""
+        encoded = msgspec.json.encode(request)
+        return self._under_way(_digest(kind.encode(), encoded)) is not None
 
     def newest(self, *, state: JobState | None = None, limit: int | None = None) -> list[Job]:
         """All jobs, or those in a state, the newest first.
@@ -217,6 +222,7 @@ class Jobs:
                 return joined.job()
             if len(self._queue) >= QUEUED_LIMIT:
                 raise refusals.queue_full(QUEUED_LIMIT)
+            keys = frozenset(kind.locks(request))
             await self._forget()
             job = Job(
                 id=secrets.token_hex(ID_BYTES),
@@ -234,7 +240,7 @@ class Jobs:
                 self._keys[made.key] = made
             entry = self._add(stored)
             entry.content = content
-            self._queue.put(entry, kind, request)
+            self._queue.put(Waiting(entry, kind, request, keys))
         self._queue.look()
         self._changed()
         return entry.job()
@@ -275,13 +281,13 @@ class Jobs:
         entry.content = _digest(entry.stored.job.kind.encode(), encoded)
         await entry.log.go_on()
         found = recover(entry.stored, encoded, self._kinds)
-        if found.kind is None or found.request is None:
+        if isinstance(found, Ended):
             await self._end(entry, found.state, found.reason)
             return
         if entry.stored.job.state == "running":
             entry.queued_again = True
             entry.log.add("the agent started again, and this begins anew")
-        self._queue.put(entry, found.kind, found.request)
+        self._queue.put(Waiting(entry, *found))
 
     async def _end(self, entry: Entry, state: JobState, reason: str | None) -> None:
         await entry.change(

@@ -93,6 +93,7 @@ CODES: Mapping[str, Code] = {
     "image.last_tag": Code(409, "It is the image's only tag"),
     "image.load_failed": Code(502, "The runtime did not load the archive"),
     "image.broken": Code(502, "The image in the runtime is broken"),
+    "media.silent": Code(504, "The media do not answer"),
     "space.short": Code(507, "There is not enough space"),
     "space.full": Code(507, "The disk is full"),
     # layers on their way to the node

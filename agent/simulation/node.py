@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from agent.archives.platforms import Platform
 from agent.containers.in_memory import InMemoryRuntime
 from agent.containers.simulated_images import images_of
 from agent.doctor.examiner import Examiner
@@ -64,6 +65,7 @@ class SimulatedNode:
             seed=plan.seed,
         )
         database = Database(None)
+        jobs = Jobs(database)
         self.node = Node(
             name=plan.name,
             gpu=gpus,
@@ -72,8 +74,13 @@ class SimulatedNode:
             examiner=Examiner(self.runtime, root=None),
             audit=AuditLog(database),
             tokens=TokenStore(database),
-            jobs=Jobs(database),
-            images=simulated_images(),
+            jobs=jobs,
+            images=simulated_images(
+                runtime=self.runtime,
+                jobs=jobs,
+                database=database,
+                platform=Platform("linux", plan.kind.machine.architecture),
+            ),
             simulated=True,
             history=ComputedHistory(gpus, host, pace=self._pace, now=self._now),
             capacity_events=CAPACITY_EVENTS,

@@ -49,6 +49,16 @@ CREATE TABLE IF NOT EXISTS job_log (
     text TEXT NOT NULL,
     PRIMARY KEY (job, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS loaded_images (
+    id TEXT PRIMARY KEY,
+    config_digest TEXT NOT NULL,
+    at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS moved_tags (
+    tag TEXT PRIMARY KEY,
+    image TEXT NOT NULL,
+    at REAL NOT NULL
+);
 """
 
 

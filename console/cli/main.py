@@ -17,6 +17,7 @@ _NOUNS = {
     "demo": ("console.cli.demo", "show this machine beside simulated nodes"),
     "doctor": ("console.cli.doctor", "say what is wrong on the nodes, why, and how to mend it"),
     "gpu": ("console.cli.gpu", "list GPUs"),
+    "image": ("console.cli.image", "bring images to nodes, see which node has what"),
     "job": ("console.cli.job", "see what nodes are at work on, cancel it, try it again"),
     "node": ("console.cli.node", "list, show, add and remove nodes"),
     "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),

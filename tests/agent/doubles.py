@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from agent.archives.platforms import Platform
 from agent.containers.simulated_images import SimulatedImages, images_of
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource, Inventory, Reading
-from agent.images.node_images import simulated_images
+from agent.images.node_images import NodeImages, images_in, simulated_images
+from agent.images.uploads import Admit
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import (
@@ -210,14 +213,33 @@ def _report(node: Node) -> DoctorReport:
 def make_node(name: str = "t4", gpu: GpuSource | None = None) -> Node:
     """A node over the fixed sources, or over GPUs of the caller's; not started."""
     database = Database(None)
+    runtime, jobs = FixedRuntime(), Jobs(database)
     return Node(
         name=name,
         gpu=gpu or FixedGpus(),
         host=FixedHost(),
-        runtime=FixedRuntime(),
+        runtime=runtime,
         examiner=FixedExaminer(),
         audit=AuditLog(database),
         tokens=TokenStore(database),
+        jobs=jobs,
+        images=simulated_images(
+            runtime=runtime,
+            jobs=jobs,
+            database=database,
+            platform=Platform("linux", "amd64"),
+        ),
+    )
+
+
+def images_in_folder(state: Path, *, admit: Admit | None = None) -> NodeImages:
+    """The image side of a node with files in `state`, over the fixed runtime; not started."""
+    database = Database(None)
+    return images_in(
+        state,
+        runtime=FixedRuntime(),
         jobs=Jobs(database),
-        images=simulated_images(),
+        database=database,
+        platform=Platform("linux", "amd64"),
+        admit=admit,
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.images.node_images import images_in
 from agent.protocol import tus
+from tests.agent.doubles import images_in_folder
 from tests.agent.http.conftest import Served
 from tests.agent.images.layers import compressed, diff_id, noise
 
@@ -26,7 +26,7 @@ BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
 @pytest.fixture
 async def client(served: Served, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """An operator's, on a node that keeps files."""
-    served.node.images = images_in(tmp_path)
+    served.node.images = images_in_folder(tmp_path)
     await served.node.images.start()
     async with served.client() as made:
         yield made

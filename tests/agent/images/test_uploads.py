@@ -11,11 +11,12 @@ import pytest
 
 from agent.images.blobs import BlobStore
 from agent.images.intake import Checksum
-from agent.images.node_images import NodeImages, images_in
+from agent.images.node_images import NodeImages
 from agent.images.upload_files import FileShelf
 from agent.images.upload_record import new_record
 from agent.images.uploads import Uploads
 from agent.protocol.problems import ProblemError
+from tests.agent.doubles import images_in_folder
 from tests.agent.images.layers import compressed, diff_id, noise, pieces, plain_record, zstd_record
 
 LAYER = noise(3_000_000)
@@ -24,7 +25,7 @@ TEXT = b"compresses well\n" * 200_000
 
 @pytest.fixture
 async def images(tmp_path: Path) -> AsyncIterator[NodeImages]:
-    made = images_in(tmp_path)
+    made = images_in_folder(tmp_path)
     await made.start()
     yield made
     await made.stop()
@@ -227,6 +228,7 @@ async def test_one_request_writes_at_a_time(images: NodeImages) -> None:
 async def test_a_silent_writer_gives_way_and_keeps_its_bytes(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "blobs")
     uploads = Uploads(FileShelf(tmp_path / "uploads", blobs), blobs, silent_seconds=0)
+    await uploads.start()
     made = await uploads.create(plain_record(LAYER))
     slowly = Slowly()
     slowly.queue.put_nowait(LAYER[:700_000])
@@ -243,6 +245,7 @@ async def test_a_silent_writer_gives_way_and_keeps_its_bytes(tmp_path: Path) -> 
 async def test_a_writer_from_whom_nothing_comes_is_ended(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "blobs")
     uploads = Uploads(FileShelf(tmp_path / "uploads", blobs), blobs, stalled_seconds=0.1)
+    await uploads.start()
     made = await uploads.create(plain_record(LAYER))
     slowly = Slowly()
     slowly.queue.put_nowait(b"abc")
@@ -282,7 +285,7 @@ async def test_uploads_go_on_after_a_restart(images: NodeImages, tmp_path: Path)
     made = await images.uploads.create(zstd_record(LAYER, length=len(packed)))
     await images.uploads.receive(made.record.id, 0, pieces(packed[:2_000_000]))
     await images.stop()
-    again = images_in(tmp_path)
+    again = images_in_folder(tmp_path)
     await again.start()
     state = again.uploads.find(diff_id(LAYER))
     assert state is not None
@@ -305,6 +308,7 @@ async def test_waiting_for_blobs_ends_when_all_are_there(images: NodeImages) -> 
 async def test_an_upload_that_nobody_went_on_with_expires(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "blobs")
     uploads = Uploads(FileShelf(tmp_path / "uploads", blobs), blobs, expiry_seconds=0)
+    await uploads.start()
     made = await uploads.create(plain_record(LAYER))
     await uploads.drop_expired()
     with pytest.raises(ProblemError, match="no upload"):
@@ -316,7 +320,7 @@ async def test_a_budget_may_refuse(tmp_path: Path) -> None:
     def refuse(record: object) -> None:
         raise ProblemError("space.full", "over the budget", hint="wait")
 
-    images = images_in(tmp_path, admit=refuse)
+    images = images_in_folder(tmp_path, admit=refuse)
     await images.start()
     with pytest.raises(ProblemError, match="over the budget"):
         await images.uploads.create(plain_record(LAYER))

@@ -1,0 +1,79 @@
+"""What the agent remembers of images: which ones it loaded, and which a tag named before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import msgspec
+
+from agent.protocol.images import NodeImage
+from agent.store.database import Database
+
+
+class ImageRecords:
+    """Blocks on the database; for threads.
+
+    Only what Roost loaded is ever removed to make room; and the containerd store does not say
+    which config an image has, so that is remembered when it was loaded.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def loaded(self, image_id: str, config_digest: str) -> None:
+        """Roost loaded this image and has verified it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO loaded_images (id, config_digest, at) VALUES (?, ?, ?)",
+                (image_id, config_digest, time.time()),
+            )
+
+    def moved(self, tag: str, before: str) -> None:
+        """Roost takes `tag` away from the image `before`, which is now the previous release."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO moved_tags (tag, image, at) VALUES (?, ?, ?)",
+                (tag, before, time.time()),
+            )
+
+    def told(self, images: Collection[NodeImage]) -> list[NodeImage]:
+        """The images with what is known here filled in: config digests, and what is protected."""
+        if self._database.untouched:
+            configs, previous = {}, {}
+        else:
+            rows = self._database.rows("SELECT id, config_digest FROM loaded_images")
+            configs = {row["id"]: row["config_digest"] for row in rows}
+            rows = self._database.rows("SELECT tag, image FROM moved_tags")
+            previous = {row["image"]: row["tag"] for row in rows}
+        return [
+            msgspec.structs.replace(
+                image,
+                config_digest=image.config_digest or configs.get(image.id),
+                protected=_protected(image, loaded=image.id in configs, previous=previous),
+            )
+            for image in images
+        ]
+
+    def forget_all_but(self, images: Collection[NodeImage]) -> None:
+        """Drop what is remembered of images that are gone."""
+        if self._database.untouched:
+            return
+        kept = {image.id for image in images}
+        with self._database.transaction() as connection:
+            for table, column in (("loaded_images", "id"), ("moved_tags", "image")):
+                rows = connection.execute(f"SELECT {column} FROM {table}").fetchall()  # noqa: S608
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608 - names of ours
+                    [(row[0],) for row in rows if row[0] not in kept],
+                )
+
+
+def _protected(image: NodeImage, *, loaded: bool, previous: dict[str, str]) -> str | None:
+    if image.containers:
+        return f"used by {', '.join(image.containers[:3])}"
+    if image.id in previous:
+        return f"{previous[image.id]} before the last push"
+    if image.tags and not loaded:
+        return "not loaded by Roost"
+    return None if loaded else "not loaded by Roost"

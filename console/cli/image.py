@@ -1,0 +1,21 @@
+"""`roost image`: images across the fleet."""
+
+from __future__ import annotations
+
+import click
+
+from console.cli.lazy import LazyGroup
+
+_VERBS = {
+    "ls": ("console.cli.image_ls", "list images, and which nodes have them"),
+    "push": ("console.cli.image_push", "bring the images of archives to nodes"),
+    "check": ("console.cli.image_check", "say what a push would send, need and free"),
+    "import": ("console.cli.image_import", "load an archive that lies on the node itself"),
+    "tag": ("console.cli.image_change:tag", "give an image one more name"),
+    "rm": ("console.cli.image_change:rm", "remove images"),
+}
+
+
+@click.group("image", cls=LazyGroup, lazy=_VERBS)
+def command() -> None:
+    """Bring images to nodes that have no registry, and see which node has what."""

@@ -1,0 +1,90 @@
+"""`roost image import`: archives that lie on a node."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import click
+
+from agent.protocol.images import ImportRequest, Medium
+from agent.protocol.jobs import Job
+from console.cli.consent import consent
+from console.cli.nodes import one_node
+from console.cli.options import json_option, node_argument, yes_option
+from console.cli.output import print_json, say
+from console.cli.run import ask_one
+from console.cli.setup import Setup
+from console.cli.table import UNKNOWN, Column, print_table
+from console.fleet.inventory import NodeEntry
+from console.images.following import ended_well, until_ended
+from console.link.client import NodeClient
+from console.text import age, clean, size
+
+_COLUMNS = (
+    Column("ARCHIVE", least=24),
+    Column("SIZE", right=True),
+    Column("AGE", keep=6, right=True),
+    Column("ON", keep=5),
+)
+
+
+@click.command("import")
+@node_argument
+@click.argument("path", required=False)
+@yes_option
+@json_option
+@click.pass_obj
+def command(setup: Setup, node: str, path: str | None, *, yes: bool, as_json: bool) -> int:
+    """Load the archive PATH that lies on NODE: on a USB stick, a card or a share.
+
+    Without PATH: list the archives that the node found on such media.
+    """
+    entry = one_node(setup, node)
+    if path is None:
+        return _list(setup, entry, as_json=as_json)
+    setup.refuse_changes("image import")
+    consent([entry], f"load {path}", yes=yes)
+
+    async def load(_: NodeEntry, client: NodeClient) -> Job:
+        job = await client.import_images(ImportRequest(path=path), secrets.token_hex(16))
+        stage = ""
+
+        def seen(job: Job) -> None:
+            nonlocal stage
+            if job.stage and job.stage != stage:
+                stage = job.stage
+                say(f"{entry.name}: {stage}")
+
+        return ended_well(await until_ended(client, job.id, seen=seen))
+
+    job = ask_one(setup, entry.name, load)
+    if as_json:
+        print_json(job)
+    else:
+        for tag, image in job.result.items():
+            click.echo(clean(f"{entry.name}  {tag}  {image}"))
+    return 0
+
+
+def _list(setup: Setup, entry: NodeEntry, *, as_json: bool) -> int:
+    media = ask_one(setup, entry.name, lambda _, client: client.media())
+    if as_json:
+        print_json(media)
+        return 0
+    for medium in media:
+        if medium.reason:
+            say(f"{entry.name}: {medium.path}: {medium.reason}")
+    print_table(
+        _COLUMNS,
+        [
+            (found.path, size(found.size_bytes), age(time.time() - found.modified_at), _on(medium))
+            for medium in media
+            for found in medium.archives
+        ],
+    )
+    return 0
+
+
+def _on(medium: Medium) -> str:
+    return f"{medium.device} {medium.filesystem}" if medium.device else UNKNOWN

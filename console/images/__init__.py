@@ -1,0 +1,1 @@
+"""Images on their way from archives here to nodes there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -10,6 +11,9 @@ from agent.protocol.jobs import Job, JobLogLine
 from agent.store.database import Database
 
 LOG_READ_LINES = 500  # for one reader at a time
+
+
+log = logging.getLogger(__name__)
 
 
 class StoredJob(msgspec.Struct, kw_only=True):
@@ -47,15 +51,24 @@ class JobStore:
             " ORDER BY number"
         )
         keys = self._database.rows("SELECT key, job, fingerprint FROM job_keys")
-        return [
-            StoredJob(
-                job=msgspec.json.decode(row["record"], type=Job),
+        found = []
+        for row in jobs:
+            try:
+                job = msgspec.json.decode(row["record"], type=Job)
+            except msgspec.DecodeError as error:
+                # One that nobody can read must not keep the agent from starting.
+                log.warning("a job is left out: %s", error)
+                continue
+            stored = StoredJob(
+                job=job,
                 request_bytes=row["request_bytes"],
                 runs=row["runs"],
                 leaves=row["leaves"],
             )
-            for row in jobs
-        ], [JobKey(key=row["key"], job=row["job"], fingerprint=row["fingerprint"]) for row in keys]
+            found.append(stored)
+        return found, [
+            JobKey(key=row["key"], job=row["job"], fingerprint=row["fingerprint"]) for row in keys
+        ]
 
     def request(self, job: str) -> bytes:
         """What was asked for: JSON of the kind's request type."""

@@ -48,7 +48,7 @@ class JobKind(ABC, Generic[R]):
 
     @abstractmethod
     async def run(self, work: Work[R]) -> dict[str, str]:
-        """Do it; what comes back is the job's result.
+        """Do it; what comes back is the job's result. Name a stage within a minute.
 
         A cancellation, a deadline that passes and an agent that stops are all an
         asyncio.CancelledError here: put in order what must be, then let it go on. What takes

@@ -49,10 +49,9 @@ class Queue:
         """How many wait."""
         return len(self._waiting)
 
-    def put(self, entry: Entry, kind: JobKind[Any], request: msgspec.Struct) -> None:
+    def put(self, waiting: Waiting) -> None:
         """Let a job run when it is its turn; `look` begins."""
-        keys = frozenset(kind.locks(request))
-        self._waiting[entry.id] = Waiting(entry, kind, request, keys)
+        self._waiting[waiting.entry.id] = waiting
 
     def take(self, job: str) -> Waiting | None:
         """Take a job out before it begins; None where it does not wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,35 +16,47 @@ from agent.protocol.jobs import JobState
 # for good reasons too, and a load over a bad link may see many of those.
 RUNS_LIMIT = 20
 
-
-class Recovered(NamedTuple):
-    """It waits for its turn again (`kind`, `request`), or it has ended (`state`, `reason`)."""
-
-    kind: JobKind[Any] | None = None
-    request: msgspec.Struct | None = None
-    state: JobState = "interrupted"
-    reason: str | None = None
+log = logging.getLogger(__name__)
 
 
-def recover(stored: StoredJob, request: bytes, kinds: Mapping[str, JobKind[Any]]) -> Recovered:
+class Ended(NamedTuple):
+    """It does not go on."""
+
+    state: JobState
+    reason: str
+
+
+class GoesOn(NamedTuple):
+    """It waits for its turn again."""
+
+    kind: JobKind[Any]
+    request: msgspec.Struct
+    keys: frozenset[str]
+
+
+def recover(stored: StoredJob, request: bytes, kinds: Mapping[str, JobKind[Any]]) -> GoesOn | Ended:
     """Decide about a job that was queued or running."""
     job = stored.job
     kind = kinds.get(job.kind)
     if kind is None:
-        return Recovered(reason=f"this agent knows no jobs of kind {job.kind}")
+        return Ended("interrupted", f"this agent knows no jobs of kind {job.kind}")
     if job.cancelling:
         why = f"{job.reason}; " if job.reason else ""
-        return Recovered(state="cancelled", reason=why + left_behind(stored))
+        return Ended("cancelled", why + left_behind(stored))
     if job.state == "running" and not kind.resumable:
-        return Recovered(reason=left_behind(stored))
+        return Ended("interrupted", left_behind(stored))
     if stored.runs >= RUNS_LIMIT:
-        return Recovered(
-            reason=f"the agent ended {stored.runs} times while it ran; {left_behind(stored)}"
-        )
+        text = f"the agent ended {stored.runs} times while it ran; {left_behind(stored)}"
+        return Ended("interrupted", text)
     try:
-        return Recovered(kind, msgspec.json.decode(request, type=kind.request_type))
+        decoded = msgspec.json.decode(request, type=kind.request_type)
+        return GoesOn(kind, decoded, frozenset(kind.locks(decoded)))
     except msgspec.DecodeError as error:
-        return Recovered(reason=f"this agent cannot read what was asked for: {error}")
+        return Ended("interrupted", f"this agent cannot read what was asked for: {error}")
+    except Exception as error:
+        # Whatever it is, it must not keep the agent from starting.
+        log.exception("job %s (%s) cannot go on", job.id, job.kind)
+        return Ended("interrupted", f"the agent made a mistake: {type(error).__name__}")
 
 
 def left_behind(stored: StoredJob) -> str:

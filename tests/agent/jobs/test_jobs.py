@@ -39,19 +39,33 @@ async def test_every_state_is_on_disk_before_it_shows(
     start_jobs: StartJobs, database_file: Path
 ) -> None:
     seen: list[tuple[str, str | None]] = []
+    brush = Brush()
+
+    def note() -> None:
+        job = jobs_on_disk(database_file)[-1]
+        seen.append((job.state, job.stage))
 
     async def look(work: Work[Paint]) -> dict[str, str]:
-        seen.append((jobs_on_disk(database_file)[0].state, jobs_on_disk(database_file)[0].stage))
+        if work.request.what == "wall":
+            return await brush.paint(work)
+        note()
         await work.stage("scraping", 60)
-        seen.append((jobs_on_disk(database_file)[0].state, jobs_on_disk(database_file)[0].stage))
+        note()
         return {}
 
     jobs = await start_jobs(Painting(look))
-    asked = await jobs.submit("test.paint", WALL, owner="maria")
-    seen.append((jobs_on_disk(database_file)[0].state, None))
-    job = await ended(jobs, asked)
-    assert jobs_on_disk(database_file)[0].state == job.state == "succeeded"
-    assert seen == [("queued", None), ("running", "starting"), ("running", "scraping")]
+    await jobs.submit("test.paint", WALL, owner="maria")
+    asked = await jobs.submit("test.paint", Paint(what="door"), owner="maria")
+    note()
+    brush.enough.set()
+    await ended(jobs, asked)
+    note()
+    assert seen == [
+        ("queued", None),
+        ("running", "starting"),
+        ("running", "scraping"),
+        ("succeeded", "scraping"),
+    ]
 
 
 async def test_work_that_fails_says_why(start_jobs: StartJobs) -> None:
@@ -110,8 +124,10 @@ async def test_an_equal_request_joins_where_the_kind_says_so(start_jobs: StartJo
     second = await jobs.submit("test.paint", WALL, owner="paul", key="b")
     other = await jobs.submit("test.paint", Paint(what="door"), owner="paul")
     assert first.id == second.id != other.id
+    assert jobs.under_way("test.paint", WALL)
     brush.enough.set()
     await ended(jobs, first)
+    assert not jobs.under_way("test.paint", WALL)
     # The key goes on to mean that job; without it, and now that it has ended, it is a new one.
     assert (await jobs.submit("test.paint", WALL, owner="paul", key="b")).id == first.id
     assert (await jobs.submit("test.paint", WALL, owner="paul")).id != first.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from agent.jobs import run as run_module
 from agent.jobs.job_store import JobStore, StoredJob
-from agent.jobs.recovery import RUNS_LIMIT, recover
+from agent.jobs.recovery import RUNS_LIMIT, Ended, GoesOn, recover
 from agent.jobs.work import Work
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
@@ -136,18 +136,41 @@ def test_a_job_that_ends_the_agent_each_time_is_given_up() -> None:
     kinds = {"test.paint": painting(Brush(), resumable=True)}
     request = msgspec.json.encode(WALL)
     found = recover(stored_job(runs=RUNS_LIMIT - 1), request, kinds)
-    assert (found.kind, found.request) == (kinds["test.paint"], WALL)
+    assert found == GoesOn(kinds["test.paint"], WALL, frozenset())
     found = recover(stored_job(runs=RUNS_LIMIT), request, kinds)
-    assert (found.kind, found.state) == (None, "interrupted")
-    assert found.reason is not None
+    assert isinstance(found, Ended)
+    assert found.state == "interrupted"
     assert f"{RUNS_LIMIT} times" in found.reason
 
 
 def test_a_job_that_was_being_cancelled_does_not_begin_again() -> None:
     kinds = {"test.paint": painting(Brush(), resumable=True)}
     found = recover(stored_job(cancelling=True), msgspec.json.encode(WALL), kinds)
-    assert (found.kind, found.state) == (None, "cancelled")
-    assert found.reason == "cancelled by paul; the agent ended in stage first coat"
+    assert found == Ended("cancelled", "cancelled by paul; the agent ended in stage first coat")
+
+
+async def test_what_cannot_be_read_or_is_a_mistake_does_not_keep_the_agent_down(
+    start_jobs: StartJobs, database_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Wrong(Painting):
+        def locks(self, request: Paint) -> Sequence[str]:
+            raise ValueError("no locks today")
+
+    brush = Brush()
+    jobs = await start_jobs(painting(brush, resumable=True))
+    first = await jobs.submit("test.paint", WALL, owner="maria", key="a")
+    second = await jobs.submit("test.paint", WALL, owner="maria", key="b")
+    await brush.begun.wait()
+    await jobs.stop()
+    with closing(sqlite3.connect(database_file)) as connection, connection:
+        connection.execute("UPDATE jobs SET record = '{}' WHERE id = ?", [first.id])
+    jobs = await start_jobs(Wrong())
+    assert [job.id for job in jobs.newest()] == [second.id]
+    assert jobs.get(second.id).reason == "the agent made a mistake: ValueError"
+    assert "a job is left out" in caplog.text
+    with pytest.raises(ValueError, match="no locks today"):
+        await jobs.submit("test.paint", WALL, owner="maria")
+    assert len(jobs.newest()) == 1
 
 
 class FullDisk:

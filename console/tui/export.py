@@ -13,8 +13,9 @@ from pathlib import Path
 
 from agent.protocol.problems import ProblemError
 from console.text import clean
-from console.tui.rows.cells import Column, Row, plain
+from console.tui.rows.cells import Column, Row, plain, whole_text
 
+PRODUCTION = "production"
 FORMATS = (".csv", ".json", ".txt")
 # A cell that begins like this is a formula to a spreadsheet.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -66,20 +67,30 @@ def write_new(path: str, text: str) -> None:
 
 
 def rows_as_csv(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """For programs: a name is only a name, production stands in a column of its own."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.id for column in columns])
+    writer.writerow([*(column.id for column in columns), PRODUCTION])
     for row in rows:
-        writer.writerow([_harmless(plain(cell)) for cell in row.cells])
+        cells = [_harmless(whole_text(cell)) for cell in row.cells]
+        writer.writerow([*cells, "yes" if _is_production(row) else ""])
     return out.getvalue()
 
 
 def rows_as_json(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """For programs, as `rows_as_csv`."""
     records = [
-        {column.id: plain(cell) for column, cell in zip(columns, row.cells, strict=True)}
+        {
+            **{column.id: whole_text(c) for column, c in zip(columns, row.cells, strict=True)},
+            PRODUCTION: _is_production(row),
+        }
         for row in rows
     ]
     return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_production(row: Row) -> bool:
+    return any(cell.tag for cell in row.cells)
 
 
 def rows_as_text(columns: Sequence[Column], rows: Sequence[Row], *, header: bool) -> str:

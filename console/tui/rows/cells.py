@@ -103,7 +103,11 @@ def make_row(
     return Row(key, group, cells, "dim" if dim else "", more)
 
 
+def whole_text(cell: Cell) -> str:
+    """A cell's text in its longest form, without its tag."""
+    return cell.wide if cell.wide is not None else cell.text
+
+
 def plain(cell: Cell) -> str:
-    """A cell's text for searching, files and the clipboard: its longest form."""
-    text = cell.wide if cell.wide is not None else cell.text
-    return f"{text} {cell.tag}" if cell.tag else text
+    """A cell's text for searching and for people, with its tag."""
+    return f"{whole_text(cell)} {cell.tag}" if cell.tag else whole_text(cell)

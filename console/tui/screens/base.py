@@ -114,8 +114,12 @@ class View(TalkingScreen, inherit_bindings=False):
         self._crumbs.show(self.crumbs(room), position)
         production = self.is_production()
         if production != self._body.has_class("production"):
-            self._body.set_class(production, "production")
-            self._body.border_title = "PRODUCTION" if production else None
+            self.frame(production=production)
+
+    def frame(self, *, production: bool) -> None:
+        """Say around everything that it is production, or no more."""
+        self._body.set_class(production, "production")
+        self._body.border_title = "PRODUCTION" if production else None
 
     def crumbs(self, room: int) -> list[Piece]:
         """Where this is: the screens below it and its own name, which is never what is cut."""

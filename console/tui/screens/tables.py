@@ -158,6 +158,10 @@ class TableView(View):
         groups = {row.group for row in self.model.shown}
         return bool(groups) and all(nodes[g].entry.production for g in groups if g in nodes)
 
+    def frame(self, *, production: bool) -> None:
+        super().frame(production=production)
+        self.table.show_tags(shown=not production)
+
     def on_row_table_moved(self) -> None:
         if self.is_current:
             self.show_bars()

@@ -65,6 +65,7 @@ class RowTable(Widget, can_focus=True):
         self._laid_out: tuple[int, tuple[Column, ...], list[tuple[int, int]]] = (0, (), [])
         self._drawn: dict[int, tuple[Row, bool, bool]] = {}
         self._ordered_at = 0.0
+        self._tags = True
         self._anchor: str | None = None  # the last mark, where a range begins
 
     # what is shown
@@ -93,6 +94,11 @@ class RowTable(Widget, can_focus=True):
             self.empty = text
             if not self.model.shown:
                 self.refresh()
+
+    def show_tags(self, *, shown: bool) -> None:
+        """Whether rows say that they are production; a frame around all of them says it too."""
+        self._tags = shown
+        self.refresh()
 
     def width_of(self, column: str) -> int:
         """Cells that a column has; 0 while it is not shown."""
@@ -247,16 +253,17 @@ class RowTable(Widget, can_focus=True):
             if position:
                 pieces.append((" ", ground))
             cell = row.cells[index]
-            room = cell_width - (len(cell.tag) + 1 if cell.tag else 0)
+            tag = cell.tag if self._tags else ""
+            room = cell_width - (len(tag) + 1 if tag else 0)
             text = cell.text
             if cell.wide is not None and len(cell.wide) <= room:
                 text = cell.wide
             right = self.model.columns[index].align == "right"
             tone = ground if here else cell.tone or ground
             pieces.append((fit(text, room, self.look, right=right), tone))
-            if cell.tag:
+            if tag:
                 pieces.append((" ", ground))
-                pieces.append((cell.tag, "production"))
+                pieces.append((tag, "production"))
         return draw(pieces, width, self.look, base=base, fill=ground)
 
     def _header(self) -> list[Piece]:

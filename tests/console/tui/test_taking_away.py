@@ -51,8 +51,15 @@ def _was_written(file: Path) -> None:
 
 
 def test_formats_by_ending() -> None:
-    assert table_as("x.csv", COLUMNS, ROWS).splitlines()[:2] == ["name,load", "a PROD,1 of 100"]
-    assert json.loads(table_as("x.JSON", COLUMNS, ROWS))[1] == {"name": "=cmd()", "load": "-5"}
+    assert table_as("x.csv", COLUMNS, ROWS).splitlines() == [
+        "name,load,production",
+        "a,1 of 100,yes",
+        "'=cmd(),-5,",
+    ]
+    assert json.loads(table_as("x.JSON", COLUMNS, ROWS)) == [
+        {"name": "a", "load": "1 of 100", "production": True},
+        {"name": "=cmd()", "load": "-5", "production": False},
+    ]
     assert table_as("x.txt", COLUMNS, ROWS) == ("NAME    LOAD\na PROD  1 of 100\n=cmd()  -5\n")
     for wrong in ("x.xlsx", "x"):
         with pytest.raises(ProblemError) as caught:

@@ -60,6 +60,8 @@ async def test_the_frame_is_there_when_all_that_is_shown_is_production(make_app:
         assert "PRODUCTION" not in await settled(pilot)
         text = await type_command(pilot, "fleet /gate")
         assert "╔═ PRODUCTION ═" in text
+        assert "PROD " not in text  # the names have its room
+        assert "PROD" in line_of(await type_command(pilot, "fleet"), "gate-1")
 
 
 async def test_what_is_typed_after_slash_filters_at_once(make_app: MakeApp) -> None:
@@ -177,7 +179,8 @@ async def test_export_writes_what_the_filter_shows(make_app: MakeApp, tmp_path: 
         assert "2 nodes saved to" in await settled(pilot)
         written = (tmp_path / "out.csv").read_text(encoding="utf-8")
         rows = list(csv.DictReader(written.splitlines()))
-        assert [row["name"] for row in rows] == ["gate-1 PROD", "gate-2 PROD"]
+        assert [row["name"] for row in rows] == ["gate-1", "gate-2"]
+        assert {row["production"] for row in rows} == {"yes"}
         assert rows[0]["driver"] == "580.65.06"
         await pilot.press("e", "ctrl+u")
         view.query_one("Line").value = str(tmp_path / "out.csv")  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from agent.jobs.entry import Entry, Record
 from agent.jobs.finishing import finish
 from agent.jobs.job_store import JobKey, JobStore, StoredJob
 from agent.jobs.kind import JobKind
-from agent.jobs.queue import Queue, Waiting
+from agent.jobs.queue import Queue, Waiting, tell_ended
 from agent.jobs.recovery import Ended, recover
 from agent.jobs.retention import to_forget
 from agent.protocol.jobs import Job, JobLogLine, JobState
@@ -295,6 +295,9 @@ class Jobs:
                 job, state=state, reason=reason, ended_at=self._clock(), cancelling=False
             )
         )
+        kind = self._kinds.get(entry.stored.job.kind)
+        if kind is not None:
+            tell_ended(kind, entry)
 
     async def _forget(self) -> None:
         gone = to_forget((entry.stored for entry in self._entries.values()), self._clock())

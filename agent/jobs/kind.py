@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
+from agent.protocol.jobs import Job
+
 if TYPE_CHECKING:
     from agent.jobs.work import Work
 
@@ -57,4 +59,10 @@ class JobKind(ABC, Generic[R]):
         Raises:
             ProblemError: why the job failed.
             SkippedError: there is nothing to do.
+        """
+
+    def ended(self, job: Job) -> None:
+        """A job of this kind has ended, whether it ran or not: give back what is kept for it.
+
+        Also of one that an agent before left, and that does not go on. It must not block.
         """

@@ -33,6 +33,14 @@ class Waiting:
     keys: frozenset[str]
 
 
+def tell_ended(kind: JobKind[Any], entry: Entry) -> None:
+    """Let the kind put away what it keeps for a job."""
+    try:
+        kind.ended(entry.job())
+    except Exception:
+        log.exception("after job %s (%s)", entry.id, kind.name)
+
+
 class Queue:
     """Jobs that wait and jobs that run. A job that ends lets others begin."""
 
@@ -124,6 +132,8 @@ class Queue:
         finally:
             del self._runs[run.entry.id]
             self._locks.release_all(run.entry.id)
+            if run.entry.ended:
+                tell_ended(run.kind, run.entry)
             self.look()
 
     def _full(self, kind: JobKind[Any]) -> str | None:

@@ -33,6 +33,7 @@ class Painting(JobKind[Paint]):
         self.do = do or self.at_once_done
         self._locks = locks
         self.began: list[str] = []  # what was painted, each time that it began
+        self.over: list[tuple[str, str]] = []  # what, and how it ended
 
     def subject(self, request: Paint) -> str:
         return request.what
@@ -43,6 +44,9 @@ class Painting(JobKind[Paint]):
     async def run(self, work: Work[Paint]) -> dict[str, str]:
         self.began.append(work.request.what)
         return await self.do(work)
+
+    def ended(self, job: Job) -> None:
+        self.over.append((job.subject, job.state))
 
     async def at_once_done(self, work: Work[Paint]) -> dict[str, str]:
         return {"colour": work.request.colour}

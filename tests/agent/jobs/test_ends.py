@@ -10,7 +10,7 @@ import pytest
 from agent.jobs.work import Work
 from agent.protocol.problems import ProblemError
 from tests.agent.jobs.conftest import StartJobs
-from tests.agent.jobs.kinds import Brush, Paint, Painting, ended
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
 from tests.agent.jobs.on_disk import jobs_on_disk
 
 WALL = Paint(what="wall")
@@ -99,6 +99,7 @@ async def test_a_queued_job_is_cancelled_at_once(start_jobs: StartJobs) -> None:
     brush.enough.set()
     await ended(jobs, jobs.newest()[1])
     assert kind.began == ["wall"]
+    await until(lambda: kind.over == [("door", "cancelled"), ("wall", "succeeded")])
 
 
 async def test_what_has_ended_cannot_be_cancelled(start_jobs: StartJobs) -> None:

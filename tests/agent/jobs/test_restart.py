@@ -77,8 +77,10 @@ async def test_what_is_not_resumable_is_interrupted_and_says_what_is_left(
         "interrupted",
         "the agent ended in stage first coat; the wall is half red",
     )
-    jobs = await start_jobs(painting(brush))
+    kind = painting(brush)
+    jobs = await start_jobs(kind)
     assert jobs.get(asked.id) == job
+    assert kind.over == []
     brush.enough.set()
     again = await jobs.retry(asked.id, owner="maria")
     assert (await ended(jobs, again)).state == "succeeded"
@@ -164,7 +166,9 @@ async def test_what_cannot_be_read_or_is_a_mistake_does_not_keep_the_agent_down(
     await jobs.stop()
     with closing(sqlite3.connect(database_file)) as connection, connection:
         connection.execute("UPDATE jobs SET record = '{}' WHERE id = ?", [first.id])
-    jobs = await start_jobs(Wrong())
+    wrong = Wrong()
+    jobs = await start_jobs(wrong)
+    assert wrong.over == [("wall", "interrupted")]
     assert [job.id for job in jobs.newest()] == [second.id]
     assert jobs.get(second.id).reason == "the agent made a mistake: ValueError"
     assert "a job is left out" in caplog.text

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import shutil
@@ -77,17 +78,24 @@ def cgroup_folders(path: str) -> Iterator[Path]:
 
 
 def remove_cgroups(paths: Iterable[str], *, keep: set[str]) -> None:
-    """Remove cgroups with all below them, and those parents that were not there before."""
-    for path in paths:
-        for folder in list(cgroup_folders(path)):
-            for below, _, _ in os.walk(folder, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(below).rmdir()
-            for parent in folder.parents:
-                if parent == CGROUPS or str(parent) in keep:
-                    break
-                with contextlib.suppress(OSError):
-                    parent.rmdir()
+    """Remove cgroups with all below them, and those parents that were not there before.
+
+    A shim that lived a moment longer than its container has removed the cgroup itself already,
+    and not the parents.
+    """
+    roots = (CGROUPS, *CGROUPS.iterdir())
+    for root, path in itertools.product(roots, paths):
+        if path == "/":
+            continue
+        folder = root / path.lstrip("/")
+        for below, _, _ in os.walk(folder, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(below).rmdir()
+        for parent in folder.parents:
+            if parent in (CGROUPS, root) or str(parent) in keep:
+                break
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
 def existing_cgroups() -> set[str]:
@@ -189,7 +197,8 @@ class Keeper:
 
     def close(self) -> None:
         """Kill everything below, then leave nothing behind."""
-        cgroups: set[str] = set()
+        # dockerd's containers are in this one, which outlives them.
+        cgroups = {f"/roost-{Path(self.folder).name}"}
         deadline = time.monotonic() + 10
         while (left := descendants(os.getpid())) and time.monotonic() < deadline:
             for pid in left:

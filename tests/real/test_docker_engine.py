@@ -131,3 +131,14 @@ def test_it_leaves_nothing(docker_engine_factory: DockerEngineFactory) -> None:
     assert list(Path("/sys/fs/cgroup").rglob(f"roost-{engine.folder.name}")) == []
     assert not engine.folder.exists()
     assert str(engine.folder) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_it_leaves_no_cgroup_of_containers_that_are_gone(
+    docker_engine_factory: DockerEngineFactory,
+) -> None:
+    engine = docker_engine_factory()
+    engine.docker("run", "--rm", IMAGE, "true")
+    name = f"roost-{engine.folder.name}"
+    assert list(Path("/sys/fs/cgroup").rglob(name))
+    engine.close()
+    assert list(Path("/sys/fs/cgroup").rglob(name)) == []

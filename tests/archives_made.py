@@ -212,6 +212,7 @@ def oci_archive(
     """An OCI layout as a tar; each image has its own entry in index.json."""
     layout = OciLayout(compression)
     for image in images:
-        name = f"docker.io/library/{image.tags[0]}" if image.tags else ""
-        layout.add(layout.image(image), name)
+        name = next(iter(image.tags), "")
+        whole = name if "/" in name or not name else f"docker.io/library/{name}"
+        layout.add(layout.image(image), whole)
     return tar(layout.files(docker=docker))

@@ -23,6 +23,7 @@ TAG = re.compile(
     r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 )
 NAME_LIMIT = 255
+DOCKER_HUB = ("docker.io", "index.docker.io")
 
 
 class DockerManifest(msgspec.Struct, rename="pascal"):
@@ -159,7 +160,17 @@ def familiar(tag: str, member: str) -> str:
     Raises:
         FaultError: `archive.tag` for one that no runtime takes.
     """
-    short = tag.removeprefix("docker.io/").removeprefix("library/") if "docker.io/" in tag else tag
-    if len(tag) > NAME_LIMIT or not TAG.fullmatch(short):
+    if not valid_tag(tag):
         raise FaultError("archive.tag", f"{shown(tag)!r} is not a valid tag", member=member)
-    return short
+    registry, _, short = tag.partition("/")
+    if registry not in DOCKER_HUB:
+        return tag
+    first, slash, _ = short.partition("/")
+    if slash and (first == "localhost" or "." in first or ":" in first):
+        return tag  # it would name another registry
+    return short.removeprefix("library/")
+
+
+def valid_tag(tag: str) -> bool:
+    """Whether it is `NAME:TAG`, with or without a registry, as all runtimes take it."""
+    return len(tag) <= NAME_LIMIT and TAG.fullmatch(tag) is not None

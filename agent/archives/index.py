@@ -88,10 +88,12 @@ class ArchiveIndex(msgspec.Struct, kw_only=True, frozen=True):
         return list(chosen.values())
 
     def _suiting(self, wanted: Platform, images: list[ArchivedImage]) -> ArchivedImage:
-        image = best(wanted, [(image.platform, image) for image in images])
+        # A config need not say for what it is; then the runtime decides.
+        silent = next((image for image in images if not image.architecture), None)
+        image = best(wanted, [(image.platform, image) for image in images]) or silent
         if image is None:
             name = ", ".join(images[0].tags) or images[0].config_digest
-            has = ", ".join(str(image.platform) or "none" for image in images)
+            has = ", ".join(str(image.platform) for image in images)
             raise FaultError(
                 "archive.platform",
                 f"{name} is for {has}, the node is {wanted}",

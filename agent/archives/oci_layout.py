@@ -13,6 +13,7 @@ from agent.archives.documents import (
     check_digest,
     decode,
     found_image,
+    valid_tag,
 )
 from agent.archives.faults import FaultError
 
@@ -114,9 +115,6 @@ def _attestation(descriptor: Descriptor) -> bool:
 
 
 def _tags(descriptor: Descriptor) -> list[str]:
-    """A bare tag, as Docker writes beside the whole name, names no image by itself."""
-    for key in NAME_ANNOTATIONS:
-        name = (descriptor.annotations or {}).get(key, "")
-        if ":" in name and "@" not in name:
-            return [name]
-    return []
+    """Only whole names: a bare tag names no image, and the annotation may be any text."""
+    names = ((descriptor.annotations or {}).get(key, "") for key in NAME_ANNOTATIONS)
+    return [name for name in names if valid_tag(name)][:1]

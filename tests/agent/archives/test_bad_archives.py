@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.archives import sources
+from agent.archives import contents, sources
 from agent.archives.indexing import index_archive
 from agent.protocol.problems import ProblemError
 from tests.archives_made import (
@@ -226,9 +226,16 @@ def test_one_file_for_two_layers(file: Path) -> None:
     assert code_of(file, tar(entries)) == "archive.digest"
 
 
-def test_too_many_entries(file: Path) -> None:
-    entries = [Entry(f"{number}") for number in range(20_001)]
-    assert code_of(file, tar(entries, tarfile.USTAR_FORMAT)) == "archive.too_large"
+def test_too_many_entries(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MEMBERS_LIMIT", 100)
+    entries = [Entry(f"{number}") for number in range(101)]
+    assert code_of(file, tar(entries)) == "archive.too_large"
+
+
+def test_too_much_json(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "JSON_LIMIT_BYTES", 1_000_000)
+    entries = [Entry(f"{number}.json", b"{" + bytes(300_000)) for number in range(4)]
+    assert code_of(file, tar(entries)) == "archive.too_large"
 
 
 def test_a_pax_header_of_gigabytes(file: Path) -> None:
@@ -321,8 +328,8 @@ def test_a_layer_of_zeros(
 ) -> None:
     """The limit is lowered: 1 GiB takes a second."""
     monkeypatch.setattr(sources, "BOMB_BYTES", 4 * 1024**2)
-    content = oci_archive([Made([bytes(8 * 1024**2)])], inner)
-    assert code_of(file, COMPRESS[outer](content)) == "archive.bomb"
+    made = oci_archive([Made([bytes(8 * 1024**2)])], inner)
+    assert code_of(file, COMPRESS[outer](made)) == "archive.bomb"
 
 
 def test_a_folder_that_is_no_layout(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.archives_made import (
     COMPRESS,
     Made,
     OciLayout,
+    as_json,
     docker_archive,
     docker_entries,
     layer,
@@ -73,7 +74,7 @@ def test_the_old_layout(write: Write, outer: str) -> None:
 def test_the_oci_layout(write: Write, outer: str, inner: str, *, docker: bool) -> None:
     content = oci_archive([ONE, TWO], inner, docker=docker)
     index = index_archive(write(COMPRESS[outer](content)))
-    assert [image.tags[0] for image in index.images] == [ONE.tags[0], f"{TWO.tags[0]}"]
+    assert [image.tags[0] for image in index.images] == [ONE.tags[0], TWO.tags[0]]
     assert len(index.images[0].tags) == (2 if docker else 1)
     assert [image.config for image in index.images] == [ONE.config, TWO.config]
     assert sizes(index) == expected(ONE, TWO)
@@ -174,6 +175,47 @@ def test_a_platform_that_was_not_saved_is_passed_over(write: Write) -> None:
     del files[f"blobs/{children[1]['digest'].replace(':', '/')}"]
     index = index_archive(write(tar(files)))
     assert [str(image.platform) for image in index.images] == ["linux/amd64"]
+
+
+def test_an_image_that_does_not_say_for_what_it_is(write: Write) -> None:
+    silent = Made([layer("base")], os="", architecture="")
+    index = index_archive(write(docker_archive([silent])))
+    assert [image.config for image in index.for_platform("linux", "arm64")] == [silent.config]
+
+
+@pytest.mark.parametrize("inner", ["gzip", "zstd"])
+def test_compressed_layers_in_a_docker_archive(write: Write, inner: str) -> None:
+    """As crane and kaniko write it: `sha256:...` for the config, layers as they were pulled."""
+    blobs = {f"{sha256(data)[7:]}.tar.gz": COMPRESS[inner](data) for data in ONE.layers}
+    manifest = {"Config": sha256(ONE.config), "RepoTags": ["made:1"], "Layers": list(blobs)}
+    files = {sha256(ONE.config): ONE.config, **blobs, "manifest.json": as_json([manifest])}
+    index = index_archive(write(tar(files)))
+    assert sizes(index) == expected(ONE)
+    assert index.images[0].manifest_digest is None
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    [
+        ("docker.io/library/made:1", ["made:1"]),
+        ("docker.io/team/made:1", ["team/made:1"]),
+        ("docker.io/localhost/made:1", ["docker.io/localhost/made:1"]),
+        ("localhost/made:1", ["localhost/made:1"]),
+        (
+            "registry.example:5000/team/made:1.0-rc.2_x",
+            ["registry.example:5000/team/made:1.0-rc.2_x"],
+        ),
+        ("made:1", ["made:1"]),
+        ("1", []),
+        ("docker.io/library/made", []),
+        (f"docker.io/library/made@{sha256(b'')}", []),
+        ("What ever: you like", []),
+    ],
+)
+def test_names_in_an_oci_layout(write: Write, name: str, tags: list[str]) -> None:
+    layout = OciLayout("none")
+    layout.add(layout.image(ONE), name)
+    assert index_archive(write(tar(layout.files()))).images[0].tags == tags
 
 
 def test_one_image_under_two_entries(write: Write) -> None:

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 
+from agent.http.token_watch import TokenWatch
 from agent.node import Node
 from agent.protocol.access import OWNER_HEADER, AuditRecord, Role, may
 from agent.protocol.problems import MEDIA_TYPE, ProblemError
@@ -21,7 +23,7 @@ from agent.protocol.version import API_VERSION, API_VERSION_HEADER
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
     from litestar.handlers.base import BaseRouteHandler
-    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 SCOPE_KEY = "roost.caller"
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,6 +54,7 @@ class Caller:
         self.owner = "unknown"
         self.proof: Literal["token", "stated"] = "stated"
         self.refusal: ProblemError | None = None
+        self.check_token: Callable[[], object] | None = None  # asks again whether it is good
         self.action = f"{method} {path}"[:200]  # until the handler says it better
         self.subject = ""
         self.params: dict[str, str] = {}
@@ -159,27 +162,15 @@ class Callers:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        listener = self._listener(scope)
-        caller = Caller(
-            listener.node,
-            origin=_origin(listener, scope),
-            method=scope["method"],
-            path=scope["path"],
-        )
-        headers = dict(scope["headers"])
-        if listener.role is None:
-            await _by_token(caller, headers.get(b"authorization", b"").decode("latin-1"))
-        else:
-            caller.role = listener.role
-            stated = headers.get(OWNER_HEADER.lower().encode(), b"")
-            caller.owner = stated.decode("utf-8", "replace")[:OWNER_LIMIT] or "unknown"
+        caller = await _identify(self._listener(scope), scope)
         scope[SCOPE_KEY] = caller  # type: ignore[literal-required]
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._calls.add(task)
         ended = False
+        watch: TokenWatch | None = None
 
         async def stamped(message: Message) -> None:
-            nonlocal ended
+            nonlocal ended, watch
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if caller.begun or (caller.mutating and status >= 400):
@@ -193,17 +184,23 @@ class Callers:
                 if self._stopping:
                     task.get_loop().call_later(FAREWELL_SECONDS, task.cancel)
             await send(message)
-            ended = message["type"] == "http.response.body" and not message.get("more_body")
+            if message["type"] == "http.response.body":
+                ended = not message.get("more_body")
+                if not ended and watch is None and caller.check_token is not None:
+                    watch = TokenWatch(caller.check_token, task.cancel)
 
         try:
             await self._app(scope, receive, stamped)
         except asyncio.CancelledError:
-            # Only a server that stops cancels: a stream at once, other work after its grace.
+            # A server that stops cancels a stream at once, other work after its grace; a stream
+            # is cancelled with its token, too.
             if caller.begun:
                 await asyncio.to_thread(caller.finish, "interrupted")
             if not ended:
                 await _bid_farewell(send, begun=task in self._answering)
         finally:
+            if watch is not None:
+                watch.stop()
             self._calls.discard(task)
             self._answering.discard(task)
 
@@ -249,17 +246,36 @@ async def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> N
         await caller.begin()
 
 
+async def _identify(listener: Listener, scope: HTTPScope) -> Caller:
+    """Who calls: by the listener's own role, or by the token."""
+    caller = Caller(
+        listener.node,
+        origin=_origin(listener, scope),
+        method=scope["method"],
+        path=scope["path"],
+    )
+    headers = dict(scope["headers"])
+    if listener.role is None:
+        await _by_token(caller, headers.get(b"authorization", b"").decode("latin-1"))
+    else:
+        caller.role = listener.role
+        stated = headers.get(OWNER_HEADER.lower().encode(), b"")
+        caller.owner = stated.decode("utf-8", "replace")[:OWNER_LIMIT] or "unknown"
+    return caller
+
+
 async def _by_token(caller: Caller, authorization: str) -> None:
     caller.proof = "token"
     scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer" or not secret:
         return
+    check = partial(caller.node.tokens.check, secret.strip())
     try:
-        token = await asyncio.to_thread(caller.node.tokens.check, secret.strip())
+        token = await asyncio.to_thread(check)
     except ProblemError as problem:
         caller.refusal = problem
     else:
-        caller.role, caller.owner = token.role, token.name
+        caller.role, caller.owner, caller.check_token = token.role, token.name, check
 
 
 async def _bid_farewell(send: Send, *, begun: bool) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import msgspec
 import pytest
 
 from agent.http.app import HANDLERS
+from agent.http.token_watch import TokenWatch
 from agent.protocol.access import AuditRecord
 from agent.protocol.problems import CODES, Problem
 from tests.agent.http.conftest import Served
@@ -104,6 +106,26 @@ async def test_a_revoked_token_is_worthless_at_once(served: Served) -> None:
         assert (await client.get("/v1/node")).status_code == 200
         served.node.tokens.revoke("maria")
         assert (await client.get("/v1/node")).status_code == 401
+
+
+async def test_a_stream_ends_with_its_token(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TokenWatch, "look_every_seconds", 0.05)
+    token = served.node.tokens.make("maria", "viewer")
+    async with (
+        served.tls(token) as client,
+        client.stream("GET", "/v1/events", timeout=None) as answer,
+    ):
+        chunks = answer.aiter_bytes()
+        await anext(chunks)
+        await asyncio.sleep(0.2)  # looked at, and found good
+        served.node.events.update({"jobs": {"": {"stage": "still here"}}})
+        assert b"still here" in await anext(chunks)
+        served.node.tokens.revoke("maria")
+        _ = [chunk async for chunk in chunks]
+    async with served.tls(token) as client:
+        assert (await client.get("/v1/events")).status_code == 401
 
 
 def test_secrets_are_not_in_the_database(served: Served) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.protocol.live import LiveContainer
+from agent.rules.quantise import CONTAINER_MEMORY_STEP_BYTES
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
@@ -81,16 +82,19 @@ def _cells(
         (Cell(container.name, sort=container.name), state_cell(container)),
         (
             Cell(words.percent(container.cpu_percent), sort=container.cpu_percent),
-            Cell(
-                words.size(container.memory_used_bytes),
-                sort=container.memory_used_bytes,
-                wide=words.share(container.memory_used_bytes, container.memory_limit_bytes),
-            ),
+            _memory(container.memory_used_bytes, container.memory_limit_bytes),
             Cell(gpu_words(container, view), sort=len(container.gpus)),
             Cell(short_image(container.image), sort=container.image, wide=container.image),
             _up(container),
         ),
     )
+
+
+def _memory(used: int | None, limit: int | None) -> Cell:
+    """What is less than half a step comes from the agent as 0; a process always has some."""
+    if used == 0:
+        return Cell(f"<{words.size(CONTAINER_MEMORY_STEP_BYTES / 2)}", sort=0)
+    return Cell(words.size(used), sort=used, wide=words.share(used, limit))
 
 
 def short_image(image: str) -> str:

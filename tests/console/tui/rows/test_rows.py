@@ -8,7 +8,13 @@ from agent.protocol.live import LiveContainer
 from console.tui.look.glyphs import UNICODE
 from console.tui.rows import containers, findings, gpus
 from console.tui.rows import node as node_rows
-from console.tui.rows.containers import container_of, container_rows, short_image, state_cell
+from console.tui.rows.containers import (
+    container_of,
+    container_rows,
+    node_container_rows,
+    short_image,
+    state_cell,
+)
 from console.tui.rows.findings import about, finding_of, finding_rows
 from console.tui.rows.fleet import COLUMNS, fleet_row
 from console.tui.rows.gpus import gpu_rows
@@ -143,6 +149,15 @@ def test_gpus_of_a_node_that_is_away_are_dim_and_old() -> None:
     rows = gpu_rows(make_node("a", A10, 2, state="offline", seen_ago=4000), UNICODE)
     assert [row.tone for row in rows] == ["dim", "dim"]
     assert all("1h" in [cell.text for cell in row.cells] for row in rows)
+
+
+def test_a_container_that_needs_next_to_nothing_does_not_need_nothing() -> None:
+    node = make_node("a", containers=1)
+    record = next(iter(node.sections["containers"].values()))
+    record["memory_used_bytes"] = 0
+    assert "<2M" in [cell.text for cell in node_container_rows(node)[0].cells]
+    record["memory_used_bytes"] = None
+    assert "--" in [cell.text for cell in node_container_rows(node)[0].cells]
 
 
 def test_processes_name_their_container_or_the_host() -> None:

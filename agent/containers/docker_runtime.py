@@ -73,7 +73,7 @@ class DockerRuntime:
             changed=self._tell,
         )
         self._figures = Figures(root)
-        self._images = Images(self._keeper, self._workers)
+        self._images = Images(self._keeper)
         self._callbacks: list[Callable[[], None]] = []
 
     async def start(self) -> None:

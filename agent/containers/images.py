@@ -27,7 +27,6 @@ from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImag
 from agent.containers.inspection import listed as listed_container
 from agent.containers.keeper import Keeper
 from agent.containers.refusals import understood
-from agent.containers.workers import Workers
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 from agent.rules.references import familiar, full, split_tag
@@ -42,8 +41,8 @@ _STRICT_API = "1.48"
 class Images:
     """What `runtime.ContainerRuntime` says of images, for Docker Engine and Podman."""
 
-    def __init__(self, keeper: Keeper, workers: Workers) -> None:
-        self._keeper, self._workers = keeper, workers
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._checker = Checker()
         self._parts: dict[tuple[str, int], ImageParts] = {}  # by id and size
 
@@ -85,9 +84,7 @@ class Images:
             and not version_lt(connection.api_version, _STRICT_API)
         ):
             strict = quote(images_load.platform_query(*platform))
-        return await images_load.load(
-            connection, self._workers, chunks, size_bytes=size_bytes, platform=strict
-        )
+        return await images_load.load(connection, chunks, size_bytes=size_bytes, platform=strict)
 
     async def check(self, reference: str, diff_ids: Sequence[str] | None) -> NodeImage:
         """Look whether it is whole."""

@@ -35,7 +35,6 @@ LAST_READ_SECONDS = 5.0
 
 async def load(
     connection: Connection,
-    workers: Workers,
     chunks: Chunks,
     *,
     size_bytes: int | None,
@@ -55,7 +54,7 @@ async def load(
             socket_path(address), target, connect_seconds=CONNECT_SECONDS
         ) as upload:
             hearing = asyncio.create_task(_hear(upload.answer))
-            sending = asyncio.create_task(_send(upload, chunks, workers, size_bytes))
+            sending = asyncio.create_task(_send(upload, chunks, size_bytes))
             try:
                 return await _outcome(hearing, sending)
             finally:
@@ -123,7 +122,7 @@ async def _hear(answer: ApiAnswer) -> LoadedImages:
     return loaded
 
 
-async def _send(upload: Upload, chunks: Chunks, workers: Workers, size_bytes: int | None) -> None:
+async def _send(upload: Upload, chunks: Chunks, size_bytes: int | None) -> None:
     """Send all chunks and the end.
 
     Raises:
@@ -131,7 +130,7 @@ async def _send(upload: Upload, chunks: Chunks, workers: Workers, size_bytes: in
         _CutError: the runtime does not take any more.
     """
     sent = 0
-    async with contextlib.aclosing(_pulled(chunks, workers)) as pulled:
+    async with contextlib.aclosing(_pulled(chunks)) as pulled:
         while size_bytes is None or sent <= size_bytes:
             try:
                 chunk = await anext(pulled, None)
@@ -152,27 +151,34 @@ async def _send(upload: Upload, chunks: Chunks, workers: Workers, size_bytes: in
         raise _CutError(str(error)) from error
 
 
-async def _pulled(chunks: Chunks, workers: Workers) -> AsyncGenerator[bytes, None]:
+async def _pulled(chunks: Chunks) -> AsyncGenerator[bytes, None]:
     """The chunks; those of a plain iterator are read in a thread."""
     if isinstance(chunks, AsyncIterator):
         async for chunk in chunks:
             yield chunk
         return
-    while True:
-        reading = asyncio.ensure_future(workers.run(lambda: next(chunks, None)))
-        try:
-            read = await asyncio.shield(reading)
-        except asyncio.CancelledError:
-            # Whoever closes the iterator next must not find a thread inside it.
-            await asyncio.wait({reading}, timeout=LAST_READ_SECONDS)
-            if not reading.done():
-                log.warning("a read of the archive hangs")
-            elif not reading.cancelled():
-                reading.exception()
-            raise
-        if read is None:
-            return
-        yield read
+    # One of its own: a disk that hangs takes none from others, and with several, each would keep
+    # some MB of what it read.
+    workers = Workers("archive", count=1, waiting=0)
+    try:
+        while (read := await _next(workers, chunks)) is not None:
+            yield read
+    finally:
+        workers.stop()
+
+
+async def _next(workers: Workers, chunks: Iterator[bytes]) -> bytes | None:
+    reading = asyncio.ensure_future(workers.run(lambda: next(chunks, None)))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        # Whoever closes the iterator next must not find a thread inside it.
+        await asyncio.wait({reading}, timeout=LAST_READ_SECONDS)
+        if not reading.done():
+            log.warning("a read of the archive hangs")
+        elif not reading.cancelled():
+            reading.exception()
+        raise
 
 
 def _wrong_size(sent: int, size_bytes: int) -> ProblemError:

@@ -95,11 +95,13 @@ class _Work:
             self._tell = partial(self._succeed, result)
 
     def tell(self) -> None:
+        # It refers to this object: kept, every answer would live until garbage is collected.
+        tell, self._tell = self._tell, lambda: None
         try:
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(tell)
         except RuntimeError:  # the loop is closed: nobody is left who waits
             self._answer.cancel()
-            self._tell()
+            tell()
 
     def _succeed(self, result: object) -> None:
         if not self._answer.done():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,6 @@ from agent.containers import images_load
 from agent.containers.connection import Connection
 from agent.containers.images_load import Chunks
 from agent.containers.images_results import LoadedImages
-from agent.containers.workers import Workers
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.scripted import until
 
@@ -79,13 +80,9 @@ async def serving(server: Server, serve: Serve) -> AsyncIterator[None]:
 
 async def load(server: Server, chunks: Chunks, size_bytes: int | None = None) -> LoadedImages:
     connection = SimpleNamespace(api_version="1.41", address=f"unix://{server.path}")
-    workers = Workers("test", count=2, waiting=2)
-    try:
-        return await images_load.load(
-            cast("Connection", connection), workers, chunks, size_bytes=size_bytes, platform=None
-        )
-    finally:
-        workers.stop()
+    return await images_load.load(
+        cast("Connection", connection), chunks, size_bytes=size_bytes, platform=None
+    )
 
 
 @pytest.fixture
@@ -132,7 +129,7 @@ async def test_a_plain_iterator_is_read_in_a_thread(server: Server) -> None:
 
     async with serving(server, saying(server, LOADED)):
         await load(server, chunks())
-    assert threads == {"test"}
+    assert threads == {"archive"}
 
 
 async def test_no_more_is_read_than_the_runtime_takes(server: Server) -> None:
@@ -159,6 +156,26 @@ async def test_no_more_is_read_than_the_runtime_takes(server: Server) -> None:
         assert 4 <= read <= 8
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
+
+
+async def test_memory_stays_at_a_few_chunks(server: Server) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        left = 200 * len(CHUNK)
+        while left > 0:
+            left -= len(await reader.read(len(CHUNK)))
+        writer.write(answer(LOADED))
+        await writer.drain()
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        async with serving(server, serve):
+            await load(server, (CHUNK[:-1] + b"y" for _ in range(200)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak < 10 * len(CHUNK)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 
 import pytest
 
@@ -17,6 +19,22 @@ async def test_what_a_call_returns_or_raises() -> None:
     with pytest.raises(KeyError):
         await workers.run(lambda: os.environ["NO_SUCH_VARIABLE"])
     workers.stop()
+
+
+class Answer:
+    """Something that can be referred to weakly."""
+
+
+async def test_an_answer_lives_no_longer_than_it_is_used() -> None:
+    workers = Workers("test", count=1, waiting=2)
+    gc.disable()
+    try:
+        seen = weakref.ref(await workers.run(Answer))
+        await workers.run(lambda: None)  # the thread is done with the call before
+        assert seen() is None
+    finally:
+        gc.enable()
+        workers.stop()
 
 
 async def test_no_more_threads_than_said_and_none_before_they_are_needed() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,13 @@ async def test_a_relative_token_file_lies_beside_the_fleet_file(tmp_path: Path) 
         await client.node()
     assert caught.value.code == "link.token_missing"
     assert str(tmp_path / "tokens/n") in caught.value.detail
+
+
+def test_a_cached_picture_is_shown_before_the_links_are_imported() -> None:
+    code = (
+        "import sys, console.fleet.follow, console.fleet.cache, console.fleet.links\n"
+        "heavy = ('h11', 'console.link.client', 'console.link.ssh', 'console.link.https')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -26,7 +26,7 @@ def not_ready() -> ProblemError:
 def not_found(name: str) -> ProblemError:
     return ProblemError(
         "job.not_found",
-        f"no job {name!r} is known here",
+        f"this node knows no job {name!r}",
         params={"job": name},
         hint="See which there are: roost job ls. Old ones are forgotten after a while.",
     )

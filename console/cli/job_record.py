@@ -10,6 +10,7 @@ from console.cli.failures import tell
 from console.cli.run import ask_each
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
+from console.text import plural
 
 
 class JobRecord(msgspec.Struct, kw_only=True):
@@ -49,13 +50,14 @@ def find_job(setup: Setup, name: str, selector: str | None) -> tuple[NodeEntry, 
             params={"job": name, "nodes": nodes},
             hint="Write more of the id, or name the node with a selector: @NODE",
         )
-    if len(answers) == 1 and problems:
-        raise next(iter(problems.values()))
+    if len(answers) == 1 and answers[0].problem is not None:
+        raise answers[0].problem
     for node, problem in problems.items():
         tell(problem, node=node)
     raise ProblemError(
         "job.not_found",
-        f"none of the {len(answers) - len(problems)} nodes that answered has a job {name!r}",
+        f"of {plural(len(answers), 'node')}, {len(answers) - len(problems)} answered, and none has"
+        f" a job {name!r}",
         params={"job": name},
         hint="See which there are: roost job ls. Old ones are forgotten after a while.",
     )

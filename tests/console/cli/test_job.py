@@ -105,9 +105,10 @@ async def test_a_job_is_found_wherever_it_is_and_shown(fleet: Fleet) -> None:
     unknown = await fleet.roost("job", "show", "ffff00000000")
     assert unknown.code == 1
     assert "error: away:" in unknown.err
-    assert "none of the 2 nodes that answered has a job 'ffff00000000'" in unknown.err
+    assert "of 3 nodes, 2 answered, and none has a job 'ffff00000000'" in unknown.err
     elsewhere = await fleet.roost("job", "show", failed.id, "@right")
     assert elsewhere.code == 1
+    assert f"this node knows no job '{failed.id}'" in elsewhere.err
     nobody = await fleet.roost("job", "show", failed.id, "@away")
     assert nobody.code == 3
 

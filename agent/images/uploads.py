@@ -4,10 +4,10 @@ One upload is written by one request at a time. Bytes are written and hashed in 
 next ones arrive, at most two pieces at a time, so a slow disk slows the sender; they are synced
 every 16 MiB, every second, and at each request's end, and only then counted.
 
-Published ASGI tus servers were tried and do not fit (one PATCH of 500 MB each): tussi 3.1.0 syncs,
-but holds the whole PATCH in memory (peak 540 MB), so nothing slows the sender and a cut keeps
-nothing, and has neither checksums nor deferred lengths; asgi-tus 0.1.0 holds it in memory, too,
-and never syncs.
+Published ASGI tus servers were tried and do not fit. tussi 3.1.0 syncs, but gathers a PATCH in
+memory (500 MB: 540 MB at its peak), so a slow disk slows nobody and a cut keeps nothing, and it has
+no checksums, deferred lengths or DELETE. asgi-tus 0.1.0 does the same (64 MB: 158 MB and 28 s; 500
+MB were not taken in 8 minutes) and never syncs.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ PARTS = {
         ("sshd", "ssh", "ssh-keygen", *ENCLOSURE),
         ("ssh_server", "ssh_server_factory"),
     ),
+    # For a test marked `real("filesystem")`: a small one, to be filled.
+    "filesystem": Part(("mkfs.ext4", "losetup", *ENCLOSURE)),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

@@ -17,7 +17,7 @@ from agent.archives.faults import FaultError, told_about
 from agent.archives.index import ArchivedImage, ArchivedLayer, ArchiveIndex
 from agent.archives.layer_table import layer_table
 from agent.archives.oci_layout import INDEX, oci_images
-from agent.archives.opening import OpenArchive, member_source, opened, opened_member
+from agent.archives.opening import OpenArchive, is_folder, member_source, opened, opened_member
 from agent.archives.sources import CHUNK_BYTES
 
 # Told now and then how many bytes were read, and of how many; may raise to end the indexing.
@@ -38,7 +38,7 @@ def index_archive(path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
     Raises:
         ProblemError: `archive.*`: file, member and what is wrong.
     """
-    if path.is_dir():
+    if is_folder(path):
         with told_about(path):
             return _index_folder(path, heard)
     with opened(path) as archive:

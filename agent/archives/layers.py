@@ -15,7 +15,7 @@ from agent.archives.decompressors import CutOffError, DamagedError, decompressor
 from agent.archives.faults import FaultError, told_about
 from agent.archives.index import ArchivedLayer, ArchiveIndex
 from agent.archives.oci_layout import INDEX
-from agent.archives.opening import opened, opened_member
+from agent.archives.opening import is_folder, opened, opened_member
 from agent.archives.sources import CHUNK_BYTES, DecompressedSource, PartSource, Source
 
 READ_LIMIT_BYTES = CHUNK_BYTES
@@ -144,7 +144,7 @@ def read_layers(index: ArchiveIndex, wanted: AbstractSet[str]) -> Layers:
     layers = [index.layer(diff_id) for diff_id in wanted]
     layers.sort(key=lambda layer: (layer.offset, layer.member))
     path = Path(index.path)
-    return _in_folder(path, index, layers) if path.is_dir() else _in_tar(path, index, layers)
+    return _in_folder(path, index, layers) if is_folder(path) else _in_tar(path, index, layers)
 
 
 def _in_tar(path: Path, index: ArchiveIndex, layers: list[ArchivedLayer]) -> Layers:

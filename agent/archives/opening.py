@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import fstat, stat_result
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from agent.archives.decompressors import (
@@ -40,16 +40,28 @@ def opened(path: Path) -> Iterator[OpenArchive]:
         ProblemError: `archive.unreadable`, `archive.truncated`, `archive.damaged` and whatever
             FaultError is raised inside.
     """
+    _check_regular(path)
     with told_about(path), damage_told(), path.open("rb") as file:
         facts = fstat(file.fileno())
-        if not S_ISREG(facts.st_mode):
-            raise FaultError("archive.unreadable", "it is not a regular file")
         compression = compression_of(file.read(HEAD_BYTES))
         file.seek(0)
         source: Source = FileSource(file, facts.st_size)
         if compression != "none":
             source = DecompressedSource(source, decompressor(compression))
         yield OpenArchive(file, facts, compression, source)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it may be an OCI layout as a folder. Raises ProblemError `archive.unreadable`."""
+    with told_about(path):
+        return S_ISDIR(path.stat().st_mode)
+
+
+def _check_regular(path: Path) -> None:
+    """Opening a named pipe would wait for ever."""
+    with told_about(path):
+        if not S_ISREG(path.stat().st_mode):
+            raise FaultError("archive.unreadable", "it is not a regular file")
 
 
 def member_source(file: BinaryIO, offset: int, size_bytes: int) -> Source:

@@ -61,6 +61,18 @@ def test_no_regular_file(file: Path) -> None:
     assert problem_of(Path("/dev/null")).code == "archive.unreadable"
 
 
+def test_a_named_pipe_is_not_waited_for(file: Path) -> None:
+    os.mkfifo(file)
+    assert problem_of(file).code == "archive.unreadable"
+
+
+def test_a_disk_that_gives_errors() -> None:
+    """Nothing is at address 0 of a process: reading there is an input/output error."""
+    problem = problem_of(Path("/proc/self/mem"))
+    assert problem.code == "archive.unreadable"
+    assert "Input/output error" in problem.detail
+
+
 @pytest.mark.parametrize("content", [b"#!/bin/sh\necho\n" * 100, os.urandom(4096), b"x"])
 def test_something_else(file: Path, content: bytes) -> None:
     assert code_of(file, content) in {"archive.unknown", "archive.truncated"}

@@ -1,3 +1,5 @@
+"""What the shell completes after `roost`."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,3 +1,5 @@
+"""`roost container start`, `stop` and `restart`."""
+
 from __future__ import annotations
 
 from pathlib import Path

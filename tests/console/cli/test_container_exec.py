@@ -1,3 +1,5 @@
+"""`roost container exec`."""
+
 from __future__ import annotations
 
 import os

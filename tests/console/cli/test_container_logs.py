@@ -1,3 +1,5 @@
+"""`roost container logs`."""
+
 from __future__ import annotations
 
 import asyncio

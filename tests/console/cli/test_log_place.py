@@ -1,3 +1,5 @@
+"""Going on in a log without repeating anything."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""`roost` itself: its version, its help, and how it ends."""
+
 from __future__ import annotations
 
 import importlib.metadata

@@ -1,3 +1,5 @@
+"""`roost node add` and `rm`."""
+
 from __future__ import annotations
 
 import asyncio

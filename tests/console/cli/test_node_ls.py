@@ -1,3 +1,5 @@
+"""`roost node ls`."""
+
 from __future__ import annotations
 
 from pathlib import Path

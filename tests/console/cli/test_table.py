@@ -1,3 +1,5 @@
+"""Tables that fit the terminal."""
+
 from __future__ import annotations
 
 import pytest

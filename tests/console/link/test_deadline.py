@@ -1,3 +1,5 @@
+"""Deadlines that lose no cancellation."""
+
 from __future__ import annotations
 
 import asyncio

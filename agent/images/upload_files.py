@@ -108,8 +108,9 @@ class FileShelf:
                 continue
             data = path.with_suffix(".data")
             if data.exists():
+                path.with_suffix(".offset").touch(mode=0o600)
                 receipt = FileReceipt(data, record, self._blobs)
-                yield record, receipt, path.with_suffix(".offset").stat().st_mtime
+                yield record, receipt, data.stat().st_mtime
             elif self._blobs.has(record.diff_id):
                 yield record, None, path.stat().st_mtime
 
@@ -215,6 +216,7 @@ class FileReceipt:
         self._verifier = None
 
     def _cut(self) -> None:
-        os.truncate(self._data, self.offset)
+        if self._data.stat().st_size > self.offset:
+            os.truncate(self._data, self.offset)
         if self._verifier is not None and self._verifier.position > self.offset:
             self._verifier = None

@@ -205,6 +205,35 @@ def test_a_killed_agent_has_what_it_acknowledged(agent: TlsAgent) -> None:
         assert agent.stored(layer) == layer
 
 
+def test_an_agent_that_is_stopped_keeps_all_that_came(agent: TlsAgent) -> None:
+    layer = noise(9 * MIB)
+    stopped = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield layer[:-1]
+        stopped.wait()
+        raise ConnectionError
+
+    with agent.client() as client:
+        url = begin(client, layer, length=len(layer))
+        headers = {**BYTES, "Upload-Offset": "0", "Content-Length": str(len(layer))}
+
+        def write() -> None:
+            with agent.client() as other, pytest.raises(ConnectionError):
+                other.patch(url, content=slowly(), headers=headers, timeout=60)
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        wait_until(lambda: agent.received() > 8 * MIB)
+    assert agent.stop() == 0
+    stopped.set()
+    writing.join()
+    with agent, agent.client() as client:
+        assert offset(client, url) == len(layer) - 1
+        assert send(client, url, layer[-1:], len(layer) - 1).status_code == 204
+        assert agent.stored(layer) == layer
+
+
 def test_an_upload_that_was_whole_when_the_agent_died_becomes_a_blob(agent: TlsAgent) -> None:
     layer = noise(5 * MIB)
     with agent.client() as client:

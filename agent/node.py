@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
+
+from anyio import move_on_after
 
 from agent.containers.runtime import ContainerRuntime
 from agent.doctor.evidence import ClockOffset
@@ -280,8 +281,8 @@ class Node:
     async def _keep_facts(self) -> None:
         gathered_at = time.monotonic()
         while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._facts_stale.wait(), FACTS_EVERY_SECONDS)
+            with move_on_after(FACTS_EVERY_SECONDS):
+                await self._facts_stale.wait()
             self._facts_stale.clear()
             try:
                 moved = await self._sources_moved()
@@ -311,8 +312,8 @@ class Node:
                 await self.examine()
             except Exception:
                 log.exception("the doctor failed")
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake_doctor.wait(), DOCTOR_EVERY_SECONDS)
+            with move_on_after(DOCTOR_EVERY_SECONDS):
+                await self._wake_doctor.wait()
             await asyncio.sleep(DOCTOR_SETTLE_SECONDS)
             self._wake_doctor.clear()
 

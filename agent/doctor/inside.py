@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from anyio import fail_after, move_on_after
 
 from agent.containers.runtime import ContainerRuntime, ExecSession
 from agent.doctor.device_nodes import DeviceNodes, look_at_nodes
@@ -173,8 +174,9 @@ class InsideLooker:
         if run in self._hung:
             return SmiAnswer(None, reason="nvidia-smi hung in this container before", broke=True)
         try:
-            return await asyncio.wait_for(self._run_smi(container), self._timeout)
-        except asyncio.TimeoutError:
+            with fail_after(self._timeout):
+                return await self._run_smi(container)
+        except TimeoutError:
             self._hung.add(run)
             reason = f"nvidia-smi did not end within {self._timeout:g} s"
             return SmiAnswer(None, reason=reason, broke=True)
@@ -201,8 +203,9 @@ class InsideLooker:
         if self._procfs is None:
             return DeviceNodes(reason="a simulated container has no device nodes")
         try:
-            details = await asyncio.wait_for(self._runtime.details(container.id), self._timeout)
-        except asyncio.TimeoutError:
+            with fail_after(self._timeout):
+                details = await self._runtime.details(container.id)
+        except TimeoutError:
             return DeviceNodes(reason="the runtime did not tell the container's process in time")
         except ProblemError as error:
             return DeviceNodes(reason=f"inspect: {error.detail}")
@@ -222,5 +225,5 @@ async def _safely(container: Container, looking: Awaitable[InsideLook]) -> Insid
 
 async def _close(session: ExecSession) -> None:
     """Cut the connection, also when that takes long or fails: the look is over either way."""
-    with contextlib.suppress(asyncio.TimeoutError, OSError, ProblemError):
-        await asyncio.wait_for(session.close(), 1.0)
+    with contextlib.suppress(OSError, ProblemError), move_on_after(1.0):
+        await session.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
+from anyio import move_on_after
 from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 
@@ -293,9 +293,8 @@ async def _bid_farewell(send: Send, *, begun: bool) -> None:
             (b"content-length", b"%d" % len(body)),
         ]
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    with contextlib.suppress(asyncio.TimeoutError):
-        last = send({"type": "http.response.body", "body": body, "more_body": False})
-        await asyncio.wait_for(last, FAREWELL_SECONDS)
+    with move_on_after(FAREWELL_SECONDS):
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _origin(listener: Listener, scope: Scope) -> str:

@@ -85,7 +85,9 @@ async def start_exec(
             execs.drop(node, session)
             await session.close()
 
-    return sse.event_stream(output())
+    # Begun before it is handed on: a caller who is gone by then ends the session, too.
+    rest = output()
+    return sse.event_stream(_chained(await anext(rest), rest))
 
 
 @post(
@@ -135,3 +137,12 @@ async def resize_terminal(
 ) -> None:
     """Tell the command its terminal's new size."""
     await execs.find(node, session_id).resize(data.columns, data.rows)
+
+
+async def _chained(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    try:
+        yield first
+        async for chunk in rest:
+            yield chunk
+    finally:
+        await rest.aclose()

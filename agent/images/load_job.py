@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from anyio import move_on_after
+
 from agent.images.blobs import Blobs
 from agent.images.freeing import make_room
 from agent.images.loading import Loader
@@ -87,10 +89,8 @@ class LoadKind(JobKind[LoadRequest]):
                 await work.stage("receiving", SILENT_SECONDS)
                 work.progress(received, total)
                 before = received
-            try:
-                await asyncio.wait_for(self._uploads.next_change(), LOOK_SECONDS)
-            except asyncio.TimeoutError:
-                continue
+            with move_on_after(LOOK_SECONDS):
+                await self._uploads.next_change()
             await asyncio.sleep(LOOK_SECONDS / 10)  # changes come in bursts
         for layer in planned.load.needed:
             await asyncio.to_thread(self._blobs.touch, layer.diff_id)

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from pathlib import Path
 
+from anyio import fail_after
+
 from agent.archives.platforms import Platform
 from agent.containers.runtime import ContainerRuntime
 from agent.containers.workers import Workers
@@ -140,8 +142,9 @@ class NodeImages:
         if self._state is None:
             return []
         try:
-            return await asyncio.wait_for(self._media.run(find_media), MEDIA_SECONDS)
-        except (asyncio.TimeoutError, OSError) as error:
+            with fail_after(MEDIA_SECONDS):
+                return await self._media.run(find_media)
+        except (TimeoutError, OSError) as error:
             raise ProblemError(
                 "media.silent",
                 f"the media of this node cannot be looked through: {str(error) or 'no answer'}",

@@ -88,12 +88,10 @@ class EventLog:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
-            await asyncio.wait_for(waiting, timeout)
-        except asyncio.TimeoutError:
-            return False
+            done, _ = await asyncio.wait({waiting}, timeout=timeout)
         finally:
             self._waiting.discard(waiting)
-        return True
+        return bool(done)
 
     def _position(self, last_event_id: str | None) -> int | None:
         boot, _, number = (last_event_id or "").rpartition("-")

@@ -1,8 +1,9 @@
 """`/v1/uploads`: layers, sent by tus 1.0.0 with any tus client (see `agent.protocol.tus`).
 
 Beyond the protocol: POST for a layer whose upload the same encoder began answers 201 with that
-upload and its Upload-Offset, so that a second or restarted console goes on with it; POST for a
-layer that is on the node already is problem `blob.exists`. The last byte's PATCH is answered
+upload and its Upload-Offset, so that a second or restarted console goes on with it, or 423 while
+another request writes it; POST for a layer that is on the node already is problem `blob.exists`.
+The last byte's PATCH is answered
 when the layer is verified and stored. Not in /openapi.json, which cannot say what tus says.
 """
 

@@ -136,10 +136,11 @@ class Uploads:
             if self._blobs.has(record.diff_id):
                 raise problems.exists(record.diff_id)
             for before in self._of(record.diff_id):
-                if before.receipt is not None and before.record.encoder == record.encoder:
-                    return self._state(before)
+                await self._end_silent(before)
                 if before.writer is not None:
                     raise problems.locked(before.record)
+                if before.receipt is not None and before.record.encoder == record.encoder:
+                    return self._state(before)
                 await self._drop(before)
             if sum(each.receipt is not None for each in self._uploads.values()) >= UPLOADS_LIMIT:
                 raise problems.too_many(UPLOADS_LIMIT)

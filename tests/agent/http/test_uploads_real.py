@@ -205,6 +205,21 @@ def test_a_killed_agent_has_what_it_acknowledged(agent: TlsAgent) -> None:
         assert agent.stored(layer) == layer
 
 
+def test_a_sender_whose_link_is_dead_gives_way_to_the_next(agent: TlsAgent) -> None:
+    layer = noise(2 * MIB)
+    with agent.client() as client, socket.socket(socket.AF_UNIX) as dead:
+        url = begin(client, layer, length=len(layer))
+        head = {**BYTES, "Host": "node", "Upload-Offset": "0", "Content-Length": str(len(layer))}
+        lines = [f"PATCH {url} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+        dead.connect(str(agent.sockets["operator"]))
+        dead.sendall("\r\n".join([*lines, "", ""]).encode() + layer[:1_000_001])
+        # It never closes. Bytes that were not yet synced count as soon as it has given way.
+        wait_until(lambda: offset(client, url) == 1_000_001)
+        assert send(client, url, layer[1_000_001:], 1_000_001).status_code == 204
+        assert agent.stored(layer) == layer
+        assert b"upload.taken_over" in dead.recv(4096)
+
+
 def test_an_agent_that_is_stopped_keeps_all_that_came(agent: TlsAgent) -> None:
     layer = noise(9 * MIB)
     stopped = threading.Event()

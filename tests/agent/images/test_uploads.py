@@ -218,14 +218,16 @@ async def test_one_request_writes_at_a_time(images: NodeImages) -> None:
     with pytest.raises(ProblemError) as raised:
         await images.uploads.receive(made.record.id, 0, pieces(b"x"))
     assert code(raised) == "upload.locked"
-    with pytest.raises(ProblemError) as raised:
-        await images.uploads.create(zstd_record(LAYER, encoder="zstd-b"))
-    assert code(raised) == "upload.locked"
+    for encoder in ("zstd-a", "zstd-b"):
+        with pytest.raises(ProblemError) as raised:
+            await images.uploads.create(zstd_record(LAYER, encoder=encoder))
+        assert code(raised) == "upload.locked"
     slowly.queue.put_nowait(None)
     await writing
 
 
-async def test_a_silent_writer_gives_way_and_keeps_its_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["HEAD", "POST"])
+async def test_a_silent_writer_gives_way_and_keeps_its_bytes(tmp_path: Path, asked: str) -> None:
     blobs = BlobStore(tmp_path / "blobs")
     uploads = Uploads(FileShelf(tmp_path / "uploads", blobs), blobs, silent_seconds=0)
     await uploads.start()
@@ -234,8 +236,10 @@ async def test_a_silent_writer_gives_way_and_keeps_its_bytes(tmp_path: Path) -> 
     slowly.queue.put_nowait(LAYER[:700_000])
     silent = asyncio.create_task(uploads.receive(made.record.id, 0, slowly.chunks()))
     await slowly.queue.join()
-    state = await uploads.settled(made.record.id)
-    assert (state.offset, state.writing) == (700_000, False)
+    state = await (
+        uploads.settled(made.record.id) if asked == "HEAD" else uploads.create(plain_record(LAYER))
+    )
+    assert (state.record, state.offset, state.writing) == (made.record, 700_000, False)
     with pytest.raises(ProblemError) as raised:
         await silent
     assert code(raised) == "upload.taken_over"

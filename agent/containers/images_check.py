@@ -43,6 +43,10 @@ class Checker:
         Raises:
             ProblemError: `image.broken`, `space.full`, `runtime.*`.
         """
+        if not image.diff_ids and not image.os:
+            # What the containerd store says when a blob is missing, also of a layer that another
+            # image has unpacked: then a container can be made, but the image cannot be saved.
+            raise broken(image, "part of it is missing: its layers are not told")
         if diff_ids is not None and list(diff_ids) != image.diff_ids:
             raise broken(image, _difference(list(diff_ids), image.diff_ids))
         await self._remove_left(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -10,6 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -64,47 +67,73 @@ def docker_archive(
     return MadeArchive(data, digest(config), None, [digest(one) for one in layers])
 
 
-def oci_archive(tag: str, layers: Sequence[bytes], *, without: Collection[int] = ()) -> MadeArchive:
+def oci_archive(
+    tag: str,
+    layers: Sequence[bytes],
+    *,
+    without: Collection[int] = (),
+    compressed: bool = False,
+) -> MadeArchive:
     """An OCI layout with a manifest.json, as `docker save` writes since version 25.
 
     Args:
         tag: with a registry's host, "roost.local/x:1".
         without: numbers of layers whose blobs are left out.
+        compressed: the blobs are gzip, as those of registries are.
     """
     config = _config(layers, "amd64")
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": _descriptor("application/vnd.oci.image.config.v1+json", config),
-            "layers": [
-                _descriptor("application/vnd.oci.image.layer.v1.tar", one) for one in layers
-            ],
-        }
-    )
-    names = {
-        "io.containerd.image.name": tag,
-        "org.opencontainers.image.ref.name": tag.rpartition(":")[2],
-    }
-    described = _descriptor("application/vnd.oci.image.manifest.v1+json", manifest)
-    index = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [{**described, "annotations": names}],
-    }
-    kept = [one for number, one in enumerate(layers) if number not in without]
-    docker = [
-        {"Config": _blob(config), "RepoTags": [tag], "Layers": [_blob(one) for one in layers]}
-    ]
-    data = _tar(
-        {
-            "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
-            "index.json": _json(index),
-            **{_blob(one): one for one in (config, manifest, *kept)},
-            "manifest.json": _json(docker),
-        }
+    blobs = [gzip.compress(one, mtime=0) if compressed else one for one in layers]
+    manifest = _manifest(config, blobs, LAYER_TYPE + "+gzip" * compressed)
+    kept = [one for number, one in enumerate(blobs) if number not in without]
+    docker = [{"Config": _blob(config), "RepoTags": [tag], "Layers": [_blob(one) for one in blobs]}]
+    data = _layout(
+        {**_descriptor(MANIFEST_TYPE, manifest), "annotations": _names(tag)},
+        (config, manifest, *kept),
+        {"manifest.json": _json(docker)},
     )
     return MadeArchive(data, digest(config), digest(manifest), [digest(one) for one in layers])
+
+
+def two_platforms(tag: str, amd64: bytes, arm64: bytes) -> MadeArchive:
+    """An OCI layout of an image with a layer for each platform; the digests are amd64's, but
+    `manifest_digest` is the index's."""
+    blobs: list[bytes] = []
+    manifests = []
+    for architecture, one in (("arm64", arm64), ("amd64", amd64)):
+        config = _config([one], architecture)
+        manifest = _manifest(config, [one], LAYER_TYPE)
+        blobs += [one, config, manifest]
+        platform = {"os": "linux", "architecture": architecture}
+        manifests.append({**_descriptor(MANIFEST_TYPE, manifest), "platform": platform})
+    index = _index(manifests)
+    described = {**_descriptor(INDEX_TYPE, index), "annotations": _names(tag)}
+    data = _layout(described, (*blobs, index), {})
+    return MadeArchive(data, digest(_config([amd64], "amd64")), digest(index), [digest(amd64)])
+
+
+def _layout(top: dict[str, Any], blobs: Sequence[bytes], more: dict[str, bytes]) -> bytes:
+    files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": _index([top])}
+    return _tar({**files, **{_blob(one): one for one in blobs}, **more})
+
+
+def _index(manifests: list[dict[str, Any]]) -> bytes:
+    return _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
+
+
+def _manifest(config: bytes, blobs: Sequence[bytes], layer_type: str) -> bytes:
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _descriptor("application/vnd.oci.image.config.v1+json", config),
+            "layers": [_descriptor(layer_type, one) for one in blobs],
+        }
+    )
+
+
+def _names(tag: str) -> dict[str, str]:
+    # containerd takes the first, Podman the second.
+    return {"io.containerd.image.name": tag, "org.opencontainers.image.ref.name": tag}
 
 
 def _config(layers: Sequence[bytes], architecture: str) -> bytes:

@@ -7,7 +7,14 @@ import pytest
 from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import known_chains
-from tests.agent.containers.archives import MadeArchive, digest, docker_archive, layer, oci_archive
+from tests.agent.containers.archives import (
+    MadeArchive,
+    digest,
+    docker_archive,
+    layer,
+    oci_archive,
+    two_platforms,
+)
 from tests.agent.containers.parts import docker, is_podman
 from tests.real.busybox import IMAGE
 from tests.real.runtime import PrivateRuntime
@@ -215,6 +222,40 @@ async def test_an_oci_layout_without_a_layer_that_is_nowhere(
         assert raised.value.code == "image.broken"
     await images.remove_image(STAGING)
     assert [one.tags for one in await images.images()] == [[IMAGE]]
+
+
+async def test_a_layer_that_is_there_compressed_only(
+    images: DockerRuntime, store: PrivateRuntime
+) -> None:
+    """The containerd store does not have the layer's own blob then, only what was unpacked."""
+    await load(images, oci_archive("roost.local/app:1", [BASE, OLD], compressed=True))
+    partial = oci_archive(STAGING, [BASE, OLD, NEW], without=[0, 1])
+    await load(images, partial)
+    if not is_containerd(store):
+        await images.check_image(STAGING, diff_ids=partial.diff_ids)
+        return
+    # It says success, and containers run.
+    await docker(store, "create", "--name", "user", STAGING)
+    with pytest.raises(ProblemError) as raised:
+        await images.check_image(STAGING)
+    assert raised.value.code == "image.broken"
+    other = oci_archive("roost.local/staging:2", [BASE, OLD, layer("other")], without=[0, 1])
+    with pytest.raises(ProblemError) as raised:
+        await images.load_image(other.chunks(), platform=("linux", "amd64", ""))
+    assert "doesn't provide the requested platform" in raised.value.detail
+
+
+async def test_an_image_of_two_platforms(images: DockerRuntime, store: PrivateRuntime) -> None:
+    archive = two_platforms(STAGING, amd64=BASE, arm64=NEW)
+    if not (is_podman(store) or is_containerd(store)):
+        # Docker 20.10 knows no OCI layout without the manifest.json of a docker-archive.
+        assert (await problem(images, archive)).code == "image.load_failed"
+        return
+    await load(images, archive)
+    await docker(store, "create", "--name", "user", STAGING)
+    image = await images.check_image(STAGING, diff_ids=archive.diff_ids)
+    assert (image.architecture, image.containers) == ("amd64", ["user"])
+    assert image.id == (archive.manifest_digest if is_containerd(store) else archive.config_digest)
 
 
 async def test_strict_lets_a_whole_image_pass(images: DockerRuntime) -> None:

@@ -21,10 +21,14 @@ def test_as_the_specification_computes_them() -> None:
     assert chain_ids([A, B, C]) == [A, two, three]
 
 
-def test_those_of_real_images() -> None:
-    # `docker image inspect` and the layerdb folder of a Docker 20.10, seen for an image of two.
-    lower = "sha256:fdc20b5258a30aee80eb53238122246578e809e523c00058d0a6d214b01ecbca"
-    assert chain_ids([lower])[0] == lower
+def test_that_of_a_real_image() -> None:
+    # Docker 20.10 names the chain ID of a layer that it deletes with an image of these two.
+    diff_ids = [
+        "sha256:fdc20b5258a30aee80eb53238122246578e809e523c00058d0a6d214b01ecbca",
+        "sha256:7aa18fe2995e2828dab584fac3dd5f6ca3a9607d5b5d35e0a7bc63201a09b203",
+    ]
+    deleted = "sha256:cd261f05dbb333769af7f1f7d3b4f7fd83ad721dec4b7ae36a713bc395e02e44"
+    assert chain_ids(diff_ids)[1] == deleted
 
 
 def test_a_layer_is_known_with_all_that_is_below_it_only() -> None:

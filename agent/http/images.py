@@ -69,7 +69,7 @@ async def import_images(
 ) -> Job:
     """Load an archive that lies on the node itself."""
     caller.doing("image.import", f"file/{data.path}")
-    return await node.jobs.submit("image.import", data, owner=caller.owner, key=idempotency_key)
+    return await node.images.import_from(data, owner=caller.owner, key=idempotency_key)
 
 
 @post("/v1/images/remove", tags=["images"], status_code=202, role="operator")

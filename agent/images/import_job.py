@@ -24,6 +24,7 @@ from agent.images.space import Claim, Space
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.images import ImportRequest, Layer
+from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 
 # A USB 2 stick reads some 20 MB/s, a bad one a tenth of that.
@@ -68,31 +69,30 @@ class ImportKind(JobKind[ImportRequest]):
     def subject(self, request: ImportRequest) -> str:
         return request.path
 
+    def ended(self, job: Job) -> None:
+        """Give back its space, also where it never ran."""
+        self._space.release(job.id)
+
     def locks(self, request: ImportRequest) -> tuple[str, ...]:
         return (f"file:{request.path}",)
 
     async def run(self, work: Work[ImportRequest]) -> dict[str, str]:
-        path = Path(work.request.path)
-        try:
-            index = await self._index(work, path)
-            images = index.for_platform(*self._platform)
-            contents = [index.content(image) for image in images]
-            await work.stage("planning", PLAN_SECONDS)
-            planned = await self._planner.plan(
-                contents, on_node={layer.diff_id for layer in index.layers}, holder=work.job.id
-            )
-            planned.check()
-            await self._reserve(work, index, planned)
-            plain = index.compression == "none"
-            if not plain:
-                await self._keep(work, index, planned.load.needed)
-            source: Open = partial(open_layer, index) if plain else self._blobs.open
-            return await self._loader.load(work, contents, planned, source)
-        finally:
-            self._space.release(work.job.id)
+        index = await self._index(work, Path(work.request.path))
+        images = index.for_platform(*self._platform)
+        contents = [index.content(image) for image in images]
+        await work.stage("planning", PLAN_SECONDS)
+        planned = await self._planner.plan(
+            contents, on_node={layer.diff_id for layer in index.layers}, holder=work.job.id
+        )
+        planned.check()
+        await self._reserve(work, index, planned)
+        plain = index.compression == "none"
+        if not plain:
+            await self._keep(work, index, planned.load.needed)
+        source: Open = partial(open_layer, index) if plain else self._blobs.open
+        return await self._loader.load(work, contents, planned, source)
 
     async def _index(self, work: Work[ImportRequest], path: Path) -> ArchiveIndex:
-        _check_path(path)
         size = await self._in_thread(lambda: _size(path))
         await work.stage("reading", READ_SECONDS + size / READ_BYTES_PER_SECOND)
 
@@ -151,7 +151,8 @@ class ImportKind(JobKind[ImportRequest]):
         return await self._workers.run(call)
 
 
-def _check_path(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Raises ProblemError `image.path` unless it is an absolute path."""
     if not path.is_absolute():
         raise ProblemError(
             "image.path",

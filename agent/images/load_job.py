@@ -16,6 +16,7 @@ from agent.images.uploads import Uploads
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.images import LoadRequest, WantedLayer
+from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.rules.loading import config_digest
 
@@ -48,22 +49,28 @@ class LoadKind(JobKind[LoadRequest]):
     def locks(self, request: LoadRequest) -> Sequence[str]:
         return [f"image:{config_digest(image)}" for image in request.images]
 
+    def ended(self, job: Job) -> None:
+        """Give back its space, also where it never ran."""
+        self._space.release(job.id)
+
     async def run(self, work: Work[LoadRequest]) -> dict[str, str]:
-        try:
-            for attempt in range(ATTEMPTS):
-                planned = await self._plan(work)
-                await self._receive(work, planned)
-                try:
-                    return await self._loader.load(
-                        work, work.request.images, planned, self._blobs.open
-                    )
-                except ProblemError as problem:
-                    if attempt + 1 == ATTEMPTS or not await self._changed(work, planned, problem):
-                        raise
-                    work.log(f"{problem.detail}; layers that were there are gone: trying again")
-        finally:
-            self._space.release(work.job.id)
-        raise AssertionError("every attempt returns or raises")
+        for _ in range(ATTEMPTS - 1):
+            planned = await self._ready(work)
+            try:
+                return await self._load(work, planned)
+            except ProblemError as problem:
+                if not await self._changed(work, planned, problem):
+                    raise
+                work.log(f"{problem.detail}; layers that were there are gone: trying again")
+        return await self._load(work, await self._ready(work))
+
+    async def _ready(self, work: Work[LoadRequest]) -> Planned:
+        planned = await self._plan(work)
+        await self._receive(work, planned)
+        return planned
+
+    async def _load(self, work: Work[LoadRequest], planned: Planned) -> dict[str, str]:
+        return await self._loader.load(work, work.request.images, planned, self._blobs.open)
 
     async def _plan(self, work: Work[LoadRequest]) -> Planned:
         await work.stage("planning", PLAN_SECONDS)

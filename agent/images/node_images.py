@@ -12,7 +12,7 @@ from agent.archives.platforms import Platform
 from agent.containers.runtime import ContainerRuntime
 from agent.containers.workers import Workers
 from agent.images.blobs import BlobStore
-from agent.images.import_job import ImportKind
+from agent.images.import_job import ImportKind, check_path
 from agent.images.load_job import LoadKind
 from agent.images.loading import Loader
 from agent.images.media import find_media
@@ -24,7 +24,7 @@ from agent.images.space import Space
 from agent.images.upload_files import FileShelf
 from agent.images.uploads import Admit, Uploads
 from agent.jobs.jobs import Jobs
-from agent.protocol.images import LoadRequest, Medium
+from agent.protocol.images import ImportRequest, LoadRequest, Medium
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
@@ -132,6 +132,22 @@ class NodeImages:
             if job.state == "queued":
                 await asyncio.to_thread(self._space.reserve, planned.claims, holder=job.id)
             return job
+
+    async def import_from(self, request: ImportRequest, *, owner: str, key: str | None) -> Job:
+        """The job that loads an archive which lies on the node.
+
+        Raises:
+            ProblemError: `image.path`, and those of `Jobs.submit`.
+        """
+        if self._state is None:
+            raise ProblemError(
+                "image.path",
+                f"{request.path}: this node is simulated, nothing lies on it",
+                params={"path": request.path},
+                hint="Use a real node.",
+            )
+        check_path(Path(request.path))
+        return await self._jobs.submit("image.import", request, owner=owner, key=key)
 
     async def media(self) -> list[Medium]:
         """Removable media and shares, with their archives; none on a simulated node.

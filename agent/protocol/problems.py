@@ -83,10 +83,10 @@ CODES: Mapping[str, Code] = {
     "exec.command": Code(400, "The command cannot be run"),
     "exec.too_many": Code(429, "Too many exec sessions"),
     # images, and the space for them
-    "image.path": Code(400, "That is no path on the node"),
+    "image.path": Code(422, "That is no path on the node"),
     "image.platform": Code(422, "The image is for another platform"),
     "image.config": Code(422, "The image's config does not fit"),
-    "image.reference": Code(400, "That is no name for an image"),
+    "image.reference": Code(422, "That is no name for an image"),
     "image.not_found": Code(404, "No such image"),
     "image.ambiguous": Code(409, "More than one image matches"),
     "image.in_use": Code(409, "The image is in use"),

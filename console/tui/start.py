@@ -35,7 +35,7 @@ def run(
     """
     collector = Collector()
     collector.hold_off()
-    set_textual_knobs(profile, os.environ)
+    set_textual_knobs(os.environ)
 
     from console.tui.app import RoostApp
     from console.tui.commands import parse_command

@@ -27,7 +27,7 @@ def main() -> None:
         show_bytes="--bytes" in options,
         theme=next((o.removeprefix("--theme=") for o in options if o.startswith("--theme=")), None),
     )
-    set_textual_knobs(profile, os.environ)
+    set_textual_knobs(os.environ)
 
     from console.tui.app import RoostApp
     from console.tui.look.look import Look

@@ -13,7 +13,7 @@ SYNC_END = b"\x1b[?2026l"
 
 @pytest.mark.real
 def test_the_first_frame_with_a_table_has_its_rows() -> None:
-    """Not an empty table first, and the rows a frame later: 66 ms at 15 frames a second."""
+    """Not an empty table first, and the rows only with the next frame."""
     command = [sys.executable, "-m", "tests.console.tui.demo_app", "30", "0"]
     with Terminal(command, env={"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}) as terminal:
         terminal.wait_for("node-0000", 30)

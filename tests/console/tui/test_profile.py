@@ -57,11 +57,10 @@ def test_what_there_is_not_is_refused(wrong: dict[str, object]) -> None:
 
 def test_textual_finds_its_settings_in_the_environment() -> None:
     environ: dict[str, str] = {}
-    set_textual_knobs(choose_profile({}, lean=True), environ)
+    set_textual_knobs(environ)
     assert environ == {
         "TEXTUAL_ANIMATIONS": "none",
         "TEXTUAL_SMOOTH_SCROLL": "0",
-        "TEXTUAL_FPS": "15",
     }
 
 

@@ -199,7 +199,9 @@ class SampleApp(App[None]):
         self.mark(self._settled)
 
     def _is_busy(self) -> bool:
-        queues = [node._message_queue.qsize() for node in (self, *self.screen.walk_children())]
+        queues: list[int] = [
+            node._message_queue.qsize() for node in (self, *self.screen.walk_children())
+        ]
         waiting = [getattr(self.screen, name) for name in _WAITING]
         columns, lines = os.get_terminal_size(0)
         resizing = self._resize_event is not None or self.size != Size(columns, lines)

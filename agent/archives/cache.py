@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.archives.detached import with_signature
 from agent.archives.faults import told_about
 from agent.archives.index import FORMAT, ArchiveIndex
 from agent.archives.indexing import Heard, index_archive, unheard
@@ -27,12 +28,12 @@ class IndexCache:
         self._limit = entries_limit
 
     def index(self, path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
-        """The archive's index: kept, or made and kept now.
+        """The archive's index, kept or made and kept now, with the signature beside it.
 
         Raises:
             ProblemError: as `index_archive`.
         """
-        return self.kept(path) or self._made(path, heard)
+        return with_signature(self.kept(path) or self._made(path, heard))
 
     def kept(self, path: Path) -> ArchiveIndex | None:
         """The index that was kept for the file as it is now. Raises ProblemError."""

@@ -31,6 +31,10 @@ HINTS: Mapping[str, str] = {
     "archive.missing": SAVE_AGAIN,
     "archive.tag": "Save the image again under a valid name.",
     "archive.changed": "Let the copy end, then try again.",
+    "archive.tag_twice": "Make a bundle of each, or give one of the images another name.",
+    "bundle.newer": "Use a Roost that is as new as the one that made it.",
+    "bundle.manifest": "Make the bundle again: roost bundle make",
+    "bundle.entry": "It was changed after it was made. Copy it again, or make it again.",
 }
 
 

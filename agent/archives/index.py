@@ -8,8 +8,9 @@ from agent.archives.decompressors import Compression
 from agent.archives.faults import FaultError
 from agent.archives.platforms import Platform, best
 from agent.protocol.images import ImageContent, Layer
+from agent.protocol.signatures import SignedManifest
 
-FORMAT = 1  # of the index itself; raised when it changes, so that caches are made anew
+FORMAT = 2  # of the index itself; raised when it changes, so that caches are made anew
 
 
 class ArchivedLayer(msgspec.Struct, kw_only=True, frozen=True):
@@ -51,7 +52,16 @@ class ArchiveIndex(msgspec.Struct, kw_only=True, frozen=True):
     compression: Compression  # of the whole file
     images: list[ArchivedImage]
     layers: list[ArchivedLayer]  # as they lie in the archive
+    elsewhere: list[Layer] = []  # layers of its images that it leaves to another bundle
+    since: str | None = None  # which one, for people
+    signed: list[SignedManifest] = []  # who vouches for its images; not checked here
     format: int = FORMAT
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Unpacked bytes of all layers of its images, by diff_id."""
+        sizes = {layer.diff_id: layer.size_bytes for layer in self.elsewhere}
+        return sizes | {layer.diff_id: layer.size_bytes for layer in self.layers}
 
     def layer(self, diff_id: str) -> ArchivedLayer:
         """Raises ProblemError `archive.layer_unknown`."""
@@ -62,7 +72,7 @@ class ArchiveIndex(msgspec.Struct, kw_only=True, frozen=True):
 
     def content(self, image: ArchivedImage) -> ImageContent:
         """The image as the agent is asked to have it."""
-        sizes = {layer.diff_id: layer.size_bytes for layer in self.layers}
+        sizes = self.sizes
         return ImageContent(
             config=image.config,
             layers=[Layer(diff_id=name, size_bytes=sizes[name]) for name in image.diff_ids],

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from agent.archives.bundle_reading import is_bundle, read_bundle
 from agent.archives.contents import Contents, Entry, Measure, measure_entry, scan, scan_folder
 from agent.archives.decompressors import Compression
 from agent.archives.docker_layout import MANIFEST, docker_images
@@ -29,7 +30,9 @@ def unheard(done: int, total: int) -> None:
 
 
 def index_archive(path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
-    """Read what an archive holds: a docker-archive or an OCI layout, as a tar file or a folder.
+    """Read what an archive holds: a bundle, or a docker-archive or an OCI layout.
+
+    The latter two are tar files, an OCI layout may be a folder.
 
     In a plain file, only headers and JSON are read, and layers that are compressed inside it
     (their size is not known otherwise). A compressed file is read once, to its end. Layers that
@@ -41,6 +44,10 @@ def index_archive(path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
     if is_folder(path):
         with told_about(path):
             return _index_folder(path, heard)
+    with told_about(path):
+        bundle = is_bundle(path)
+    if bundle:
+        return read_bundle(path).index
     with opened(path) as archive:
         contents = _scanned(archive, heard)
         found = _found(contents)

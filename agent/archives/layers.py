@@ -148,7 +148,7 @@ def read_layers(index: ArchiveIndex, wanted: AbstractSet[str]) -> Layers:
 
 
 def _in_tar(path: Path, index: ArchiveIndex, layers: list[ArchivedLayer]) -> Layers:
-    with opened(path) as archive:
+    with opened(path, compression=index.compression) as archive:
         _check_unchanged(index, archive.facts)
         for layer in layers:
             archive.source.skip(layer.offset - archive.source.position)

@@ -33,8 +33,11 @@ class OpenArchive:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[OpenArchive]:
+def opened(path: Path, *, compression: Compression | None = None) -> Iterator[OpenArchive]:
     """The archive at its start. What goes wrong inside is told with the file's name.
+
+    Args:
+        compression: what the file is read as; None: what its first bytes say.
 
     Raises:
         ProblemError: `archive.unreadable`, `archive.truncated`, `archive.damaged` and whatever
@@ -43,8 +46,9 @@ def opened(path: Path) -> Iterator[OpenArchive]:
     _check_regular(path)
     with told_about(path), damage_told(), path.open("rb") as file:
         facts = fstat(file.fileno())
-        compression = compression_of(file.read(HEAD_BYTES))
-        file.seek(0)
+        if compression is None:
+            compression = compression_of(file.read(HEAD_BYTES))
+            file.seek(0)
         source: Source = FileSource(file, facts.st_size)
         if compression != "none":
             source = DecompressedSource(source, decompressor(compression))

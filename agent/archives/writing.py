@@ -65,10 +65,10 @@ def write_docker_archive(
             what `open_layer` and its readers raise.
     """
     manifest = _manifest(content, tag)
-    yield _header("manifest.json", len(manifest)) + _padded(manifest)
-    yield _header(_config_name(content), len(content.config)) + _padded(content.config)
+    yield file_header("manifest.json", len(manifest)) + _padded(manifest)
+    yield file_header(_config_name(content), len(content.config)) + _padded(content.config)
     for diff_id, size in _written(content, left_out).items():
-        yield _header(_layer_name(diff_id), size)
+        yield file_header(_layer_name(diff_id), size)
         with closing(open_layer(diff_id)) as layer:
             yield from _exactly(layer, size, diff_id)
         if size % BLOCK_BYTES:
@@ -116,7 +116,7 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % BLOCK_BYTES)
 
 
-def _header(name: str, size: int) -> bytes:
+def file_header(name: str, size: int) -> bytes:
     """A ustar header of a file: mode 0644, owner 0, time 0."""
     header = bytearray(BLOCK_BYTES)
     header[0 : len(name)] = name.encode()

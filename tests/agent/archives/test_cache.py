@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.archives.cache import IndexCache
+from agent.archives.index import FORMAT
 from agent.archives.indexing import index_archive
 from agent.protocol.problems import ProblemError
 from tests.archives_made import Made, docker_archive, layer
@@ -75,7 +76,7 @@ def test_a_damaged_entry_is_made_anew(archive: Path, folder: Path, content: byte
 def test_another_format_is_made_anew(archive: Path, folder: Path) -> None:
     IndexCache(folder).index(archive)
     kept = next(folder.iterdir())
-    kept.write_bytes(kept.read_bytes().replace(b'"format":1', b'"format":0'))
+    kept.write_bytes(kept.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":0'))
     assert IndexCache(folder).kept(archive) is None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from agent.archives.indexing import index_archive
 from agent.archives.layers import open_layer
-from agent.archives.writing import END, _header, archive_size, write_docker_archive
+from agent.archives.writing import END, archive_size, file_header, write_docker_archive
 from agent.protocol.images import ImageContent, Layer
 from agent.protocol.problems import ProblemError
 from tests.archives_made import Made, layer, oci_archive, sha256
@@ -94,7 +94,7 @@ def test_a_layer_of_another_size(change: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 8 * 1024**3 - 1, 8 * 1024**3, 10 * 1024**3])
 def test_headers_of_large_files(size: int) -> None:
-    header = tarfile.TarInfo.frombuf(_header("a/layer.tar", size), "utf-8", "strict")
+    header = tarfile.TarInfo.frombuf(file_header("a/layer.tar", size), "utf-8", "strict")
     assert (header.name, header.size, header.mode, header.mtime) == ("a/layer.tar", size, 0o644, 0)
 
 

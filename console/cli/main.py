@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def cli(ctx: click.Context, fleet: Path | None, timeout: float | None, *, read_o
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
+    # Hardly any of what it imports is garbage; console.tui.collecting collects again.
+    gc.disable()
     tui = cli.get_command(ctx, "tui")
     if tui is not None:
         ctx.invoke(tui)

@@ -6,8 +6,9 @@ not used, and `keymap` refuses them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from agent.protocol.access import Role
 
@@ -28,8 +29,7 @@ Group = Literal["Move", "Go", "Rows", "Do", "Logs", "View"]
 GROUPS: tuple[Group, ...] = ("Go", "Rows", "Do", "Logs", "View", "Move")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a key does.
 
     `danger`: "confirm" asks first, with Cancel focused; "type-name" also wants the name typed.

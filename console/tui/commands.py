@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.protocol.problems import ProblemError
 
@@ -22,8 +23,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """`:containers site=plant-7 /cam` is Command("containers", "site=plant-7", "cam")."""
 
     view: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+import msgspec
 
 from agent.protocol.containers import ContainerChange, LogLine
 from agent.protocol.findings import DoctorReport
@@ -58,16 +59,15 @@ class Fleet(Protocol):
         """Try to reach a node now, instead of waiting for the next try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What every screen is given."""
 
     fleet: Fleet
     fleet_name: str
     look: Look
     profile: Profile
-    keymap: Mapping[str, str] = field(default_factory=dict)
-    sorts: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    keymap: Mapping[str, str] = {}
+    sorts: dict[str, tuple[str, bool]] = {}
     """Screens to the column that they were sorted by, and whether the other way round."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.protocol.problems import ProblemError
 
@@ -13,8 +14,7 @@ FULL_THEME = "roost-dark"
 REFRESH_SECONDS = (1.0, 2.0, 5.0, 10.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What was chosen at the start; the theme and the refresh can be changed while running."""
 
     lean: bool

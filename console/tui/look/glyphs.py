@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Glyphs:
+class Glyphs(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One set. All are one cell wide."""
 
     states: Mapping[str, str]

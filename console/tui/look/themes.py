@@ -7,8 +7,8 @@ tone alone: a word or a sign always says the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 from rich.style import Style
 from textual.theme import Theme
 
@@ -29,8 +29,7 @@ TONES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Skin:
+class Skin(msgspec.Struct, frozen=True):
     """A theme and its tones."""
 
     theme: Theme

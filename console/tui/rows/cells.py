@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+import msgspec
 
 SortKey = float | str | None
 
@@ -39,8 +40,7 @@ class Row(NamedTuple):
         return " ".join([*(plain(cell) for cell in self.cells), self.more])
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column and its width in cells in each of four layouts, from narrow to wide; 0 hides it.
 
     The widest layout that fits is taken: the first is for terminals of 60 columns, the others for

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _MAX_PATTERN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class TextFilter:
+class TextFilter(msgspec.Struct, frozen=True):
     """`cam`, `!cam` (the opposite), or a regular expression; upper and lower case are the same.
 
     What is not a valid expression is taken literally.

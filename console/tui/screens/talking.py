@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -51,7 +51,7 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
 
         self._prompt = Prompt(
             self.context.look,
-            replace(question, done=done),
+            msgspec.structs.replace(question, done=done),
         )
         self.footer.display = False
         self.mount(self._prompt)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """`changed` hears every change, `done` the final text, or None if it was cancelled.
 
     `complete` answers a text with its last word completed; `history` has the newest last.

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from textual.app import SuspendNotSupported
 
@@ -128,5 +129,5 @@ def shells_of(app: RoostApp, *, fails: ProblemError | None = None) -> list[tuple
             raise fails
         return ["true"]
 
-    object.__setattr__(app.context, "shell_command", command)
+    app.context = msgspec.structs.replace(app.context, shell_command=command)
     return seen

@@ -39,6 +39,7 @@ from agent.protocol.version import API_VERSION
 from agent.store.audit import AuditLog
 from agent.store.tokens import TokenStore
 
+from agent.store.trusted_keys import TrustedKeys
 CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
@@ -77,6 +78,7 @@ class Node:
         jobs: Jobs,
         images: NodeImages,
         simulated: bool = False,
+        keys: TrustedKeys | None = None,
         history: HistorySource | None = None,
         capacity_events: int = CAPACITY_EVENTS,
     ) -> None:
@@ -84,6 +86,7 @@ class Node:
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
+        self.keys = keys or TrustedKeys(None)
         self.simulated = simulated
         self.events = EventLog(self.boot, capacity_events=capacity_events)
         self.sampler = Sampler(

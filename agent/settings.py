@@ -26,6 +26,12 @@ class HttpsSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     key: Path | None = None
 
 
+class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the node insists on, whoever asks."""
+
+    require_signature: bool = False  # of images: only what a trusted key has signed is loaded
+
+
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All that agent.yaml may say. A socket set to null is not opened."""
 
@@ -39,6 +45,8 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
 
     @property
+    policy: PolicySettings = PolicySettings()
+    trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
     def database(self) -> Path:
         return self.state / "agent.db"
 

@@ -14,6 +14,7 @@ from agent.settings import Settings
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
+from agent.store.trusted_keys import TrustedKeys
 
 
 def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node:
@@ -30,6 +31,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,
+        keys=TrustedKeys(settings.trusted_keys),
         images=images_in(
             settings.state,
             runtime=runtime,

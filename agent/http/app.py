@@ -29,6 +29,7 @@ from agent.http.images import (
     tag_image,
 )
 from agent.http.jobs import cancel_job, get_job, get_job_log, list_jobs, retry_job
+from agent.http.keys import list_keys, revoke_key, trust_key
 from agent.http.metrics import get_metrics
 from agent.http.node import get_node
 from agent.http.openapi import openapi_handler
@@ -72,6 +73,7 @@ HANDLERS = [
     load_images,
     override_method,
     plan_images,
+    list_keys,
     remove_images,
     remove_upload,
     resize_terminal,
@@ -81,8 +83,10 @@ HANDLERS = [
     write_input,
     write_upload,
 ]
+    revoke_key,
 
 
+    trust_key,
 def build_app(listeners: Mapping[str, Listener]) -> Callers:
     """The application behind all listeners, by their local address (see `Callers`)."""
     execs = ExecSessions()

@@ -200,6 +200,7 @@ CODES: Mapping[str, Code] = {
     "demo.simulator": Code(None, "The simulated nodes did not start"),
     "console.agent_missing": Code(None, "roost-agent is not installed here"),
 }
+    "ssh.sudo": Code(None, "Your user there may not act as an admin"),
 
 
 class ProblemError(Exception):

@@ -65,8 +65,14 @@ def ask_nodes(
     return asyncio.run(_ask_all(setup, entries, ask))
 
 
-def ask_one(setup: Setup, name: str, ask: Callable[[NodeEntry, NodeClient], Awaitable[T]]) -> T:
-    """Ask the node `name`.
+def ask_one(
+    setup: Setup,
+    name: str,
+    ask: Callable[[NodeEntry, NodeClient], Awaitable[T]],
+    *,
+    admin: bool = False,
+) -> T:
+    """Ask the node `name`, as an admin where that is needed.
 
     Raises:
         ProblemError: also the node's own.
@@ -74,7 +80,7 @@ def ask_one(setup: Setup, name: str, ask: Callable[[NodeEntry, NodeClient], Awai
     entry = one_node(setup, name)
 
     async def work() -> T:
-        async with _client(links(setup), entry) as client:
+        async with _client(links(setup), entry, admin=admin) as client:
             try:
                 return await ask(entry, client)
             except ProblemError as problem:
@@ -125,8 +131,10 @@ def _tell_token_file(setup: Setup, entry: NodeEntry, problem: ProblemError) -> N
 
 
 @contextlib.asynccontextmanager
-async def _client(ways: Links, entry: NodeEntry) -> AsyncIterator[NodeClient]:
-    client = ways.client(entry)
+async def _client(
+    ways: Links, entry: NodeEntry, *, admin: bool = False
+) -> AsyncIterator[NodeClient]:
+    client = ways.client(entry, admin=admin)
     try:
         yield client
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.fleet.inventory import NodeEntry
-from console.link.address import Address, parse_address
+from console.link.address import Address, admin_address, parse_address
 
 # The rest of console.link is imported with the first client: a cached picture is shown before.
 if TYPE_CHECKING:
@@ -47,8 +47,12 @@ class Links:
         self._folder: Path | None = None
         self._tls: ssl.SSLContext | None = None
 
-    def client(self, entry: NodeEntry) -> NodeClient:
+    def client(self, entry: NodeEntry, *, admin: bool = False) -> NodeClient:
         """The client of a node. Nothing is opened yet.
+
+        Args:
+            entry: the node.
+            admin: goes to the admin's socket, over ssh with sudo; over https it is the same.
 
         Raises:
             ProblemError: `fleet.address`.
@@ -59,7 +63,7 @@ class Links:
         address = parse_address(entry.address)
         return NodeClient(
             entry.name,
-            self._link(entry, address),
+            self._link(entry, admin_address(address) if admin else address, admin=admin),
             owner=self._owner,
             token=self._token(entry, address),
             timeout=self._timeout or ANSWER_TIMEOUT_SECONDS,
@@ -74,14 +78,14 @@ class Links:
             self._tls = tls_context()
         return self._tls
 
-    def _link(self, entry: NodeEntry, address: Address) -> Link:
+    def _link(self, entry: NodeEntry, address: Address, *, admin: bool) -> Link:
         if address.kind == "unix":
             from console.link.unix import UnixLink
 
             return UnixLink(entry.name, address)
         if address.kind == "https":
             return self._https(entry, address)
-        return self._ssh_link(entry, address)
+        return self._ssh_link(entry, address, admin=admin)
 
     def _https(self, entry: NodeEntry, address: Address) -> Link:
         from console.link.https import CONNECT_TIMEOUT_SECONDS, HttpsLink
@@ -94,7 +98,7 @@ class Links:
             timeout=self._timeout or CONNECT_TIMEOUT_SECONDS,
         )
 
-    def _ssh_link(self, entry: NodeEntry, address: Address) -> Link:
+    def _ssh_link(self, entry: NodeEntry, address: Address, *, admin: bool) -> Link:
         from console.link.gate import HandshakeGate
         from console.link.ssh import HANDSHAKE_TIMEOUT_SECONDS, SshLink
 
@@ -106,6 +110,7 @@ class Links:
             folder=self._private_folder,
             gate=self._gate,
             program=self._ssh,
+            admin=admin,
             timeout=self._timeout or HANDSHAKE_TIMEOUT_SECONDS,
         )
 

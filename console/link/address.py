@@ -10,6 +10,7 @@ import msgspec
 from agent.protocol.problems import ProblemError
 
 AGENT_SOCKET = "/run/roost/agent.sock"
+ADMIN_SOCKET = "/run/roost/admin.sock"
 HTTPS_PORT = 7443
 
 # A host or user that begins with "-" would be an option to ssh.
@@ -76,6 +77,17 @@ def parse_address(text: str) -> Address:
     if match["user"] or path not in ("", "/"):
         raise _bad(text, "an https address has a host and a port, nothing else")
     return Address(kind="https", host=host, port=port or HTTPS_PORT)
+
+
+def admin_address(address: Address) -> Address:
+    """Where the same agent takes an admin's calls: over a socket, `admin.sock` beside that one.
+
+    Over https the token tells the role, and the address is the same.
+    """
+    if address.kind == "https":
+        return address
+    folder = address.path.rpartition("/")[0]
+    return msgspec.structs.replace(address, path=f"{folder}/admin.sock")
 
 
 def _bad(text: str, why: str) -> ProblemError:

@@ -31,6 +31,7 @@ from agent.protocol.images import (
 )
 from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job, JobLogLine, JobState
 from agent.protocol.node import NodeFacts
+from agent.protocol.signatures import RevokeRequest, TrustedKey, TrustRequest
 from agent.protocol.telemetry import History, Metric, Telemetry
 from console.link.exec import Exec
 from console.link.link import Link
@@ -226,6 +227,22 @@ class NodeClient:
 
     async def tag_image(self, request: TagRequest, key: str) -> Job:
         return await self._job("/v1/images/tag", request, key)
+
+    async def trusted_keys(self) -> list[TrustedKey]:
+        """The keys whose signatures the node believes, and those that were revoked."""
+        return await self._get("/v1/keys", list[TrustedKey])
+
+    async def trust_key(self, line: str) -> TrustedKey:
+        """Needs an admin's client."""
+        body = msgspec.json.encode(TrustRequest(key=line))
+        call = Call(method="POST", target="/v1/keys/trust", body=body)
+        return decode(self.name, await self._requests.exchange(call), TrustedKey)
+
+    async def revoke_key(self, key: str) -> TrustedKey:
+        """By its line, its fingerprint, or the start of that. Needs an admin's client."""
+        body = msgspec.json.encode(RevokeRequest(key=key))
+        call = Call(method="POST", target="/v1/keys/revoke", body=body)
+        return decode(self.name, await self._requests.exchange(call), TrustedKey)
 
     async def media(self) -> list[Medium]:
         """Where the node finds archives by itself: removable media, and its inbox."""

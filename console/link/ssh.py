@@ -5,6 +5,8 @@ Three ways, tried in this order:
   small request takes 1 ms, without it 44 ms.
 - the same with -N, for an account without a shell.
 - `roost-agent dial-stdio`, one ssh for each connection, where forwarding is refused.
+
+An admin's calls go only by `sudo roost-agent dial-stdio`: the socket is root's alone.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.protocol.problems import ProblemError
-from console.link.address import AGENT_SOCKET, Address
+from console.link.address import ADMIN_SOCKET, AGENT_SOCKET, Address
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
 from console.link.folder import socket_path
@@ -30,6 +32,7 @@ from console.link.ssh_problems import (
     command_line,
     no_agent,
     no_forwarding,
+    no_sudo,
     not_in_group,
     ssh_problem,
     target,
@@ -72,6 +75,7 @@ class SshLink:
         gate: HandshakeGate,
         program: tuple[str, ...] = SSH,
         timeout: float = HANDSHAKE_TIMEOUT_SECONDS,
+        admin: bool = False,
     ) -> None:
         self._node = node
         self._address = address
@@ -80,7 +84,8 @@ class SshLink:
         self._gate = gate
         self._program = program
         self._timeout = timeout
-        self._way: Literal["session", "no_shell", "stdio"] = "session"
+        self._admin = admin
+        self._way: Literal["session", "no_shell", "stdio"] = "stdio" if admin else "session"
         self._tunnel: SshProcess | None = None
         self._dialled: list[SshProcess] = []
         self._settings: dict[str, list[str]] | None = None
@@ -199,25 +204,32 @@ class SshLink:
             said.cancel()
 
     async def _dial(self) -> Connection:
-        path = self._address.path
-        other = [] if path == AGENT_SOCKET else ["--socket", path]
         command = [*self._program, *OPTIONS, *target(self._address)]
         for process in [p for p in self._dialled if p.exit_code is not None]:
             await process.close()
             self._dialled.remove(process)
         async with self._gate.place(await self._jump_host()):
-            process, connection = await SshProcess.dial(
-                [*command, shlex.join(["roost-agent", "dial-stdio", *other])]
-            )
+            process, connection = await SshProcess.dial([*command, self._dial_command()])
         self._dialled.append(process)
         return connection
+
+    def _dial_command(self) -> str:
+        """For the account's shell there. sudo asks for nothing: nobody could answer."""
+        path = self._address.path
+        other = [] if path in (AGENT_SOCKET, ADMIN_SOCKET) else ["--socket", path]
+        if not self._admin:
+            return shlex.join(["roost-agent", "dial-stdio", *other])
+        dial = shlex.join(["roost-agent", "dial-stdio", "--admin", *other])
+        return f'if [ "$(id -u)" = 0 ]; then exec {dial}; else exec sudo -n {dial}; fi'
 
     async def _explain_dial(self) -> ProblemError:
         process = self._dialled[-1]
         await process.ends(patience=COMPLAINT_PATIENCE_SECONDS)
-        self._way = "session"
+        self._way = "stdio" if self._admin else "session"
         if process.exit_code == OWN_ERROR:
             return await self._why(process)
+        if self._admin and "sudo:" in process.complaints:
+            return no_sudo(self._node, self._address, process.complaints, self._program)
         if "no agent answers" in process.complaints:
             if "ermission denied" in process.complaints:
                 return not_in_group(self._node, self._address, self._program)

@@ -116,6 +116,18 @@ def no_forwarding(node: str, address: Address, why: str) -> ProblemError:
     )
 
 
+def no_sudo(
+    node: str, address: Address, complaints: str, program: Sequence[str] = SSH
+) -> ProblemError:
+    return _problem(
+        "ssh.sudo",
+        node,
+        f"sudo on {address.host} does not let you become an admin here: {_last_line(complaints)}",
+        "Let it, in sudoers there: YOU ALL=(root) NOPASSWD: /usr/bin/roost-agent dial-stdio *"
+        f"  Or work on the node itself: {_asking(address, program)} sudo -i",
+    )
+
+
 def _asking(address: Address, program: Sequence[str]) -> str:
     """With a terminal, in which sudo can ask for a password."""
     return command_line(address, [*program, "-t"])

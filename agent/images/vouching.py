@@ -1,0 +1,125 @@
+"""Whether images may be loaded here: where the node wants it, a trusted key must vouch for them.
+
+What is looked at is what will be loaded: config digest, diffIDs and names, each of which the
+runtime's own answer is compared with after the load. How it was packed does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.archives.bundle_manifest import Manifest, decode_manifest
+from agent.archives.faults import FaultError
+from agent.protocol.images import ImageContent
+from agent.protocol.problems import ProblemError
+from agent.protocol.signatures import SignedManifest
+from agent.rules.loading import config_digest
+from agent.rules.references import familiar
+from agent.signatures.public_keys import parse_public_key, signs
+from agent.store.trusted_keys import TrustedKeys
+
+# When several signatures fail, the one that is nearest to good is told.
+_NEAREST = ("signature.revoked", "signature.unknown_key", "signature.wrong", "signature.missing")
+SIGN = "Sign it with a key that this node trusts: roost bundle make --key FILE, or"
+SIGN_ARCHIVE = "roost key sign ARCHIVE. roost key ls NODE shows those keys."
+
+
+class Vouching:
+    """One node's policy on who may bring images."""
+
+    def __init__(self, keys: TrustedKeys, *, required: bool) -> None:
+        self._keys, self.required = keys, required
+
+    def problems(
+        self, contents: Sequence[ImageContent], signed: Sequence[SignedManifest]
+    ) -> list[ProblemError]:
+        """Why these images would be refused; none where nobody has to vouch. Blocks.
+
+        Raises:
+            ProblemError: `key.storage`: the trusted keys cannot be read.
+        """
+        if not self.required:
+            return []
+        judged = [self._judged(each) for each in signed]
+        found = [self._problem(content, judged) for content in contents]
+        return [problem for problem in found if problem is not None]
+
+    def check(self, contents: Sequence[ImageContent], signed: Sequence[SignedManifest]) -> None:
+        """Raises ProblemError: the first of `problems`. Blocks."""
+        for problem in self.problems(contents, signed):
+            raise problem
+
+    def _judged(self, signed: SignedManifest) -> Manifest | ProblemError:
+        """The manifest, if a key that is trusted here has signed it as it is."""
+        try:
+            fingerprint = parse_public_key(signed.key).fingerprint
+        except ProblemError as problem:
+            return _wrong(f"its key cannot be read: {problem.detail}")
+        found = self._keys.find(fingerprint)
+        if found is None:
+            return ProblemError(
+                "signature.unknown_key",
+                f"it is signed by {fingerprint}, which this node does not trust",
+                params={"fingerprint": fingerprint},
+                hint="Ask who made it. If the key is right: roost key trust NODE FILE.pub",
+            )
+        key, revoked = found
+        if revoked:
+            return ProblemError(
+                "signature.revoked",
+                f"it is signed by {fingerprint} ({key.name or 'without a name'}), which was"
+                " revoked here",
+                params={"fingerprint": fingerprint},
+                hint=f"{SIGN} {SIGN_ARCHIVE}",
+            )
+        if not signs(key, signed.manifest, signed.signature):
+            return _wrong(f"{fingerprint} did not sign it as it is now: it was changed")
+        try:
+            return decode_manifest(signed.manifest)
+        except FaultError as fault:
+            return _wrong(fault.what)
+
+    def _problem(
+        self, content: ImageContent, judged: Sequence[Manifest | ProblemError]
+    ) -> ProblemError | None:
+        name = ", ".join(content.tags) or config_digest(content)
+        manifests = [each for each in judged if isinstance(each, Manifest)]
+        problem = _unnamed(content, manifests)
+        if problem is None:
+            return None
+        problems = [problem, *(each for each in judged if isinstance(each, ProblemError))]
+        worst = min(problems, key=lambda problem: _NEAREST.index(problem.code))
+        return ProblemError(
+            worst.code,
+            f"{name}: {worst.detail}",
+            params={**worst.params, "image": name},
+            hint=worst.hint,
+        )
+
+
+def _unnamed(content: ImageContent, manifests: Sequence[Manifest]) -> ProblemError | None:
+    """None when manifests name this image, with these layers and names."""
+    if not manifests:
+        return ProblemError(
+            "signature.missing",
+            "nobody has signed it, and this node takes only what is signed",
+            hint=f"{SIGN} {SIGN_ARCHIVE}",
+        )
+    identity = (config_digest(content), [layer.diff_id for layer in content.layers])
+    named = [
+        image
+        for manifest in manifests
+        for image in manifest.images
+        if (image.config_digest, image.diff_ids) == identity
+    ]
+    if not named:
+        return _wrong("what was signed does not name this image")
+    allowed = {familiar(tag) for image in named for tag in image.tags}
+    others = [tag for tag in content.tags if familiar(tag) not in allowed]
+    if others:
+        return _wrong(f"what was signed does not call it {', '.join(others)}")
+    return None
+
+
+def _wrong(why: str) -> ProblemError:
+    return ProblemError("signature.wrong", why, hint=f"{SIGN} {SIGN_ARCHIVE}")

@@ -18,7 +18,7 @@ from agent.protocol.images import (
     TagRequest,
 )
 from agent.protocol.jobs import Job
-from agent.rules.references import split_tag
+from agent.rules.loading import checked_tag
 
 # Configs travel in the request, in base64; eight of the largest.
 REQUEST_LIMIT_BYTES = 12 * CONFIG_LIMIT_BYTES
@@ -39,7 +39,7 @@ async def list_images(node: TheNode) -> list[NodeImage]:
 )
 async def plan_images(node: TheNode, data: JSONBody[LoadRequest]) -> LoadPlan:
     """What would have to be sent, freed and reserved. Nothing changes."""
-    return (await node.images.planner.plan(data.images)).answer
+    return await node.images.plan(data)
 
 
 @post(
@@ -92,7 +92,7 @@ async def tag_image(
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Give an image a name, taken away from whichever had it."""
-    split_tag(data.tag)
+    checked_tag(data.tag)
     caller.doing("image.tag", f"image/{data.image}", tag=data.tag)
     return await node.jobs.submit("image.tag", data, owner=caller.owner, key=idempotency_key)
 

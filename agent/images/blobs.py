@@ -60,6 +60,14 @@ class Blobs(Protocol):
     def remove(self, diff_id: str) -> None:
         """Remove it, if it is here. Who has it open reads on."""
 
+    def evict(
+        self, *, keep_bytes: int, max_age_seconds: float, pinned: Collection[str] = ()
+    ) -> Sequence[Blob]:
+        """Remove what was unused for too long, then the longest unused until `keep_bytes` stay.
+
+        `pinned` diff_ids stay whatever happens, and count. Returns what was removed.
+        """
+
 
 class BlobStore:
     """The blobs in one folder. Blocks on the disk; for threads."""
@@ -153,10 +161,6 @@ class BlobStore:
     def evict(
         self, *, keep_bytes: int, max_age_seconds: float, pinned: Collection[str] = ()
     ) -> Sequence[Blob]:
-        """Remove what was unused for too long, then the longest unused until `keep_bytes` stay.
-
-        `pinned` diff_ids stay whatever happens, and count. Returns what was removed.
-        """
         now = time.time()
         blobs = self.list()
         total = sum(blob.stored_bytes for blob in blobs)

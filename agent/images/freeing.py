@@ -1,23 +1,169 @@
-"""Making room: what a plan said would go."""
+"""Making room: what may go, in which order, and its removal."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
+from anyio import move_on_after
+
+from agent.containers.images_results import ImageUsage
 from agent.containers.runtime import ContainerRuntime
 from agent.images.blobs import Blobs
-from agent.protocol.images import Freeable
+from agent.images.keeping import Keeper
+from agent.images.records import ImageRecords
+from agent.protocol.images import Freeable, ImageContent, NodeImage, SpaceNeed
+from agent.protocol.problems import ProblemError
+from agent.rules.chains import chain_ids
+from agent.rules.loading import Load, config_digest
+
+# A plan is an answer that somebody waits for; the runtime counts for minutes on a bad disk.
+USAGE_SECONDS = 10.0
 
 
-async def make_room(frees: Sequence[Freeable], *, runtime: ContainerRuntime, blobs: Blobs) -> None:
-    """Remove these blobs and images.
+class Room(NamedTuple):
+    """What would be removed, and what would be lacking nevertheless."""
 
-    Raises:
-        ProblemError: `image.in_use` where a container came in between, `runtime.*`.
-    """
-    for item in frees:
-        if item.kind == "blob":
-            await asyncio.to_thread(blobs.remove, item.name)
-        else:
-            await runtime.remove_image(item.name)
+    frees: list[Freeable]
+    short: list[ProblemError]  # `space.short`
+
+
+class Freeing:
+    """Removes only what Roost itself brought to the node, and never what is protected."""
+
+    def __init__(
+        self, *, runtime: ContainerRuntime, blobs: Blobs, keeper: Keeper, records: ImageRecords
+    ) -> None:
+        self._runtime, self._blobs = runtime, blobs
+        self._keeper, self._records = keeper, records
+
+    async def choose(
+        self,
+        space: Sequence[SpaceNeed],
+        images: Sequence[NodeImage],
+        contents: Sequence[ImageContent],
+        load: Load,
+        *,
+        holder: str | None,
+    ) -> Room:
+        """What has to go to make room for a load; nothing where all fits.
+
+        Raises:
+            ProblemError: `runtime.*`, `store.*`.
+        """
+        frees: list[Freeable] = []
+        short: list[ProblemError] = []
+        kept = self._keeper.pinned(but=holder) | {layer.diff_id for layer in load.needed}
+        kept |= {config_digest(content) for content in contents}
+        for need in space:
+            lacking = need.needed_bytes - need.free_bytes
+            if lacking <= 0:
+                continue
+            found: list[Freeable] = []
+            usage = ImageUsage()
+            if "blobs" in need.purposes:
+                found += await self._blobs_but(kept)
+            if "runtime" in need.purposes:
+                usage = await self._usage()
+                found += await self._images_but(kept, images, chains_used(contents, load), usage)
+            for item in found:
+                if lacking <= 0:
+                    break
+                frees.append(item)
+                lacking -= item.size_bytes
+            if lacking > 0:
+                short.append(_short(need, sum(item.size_bytes for item in found), usage.reason))
+        return Room(frees, short)
+
+    async def make_room(
+        self, frees: Sequence[Freeable], *, holder: str, told: Callable[[str], None]
+    ) -> None:
+        """Remove what a plan said; what is protected by now stays. `told` hears what went.
+
+        Raises:
+            ProblemError: `image.in_use` where a container came in between, `runtime.*`, `blob.*`.
+        """
+        for item in frees:
+            if item.kind == "blob":
+                if item.name in self._keeper.pinned(but=holder):
+                    continue
+                await asyncio.to_thread(self._blobs.remove, item.name)
+            elif not await self._remove_image(item.name):
+                continue
+            told(f"made room: removed {item.kind} {item.name}, {item.size_bytes} bytes")
+
+    async def _remove_image(self, name: str) -> bool:
+        images = await asyncio.to_thread(self._records.told, await self._runtime.images())
+        image = next((each for each in images if name in (each.id, *each.tags)), None)
+        if image is None or image.protected is not None:
+            return False
+        await self._runtime.remove_image(image.id)  # by its id: with all its tags
+        await asyncio.to_thread(self._records.forget, {image.id})
+        return True
+
+    async def _blobs_but(self, kept: Collection[str]) -> list[Freeable]:
+        blobs = await asyncio.to_thread(self._blobs.list)
+        return [
+            Freeable(kind="blob", name=blob.diff_id, size_bytes=blob.stored_bytes)
+            for blob in blobs
+            if blob.diff_id not in kept
+        ]
+
+    async def _images_but(
+        self,
+        kept: Collection[str],
+        images: Sequence[NodeImage],
+        chains: set[str],
+        usage: ImageUsage,
+    ) -> list[Freeable]:
+        """Those without a name first, then those that were loaded first."""
+        loaded_at = await asyncio.to_thread(self._records.loaded_at)
+        found = []
+        for image in sorted(
+            images, key=lambda image: (bool(image.tags), loaded_at.get(image.id, 0.0))
+        ):
+            alone = usage.alone_bytes.get(image.id, 0)
+            if (
+                alone > 0
+                and image.protected is None
+                and image.config_digest not in kept
+                and chains.isdisjoint(chain_ids(image.diff_ids))
+            ):
+                name = image.tags[0] if image.tags else image.id
+                found.append(Freeable(kind="image", name=name, size_bytes=alone))
+        return found
+
+    async def _usage(self) -> ImageUsage:
+        with move_on_after(USAGE_SECONDS):
+            return await self._runtime.image_usage()
+        return ImageUsage(reason=f"the runtime did not tell within {USAGE_SECONDS:g} s")
+
+
+def chains_used(contents: Sequence[ImageContent], load: Load) -> set[str]:
+    """The chain IDs of the layers that an archive leaves out: the runtime must keep them."""
+    return {
+        chain
+        for content, left_out in zip(contents, load.left_out, strict=True)
+        for place, chain in enumerate(chain_ids([layer.diff_id for layer in content.layers]))
+        if place in left_out
+    }
+
+
+def _short(need: SpaceNeed, freeable: int, reason: str | None) -> ProblemError:
+    reserved = f" beside the {need.reserved_bytes} of other jobs" if need.reserved_bytes else ""
+    unknown = f" (what images take is not known: {reason})" if reason else ""
+    return ProblemError(
+        "space.short",
+        f"{need.needed_bytes} bytes are needed at {need.path}, {need.free_bytes} are free"
+        f"{reserved} and {freeable} could be freed{unknown}",
+        params={
+            "path": need.path,
+            "needed_bytes": need.needed_bytes,
+            "free_bytes": need.free_bytes,
+            "reserved_bytes": need.reserved_bytes,
+            "freeable_bytes": freeable,
+        },
+        hint="Remove images that are not needed: roost image ls, roost image rm."
+        + (" Or end jobs that wait: roost job ls." if need.reserved_bytes else ""),
+    )

@@ -13,24 +13,23 @@ from agent.archives.index import ArchiveIndex
 from agent.archives.indexing import index_archive
 from agent.archives.layers import open_layer, read_layers
 from agent.archives.platforms import Platform
-from agent.containers.runtime import ContainerRuntime
-from agent.containers.workers import Workers
+from agent.containers.workers import Workers, WorkersBusyError
 from agent.images.blobs import BlobStore
 from agent.images.disk import told
-from agent.images.freeing import make_room
+from agent.images.keeping import Keeper
 from agent.images.loading import Loader, Open
-from agent.images.planning import Planned, Planner
-from agent.images.space import Claim, Space
+from agent.images.planning import Planned
+from agent.images.preparing import Preparer
+from agent.images.space import Space
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
-from agent.protocol.images import ImportRequest, Layer
+from agent.protocol.images import ImageContent, ImportRequest, Layer
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 
 # A USB 2 stick reads some 20 MB/s, a bad one a tenth of that.
 READ_BYTES_PER_SECOND = 2_000_000
 READ_SECONDS = 300.0
-PLAN_SECONDS = 120.0
 PIECE_BYTES = 1 << 20
 
 T = TypeVar("T")
@@ -51,49 +50,46 @@ class ImportKind(JobKind[ImportRequest]):
     def __init__(
         self,
         *,
-        runtime: ContainerRuntime,
-        planner: Planner,
+        preparer: Preparer,
         loader: Loader,
+        keeper: Keeper,
         blobs: BlobStore,
         space: Space,
         platform: Platform,
         folder: Path,
+        workers: Workers,
     ) -> None:
-        """`folder` takes layers before they are blobs; it is on the blobs' filesystem."""
-        self._runtime, self._planner, self._loader = runtime, planner, loader
+        """`folder` takes layers before they are blobs; it is on the blobs' filesystem.
+
+        `workers` read: a stick that is pulled out may hold a thread for ever.
+        """
+        self._preparer, self._loader, self._keeper = preparer, loader, keeper
         self._blobs, self._space, self._platform = blobs, space, platform
-        self._folder = folder
-        # A stick that is pulled out may hold a thread for ever.
-        self._workers = Workers("import", count=4, waiting=16)
+        self._folder, self._workers = folder, workers
 
     def subject(self, request: ImportRequest) -> str:
         return request.path
 
     def ended(self, job: Job) -> None:
-        """Give back its space, also where it never ran."""
+        """Give back its space and its layers, also where it never ran."""
         self._space.release(job.id)
+        self._keeper.release(job.id)
 
     def locks(self, request: ImportRequest) -> tuple[str, ...]:
         return (f"file:{request.path}",)
 
     async def run(self, work: Work[ImportRequest]) -> dict[str, str]:
         index = await self._index(work, Path(work.request.path))
-        images = index.for_platform(*self._platform)
-        contents = [index.content(image) for image in images]
-        await work.stage("planning", PLAN_SECONDS)
-        planned = await self._planner.plan(
-            contents, on_node={layer.diff_id for layer in index.layers}, holder=work.job.id
-        )
-        planned.check()
-        await self._reserve(work, index, planned)
+        contents = [index.content(image) for image in index.for_platform(*self._platform)]
+        self._keeper.pin(work.job.id, contents)
         plain = index.compression == "none"
-        if not plain:
-            await self._keep(work, index, planned.load.needed)
-        source: Open = partial(open_layer, index) if plain else self._blobs.open
-        return await self._loader.load(work, contents, planned, source)
+        source: Open = partial(open_layer, index) if plain else self._keeper.open
+        return await self._loader.have(
+            work, contents, lambda: self._ready(work, index, contents), source
+        )
 
     async def _index(self, work: Work[ImportRequest], path: Path) -> ArchiveIndex:
-        size = await self._in_thread(lambda: _size(path))
+        size = await self._in_thread(path, lambda: _size(path))
         await work.stage("reading", READ_SECONDS + size / READ_BYTES_PER_SECOND)
 
         def heard(done: int, total: int) -> None:
@@ -101,35 +97,43 @@ class ImportKind(JobKind[ImportRequest]):
                 raise asyncio.CancelledError
             work.progress(done, total)
 
-        index = await self._in_thread(lambda: index_archive(path, heard=heard))
+        index = await self._in_thread(path, lambda: index_archive(path, heard=heard))
         work.log(f"{path}: {len(index.images)} images, {len(index.layers)} layers")
         return index
 
-    async def _reserve(
-        self, work: Work[ImportRequest], index: ArchiveIndex, planned: Planned
-    ) -> None:
-        claims = list(planned.claims)
-        if index.compression != "none":
-            copied = sum(layer.size_bytes for layer in planned.load.needed)
-            claims.append(Claim(str(self._folder), "blobs", copied))
-        await asyncio.to_thread(self._space.reserve, claims, holder=work.job.id)
-        await make_room(planned.answer.frees, runtime=self._runtime, blobs=self._blobs)
+    async def _ready(
+        self, work: Work[ImportRequest], index: ArchiveIndex, contents: list[ImageContent]
+    ) -> Planned:
+        copied = index.compression != "none"
+        planned = await self._preparer.prepare(
+            work, contents, on_node={layer.diff_id for layer in index.layers}, copied=copied
+        )
+        if copied:
+            await self._copy(work, index, planned.load.needed)
+        return planned
 
-    async def _keep(
+    async def _copy(
         self, work: Work[ImportRequest], index: ArchiveIndex, needed: list[Layer]
     ) -> None:
         """Unpack the layers that are needed into the blob store, in one pass."""
-        wanted = {layer.diff_id for layer in needed if not self._blobs.has(layer.diff_id)}
-        if not wanted:
+        lacking = [layer for layer in needed if not self._blobs.has(layer.diff_id)]
+        if not lacking:
             return
-        total = sum(layer.size_bytes for layer in needed if layer.diff_id in wanted)
-        await work.stage("unpacking", READ_SECONDS + total / READ_BYTES_PER_SECOND)
-        await self._in_thread(lambda: self._copy(work, index, wanted, total))
+        total = sum(layer.size_bytes for layer in lacking)
+        # What lies before and between them in the file is read, too.
+        seconds = READ_SECONDS + (total + index.size_bytes) / READ_BYTES_PER_SECOND
+        await work.stage("unpacking", seconds)
+        wanted = {layer.diff_id for layer in lacking}
+        await self._in_thread(
+            Path(index.path), lambda: self._copy_layers(work, index, wanted, total)
+        )
+        self._space.still_needs(work.job.id, "blobs", 0)
 
-    def _copy(
+    def _copy_layers(
         self, work: Work[ImportRequest], index: ArchiveIndex, wanted: set[str], total: int
     ) -> None:
         done = 0
+        # Named so that a start removes it, as it removes all that is no upload.
         spool = self._folder / f"import-{work.job.id}"
         try:
             for layer, reader in read_layers(index, wanted):
@@ -147,23 +151,35 @@ class ImportKind(JobKind[ImportRequest]):
             with told(spool):
                 spool.unlink(missing_ok=True)
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await self._workers.run(call)
+    async def _in_thread(self, path: Path, call: Callable[[], T]) -> T:
+        try:
+            return await self._workers.run(call)
+        except WorkersBusyError:
+            raise ProblemError(
+                "media.silent",
+                f"{path} cannot be read: earlier reads of this node's media never came back",
+                params={"path": str(path)},
+                hint="Unmount what was pulled out (umount -l PATH), or restart the agent.",
+            ) from None
 
 
-def check_path(path: Path) -> None:
-    """Raises ProblemError `image.path` unless it is an absolute path."""
-    if not path.is_absolute():
+def check_path(path: str) -> None:
+    """Raises ProblemError `image.path` unless it can be the whole path of a file."""
+    if not path.startswith("/") or "\0" in path:
         raise ProblemError(
             "image.path",
-            f"{path} is not the whole path of a file on the node",
-            params={"path": str(path)},
+            f"{path!r} is not the whole path of a file on the node",
+            params={"path": path},
             hint="Begin it with a slash; roost image import NODE without a path lists archives.",
         )
 
 
 def _size(path: Path) -> int:
+    """Of the file; of a folder, of the blobs in it."""
     try:
+        blobs = path / "blobs" / "sha256"
+        if blobs.is_dir():
+            return sum(entry.stat().st_size for entry in os.scandir(blobs))
         return path.stat().st_size
     except OSError as error:
         raise ProblemError(

@@ -18,9 +18,9 @@ from agent.protocol.images import FoundArchive, Medium
 
 SHARES = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
 MEDIA = frozenset({"vfat", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "udf"})
-SUFFIXES = re.compile(r"\.(tar|tgz|tar\.(gz|zst|xz|bz2)|oci|bundle)$", re.IGNORECASE)
-# An EFI partition is FAT, too, and holds nothing for us.
-SYSTEM = ("/boot", "/efi", "/proc", "/sys", "/dev", "/run/credentials")
+SUFFIXES = re.compile(r"\.(tar|tgz|tzst|txz|tbz2?|tar\.(gz|zst|xz|bz2)|oci|bundle)$", re.IGNORECASE)
+# The system's own, which may lie on a card or a stick, or be FAT (an EFI partition).
+SYSTEM = (Path("/boot"), Path("/efi"), Path("/proc"), Path("/sys"), Path("/dev"), Path("/run/user"))
 DEPTH = 3
 ENTRIES_LIMIT = 5000
 FOUND_LIMIT = 200
@@ -33,73 +33,112 @@ class Mount(NamedTuple):
     device: str
     filesystem: str
     number: str  # major:minor
+    removable: bool
 
 
-def find_media(
+def find_mounts(
     mountinfo: Path = Path("/proc/self/mountinfo"), sys_block: Path = Path("/sys/dev/block")
-) -> list[Medium]:
-    """Look through all media; one that was pulled out may hold this up for long.
-
-    Raises OSError where the mounts cannot be read.
-    """
-    found = []
-    for mount in _mounts(mountinfo.read_text(encoding="utf-8", errors="surrogateescape")):
-        removable = _is_removable(sys_block / mount.number)
-        if mount.path.startswith(SYSTEM) or not (
-            removable or mount.filesystem in SHARES or mount.filesystem in MEDIA
+) -> list[Mount]:
+    """The media, each once; none of them is touched. Raises OSError."""
+    found: dict[str, Mount] = {}
+    text = mountinfo.read_text(encoding="utf-8", errors="surrogateescape")
+    for mount in _mounts(text, sys_block):
+        path = Path(mount.path)
+        is_system = path == Path("/") or any(path.is_relative_to(top) for top in SYSTEM)
+        if not is_system and (
+            mount.removable or mount.filesystem in SHARES or mount.filesystem in MEDIA
         ):
-            continue
-        found.append(_look_through(mount, removable=removable))
-    return found
+            found.setdefault(mount.number, mount)
+    return list(found.values())
 
 
-def _look_through(mount: Mount, *, removable: bool) -> Medium:
-    medium = Medium(
-        path=mount.path,
-        device=mount.device,
+def unseen(mount: Mount, reason: str | None) -> Medium:
+    """A medium that was not looked through."""
+    return Medium(
+        path=_told(mount.path),
+        device=_told(mount.device),
         filesystem=mount.filesystem,
-        removable=removable,
+        removable=mount.removable,
+        reason=reason,
     )
+
+
+def look_through(mount: Mount) -> Medium:
+    """The medium with its archives. One that was pulled out may hold this up for ever."""
+    medium = unseen(mount, None)
+    looking = _Look()
     try:
         facts = os.statvfs(mount.path)
         medium.free_bytes = facts.f_bavail * facts.f_frsize
-        medium.archives = sorted(_archives(Path(mount.path)), key=lambda found: found.path)
+        looking.into(mount.path)
     except OSError as error:
-        medium.reason = f"it cannot be read: {error.strerror}"
+        looking.reason = f"it cannot be read: {error.strerror}"
+    medium.archives = sorted(looking.found, key=lambda found: found.path)
+    medium.reason = looking.reason
     return medium
 
 
-def _archives(top: Path) -> Iterator[FoundArchive]:
-    seen = count = 0
-    folders = [(top, 0)]
-    while folders:
-        folder, depth = folders.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
+class _Look:
+    """What was found until something came in between."""
+
+    def __init__(self) -> None:
+        self.found: list[FoundArchive] = []
+        self.reason: str | None = None
+
+    def into(self, top: str) -> None:
+        seen = 0
+        folders = [(top, 1)]
+        while folders:
+            folder, depth = folders.pop()
+            for entry in self._entries(folder):
                 seen += 1
-                if seen > ENTRIES_LIMIT or count >= FOUND_LIMIT:
+                if seen > ENTRIES_LIMIT or len(self.found) >= FOUND_LIMIT:
+                    self.reason = f"only its first {seen - 1} files and folders were looked at"
                     return
                 if entry.is_dir(follow_symlinks=False):
-                    if depth + 1 < DEPTH and not entry.name.startswith("."):
-                        folders.append((Path(entry.path), depth + 1))
+                    if depth < DEPTH and not entry.name.startswith("."):
+                        folders.append((entry.path, depth + 1))
                 elif SUFFIXES.search(entry.name):
-                    facts = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(facts.st_mode):
-                        count += 1
-                        yield FoundArchive(
-                            path=entry.path,
-                            size_bytes=facts.st_size,
-                            modified_at=facts.st_mtime,
-                        )
+                    self._take(entry)
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                yield from entries
+        except OSError as error:
+            self.reason = f"{_told(folder)} cannot be read: {error.strerror}"
+
+    def _take(self, entry: os.DirEntry[str]) -> None:
+        facts = entry.stat(follow_symlinks=False)
+        if not stat.S_ISREG(facts.st_mode):
+            return
+        if _told(entry.path) != entry.path:
+            self.reason = f"{_told(entry.path)}: a name that is not UTF-8 cannot be asked for"
+            return
+        self.found.append(
+            FoundArchive(path=entry.path, size_bytes=facts.st_size, modified_at=facts.st_mtime)
+        )
 
 
-def _mounts(text: str) -> Iterator[Mount]:
+def _told(name: str) -> str:
+    """A name as JSON can have it."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _mounts(text: str, sys_block: Path) -> Iterator[Mount]:
     """Fields as proc(5) numbers them: 3 the device's number, 5 the path, then ` - ` and more."""
     for line in text.splitlines():
         before, separator, after = line.partition(" - ")
         fields, more = before.split(" "), after.split(" ")
         if separator and len(fields) >= 5 and len(more) >= 2:
-            yield Mount(_unescaped(fields[4]), _unescaped(more[1]), more[0], fields[2])
+            number = fields[2]
+            yield Mount(
+                path=_unescaped(fields[4]),
+                device=_unescaped(more[1]),
+                filesystem=more[0],
+                number=number,
+                removable=_is_removable(sys_block / number),
+            )
 
 
 def _unescaped(text: str) -> str:

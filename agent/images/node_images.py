@@ -6,32 +6,38 @@ import asyncio
 import logging
 from pathlib import Path
 
-from anyio import fail_after
-
 from agent.archives.platforms import Platform
 from agent.containers.runtime import ContainerRuntime
 from agent.containers.workers import Workers
 from agent.images.blobs import BlobStore
+from agent.images.freeing import Freeing
 from agent.images.import_job import ImportKind, check_path
+from agent.images.keeping import Keeper
 from agent.images.load_job import LoadKind
-from agent.images.loading import Loader
-from agent.images.media import find_media
+from agent.images.loading import Loader, staged_by
+from agent.images.naming import Naming
 from agent.images.planning import Planner
+from agent.images.preparing import Preparer
 from agent.images.records import ImageRecords
+from agent.images.removable import Media
 from agent.images.simulated import SimulatedBlobs, SimulatedShelf
 from agent.images.small_jobs import RemoveKind, TagKind
 from agent.images.space import Space
 from agent.images.upload_files import FileShelf
 from agent.images.uploads import Admit, Uploads
 from agent.jobs.jobs import Jobs
-from agent.protocol.images import ImportRequest, LoadRequest, Medium
-from agent.protocol.jobs import Job
+from agent.protocol.images import ImportRequest, LoadPlan, LoadRequest, Medium
+from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
 
-# How long media may take to be looked through: a stick that was pulled out never answers.
-MEDIA_SECONDS = 10.0
-SWEEP_AGAIN_SECONDS = 15.0
+# How often staged images and old layers are looked for: what a load that was cut off leaves in the
+# runtime may come to light minutes later.
+CLEAN_EVERY_SECONDS = 600.0
+CLEAN_AGAIN_SECONDS = 15.0
+NOT_READY_SECONDS = 1.0
+# Threads for reading archives where they lie; each stick that was pulled out may hold one.
+READERS = 4
 
 log = logging.getLogger(__name__)
 
@@ -52,44 +58,56 @@ class NodeImages:
     ) -> None:
         """`state` is the agent's folder; None: nothing touches a disk. Registers its jobs."""
         self.blobs, self.uploads = blobs, uploads
+        self._state, self._jobs, self._space = state, jobs, Space()
+        self._keeper = Keeper(blobs, state)
+        self._media = Media()
+        self._readers = Workers("import", count=READERS, waiting=16)
+        self._cleaning: asyncio.Task[None] | None = None
+        self._asking = asyncio.Lock()
         records = ImageRecords(database)
-        self._space = Space()
+        naming = Naming(runtime, records)
+        freeing = Freeing(runtime=runtime, blobs=blobs, keeper=self._keeper, records=records)
         self.planner = Planner(
             runtime=runtime,
             blobs=blobs,
             uploads=uploads,
             records=records,
             space=self._space,
+            freeing=freeing,
             folder=state,
             platform=platform,
         )
-        self._loader = Loader(runtime=runtime, planner=self.planner, records=records)
-        self._jobs = jobs
-        self._media = Workers("media", count=1, waiting=8)
-        self._state = state
-        self._sweeping: asyncio.Task[None] | None = None
-        self._asking = asyncio.Lock()
+        self._loader = Loader(
+            runtime=runtime,
+            planner=self.planner,
+            keeper=self._keeper,
+            naming=naming,
+            records=records,
+        )
+        preparer = Preparer(planner=self.planner, freeing=freeing, space=self._space)
         jobs.register(
             LoadKind(
-                planner=self.planner,
+                preparer=preparer,
                 loader=self._loader,
+                keeper=self._keeper,
                 blobs=blobs,
                 uploads=uploads,
                 space=self._space,
             )
         )
-        jobs.register(RemoveKind(runtime=runtime, planner=self.planner))
-        jobs.register(TagKind(runtime=runtime, records=records))
+        jobs.register(RemoveKind(runtime=runtime, loader=self._loader))
+        jobs.register(TagKind(runtime=runtime, naming=naming))
         if isinstance(blobs, BlobStore) and state is not None:
             jobs.register(
                 ImportKind(
-                    runtime=runtime,
-                    planner=self.planner,
+                    preparer=preparer,
                     loader=self._loader,
+                    keeper=self._keeper,
                     blobs=blobs,
                     space=self._space,
                     platform=platform,
                     folder=state / "uploads",
+                    workers=self._readers,
                 )
             )
 
@@ -108,15 +126,22 @@ class NodeImages:
         except ProblemError as problem:
             log.warning("no layers can be taken: %s", problem.detail)
             self.uploads.open(problem)
-        self._sweeping = asyncio.create_task(self._sweep(), name="staged images")
+        self._cleaning = asyncio.create_task(self._keep_clean(), name="staged images")
 
     async def stop(self) -> None:
         """End what is being written; all of it is kept."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        if self._cleaning is not None:
+            self._cleaning.cancel()
+            await asyncio.gather(self._cleaning, return_exceptions=True)
         self._media.stop()
+        self._readers.stop()
         await self.uploads.stop()
+
+    async def plan(self, request: LoadRequest) -> LoadPlan:
+        """What it would take to have these images. Raises ProblemError as `Planner.plan`."""
+        job = self._jobs.known("image.load", request)
+        holder = None if job is None else job.id
+        return (await self.planner.plan(request.images, holder=holder)).answer
 
     async def load(self, request: LoadRequest, *, owner: str, key: str | None) -> Job:
         """The job that has these images, with its space reserved before it is answered.
@@ -125,12 +150,16 @@ class NodeImages:
             ProblemError: `image.*`, `space.short`, `runtime.*`, and those of `Jobs.submit`.
         """
         async with self._asking:
+            if self._jobs.known("image.load", request, key=key) is not None:
+                return await self._jobs.submit("image.load", request, owner=owner, key=key)
             planned = await self.planner.plan(request.images)
-            if not self._jobs.under_way("image.load", request):
-                planned.check()
+            planned.check()
+            if planned.answer.wanted:
+                self.uploads.check_open()
             job = await self._jobs.submit("image.load", request, owner=owner, key=key)
-            if job.state == "queued":
-                await asyncio.to_thread(self._space.reserve, planned.claims, holder=job.id)
+            if self._jobs.get(job.id).state not in ENDED:
+                self._space.reserve(planned.claims, holder=job.id)
+                self._keeper.pin(job.id, request.images)
             return job
 
     async def import_from(self, request: ImportRequest, *, owner: str, key: str | None) -> Job:
@@ -146,7 +175,7 @@ class NodeImages:
                 params={"path": request.path},
                 hint="Use a real node.",
             )
-        check_path(Path(request.path))
+        check_path(request.path)
         return await self._jobs.submit("image.import", request, owner=owner, key=key)
 
     async def media(self) -> list[Medium]:
@@ -157,27 +186,38 @@ class NodeImages:
         """
         if self._state is None:
             return []
-        try:
-            with fail_after(MEDIA_SECONDS):
-                return await self._media.run(find_media)
-        except (TimeoutError, OSError) as error:
-            raise ProblemError(
-                "media.silent",
-                f"the media of this node cannot be looked through: {str(error) or 'no answer'}",
-                hint="A stick that was pulled out, or a share that is away, may hold it up:"
-                " unmount it (umount -l PATH), then try again.",
-            ) from None
+        return await self._media.look()
 
-    async def _sweep(self) -> None:
-        """Once the runtime answers: remove images that an agent before left half-loaded."""
+    async def _keep_clean(self) -> None:
+        """Once the jobs are found and the runtime answers, and then from time to time."""
         while True:
             try:
-                jobs = [job.id for job in self._jobs.newest()]
-                await self._loader.sweep(but=jobs)
-            except ProblemError:
-                await asyncio.sleep(SWEEP_AGAIN_SECONDS)
+                self._jobs.newest(limit=1)
+                await self.clean()
+            except ProblemError as problem:
+                early = problem.code == "node.not_ready"
+                await asyncio.sleep(NOT_READY_SECONDS if early else CLEAN_AGAIN_SECONDS)
+            except Exception:
+                log.exception("cleaning up failed")
+                await asyncio.sleep(CLEAN_EVERY_SECONDS)
             else:
-                return
+                await asyncio.sleep(CLEAN_EVERY_SECONDS)
+
+    async def clean(self) -> None:
+        """Remove layers that are too old or too many, and images that a load left half-done.
+
+        Raises:
+            ProblemError: `runtime.*`, `blob.*`, `store.*`, `node.not_ready`.
+        """
+        for blob in await self._keeper.evict():
+            log.info("layer %s made room, %d bytes", blob.diff_id, blob.stored_bytes)
+        await self._loader.sweep(self._is_stray)
+        await self._loader.forget_gone()
+
+    def _is_stray(self, staging: str) -> bool:
+        """Whether no job is under way that staged this."""
+        job = staged_by(staging)
+        return all(each.id != job or each.state in ENDED for each in self._jobs.newest())
 
 
 def images_in(

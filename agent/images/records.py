@@ -8,6 +8,7 @@ from collections.abc import Collection
 import msgspec
 
 from agent.protocol.images import NodeImage
+from agent.rules.loading import is_staged
 from agent.store.database import Database
 
 
@@ -55,18 +56,30 @@ class ImageRecords:
             for image in images
         ]
 
-    def forget_all_but(self, images: Collection[NodeImage]) -> None:
-        """Drop what is remembered of images that are gone."""
+    def loaded_at(self) -> dict[str, float]:
+        """When Roost loaded each image, by id: Unix seconds of the node's clock."""
         if self._database.untouched:
+            return {}
+        rows = self._database.rows("SELECT id, at FROM loaded_images")
+        return {row["id"]: row["at"] for row in rows}
+
+    def known(self) -> set[str]:
+        """The ids of all images of which something is remembered."""
+        if self._database.untouched:
+            return set()
+        rows = self._database.rows(
+            "SELECT id FROM loaded_images UNION SELECT image FROM moved_tags"
+        )
+        return {row["id"] for row in rows}
+
+    def forget(self, gone: Collection[str]) -> None:
+        """Drop what is remembered of these: should one come back, Roost did not load it."""
+        if not gone:
             return
-        kept = {image.id for image in images}
+        names = [(name,) for name in gone]
         with self._database.transaction() as connection:
-            for table, column in (("loaded_images", "id"), ("moved_tags", "image")):
-                rows = connection.execute(f"SELECT {column} FROM {table}").fetchall()  # noqa: S608
-                connection.executemany(
-                    f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608 - names of ours
-                    [(row[0],) for row in rows if row[0] not in kept],
-                )
+            connection.executemany("DELETE FROM loaded_images WHERE id = ?", names)
+            connection.executemany("DELETE FROM moved_tags WHERE image = ?", names)
 
 
 def _protected(image: NodeImage, *, loaded: bool, previous: dict[str, str]) -> str | None:
@@ -74,6 +87,6 @@ def _protected(image: NodeImage, *, loaded: bool, previous: dict[str, str]) -> s
         return f"used by {', '.join(image.containers[:3])}"
     if image.id in previous:
         return f"{previous[image.id]} before the last push"
-    if image.tags and not loaded:
-        return "not loaded by Roost"
+    if is_staged(image):
+        return "being loaded"
     return None if loaded else "not loaded by Roost"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Collection, Sequence
 from typing import BinaryIO, cast
 
 from agent.images.blobs import Blob
@@ -55,6 +56,11 @@ class SimulatedBlobs:
 
     def remove(self, diff_id: str) -> None:
         self._blobs.pop(diff_id, None)
+
+    def evict(
+        self, *, keep_bytes: int, max_age_seconds: float, pinned: Collection[str] = ()
+    ) -> Sequence[Blob]:
+        return []
 
 
 class _Zeros(io.RawIOBase):

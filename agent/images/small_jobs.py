@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from agent.containers.runtime import ContainerRuntime
-from agent.images.planning import Planner
-from agent.images.records import ImageRecords
+from agent.images.loading import Loader
+from agent.images.naming import Naming
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.images import RemoveRequest, TagRequest
 from agent.protocol.problems import ProblemError
+from agent.rules.loading import checked_tag
 from agent.rules.references import familiar
 
 # Removing a large image from a slow disk takes a minute.
 REMOVE_SECONDS = 600.0
-TAG_SECONDS = 60.0
+TAG_SECONDS = 120.0
 
 
 class RemoveKind(JobKind[RemoveRequest]):
@@ -27,18 +27,18 @@ class RemoveKind(JobKind[RemoveRequest]):
     resumable = True
     joins = True
 
-    def __init__(self, *, runtime: ContainerRuntime, planner: Planner) -> None:
-        self._runtime, self._planner = runtime, planner
+    def __init__(self, *, runtime: ContainerRuntime, loader: Loader) -> None:
+        self._runtime, self._loader = runtime, loader
 
     def subject(self, request: RemoveRequest) -> str:
         return ", ".join(request.images)
 
     async def run(self, work: Work[RemoveRequest]) -> dict[str, str]:
-        await work.stage("removing", REMOVE_SECONDS)
         names = work.request.images
         result: dict[str, str] = {}
         refused: ProblemError | None = None
         for number, name in enumerate(names):
+            await work.stage("removing", REMOVE_SECONDS)
             work.progress(number, len(names), "items")
             try:
                 removal = await self._runtime.remove_image(name)
@@ -49,9 +49,9 @@ class RemoveKind(JobKind[RemoveRequest]):
             else:
                 result[name] = "removed" if removal.deleted else "tag removed"
             work.log(f"{name}: {result[name]}")
+        await self._loader.forget_gone()
         if refused is not None:
             raise refused
-        await asyncio.to_thread(self._planner.records.forget_all_but, await self._runtime.images())
         return result
 
 
@@ -63,8 +63,8 @@ class TagKind(JobKind[TagRequest]):
     resumable = True
     joins = True
 
-    def __init__(self, *, runtime: ContainerRuntime, records: ImageRecords) -> None:
-        self._runtime, self._records = runtime, records
+    def __init__(self, *, runtime: ContainerRuntime, naming: Naming) -> None:
+        self._runtime, self._naming = runtime, naming
 
     def subject(self, request: TagRequest) -> str:
         return f"{request.image} as {request.tag}"
@@ -74,11 +74,8 @@ class TagKind(JobKind[TagRequest]):
 
     async def run(self, work: Work[TagRequest]) -> dict[str, str]:
         await work.stage("tagging", TAG_SECONDS)
-        tag = familiar(work.request.tag)
+        tag = checked_tag(work.request.tag)
         image = await self._runtime.image(work.request.image)
-        before = next((each for each in await self._runtime.images() if tag in each.tags), None)
-        if before is not None and before.id != image.id:
-            await asyncio.to_thread(self._records.moved, tag, before.id)
-            work.log(f"{tag} was {before.id}")
-        tagged = await self._runtime.tag_image(image.id, tag)
-        return {tag: tagged.id}
+        before = await self._naming.move(tag, image.id)
+        work.log(f"{tag} is now {image.id}" + (f", it was {before}" if before else ""))
+        return {tag: image.id}

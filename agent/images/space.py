@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.images.disk import told
 from agent.protocol.images import SpaceNeed
 from agent.protocol.node import ImageStore
 
@@ -33,41 +34,48 @@ class DiskFree(NamedTuple):
 
 
 def disk_free(path: Path) -> DiskFree:
-    """Of the folder, or the nearest one above it that is there. Raises OSError."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    facts = os.statvfs(path)
-    return DiskFree(path.stat().st_dev, facts.f_bavail * facts.f_frsize)
+    """Of the folder, or the nearest one above it that is there. Raises ProblemError `blob.*`."""
+    with told(path):
+        while not path.exists() and path != path.parent:
+            path = path.parent
+        facts = os.statvfs(path)
+        return DiskFree(path.stat().st_dev, facts.f_bavail * facts.f_frsize)
 
 
 class Claim(NamedTuple):
-    """Bytes that are wanted in a folder."""
+    """Bytes that are wanted in a folder, and its disk as it was then."""
 
     path: str
     purpose: str  # "blobs", "runtime"
     needed_bytes: int
+    disk: DiskFree
 
 
 class Space:
-    """The reservations of one node, by who holds them. Blocks on the disk; for threads."""
+    """The reservations of one node, by who holds them. For one event loop, but for `claim`."""
 
     def __init__(self, free: Callable[[Path], DiskFree] = disk_free) -> None:
         self._free = free
-        self._held: dict[str, list[tuple[int, int]]] = {}  # holder: (device, bytes)
+        self._held: dict[str, dict[tuple[str, int], int]] = {}  # holder: {(purpose, device): bytes}
+
+    def claim(self, path: str, purpose: str, needed_bytes: int) -> Claim:
+        """Look at the disk. Blocks; for threads. Raises ProblemError `blob.storage`."""
+        return Claim(path, purpose, needed_bytes, self._free(Path(path)))
 
     def needs(self, claims: Sequence[Claim], *, holder: str | None = None) -> list[SpaceNeed]:
         """The claims by filesystem, with what is free there for `holder`."""
         found: dict[int, SpaceNeed] = {}
         for claim in claims:
-            disk = self._free(Path(claim.path))
-            need = found.get(disk.device)
+            device = claim.disk.device
+            need = found.get(device)
             if need is None:
-                reserved = self._reserved(disk.device, but=holder)
-                found[disk.device] = SpaceNeed(
+                reserved = self._reserved(device, but=holder)
+                found[device] = SpaceNeed(
                     path=claim.path,
                     purposes=[claim.purpose],
                     needed_bytes=claim.needed_bytes,
-                    free_bytes=max(0, disk.free_bytes - reserved - SPARE_BYTES),
+                    free_bytes=max(0, claim.disk.free_bytes - reserved - SPARE_BYTES),
+                    reserved_bytes=reserved,
                 )
             else:
                 need.purposes.append(claim.purpose)
@@ -76,9 +84,17 @@ class Space:
 
     def reserve(self, claims: Sequence[Claim], *, holder: str) -> None:
         """Hold what is still to be written; in place of what `holder` held before."""
-        self._held[holder] = [
-            (self._free(Path(claim.path)).device, claim.needed_bytes) for claim in claims
-        ]
+        held = self._held[holder] = {}
+        for claim in claims:
+            key = (claim.purpose, claim.disk.device)
+            held[key] = held.get(key, 0) + claim.needed_bytes
+
+    def still_needs(self, holder: str, purpose: str, needed_bytes: int) -> None:
+        """Some was written: what is on the disk must not count as reserved, too."""
+        held = self._held.get(holder, {})
+        for key in held:
+            if key[0] == purpose:
+                held[key] = min(held[key], needed_bytes)
 
     def release(self, holder: str) -> None:
         """Give back what `holder` has, if anything."""
@@ -89,6 +105,6 @@ class Space:
             count
             for holder, held in self._held.items()
             if holder != but
-            for where, count in held
+            for (_, where), count in held.items()
             if where == device
         )

@@ -130,7 +130,7 @@ class Uploads:
             ProblemError: `blob.exists`, `upload.locked`, `upload.too_many`, `space.full`,
                 `blob.storage`, `node.not_ready`, and what `admit` raises.
         """
-        self._check_open()
+        self.check_open()
         async with self._creating:
             await self.drop_expired()
             if self._blobs.has(record.diff_id):
@@ -313,12 +313,13 @@ class Uploads:
                 await self.drop_expired()
             await asyncio.sleep(CLEAN_EVERY_SECONDS)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises ProblemError where uploads are refused now: why."""
         if self._refusal is not None:
             raise self._refusal
 
     def _known(self, upload_id: str) -> _Upload:
-        self._check_open()
+        self.check_open()
         upload = self._uploads.get(upload_id)
         if upload is None:
             raise problems.not_found(upload_id)

@@ -120,10 +120,12 @@ class Jobs:
         """
         return self._find(name).job()
 
-    def under_way(self, kind: str, request: msgspec.Struct) -> bool:
-        """Whether an equal request is under way, which `submit` would answer with."""
-        encoded = msgspec.json.encode(request)
-        return self._under_way(_digest(kind.encode(), encoded)) is not None
+    def known(self, kind: str, request: msgspec.Struct, *, key: str | None = None) -> Job | None:
+        """The job that `submit` would answer with instead of a new one."""
+        used = None if key is None else self._keys.get(key)
+        content = _digest(kind.encode(), msgspec.json.encode(request))
+        entry = self._under_way(content) if used is None else self._entries.get(used.job)
+        return None if entry is None else entry.job()
 
     def newest(self, *, state: JobState | None = None, limit: int | None = None) -> list[Job]:
         """All jobs, or those in a state, the newest first.

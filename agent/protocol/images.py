@@ -81,7 +81,8 @@ class SpaceNeed(msgspec.Struct, kw_only=True):
     path: str
     purposes: list[str]  # "blobs", "runtime"
     needed_bytes: int
-    free_bytes: int  # what is reserved by other jobs is taken off
+    free_bytes: int  # what other jobs have reserved, and a spare, are taken off
+    reserved_bytes: int = 0  # by other jobs
 
 
 class Freeable(msgspec.Struct, kw_only=True):

@@ -12,11 +12,17 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from agent.protocol.images import ImageContent, Layer, NodeImage, PlannedImage
+from agent.protocol.images import (
+    STAGING_REPOSITORY,
+    ImageContent,
+    Layer,
+    NodeImage,
+    PlannedImage,
+)
 from agent.protocol.node import ImageStore
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import chain_ids, known_chains
-from agent.rules.references import familiar
+from agent.rules.references import split_tag
 
 
 class Load(msgspec.Struct, kw_only=True):
@@ -39,11 +45,58 @@ def config_digest(content: ImageContent) -> str:
     return f"sha256:{hashlib.sha256(content.config).hexdigest()}"
 
 
+def check_contents(contents: Sequence[ImageContent]) -> None:
+    """See that what is asked for can be had: hours later, after the upload, is too late.
+
+    Raises:
+        ProblemError: `image.config`, `image.reference`.
+    """
+    owners: dict[str, str] = {}
+    for content in contents:
+        check_content(content)
+        for tag in content.tags:
+            name, digest = checked_tag(tag), config_digest(content)
+            if owners.setdefault(name, digest) != digest:
+                raise ProblemError(
+                    "image.reference",
+                    f"two different images shall both be {name}",
+                    params={"reference": name},
+                    hint="Push them one after the other, or give one of them another name.",
+                )
+
+
+def checked_tag(tag: str) -> str:
+    """The tag in its short form.
+
+    Raises:
+        ProblemError: `image.reference` where no image can have it, or only one that is on its way.
+    """
+    repository, name = split_tag(tag)
+    if repository == STAGING_REPOSITORY:
+        raise ProblemError(
+            "image.reference",
+            f"{tag} is a name that Roost gives to images until they are verified",
+            params={"reference": tag},
+            hint="Give the image another name.",
+        )
+    return f"{repository}:{name}"
+
+
+def is_staged(image: NodeImage) -> bool:
+    """Whether it has a name that says that it is not verified yet."""
+    return any(tag.startswith(f"{STAGING_REPOSITORY}:") for tag in image.tags)
+
+
+def is_verified(image: NodeImage) -> bool:
+    """Whether it has any other name, or none: what is only staged may be half an image."""
+    return not image.tags or any(not tag.startswith(f"{STAGING_REPOSITORY}:") for tag in image.tags)
+
+
 def check_content(content: ImageContent) -> None:
     """See that the config is one, and is about these layers.
 
     Raises:
-        ProblemError: `image.config`, `image.reference`.
+        ProblemError: `image.config`.
     """
     try:
         config = msgspec.json.decode(content.config, type=_Config)
@@ -72,6 +125,15 @@ def same_image(content: ImageContent, image: NodeImage) -> bool:
     ]
 
 
+def image_there(
+    content: ImageContent, tags: Sequence[str], images: Sequence[NodeImage]
+) -> NodeImage | None:
+    """The node's image that is this one; of several (the containerd store has one for each
+    manifest) that with most of the tags."""
+    same = [image for image in images if same_image(content, image)]
+    return max(same, key=lambda image: len(set(tags) & set(image.tags)), default=None)
+
+
 def plan_load(
     contents: Sequence[ImageContent],
     *,
@@ -79,14 +141,19 @@ def plan_load(
     blobs: Collection[str],
     store: ImageStore | None,
 ) -> Load:
-    """What these images need on a node that has `images`, and `blobs` (diff_ids)."""
+    """What these images need on a node that has `images`, and `blobs` (diff_ids).
+
+    Raises:
+        ProblemError: `image.reference`.
+    """
+    images = [image for image in images if is_verified(image)]
     owners = {tag: image.id for image in images for tag in image.tags}
     known = known_chains(images) if takes_partial_archives(store) else set()
     plan = Load(images=[], left_out=[], needed=[], wanted=[])
     seen: set[str] = set()
     for content in contents:
-        there = next((image for image in images if same_image(content, image)), None)
-        tags = [familiar(tag) for tag in content.tags]
+        tags = list(dict.fromkeys(map(checked_tag, content.tags)))
+        there = image_there(content, tags, images)
         replaces = {
             tag: owners[tag]
             for tag in tags

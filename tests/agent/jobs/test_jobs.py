@@ -124,10 +124,15 @@ async def test_an_equal_request_joins_where_the_kind_says_so(start_jobs: StartJo
     second = await jobs.submit("test.paint", WALL, owner="paul", key="b")
     other = await jobs.submit("test.paint", Paint(what="door"), owner="paul")
     assert first.id == second.id != other.id
-    assert jobs.under_way("test.paint", WALL)
+    known = jobs.known("test.paint", WALL)
+    assert known is not None
+    assert known.id == first.id
     brush.enough.set()
     await ended(jobs, first)
-    assert not jobs.under_way("test.paint", WALL)
+    assert jobs.known("test.paint", WALL) is None
+    known = jobs.known("test.paint", WALL, key="b")
+    assert known is not None
+    assert known.id == first.id
     # The key goes on to mean that job; without it, and now that it has ended, it is a new one.
     assert (await jobs.submit("test.paint", WALL, owner="paul", key="b")).id == first.id
     assert (await jobs.submit("test.paint", WALL, owner="paul")).id != first.id

@@ -36,6 +36,7 @@ from agent.protocol.node import (
 from agent.protocol.problems import ProblemError
 from agent.protocol.telemetry import Telemetry
 from agent.protocol.version import API_VERSION
+from agent.site.node_site import NodeSite
 from agent.store.audit import AuditLog
 from agent.store.tokens import TokenStore
 
@@ -87,6 +88,7 @@ class Node:
         self.gpu, self.host, self.runtime = gpu, host, runtime
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.keys = keys or TrustedKeys(None)
+        self.site = NodeSite(name=name, images=images, jobs=jobs)
         self.simulated = simulated
         self.events = EventLog(self.boot, capacity_events=capacity_events)
         self.sampler = Sampler(
@@ -113,6 +115,7 @@ class Node:
         Not `by_itself`: whoever started it calls `sampler.tick` and `look` when they are due.
         """
         await self.images.start(by_itself=by_itself)
+        await self.site.start()
         await self.gpu.start()
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
@@ -130,6 +133,7 @@ class Node:
     async def stop(self) -> None:
         """Stop what `start` started."""
         await self.jobs.stop()
+        await self.site.stop()
         await self.images.stop()
         for task in self._tasks:
             task.cancel()

@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     viewer_socket: Path | None = Path("/run/roost/view.sock")
     group: str = "roost"  # may use the operator and viewer sockets
     https: HttpsSettings | None = None
+    # "10.0.0.5:7444": serves layers to the other nodes of its site; off unless it is here.
+    site_listen: str | None = None
     runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
 
     @property

@@ -19,6 +19,7 @@ from agent.gpu.source import GpuSource
 from agent.http.caller import Listener
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
 from agent.http.server import Servers
+from agent.http.sockets import listen_tcp
 from agent.node import Node
 from agent.protocol.problems import ProblemError
 from agent.settings import HttpsSettings, Settings, load_settings
@@ -104,6 +105,8 @@ def _listen(servers: Servers, node: Node, settings: Settings) -> None:
         servers.add_unix(settings.admin_socket, listener, mode=0o600)
     if settings.https:
         _listen_tls(servers, node, settings, settings.https)
+    if settings.site_listen:
+        _listen_site(node, settings, settings.site_listen)
 
 
 def _listen_tls(servers: Servers, node: Node, settings: Settings, https: HttpsSettings) -> None:
@@ -121,3 +124,18 @@ def _listen_tls(servers: Servers, node: Node, settings: Settings, https: HttpsSe
         ) from None
     port = servers.add_tls(https.address, Listener(node, "https", None), context)
     log.info("https on port %d, certificate %s", port, pinned)
+
+
+def _listen_site(node: Node, settings: Settings, address: str) -> None:
+    folder = settings.state / "site"
+    try:
+        certificate, key = ensure_certificate(folder, name=settings.name)
+        context, pinned = server_context(certificate, key), fingerprint(certificate)
+    except (OSError, ValueError) as error:
+        raise ProblemError(
+            "listen.failed",
+            f"the certificate in {folder} cannot be used: {error}",
+            hint="Check that folder, or remove it: the agent makes a new certificate.",
+        ) from None
+    node.site.listen(listen_tcp(address), context, pinned)
+    log.info("its site is served on %s, certificate %s", address, pinned)

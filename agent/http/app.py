@@ -34,6 +34,7 @@ from agent.http.metrics import get_metrics
 from agent.http.node import get_node
 from agent.http.openapi import openapi_handler
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
+from agent.http.site import fetch_layers, get_site, list_held, make_grant
 from agent.http.telemetry import get_history, get_telemetry
 from agent.http.uploads import (
     create_upload,
@@ -50,6 +51,7 @@ HANDLERS = [
     act_on_container,
     cancel_job,
     create_upload,
+    fetch_layers,
     get_audit,
     get_container,
     get_doctor,
@@ -63,14 +65,17 @@ HANDLERS = [
     get_logs,
     get_node,
     get_readyz,
+    get_site,
     get_telemetry,
     get_upload,
     import_images,
     list_containers,
+    list_held,
     list_images,
     list_jobs,
     list_media,
     load_images,
+    make_grant,
     override_method,
     plan_images,
     list_keys,

@@ -36,6 +36,15 @@ class Blob(NamedTuple):
     last_used_at: float  # Unix seconds, by the node's clock
 
 
+class StoredBlob(NamedTuple):
+    """One layer as it is stored, open; whoever asked for it closes it."""
+
+    file: BinaryIO
+    size_bytes: int  # of the uncompressed tar
+    stored_bytes: int  # of the file
+    compressed: bool
+
+
 class Blobs(Protocol):
     """What the rest of the agent wants of a blob store. All but `has` may touch the disk."""
 
@@ -142,6 +151,18 @@ class BlobStore:
         decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT_BYTES)
         reader = decompressor.stream_reader(file, read_across_frames=True, closefd=True)
         return cast("BinaryIO", io.BufferedReader(_Whole(reader, self._sizes[diff_id])))
+
+    def open_stored(self, diff_id: str) -> StoredBlob:
+        """Its bytes as they lie here; counts as use. Raises ProblemError `blob.not_found`."""
+        path = self._path(diff_id)
+        size = self._sizes[diff_id]
+        try:
+            file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise self._gone(diff_id) from None
+        self.touch(diff_id)
+        stored = os.fstat(file.fileno()).st_size
+        return StoredBlob(cast("BinaryIO", file), size, stored, path.suffix == ".zst")
 
     def touch(self, diff_id: str) -> None:
         path = self._files.get(diff_id)

@@ -164,6 +164,13 @@ class Uploads:
                 return self._state(upload)
         return None
 
+    def encoder_of(self, diff_id: str) -> str | None:
+        """What made the bytes that a blob is stored as; None: that is not known any more."""
+        for upload in self._of(diff_id):
+            if upload.receipt is None:
+                return upload.record.encoder
+        return None
+
     async def settled(self, upload_id: str) -> UploadState:
         """As `state`, after ending a writer from which nothing comes any more."""
         upload = self._known(upload_id)

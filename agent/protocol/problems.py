@@ -117,6 +117,14 @@ CODES: Mapping[str, Code] = {
     "blob.size": Code(422, "The layer has another size than was announced"),
     "blob.encoding": Code(422, "The layer cannot be decompressed"),
     "blob.storage": Code(503, "The node's disk does not do its work"),
+    # layers from another node of the site
+    "site.off": Code(409, "The node does not do that for its site"),
+    "site.too_many": Code(429, "Too many grants"),
+    "site.unreachable": Code(504, "The other node cannot be reached over its site's network"),
+    "site.fingerprint": Code(502, "The other node's certificate is not the one in the grant"),
+    "site.refused": Code(502, "The other node does not know the grant"),
+    "site.lacks": Code(502, "The other node does not have the layer"),
+    "site.cut": Code(502, "The other node stopped amid a layer"),
     # archives of images
     "archive.unreadable": Code(422, "The archive cannot be read"),
     "archive.unknown": Code(422, "The file is not an image archive"),

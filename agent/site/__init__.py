@@ -1,0 +1,1 @@
+"""Layers on their way between the nodes of one site."""

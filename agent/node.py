@@ -39,8 +39,8 @@ from agent.protocol.version import API_VERSION
 from agent.site.node_site import NodeSite
 from agent.store.audit import AuditLog
 from agent.store.tokens import TokenStore
-
 from agent.store.trusted_keys import TrustedKeys
+
 CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
@@ -78,16 +78,16 @@ class Node:
         tokens: TokenStore,
         jobs: Jobs,
         images: NodeImages,
-        simulated: bool = False,
         keys: TrustedKeys | None = None,
+        simulated: bool = False,
         history: HistorySource | None = None,
         capacity_events: int = CAPACITY_EVENTS,
     ) -> None:
         self.name = name
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
-        self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.keys = keys or TrustedKeys(None)
+        self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.site = NodeSite(name=name, images=images, jobs=jobs)
         self.simulated = simulated
         self.events = EventLog(self.boot, capacity_events=capacity_events)

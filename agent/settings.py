@@ -45,10 +45,10 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     # "10.0.0.5:7444": serves layers to the other nodes of its site; off unless it is here.
     site_listen: str | None = None
     runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
-
-    @property
     policy: PolicySettings = PolicySettings()
     trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
+
+    @property
     def database(self) -> Path:
         return self.state / "agent.db"
 

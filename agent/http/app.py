@@ -73,25 +73,25 @@ HANDLERS = [
     list_held,
     list_images,
     list_jobs,
+    list_keys,
     list_media,
     load_images,
     make_grant,
     override_method,
     plan_images,
-    list_keys,
     remove_images,
     remove_upload,
     resize_terminal,
     retry_job,
+    revoke_key,
     start_exec,
     tag_image,
+    trust_key,
     write_input,
     write_upload,
 ]
-    revoke_key,
 
 
-    trust_key,
 def build_app(listeners: Mapping[str, Listener]) -> Callers:
     """The application behind all listeners, by their local address (see `Callers`)."""
     execs = ExecSessions()

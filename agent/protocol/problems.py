@@ -148,14 +148,6 @@ CODES: Mapping[str, Code] = {
     "archive.platform": Code(422, "The archive has no image for this platform"),
     "archive.tag_twice": Code(None, "Two images have the same name"),
     "archive.encoding": Code(422, "The encoded layer is damaged"),
-    # settings and files
-    "settings.syntax": Code(None, "The file is not valid YAML"),
-    "settings.unknown_key": Code(None, "The file has an unknown key"),
-    "settings.invalid": Code(None, "The file has a value that does not fit"),
-    "settings.unreadable": Code(None, "The file cannot be read"),
-    "settings.unwritable": Code(None, "The file cannot be written"),
-    # the fleet, as the console knows it
-    "fleet.node_unknown": Code(None, "No such node in the fleet"),
     # bundles, and who vouches for content
     "bundle.manifest": Code(422, "The bundle's manifest is not valid"),
     "bundle.newer": Code(422, "A newer Roost made the bundle"),
@@ -176,6 +168,14 @@ CODES: Mapping[str, Code] = {
     "signature.revoked": Code(403, "The key that signed it was revoked"),
     "signature.wrong": Code(403, "The signature does not fit"),
     "signature.unwritable": Code(None, "The signature cannot be written"),
+    # settings and files
+    "settings.syntax": Code(None, "The file is not valid YAML"),
+    "settings.unknown_key": Code(None, "The file has an unknown key"),
+    "settings.invalid": Code(None, "The file has a value that does not fit"),
+    "settings.unreadable": Code(None, "The file cannot be read"),
+    "settings.unwritable": Code(None, "The file cannot be written"),
+    # the fleet, as the console knows it
+    "fleet.node_unknown": Code(None, "No such node in the fleet"),
     "fleet.node_exists": Code(None, "A node of that name is in the fleet already"),
     "fleet.address": Code(None, "The address is not one that Roost can reach"),
     "fleet.selector": Code(None, "The selector is not valid"),
@@ -200,6 +200,7 @@ CODES: Mapping[str, Code] = {
     "ssh.denied": Code(None, "SSH did not let you in"),
     "ssh.group": Code(None, "Your user there is not in group roost"),
     "ssh.no_agent": Code(None, "No agent runs on that host"),
+    "ssh.sudo": Code(None, "Your user there may not act as an admin"),
     "ssh.forwarding": Code(None, "That host forbids socket forwarding"),
     # this side
     "console.usage": Code(None, "The command does not fit"),
@@ -208,7 +209,6 @@ CODES: Mapping[str, Code] = {
     "demo.simulator": Code(None, "The simulated nodes did not start"),
     "console.agent_missing": Code(None, "roost-agent is not installed here"),
 }
-    "ssh.sudo": Code(None, "Your user there may not act as an admin"),
 
 
 class ProblemError(Exception):

@@ -26,7 +26,7 @@ class HttpsSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     key: Path | None = None
 
 
-class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """What the node insists on, whoever asks."""
 
     require_signature: bool = False  # of images: only what a trusted key has signed is loaded

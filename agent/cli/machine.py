@@ -8,6 +8,7 @@ from agent.doctor.examiner import Examiner
 from agent.gpu.source import GpuSource
 from agent.host.linux import LinuxHost
 from agent.images.node_images import images_in
+from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.settings import Settings
@@ -22,6 +23,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
     runtime = DockerRuntime([settings.runtime] if settings.runtime else None)
     host = LinuxHost(state_dir=str(settings.state))
     jobs = Jobs(database)
+    keys = TrustedKeys(settings.trusted_keys)
     return Node(
         name=settings.name,
         gpu=gpu,
@@ -31,12 +33,13 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,
-        keys=TrustedKeys(settings.trusted_keys),
+        keys=keys,
         images=images_in(
             settings.state,
             runtime=runtime,
             jobs=jobs,
             database=database,
             platform=Platform("linux", host.facts().architecture),
+            vouching=Vouching(keys, required=settings.policy.require_signature),
         ),
     )

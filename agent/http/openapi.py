@@ -18,10 +18,32 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from agent.node import agent_version
-from agent.protocol import access, containers, findings, gpus, images, jobs, node, site, telemetry
+from agent.protocol import (
+    access,
+    containers,
+    findings,
+    gpus,
+    images,
+    jobs,
+    node,
+    signatures,
+    site,
+    telemetry,
+)
 from agent.protocol.problems import MEDIA_TYPE, Problem
 
-_MODULES = (access, containers, findings, gpus, images, jobs, node, site, telemetry)
+_MODULES = (
+    access,
+    containers,
+    findings,
+    gpus,
+    images,
+    jobs,
+    node,
+    signatures,
+    site,
+    telemetry,
+)
 
 
 def openapi_handler(describe: Callable[[OpenAPIConfig], Litestar]) -> HTTPRouteHandler:

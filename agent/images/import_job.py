@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from agent.archives.index import ArchiveIndex
-from agent.archives.indexing import index_archive
-from agent.archives.layers import open_layer, read_layers
+from agent.archives.layers import read_layers
 from agent.archives.platforms import Platform
 from agent.containers.workers import Workers, WorkersBusyError
 from agent.images.blobs import BlobStore
+from agent.images.bundle_source import check_complete, layers_from, read_index
 from agent.images.disk import told
 from agent.images.keeping import Keeper
-from agent.images.loading import Loader, Open
+from agent.images.loading import Loader
 from agent.images.planning import Planned
 from agent.images.preparing import Preparer
 from agent.images.space import Space
@@ -83,7 +82,7 @@ class ImportKind(JobKind[ImportRequest]):
         contents = [index.content(image) for image in index.for_platform(*self._platform)]
         self._keeper.pin(work.job.id, contents)
         plain = index.compression == "none"
-        source: Open = partial(open_layer, index) if plain else self._keeper.open
+        source = layers_from(index, self._keeper.open) if plain else self._keeper.open
         return await self._loader.have(
             work, contents, lambda: self._ready(work, index, contents), source
         )
@@ -97,7 +96,7 @@ class ImportKind(JobKind[ImportRequest]):
                 raise asyncio.CancelledError
             work.progress(done, total)
 
-        index = await self._in_thread(path, lambda: index_archive(path, heard=heard))
+        index = await self._in_thread(path, lambda: read_index(path, heard))
         work.log(f"{path}: {len(index.images)} images, {len(index.layers)} layers")
         return index
 
@@ -106,8 +105,13 @@ class ImportKind(JobKind[ImportRequest]):
     ) -> Planned:
         copied = index.compression != "none"
         planned = await self._preparer.prepare(
-            work, contents, on_node={layer.diff_id for layer in index.layers}, copied=copied
+            work,
+            contents,
+            signed=index.signed,
+            on_node={layer.diff_id for layer in index.layers},
+            copied=copied,
         )
+        check_complete(index, planned)
         if copied:
             await self._copy(work, index, planned.load.needed)
         return planned

@@ -65,7 +65,9 @@ class LoadKind(JobKind[LoadRequest]):
         return await self._loader.have(work, contents, lambda: self._ready(work), self._keeper.open)
 
     async def _ready(self, work: Work[LoadRequest]) -> Planned:
-        planned = await self._preparer.prepare(work, work.request.images)
+        planned = await self._preparer.prepare(
+            work, work.request.images, signed=work.request.signed
+        )
         await self._receive(work, planned.answer.wanted)
         for layer in planned.load.needed:
             await asyncio.to_thread(self._blobs.touch, layer.diff_id)

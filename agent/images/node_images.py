@@ -25,6 +25,7 @@ from agent.images.small_jobs import RemoveKind, TagKind
 from agent.images.space import Space
 from agent.images.upload_files import FileShelf
 from agent.images.uploads import Admit, Uploads
+from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
 from agent.protocol.images import ImportRequest, LoadPlan, LoadRequest, Medium
 from agent.protocol.jobs import ENDED, Job
@@ -55,8 +56,12 @@ class NodeImages:
         database: Database,
         platform: Platform,
         state: Path | None,
+        vouching: Vouching | None = None,
     ) -> None:
-        """`state` is the agent's folder; None: nothing touches a disk. Registers its jobs."""
+        """`state` is the agent's folder; None: nothing touches a disk. Registers its jobs.
+
+        `vouching` None: anybody may bring images.
+        """
         self.blobs, self.uploads = blobs, uploads
         self._state, self._jobs, self._space = state, jobs, Space()
         self._keeper = Keeper(blobs, state)
@@ -76,6 +81,7 @@ class NodeImages:
             freeing=freeing,
             folder=state,
             platform=platform,
+            vouching=vouching,
         )
         self._loader = Loader(
             runtime=runtime,
@@ -141,7 +147,9 @@ class NodeImages:
         """What it would take to have these images. Raises ProblemError as `Planner.plan`."""
         job = self._jobs.known("image.load", request)
         holder = None if job is None else job.id
-        return (await self.planner.plan(request.images, holder=holder)).answer
+        return (
+            await self.planner.plan(request.images, signed=request.signed, holder=holder)
+        ).answer
 
     async def load(self, request: LoadRequest, *, owner: str, key: str | None) -> Job:
         """The job that has these images, with its space reserved before it is answered.
@@ -152,7 +160,7 @@ class NodeImages:
         async with self._asking:
             if self._jobs.known("image.load", request, key=key) is not None:
                 return await self._jobs.submit("image.load", request, owner=owner, key=key)
-            planned = await self.planner.plan(request.images)
+            planned = await self.planner.plan(request.images, signed=request.signed)
             planned.check()
             if planned.answer.wanted:
                 self.uploads.check_open()
@@ -228,6 +236,7 @@ def images_in(
     database: Database,
     platform: Platform,
     admit: Admit | None = None,
+    vouching: Vouching | None = None,
 ) -> NodeImages:
     """Blobs in `state`/blobs, uploads in `state`/uploads."""
     blobs = BlobStore(state / "blobs")
@@ -239,6 +248,7 @@ def images_in(
         database=database,
         platform=platform,
         state=state,
+        vouching=vouching,
     )
 
 

@@ -15,9 +15,11 @@ from agent.images.freeing import Freeing
 from agent.images.records import ImageRecords
 from agent.images.space import RUNTIME_FACTOR, Claim, Space
 from agent.images.uploads import Uploads
+from agent.images.vouching import Vouching
 from agent.protocol.images import ImageContent, LoadPlan, NodeImage, WantedLayer
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
+from agent.protocol.signatures import SignedManifest
 from agent.rules.loading import Load, check_contents, plan_load, platform_of
 
 
@@ -48,11 +50,15 @@ class Planner:
         freeing: Freeing,
         folder: Path | None,
         platform: Platform,
+        vouching: Vouching | None = None,
     ) -> None:
-        """`folder` has the blobs, None: no disk does; `platform` is what this node runs."""
+        """`folder` has the blobs, None: no disk does; `platform` is what this node runs.
+
+        `vouching` None: anybody may bring images.
+        """
         self._runtime, self._blobs, self._uploads = runtime, blobs, uploads
         self._records, self._space, self._freeing = records, space, freeing
-        self._folder, self._platform = folder, platform
+        self._folder, self._platform, self._vouching = folder, platform, vouching
 
     async def images(self) -> list[NodeImage]:
         """The runtime's images, with what the agent knows of them. Raises `runtime.*`."""
@@ -62,6 +68,7 @@ class Planner:
         self,
         contents: Sequence[ImageContent],
         *,
+        signed: Sequence[SignedManifest] = (),
         on_node: Collection[str] = (),
         copied: bool = False,
         holder: str | None = None,
@@ -69,12 +76,14 @@ class Planner:
         """What it takes to have these images.
 
         Args:
+            signed: who vouches for them.
             on_node: diff_ids of layers that need not be sent: they lie in a file on this node.
             copied: those become blobs before they are loaded.
             holder: the job that asks, if it has reserved space already.
 
         Raises:
-            ProblemError: `image.config`, `image.reference`, `runtime.*`, `blob.storage`.
+            ProblemError: `image.config`, `image.reference`, `runtime.*`, `blob.storage`,
+                `key.storage`.
         """
         check_contents(contents)
         images = await self.images()
@@ -89,7 +98,8 @@ class Planner:
         claims = await asyncio.to_thread(self._claims, arriving, load, facts)
         space = self._space.needs(claims, holder=holder)
         room = await self._freeing.choose(space, images, contents, load, holder=holder)
-        unfit = [problem for each in contents if (problem := self._unfit(each))]
+        unfit = await self._unsigned(contents, signed)
+        unfit += [problem for each in contents if (problem := self._unfit(each))]
         return Planned(
             load=load,
             answer=LoadPlan(
@@ -127,6 +137,13 @@ class Planner:
         if unpacked and factor and facts.root_dir:
             claims.append(self._space.claim(facts.root_dir, "runtime", int(unpacked * factor)))
         return claims
+
+    async def _unsigned(
+        self, contents: Sequence[ImageContent], signed: Sequence[SignedManifest]
+    ) -> list[ProblemError]:
+        if self._vouching is None or not self._vouching.required:
+            return []
+        return await asyncio.to_thread(self._vouching.problems, contents, signed)
 
     def _unfit(self, content: ImageContent) -> ProblemError | None:
         made_for = Platform(*platform_of(content))

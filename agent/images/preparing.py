@@ -11,6 +11,7 @@ from agent.images.space import Space
 from agent.jobs.work import Work
 from agent.protocol.images import ImageContent
 from agent.protocol.problems import ProblemError
+from agent.protocol.signatures import SignedManifest
 
 PLAN_SECONDS = 120.0
 # Removing one large image from a slow disk takes minutes.
@@ -30,6 +31,7 @@ class Preparer:
         work: Work[Any],
         contents: Sequence[ImageContent],
         *,
+        signed: Sequence[SignedManifest] = (),
         on_node: Collection[str] = (),
         copied: bool = False,
     ) -> Planned:
@@ -42,7 +44,7 @@ class Preparer:
         for _ in range(ROUNDS):
             await work.stage("planning", PLAN_SECONDS)
             planned = await self._planner.plan(
-                contents, on_node=on_node, copied=copied, holder=holder
+                contents, signed=signed, on_node=on_node, copied=copied, holder=holder
             )
             planned.check()
             self._space.reserve(planned.claims, holder=holder)

@@ -44,11 +44,6 @@ class Vouching:
         found = [self._problem(content, judged) for content in contents]
         return [problem for problem in found if problem is not None]
 
-    def check(self, contents: Sequence[ImageContent], signed: Sequence[SignedManifest]) -> None:
-        """Raises ProblemError: the first of `problems`. Blocks."""
-        for problem in self.problems(contents, signed):
-            raise problem
-
     def _judged(self, signed: SignedManifest) -> Manifest | ProblemError:
         """The manifest, if a key that is trusted here has signed it as it is."""
         try:

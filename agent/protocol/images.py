@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from agent.protocol.problems import Problem
+from agent.protocol.signatures import SignedManifest
 
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 # Docker's own limit on a manifest is 4 MiB; a config with a long history is some 100 KB.
@@ -56,6 +57,7 @@ class LoadRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     images: Annotated[list[ImageContent], msgspec.Meta(min_length=1, max_length=64)]
     source: str = ""  # for people: the archive's name
+    signed: Annotated[list[SignedManifest], msgspec.Meta(max_length=64)] = []  # who vouches
 
 
 class WantedLayer(msgspec.Struct, kw_only=True):

@@ -147,6 +147,7 @@ CODES: Mapping[str, Code] = {
     "archive.bomb": Code(422, "The archive grows out of all measure"),
     "archive.platform": Code(422, "The archive has no image for this platform"),
     "archive.tag_twice": Code(None, "Two images have the same name"),
+    "push.budget": Code(None, "The budget of bytes is used up"),
     "archive.encoding": Code(422, "The encoded layer is damaged"),
     # bundles, and who vouches for content
     "bundle.manifest": Code(422, "The bundle's manifest is not valid"),

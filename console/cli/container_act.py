@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Literal
 
 import click
 import msgspec
 
 from agent.protocol.containers import ContainerChange
-from agent.protocol.problems import ProblemError
+from console.cli.consent import consent
 from console.cli.container_words import state
 from console.cli.nodes import one_node
 from console.cli.options import container_argument, json_option, node_argument, yes_option
@@ -85,24 +84,7 @@ def _permitted(setup: Setup, node: str, container: str, action: Action, *, yes: 
     """
     setup.refuse_changes(f"container {action}")
     entry = one_node(setup, node)
-    if not entry.production or yes:
-        return entry
-    if not sys.stdin.isatty():
-        raise ProblemError(
-            "console.terminal",
-            f"{entry.name} is in production, and nobody can be asked here",
-            params={"node": entry.name},
-            hint="Add --yes if it is meant.",
-        )
-    click.echo(f"{entry.name} is in PRODUCTION. To {action} {clean(container)} there,", err=True)
-    typed = click.prompt("type the node's name", err=True, default="", show_default=False)
-    if typed.strip() != entry.name:
-        raise ProblemError(
-            "console.usage",
-            f"that is not the name, so nothing was done on {entry.name}",
-            params={"node": entry.name},
-            hint="Run the command again.",
-        )
+    consent([entry], f"{action} {container}", yes=yes)
     return entry
 
 

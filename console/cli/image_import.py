@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 
@@ -17,7 +18,7 @@ from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN, Column, print_table
 from console.fleet.inventory import NodeEntry
-from console.images.following import ended_well, until_ended
+from console.images.following import see_through
 from console.link.client import NodeClient
 from console.text import age, clean, size
 
@@ -56,7 +57,7 @@ def command(setup: Setup, node: str, path: str | None, *, yes: bool, as_json: bo
                 stage = job.stage
                 say(f"{entry.name}: {stage}")
 
-        return ended_well(await until_ended(client, job.id, seen=seen))
+        return await see_through(client, job, random=random.Random(), seen=seen)  # noqa: S311 - jitter
 
     job = ask_one(setup, entry.name, load)
     if as_json:

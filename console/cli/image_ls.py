@@ -1,4 +1,4 @@
-"""`roost image ls`: one line per image, and which nodes have it."""
+"""`roost image ls`: images by nodes, and what differs where."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import msgspec
 
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import Problem
+from console.cli.check_table import short
 from console.cli.options import json_option, selector_argument
-from console.cli.output import print_json
+from console.cli.output import on_terminal, print_json, say, width
 from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
-from console.cli.table import UNKNOWN, Column, Row, print_table
-from console.text import size
+from console.cli.table import UNKNOWN, Column, Row, cells, print_table
+from console.images.matrix import SameImage, by_name, differing
+from console.text import clean, plural, size
 
 _COLUMNS = (
     Column("IMAGE", least=24),
@@ -22,7 +24,12 @@ _COLUMNS = (
     Column("ON", least=16),
     Column("USED BY", keep=5, least=12),
 )
-_SHOWN = 12
+_NAMED = 20  # nodes that are counted out by their names
+_IMAGE_CELLS = 16
+_ID_CELLS = 12
+UNASKED = "?"
+
+Answers = list[Answer[list[NodeImage]]]
 
 
 class ImageRecord(msgspec.Struct, kw_only=True):
@@ -35,15 +42,35 @@ class ImageRecord(msgspec.Struct, kw_only=True):
 
 @click.command("ls")
 @selector_argument
+@click.option(
+    "--matrix/--list",
+    "as_matrix",
+    default=None,
+    help="A column for each node, or a line for each image; the matrix where it fits.",
+)
 @json_option
 @click.pass_obj
-def command(setup: Setup, selector: str | None, *, as_json: bool) -> int:
-    """List images. One name with several lines is different images on different nodes."""
+def command(setup: Setup, selector: str | None, *, as_matrix: bool | None, as_json: bool) -> int:
+    """List images, and which nodes have them.
+
+    In the matrix, a cell is the image that the name is there: one that is not like the others
+    has a star. In the list, one name with several lines is several images.
+    """
     answers = ask_each(setup, selector, lambda _, client: client.images())
     if as_json:
         print_json([record for answer in answers for record in _records(answer)])
+        return conclude(answers)
+    rows = by_name({answer.entry.name: answer.value or [] for answer in answers})
+    if _fits(answers, rows) if as_matrix is None else as_matrix:
+        columns = (
+            Column("IMAGE", least=_IMAGE_CELLS),
+            *(Column(answer.entry.name) for answer in answers),
+        )
+        print_table(columns, _matrix(answers, rows))
     else:
-        print_table(_COLUMNS, _rows(answers))
+        print_table(_COLUMNS, _list(answers, rows))
+    if found := differing(rows):
+        say(f"{plural(len(found), 'name')} with different images: {', '.join(found)}")
     return conclude(answers)
 
 
@@ -53,27 +80,53 @@ def _records(answer: Answer[list[NodeImage]]) -> list[ImageRecord]:
     return [ImageRecord(node=answer.entry.name, image=image) for image in answer.value or ()]
 
 
-def _rows(answers: list[Answer[list[NodeImage]]]) -> list[Row]:
-    asked = sum(answer.problem is None for answer in answers)
-    found: dict[tuple[str, str], list[tuple[str, NodeImage]]] = {}
-    for answer in answers:
-        for image in answer.value or ():
-            for tag in image.tags or [UNKNOWN]:
-                identity = (tag, ",".join(image.diff_ids) + (image.config_digest or ""))
-                found.setdefault(identity, []).append((answer.entry.name, image))
-    rows: list[Row] = []
-    for (tag, _), holders in sorted(found.items()):
-        image = holders[0][1]
-        names = [node for node, _ in holders]
-        used = sorted({name for _, each in holders for name in each.containers})
-        rows.append(
-            (
-                tag,
-                (image.config_digest or image.id).removeprefix("sha256:")[:_SHOWN],
-                size(image.size_bytes),
-                f"{len(names)}/{asked}",
-                ",".join(names),
-                ",".join(used),
-            )
+def _fits(answers: Answers, rows: list[SameImage]) -> bool:
+    """On a terminal, where names of images need not be cut too short."""
+    wide = sum(max(_ID_CELLS + 1, cells(clean(answer.entry.name))) + 1 for answer in answers)
+    longest = max((cells(clean(row.tag)) for row in rows), default=0)
+    return on_terminal() and len(answers) > 1 and wide + min(longest, 2 * _IMAGE_CELLS) <= width()
+
+
+def _matrix(answers: Answers, rows: list[SameImage]) -> list[Row]:
+    """A line for each name; images without one have a line each."""
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    most: dict[str, str] = {}
+    for row in rows:
+        usual = most.setdefault(row.tag, row.id)
+        line = lines.setdefault((row.tag, "" if row.tag else row.id), {})
+        star = "*" if row.tag and row.id != usual else ""
+        line |= dict.fromkeys(row.nodes, short(row.id) + star)
+    names = [answer.entry.name for answer in answers]
+    silent = {answer.entry.name for answer in answers if answer.problem is not None}
+    return [
+        (
+            tag or UNKNOWN,
+            *(UNASKED if name in silent else line.get(name, UNKNOWN) for name in names),
         )
-    return rows
+        for (tag, _), line in lines.items()
+    ]
+
+
+def _list(answers: Answers, rows: list[SameImage]) -> list[Row]:
+    asked = [answer.entry.name for answer in answers if answer.problem is None]
+    return [
+        (
+            row.tag or UNKNOWN,
+            short(row.id),
+            size(row.size_bytes),
+            f"{len(row.nodes)}/{len(asked)}",
+            _where(row.nodes, asked),
+            ",".join(sorted(row.containers)),
+        )
+        for row in rows
+    ]
+
+
+def _where(nodes: list[str], asked: list[str]) -> str:
+    """The nodes, or those without it where they are fewer."""
+    lacking = [name for name in asked if name not in nodes]
+    if len(asked) > 1 and not lacking:
+        return "all"
+    if 3 * len(lacking) < len(nodes) and len(lacking) <= _NAMED:
+        return f"all but {','.join(lacking)}"
+    return ",".join(nodes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,24 +14,31 @@ import click
 import msgspec
 
 from agent.archives.index import ArchiveIndex
-from agent.protocol.problems import Problem
+from agent.protocol.problems import Problem, ProblemError
+from console.cli import check_table
+from console.cli.check_table import short
 from console.cli.consent import consent
+from console.cli.image_check import check
 from console.cli.image_options import archives_argument, read_archives, to_option
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
-from console.cli.output import print_json, say
+from console.cli.output import NO_LIMIT, print_json, say
 from console.cli.push_display import PushDisplay
 from console.cli.run import Answer, conclude, links
 from console.cli.setup import Setup
-from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
+from console.cli.table import NODE, UNKNOWN, Column, Row, fit, print_table
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
 from console.images.push import Push, PushState
-from console.images.rate import RateLimit, parse_rate
+from console.images.rate import RateLimit, parse_bytes, parse_rate
+from console.images.sending import AT_ONCE
+from console.images.sites import Account, Sites
 from console.text import age, size
 
 # All share this console's uplink; more at once would only make each slower to be done.
 NODES_AT_ONCE = 16
+# Each layer that is being compressed takes some 8 MB here.
+LAYERS_AT_ONCE = 16
 
 _COLUMNS = (
     NODE,
@@ -38,24 +47,33 @@ _COLUMNS = (
     Column("TIME", keep=6, right=True),
     Column("IMAGES", least=16),
 )
+_SITE_COLUMNS = (*_COLUMNS[:2], Column("WAY"), *_COLUMNS[2:])
 
 
 class PushRecord(msgspec.Struct, kw_only=True):
     """A node as `--json` prints it."""
 
     node: str
-    result: str  # "done", "failed"
+    result: str  # "done"; "present": it had them; "stopped": by the budget; "failed"
     sent_bytes: int
     seconds: float
     job: str | None = None
     images: dict[str, str] = {}  # tag: id there
     problem: Problem | None = None
+    way: str = ""  # of its layers: "direct", "seed", "from NODE"; "": it lacked none
+    fetched_bytes: int = 0  # from other nodes of its site
 
 
 @click.command("push")
 @archives_argument
 @to_option
 @click.option("--limit", metavar="RATE", help="At most so much a second in all, as 2MB/s.")
+@click.option("--budget", metavar="BYTES", help="At most so much to each node, as 500MB.")
+@click.option(
+    "--via-site",
+    is_flag=True,
+    help="Send once to each site (label `site`); its nodes pass the layers on.",
+)
 @yes_option
 @json_option
 @click.pass_obj
@@ -64,25 +82,43 @@ def command(
     archives: tuple[Path, ...],
     selector: str,
     limit: str | None,
+    budget: str | None,
     *,
+    via_site: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
     """Bring the images of ARCHIVEs to nodes. Only layers that a node lacks are sent.
 
     What was sent is kept: after a cut, or when this command is ended and run again, it goes on
-    where it stopped.
+    where it stopped. On production nodes you see what would be done, and are asked.
     """
     setup.refuse_changes("image push")
     rate = RateLimit(None if limit is None else parse_rate(limit))
+    budget_bytes = None if budget is None else parse_bytes(budget)
     entries = selected_nodes(setup, selector)
     indexes = read_archives(archives)
-    consent(entries, f"load {', '.join(path.name for path in archives)}", yes=yes)
-    records = asyncio.run(_push_all(links(setup), entries, indexes, rate))
+    consent(
+        entries,
+        f"load {', '.join(path.name for path in archives)}",
+        yes=yes,
+        show=lambda production: _show_plan(setup, production, indexes),
+    )
+    try:
+        records = asyncio.run(
+            _push_all(links(setup), entries, indexes, rate, budget_bytes, via_site=via_site)
+        )
+    except KeyboardInterrupt:
+        say("stopped. The nodes keep what they have, and wait: run the same command to go on,")
+        say("or end their jobs: roost job ls, roost job cancel JOB")
+        raise
     if as_json:
         print_json([record for record, _ in records])
     else:
-        print_table(_COLUMNS, [_row(record) for record, _ in records])
+        print_table(
+            _SITE_COLUMNS if via_site else _COLUMNS,
+            [_row(record, via_site=via_site) for record, _ in records],
+        )
     return conclude(
         [
             Answer(entry, state, state.problem)
@@ -91,55 +127,101 @@ def command(
     )
 
 
+def _show_plan(setup: Setup, entries: Sequence[NodeEntry], indexes: Sequence[ArchiveIndex]) -> None:
+    """What would be done, beside what this command prints."""
+    answers = check(setup, entries, indexes)
+    limit = shutil.get_terminal_size().columns if sys.stderr.isatty() else NO_LIMIT
+    for line in fit(check_table.COLUMNS, check_table.rows(answers), limit):
+        say(line)
+    check_table.tell_reasons(answers)
+    conclude(answers)
+
+
 async def _push_all(
-    ways: Links, entries: Sequence[NodeEntry], indexes: Sequence[ArchiveIndex], limit: RateLimit
+    ways: Links,
+    entries: Sequence[NodeEntry],
+    indexes: Sequence[ArchiveIndex],
+    limit: RateLimit,
+    budget_bytes: int | None,
+    *,
+    via_site: bool,
 ) -> list[tuple[PushRecord, PushState]]:
     gate = asyncio.Semaphore(NODES_AT_ONCE)
-    display = PushDisplay()
+    display = PushDisplay(len(entries))
+    at_once = max(1, min(AT_ONCE, LAYERS_AT_ONCE // len(entries)))
+    sites = Sites(
+        entries if via_site else (),
+        ways.client,
+        indexes,
+        limit=limit,
+        budget_bytes=budget_bytes,
+        at_once=at_once,
+        random=random.Random(),  # noqa: S311 - jitter
+    )
 
     async def one(entry: NodeEntry) -> tuple[PushRecord, PushState]:
         async with gate:
             started = time.monotonic()
-            client = ways.client(entry)
-            push = Push(client, indexes, limit=limit, random=random.Random())  # noqa: S311 - jitter
+            try:
+                client = sites.client(entry.name) or ways.client(entry)
+            except ProblemError as problem:
+                state = PushState(node=entry.name, stage="failed", problem=problem)
+                return _record(state, 0.0, sites.account(state)), state
+            push = Push(
+                client,
+                indexes,
+                limit=limit,
+                budget_bytes=budget_bytes,
+                at_once=at_once,
+                other_way=sites.other_way(entry.name),
+                random=random.Random(),  # noqa: S311 - jitter
+            )
             display.add(push.state)
             try:
                 state = await push.run()
             finally:
-                await client.close()
-            return _record(state, time.monotonic() - started), state
+                sites.ended(entry.name)
+                if sites.client(entry.name) is None:
+                    await client.close()
+            return _record(state, time.monotonic() - started, sites.account(state)), state
 
     async with display:
         try:
-            return await asyncio.gather(*map(one, entries))
-        except asyncio.CancelledError:
-            say("stopped; the nodes keep what they have: run the same command to go on")
-            raise
+            await sites.begin()
+            first = sites.seeds_first(entries)
+            done = dict(zip(first, await asyncio.gather(*map(one, first)), strict=True))
+            return [done[entry] for entry in entries]
+        finally:
+            await sites.end()
 
 
-def _record(state: PushState, seconds: float) -> PushRecord:
+def _record(state: PushState, seconds: float, account: Account) -> PushRecord:
     return PushRecord(
         node=state.node,
-        result=state.stage,
-        sent_bytes=state.sent_bytes,
+        result=_result(state),
+        sent_bytes=account.sent_bytes,
         seconds=round(seconds, 1),
         job=None if state.job is None else state.job.id,
         images=state.images,
         problem=None if state.problem is None else state.problem.problem(),
+        way=account.way,
+        fetched_bytes=account.fetched_bytes,
     )
 
 
-def _row(record: PushRecord) -> Row:
-    images = ", ".join(f"{tag} {_short(name)}" for tag, name in record.images.items())
-    there = record.result == "done" and record.job is None
+def _result(state: PushState) -> str:
+    if state.problem is not None:
+        return "stopped" if state.problem.code == "push.budget" else "failed"
+    return "present" if state.job is None else "done"
+
+
+def _row(record: PushRecord, *, via_site: bool) -> Row:
+    images = ", ".join(f"{tag} {short(name)}" for tag, name in record.images.items())
     return (
         record.node,
-        "was there" if there else record.result,
+        record.result,
+        *([record.way or "-"] if via_site else []),
         size(record.sent_bytes),
         age(record.seconds),
         images or UNKNOWN,
     )
-
-
-def _short(image_id: str) -> str:
-    return image_id.removeprefix("sha256:")[:12]

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from console.cli.output import say
-from console.cli.table import cut
+from console.cli.table import cells, cut
 from console.images.push import PushState
-from console.text import age, clean, size
+from console.text import age, clean, plural, size
 
 EVERY_SECONDS = 0.5
 # Without a terminal: a log, which is read afterwards.
 LINE_EVERY_SECONDS = 30.0
+NODES_SHOWN = 8
 _WORDS = {
     "connecting": "connecting",
     "planning": "looking what it has",
     "sending": "sending",
-    "waiting": "",
+    "waiting": "all sent",
     "done": "done",
     "failed": "failed",
 }
 
 
 class PushDisplay:
-    """Shows the states that were added, until it is left."""
+    """Shows the states that were added, of `nodes` that will be, until it is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
         self._states: list[PushState] = []
-        self._lines = 0
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._shown: list[str] = []
         self._told: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -51,7 +55,8 @@ class PushDisplay:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._erase()
+        if self._shown:
+            self._write(f"\x1b[{len(self._shown)}A\r\x1b[J")
 
     async def _keep_showing(self) -> None:
         since = 0.0
@@ -59,66 +64,93 @@ class PushDisplay:
             if self._terminal:
                 self._draw()
             else:
-                self._tell(all_of_them=since >= LINE_EVERY_SECONDS)
-                since = 0.0 if since >= LINE_EVERY_SECONDS else since
+                self._tell()
+                if since >= LINE_EVERY_SECONDS:
+                    since = 0.0
+                    say(total_line(self._states, self._nodes))
             await asyncio.sleep(EVERY_SECONDS)
             since += EVERY_SECONDS
 
     def _draw(self) -> None:
+        """Only what has changed: over a slow link each line costs."""
         columns, rows = shutil.get_terminal_size()
-        busy = [state for state in self._states if state.stage not in {"done", "failed"}]
-        lines = [line(state) for state in busy[: max(1, rows - 3)]]
-        lines.append(self._total())
-        text = "".join(f"{cut(clean(each), columns - 1)}\x1b[K\n" for each in lines)
-        self._erase(keep=True)
-        sys.stderr.write(text + "\x1b[J")
+        lines = [cut(clean(each), columns - 1) for each in self._lines(max(1, rows - 4))]
+        if lines == self._shown:
+            return
+        up = f"\x1b[{len(self._shown)}A\r" if self._shown else ""
+        same = self._shown + [""] * len(lines)
+        text = "".join(
+            "\n" if new == old and new else f"{new}\x1b[K\n"
+            for new, old in zip(lines, same, strict=False)
+        )
+        self._write(up + text + "\x1b[J")
+        self._shown = lines
+
+    def _lines(self, room: int) -> list[str]:
+        busy = [state for state in self._states if not state.ended]
+        shown = busy[: min(room, NODES_SHOWN)]
+        wide = max((cells(clean(state.node)) for state in shown), default=0)
+        lines = [node_line(state, wide) for state in shown]
+        if len(busy) > len(shown):
+            lines.append(f"and {len(busy) - len(shown)} more")
+        return [*lines, total_line(self._states, self._nodes)]
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
         sys.stderr.flush()
-        self._lines = len(lines)
 
-    def _erase(self, *, keep: bool = False) -> None:
-        if self._lines:
-            sys.stderr.write(f"\x1b[{self._lines}A\r" + ("" if keep else "\x1b[J"))
-            sys.stderr.flush()
-            self._lines = 0
-
-    def _tell(self, *, all_of_them: bool) -> None:
+    def _tell(self) -> None:
+        """A line for each node that is at something else than it was."""
         for state in self._states:
-            stage = f"{state.stage} {state.job.stage if state.job else ''} {state.trouble or ''}"
-            if self._told.get(state.node) != stage or (
-                all_of_them and state.stage not in {"done", "failed"}
-            ):
-                self._told[state.node] = stage
-                say(line(state))
-
-    def _total(self) -> str:
-        ended = sum(state.stage in {"done", "failed"} for state in self._states)
-        sent = sum(state.sent_bytes for state in self._states)
-        rate = sum(state.bytes_per_second for state in self._states if state.stage == "sending")
-        return f"{ended} of {len(self._states)} nodes, {size(sent)} sent, {size(rate)}/s"
+            doing = f"{state.stage} {state.job.stage if state.job else ''} {state.trouble or ''}"
+            if self._told.get(state.node) != doing:
+                self._told[state.node] = doing
+                say(f"{state.node}: {_doing(state)}")
 
 
-def line(state: PushState) -> str:
-    """One node's state in words."""
+def node_line(state: PushState, wide: int = 0) -> str:
+    """One node: `plant-1-t4   43%  1.2 MiB/s  3m left`, or what it is at."""
+    name = state.node + " " * max(0, wide - cells(clean(state.node)))
+    if state.stage != "sending" or state.trouble is not None:
+        return f"{name}  {_doing(state)}"
+    return f"{name}  {_sending(state)}"
+
+
+def total_line(states: Sequence[PushState], nodes: int) -> str:
+    """All nodes: `1 of 3 nodes ended, 43% of 1.2 GiB, 1.2 MiB/s, 3m left`."""
+    ended = sum(state.ended for state in states)
+    parts = [f"{ended} of {plural(nodes, 'node')} ended"]
+    total = sum(state.total_bytes for state in states)
+    done = sum(state.done_bytes for state in states)
+    rate = sum(state.bytes_per_second for state in states if state.stage == "sending")
+    left = [state.seconds_left for state in states if state.stage == "sending"]
+    if total:
+        parts.append(f"{100 * done // total}% of {size(total)}")
+    if rate:
+        parts.append(f"{size(rate)}/s")
+    # Of nodes whose turn has not come nobody knows what they lack.
+    known = [seconds for seconds in left if seconds is not None]
+    if len(states) == nodes and known and len(known) == len(left):
+        parts.append(f"{age(max(known))} left")
+    return ", ".join(parts)
+
+
+def _doing(state: PushState) -> str:
     if state.trouble is not None:
-        return f"{state.node}: trying again: {state.trouble}"
-    if state.stage == "sending":
-        return f"{state.node}: {_sending(state)}"
+        return f"trying again: {state.trouble}"
+    if state.note is not None:
+        return state.note
     job = state.job
-    if state.stage == "waiting" and job is not None:
+    if state.stage == "waiting" and job is not None and job.stage not in {None, "receiving"}:
         part = f" {100 * job.done // job.total}%" if job.done is not None and job.total else ""
-        why = f": {job.reason}" if job.reason else ""
-        return f"{state.node}: {job.stage or job.state}{part}{why}"
-    return f"{state.node}: {_WORDS[state.stage]}"
+        return f"{job.stage}{part}"
+    if state.stage == "waiting" and job is not None and job.reason:
+        return f"all sent; {job.reason}"
+    return _WORDS[state.stage]
 
 
 def _sending(state: PushState) -> str:
-    text = f"sending, {size(state.sent_bytes)} so far"
-    if state.total_bytes:
-        text += f", {100 * state.done_bytes // state.total_bytes}%"
-    if state.bytes_per_second:
-        text += f", {size(state.bytes_per_second)}/s"
-        if state.done_bytes and state.sent_bytes:
-            # What is left, as it shrank so far.
-            left = (state.total_bytes - state.done_bytes) * state.sent_bytes / state.done_bytes
-            text += f", {age(left / state.bytes_per_second)} left"
-    return text
+    done = 100 * state.done_bytes // state.total_bytes if state.total_bytes else 0
+    rate = f"{size(state.bytes_per_second)}/s" if state.bytes_per_second else ""
+    left = "" if state.seconds_left is None else f"{age(state.seconds_left)} left"
+    return f"{done:>3}%  {rate:>10}  {left:>9}".rstrip()

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.archives.index import ArchiveIndex
-from agent.protocol.images import Layer, LoadRequest
+from agent.protocol.images import ImageContent, Layer, LoadPlan, LoadRequest
 from agent.protocol.problems import ProblemError
+from console.text import size
 
 LINUX = "linux"
 
@@ -18,32 +19,56 @@ class Cargo(msgspec.Struct, frozen=True):
 
     request: LoadRequest
     places: dict[str, ArchiveIndex]  # by diff_id
+    layers: dict[str, Layer]  # by diff_id, each once
 
 
 def cargo_for(archives: Sequence[ArchiveIndex], *, architecture: str) -> Cargo:
     """The images of these archives that a node of this architecture runs.
 
+    An image that is in several of them is asked for once, with all its tags.
+
     Raises:
         ProblemError: `archive.platform`; `archive.tag_twice`, two images have the same name.
     """
-    contents = []
+    contents: dict[str, ImageContent] = {}  # by config digest
     places: dict[str, ArchiveIndex] = {}
     named: dict[str, str] = {}
     for archive in archives:
+        for layer in archive.layers:
+            places.setdefault(layer.diff_id, archive)
         for image in archive.for_platform(LINUX, architecture):
             for tag in image.tags:
                 if named.setdefault(tag, image.config_digest) != image.config_digest:
                     raise _twice(tag, archive)
-            contents.append(archive.content(image))
-            for diff_id in image.diff_ids:
-                places.setdefault(diff_id, archive)
+            content = contents.setdefault(image.config_digest, archive.content(image))
+            content.tags = list(dict.fromkeys([*content.tags, *image.tags]))
     names = ", ".join(dict.fromkeys(archive.path.rpartition("/")[2] for archive in archives))
-    return Cargo(LoadRequest(images=contents, source=names), places)
+    images = list(contents.values())
+    layers = {layer.diff_id: layer for image in images for layer in image.layers}
+    # The same bundle may be named twice.
+    signed = list({each.manifest: each for archive in archives for each in archive.signed}.values())
+    return Cargo(LoadRequest(images=images, source=names, signed=signed), places, layers)
 
 
-def layers_of(cargo: Cargo) -> dict[str, Layer]:
-    """Each layer once."""
-    return {layer.diff_id: layer for image in cargo.request.images for layer in image.layers}
+def check_carried(cargo: Cargo, archives: Sequence[ArchiveIndex], plan: LoadPlan) -> None:
+    """See that these archives have whatever the node lacks.
+
+    Raises:
+        ProblemError: `bundle.needs`: one was made since another bundle, which comes first.
+    """
+    lacking = [layer for layer in plan.wanted if layer.diff_id not in cargo.places]
+    for archive in archives:
+        elsewhere = {layer.diff_id for layer in archive.elsewhere}
+        missing = [layer for layer in lacking if layer.diff_id in elsewhere]
+        if missing:
+            count = sum(layer.size_bytes for layer in missing)
+            raise ProblemError(
+                "bundle.needs",
+                f"the node lacks {len(missing)} layers, {size(count)}, that {archive.path} leaves"
+                f" to {archive.since}",
+                params={"file": archive.path, "since": archive.since, "layers": len(missing)},
+                hint=f"Name {archive.since} as well: roost bundle push {archive.since} ...",
+            )
 
 
 def _twice(tag: str, archive: ArchiveIndex) -> ProblemError:

@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from math import inf
 from random import Random
-from typing import Literal, TypeVar
+from typing import Literal, Protocol
 
 import msgspec
 
 from agent.archives.encoders import Encoder, encoder_named
 from agent.archives.index import ArchiveIndex
-from agent.protocol.images import Layer, LoadPlan
-from agent.protocol.jobs import ENDED, Job
+from agent.protocol.images import Layer, LoadPlan, WantedLayer
+from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
-from console.fleet.back_off import REFUSALS, BackOff
-from console.images.archives import Cargo, cargo_for, layers_of
+from console.images.archives import Cargo, cargo_for, check_carried
 from console.images.encoding import choose_encoder
-from console.images.following import ended_well
-from console.images.rate import RateLimit, RateMeter
-from console.images.sending import Sender
+from console.images.following import Follower, ended_well
+from console.images.patience import GIVE_UP_SECONDS, LINK_TROUBLE, Patience
+from console.images.progress import Progress
+from console.images.rate import Allowance, RateLimit
+from console.images.sending import AT_ONCE, Sender
 from console.link.client import NodeClient
+from console.link.problems import garbage
+from console.text import size
 
-# How long a link may bring nothing through before this console gives up; the job waits longer.
-GIVE_UP_SECONDS = 15 * 60.0
 LOOK_SECONDS = 1.0
-# After these the same layers are sent again, from where the node has them.
-_ASK_AGAIN = ("link.", "ssh.", "node.stopping", "node.not_ready")
-_SEND_AGAIN = (*_ASK_AGAIN, "upload.", "blob.")
-
-T = TypeVar("T")
+# How long a job may wait for layers when all were sent, until the node is asked which it lacks.
+ASK_AGAIN_SECONDS = 15.0
+# What came was not the layer, and the node dropped it.
+_SPOILT = ("blob.digest", "blob.size", "blob.encoding")
+SPOILT_LIMIT = 3
+# After these the same layers are sent again, from where the node has them. A runtime that is
+# restarted comes back.
+_SEND_AGAIN = (
+    *LINK_TROUBLE,
+    "runtime.",
+    "upload.cut",
+    "upload.locked",
+    "upload.not_found",
+    "upload.offset",
+    "upload.removed",
+    "upload.stalled",
+    "upload.taken_over",
+    "upload.too_many",
+    *_SPOILT,
+)
 
 Stage = Literal["connecting", "planning", "sending", "waiting", "done", "failed"]
 
@@ -43,13 +59,35 @@ class PushState(msgspec.Struct, kw_only=True):
     stage: Stage = "connecting"
     job: Job | None = None
     plan: LoadPlan | None = None
-    sent_bytes: int = 0  # over the link, encoded
+    sent_bytes: int = 0  # given to the link, encoded; what a cut threw away included
     done_bytes: int = 0  # of `total_bytes`
-    total_bytes: int = 0  # unpacked, of the layers that were lacking when it last looked
-    bytes_per_second: float = 0.0
+    total_bytes: int = 0  # unpacked, of the layers that the node lacked
+    bytes_per_second: float = 0.0  # over the link
+    seconds_left: float | None = None  # until all is sent; None: unknown
     trouble: str | None = None  # why it pauses, while it tries again
+    note: str | None = None  # what it does or waits for, where that is not this console's sending
     problem: ProblemError | None = None  # how it ended
     images: dict[str, str] = {}  # tag: id on the node
+
+    @property
+    def ended(self) -> bool:
+        return self.stage in {"done", "failed"}
+
+
+class OtherWay(Protocol):
+    """Another way for layers to a node than over this console's link to it."""
+
+    async def bring(
+        self,
+        state: PushState,
+        wanted: Sequence[WantedLayer],
+        layers: Sequence[Layer],
+        places: dict[str, ArchiveIndex],
+    ) -> bool:
+        """Have these layers on the node; False: what it still lacks is to be sent directly.
+
+        Raises ProblemError: of the node itself, or one that ends the push.
+        """
 
 
 class Push:
@@ -61,20 +99,35 @@ class Push:
         archives: Sequence[ArchiveIndex],
         *,
         limit: RateLimit,
+        budget_bytes: int | None = None,
+        at_once: int = AT_ONCE,
+        other_way: OtherWay | None = None,
         on_change: Callable[[], None] = lambda: None,
         give_up_seconds: float = GIVE_UP_SECONDS,
         random: Random,
     ) -> None:
+        """`limit` is shared by all pushes; `budget_bytes` is the most that is sent to this node.
+
+        The first contact is not tried again; later ones are for `give_up_seconds`.
+        """
         self.state = PushState(node=client.name)
-        self._client, self._archives, self._limit = client, archives, limit
+        self._client, self._archives = client, archives
+        self._allowance = Allowance(limit, budget_bytes)
+        self._at_once, self._other_way = at_once, other_way
         self._changed = on_change
-        self._give_up_seconds = give_up_seconds
         # Another push of the same finds the job while it is under way, by its content.
         self._key = secrets.token_hex(16)
-        self._back_off = BackOff(random)
-        self._meter = RateMeter()
-        self._positions: dict[str, int] = {}
-        self._moved_at = time.monotonic()
+        self._asking = Patience(
+            give_up_seconds=give_up_seconds, random=random, told=self._asking_pauses
+        )
+        self._sending = Patience(
+            give_up_seconds=give_up_seconds,
+            random=random,
+            again=_SEND_AGAIN,
+            told=self._sending_pauses,
+        )
+        self._progress = Progress()
+        self._spoilt = 0
 
     async def run(self) -> PushState:
         """Do it; how it went is in the state. A cancellation leaves the job to go on waiting."""
@@ -89,132 +142,176 @@ class Push:
     async def check(self) -> LoadPlan:
         """What a push would do; nothing changes. Raises ProblemError."""
         cargo = await self._cargo()
-        return await self._client.plan_images(cargo.request)
+        plan = await self._client.plan_images(cargo.request)
+        check_carried(cargo, self._archives, plan)
+        return plan
 
     async def _run(self) -> None:
-        cargo = await self._again(self._cargo)
+        cargo = await self._cargo()
         self._stage("planning")
-        plan = await self._again(lambda: self._client.plan_images(cargo.request))
+        plan = await self._asking.ask(lambda: self._client.plan_images(cargo.request))
         self.state.plan = plan
+        check_carried(cargo, self._archives, plan)
         if all(image.state == "present" for image in plan.images) and not plan.problems:
             self.state.images = {
                 tag: image.config_digest for image in plan.images for tag in image.tags
             }
             return
-        job = await self._again(lambda: self._client.load_images(cargo.request, self._key))
+        job = await self._asking.ask(lambda: self._client.load_images(cargo.request, self._key))
         self.state.job = job
-        sending = asyncio.create_task(self._send(cargo))
-        following = asyncio.create_task(self._follow(job.id))
+        follower = Follower(self._client, job.id, seen=self._seen)
+        sending = asyncio.create_task(self._send(cargo, plan))
+        following = asyncio.create_task(self._asking.ask(follower.until_ended))
         try:
             await asyncio.wait({sending, following}, return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
-                sending.result()  # raises: it ends only that way
-            ended = await following
+                _raise_from(sending, job)
+            self.state.job = await following
         finally:
             for task in (sending, following):
                 task.cancel()
             await asyncio.gather(sending, following, return_exceptions=True)
-        self.state.job = ended
-        self.state.images = ended_well(ended).result
+        self.state.images = ended_well(self.state.job).result
 
     async def _cargo(self) -> Cargo:
         facts = await self._client.node()
         return cargo_for(self._archives, architecture=facts.host.architecture)
 
-    async def _send(self, cargo: Cargo) -> None:
+    async def _send(self, cargo: Cargo, plan: LoadPlan) -> None:
         """Whatever the job waits for, until somebody cancels this.
 
-        What is wanted is asked anew after each cut, and when the job waits again: a base image
-        may have been removed meanwhile.
+        What is wanted is asked anew after each cut, and when the job goes on waiting: a base
+        image may have been removed meanwhile.
         """
-        layers = layers_of(cargo)
+        least, sent_before, all_taken = inf, 0, False
         while True:
-            plan = await self._again(lambda: self._client.plan_images(cargo.request))
-            wanted = [layers[layer.diff_id] for layer in plan.wanted]
-            if not wanted:
+            lacking = sum(layer.size_bytes - layer.received_bytes for layer in plan.wanted)
+            if lacking < least:
+                self._sending.moved(by_us=self._progress.sent_bytes > sent_before)
+                least, sent_before = lacking, self._progress.sent_bytes
+            elif all_taken:
+                problem = garbage(self._client.name, "it took layers, and lacks them still")
+                await self._sending.pause(problem)
+            if plan.wanted and await self._brought(cargo, plan.wanted):
+                all_taken = False
+            elif plan.wanted:
+                self._check_budget(lacking)
+                self._stage("sending")
+                all_taken = await self._send_wanted(cargo, plan.wanted)
+            else:
                 self._stage("waiting")
                 await self._until_asked()
-                continue
-            self._stage("sending")
-            self.state.total_bytes = sum(layer.size_bytes for layer in wanted)
-            self._positions.clear()
-            sender = Sender(
-                self._client.uploads,
-                encoder=self._encoders({layer.diff_id: layer.encoder for layer in plan.wanted}),
-                limit=self._limit,
-                sent=self._sent,
+                all_taken = False
+            plan = await self._sending.ask(lambda: self._client.plan_images(cargo.request))
+
+    async def _brought(self, cargo: Cargo, wanted: Sequence[WantedLayer]) -> bool:
+        """Whether another way has brought them, or is to be asked once more."""
+        known = [layer for layer in wanted if layer.diff_id in cargo.layers]
+        if self._other_way is None or not known:
+            return False
+        self._stage("waiting")
+        layers = [cargo.layers[layer.diff_id] for layer in known]
+        try:
+            return await self._other_way.bring(self.state, known, layers, cargo.places)
+        except ProblemError as problem:
+            await self._sending.pause(problem)
+            return True
+
+    async def _send_wanted(self, cargo: Cargo, wanted: Sequence[WantedLayer]) -> bool:
+        """Whether the node has taken them all."""
+        unknown = [layer.diff_id for layer in wanted if layer.diff_id not in cargo.layers]
+        if unknown:
+            raise garbage(self._client.name, f"it asks for {unknown[0]}, which no image has")
+        self._progress.planned(wanted)
+        sender = Sender(
+            self._client.uploads,
+            encoder=self._encoders({layer.diff_id: layer.encoder for layer in wanted}),
+            allowance=self._allowance,
+            sent=self._sent,
+            at_once=self._at_once,
+        )
+        names = [layer.diff_id for layer in wanted]
+        try:
+            await sender.send(
+                [cargo.layers[name] for name in names],
+                {name: cargo.places[name] for name in names},
             )
-            places = {layer.diff_id: cargo.places[layer.diff_id] for layer in wanted}
-            try:
-                await sender.send(wanted, places)
-            except ProblemError as problem:
-                await self._pause(problem, _SEND_AGAIN)
+        except ProblemError as problem:
+            self._spoilt += problem.code in _SPOILT
+            if self._spoilt >= SPOILT_LIMIT:
+                raise
+            await self._sending.pause(problem)
+            return False
+        return True
 
     def _encoders(self, begun: dict[str, str | None]) -> Callable[[Layer], Encoder]:
         """What has begun goes on as it was begun, where this console can make those bytes."""
-        usual = choose_encoder(self._client.kind, self._meter.bytes_per_second)
 
         def choose(layer: Layer) -> Encoder:
             name = begun.get(layer.diff_id)
-            return (name and encoder_named(name)) or usual
+            known = encoder_named(name) if name else None
+            return known or choose_encoder(self._client.kind, self._progress.bytes_per_second)
 
         return choose
 
-    async def _until_asked(self) -> None:
-        """Wait until the job has been at something else, and then waits for layers again."""
-        been_on = False
-        while self.state.job is None or self.state.job.stage != "receiving" or not been_on:
-            been_on = been_on or (
-                self.state.job is not None and self.state.job.stage in {"loading", "verifying"}
+    def _check_budget(self, lacking: int) -> None:
+        """Raises ProblemError `push.budget`."""
+        if self._allowance.used_up:
+            raise ProblemError(
+                "push.budget",
+                f"{size(self._allowance.budget_bytes)} were sent, which is all that may be;"
+                f" {size(lacking)} (before compression) are still to come",
+                params={"budget_bytes": self._allowance.budget_bytes, "left_bytes": lacking},
+                hint="The node keeps what it has, and its job waits for the rest: run the same"
+                " command again, when more may be sent.",
             )
+
+    async def _until_asked(self) -> None:
+        """Wait until the job has waited for layers for longer than it takes to find them."""
+        waited = 0.0
+        while waited < ASK_AGAIN_SECONDS:
             await asyncio.sleep(LOOK_SECONDS)
+            job = self.state.job
+            waited = waited + LOOK_SECONDS if job and job.stage == "receiving" else 0.0
 
-    async def _follow(self, job_id: str) -> Job:
-        """The job when it has ended."""
-        while True:
-            job = await self._again(lambda: self._client.job(job_id))
-            self.state.job = job
-            self._changed()
-            if job.state in ENDED:
-                return job
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def _again(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What `ask` answers, however often the link is cut meanwhile."""
-        while True:
-            try:
-                answer = await ask()
-            except ProblemError as problem:
-                await self._pause(problem, _ASK_AGAIN)
-            else:
-                self._moved_at = time.monotonic()
-                self.state.trouble = None
-                return answer
-
-    async def _pause(self, problem: ProblemError, codes: tuple[str, ...]) -> None:
-        """Wait before the next try; raise where another try would change nothing."""
-        silent = time.monotonic() - self._moved_at
-        if (
-            not problem.code.startswith(codes)
-            or problem.code in REFUSALS
-            or silent > self._give_up_seconds
-        ):
-            raise problem
-        self.state.trouble = problem.detail
+    def _seen(self, job: Job) -> None:
+        self.state.job = job
+        self._asking.moved()
         self._changed()
-        await asyncio.sleep(self._back_off.after(problem.code))
 
     def _sent(self, layer: Layer, position: int, count: int) -> None:
-        self._meter.add(count)
-        self._positions[layer.diff_id] = position
-        self.state.done_bytes = sum(self._positions.values())
-        self._moved_at = time.monotonic()
-        self._back_off.reset()
-        self.state.trouble = None
-        self.state.sent_bytes += count
-        self.state.bytes_per_second = self._meter.bytes_per_second
+        progress, state = self._progress, self.state
+        progress.went(layer, position, count)
+        state.sent_bytes, state.done_bytes = progress.sent_bytes, progress.done_bytes
+        state.total_bytes = progress.total_bytes
+        state.bytes_per_second = progress.bytes_per_second
+        state.seconds_left = progress.seconds_left
+        state.trouble = None
         self._changed()
 
+    def _asking_pauses(self, why: str | None) -> None:
+        if self.state.stage != "sending":
+            self.state.trouble = why
+            self._changed()
+
+    def _sending_pauses(self, why: str | None) -> None:
+        if self.state.stage == "sending":
+            self.state.trouble = why
+            self._changed()
+
     def _stage(self, stage: Stage) -> None:
-        self.state.stage = stage
+        self.state.stage, self.state.trouble = stage, None
         self._changed()
+
+
+def _raise_from(sending: asyncio.Task[None], job: Job) -> None:
+    """What ended the sending, which ends only that way."""
+    try:
+        sending.result()
+    except ProblemError as problem:
+        if problem.code.startswith("archive."):
+            problem.hint = (
+                f"{problem.hint or 'Take another copy.'} The node waits for it as job {job.id}:"
+                f" push a whole copy, or end that: roost job cancel {job.id}"
+            )
+        raise

@@ -15,6 +15,12 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?)?b?", re.IGNORECASE)
 
 # A rate is told over so many seconds: long enough to be calm, short enough to be now.
 WINDOW_SECONDS = 10.0
+# What goes in the first moment only fills buffers on the way.
+FIRST_SECONDS = 1.0
+# Larger pieces would be on their way, and lost in a cut, for longer than is needed.
+PIECE_BYTES = 256 * 1024
+# Smaller ones are more overhead than bytes.
+LEAST_PIECE_BYTES = 1024
 Clock = Callable[[], float]
 
 
@@ -73,8 +79,9 @@ class RateLimit:
     @property
     def piece_bytes(self) -> int:
         """How large a piece to ask for: four a second, so that a slow link stays even."""
-        largest = 1 << 20
-        return largest if self._rate is None else max(4096, min(largest, self._rate // 4))
+        if self._rate is None:
+            return PIECE_BYTES
+        return max(LEAST_PIECE_BYTES, min(PIECE_BYTES, self._rate // 4))
 
     async def take(self, count: int) -> None:
         """Wait until `count` bytes may go."""
@@ -85,6 +92,35 @@ class RateLimit:
         self._free_at = begin + count / self._rate
         if self._free_at > now:
             await self._sleep(self._free_at - now)
+
+
+class Allowance:
+    """What one node may be sent: its share of the rate, and a budget of its own.
+
+    `budget_bytes` None: no budget.
+    """
+
+    def __init__(self, limit: RateLimit, budget_bytes: int | None = None) -> None:
+        self._limit = limit
+        self.budget_bytes = budget_bytes
+        self._left = budget_bytes
+
+    @property
+    def used_up(self) -> bool:
+        """Whether no byte may go any more."""
+        return self._left == 0
+
+    @property
+    def piece_bytes(self) -> int:
+        """How many bytes to take next, at the most; 0 where it is used up."""
+        piece = self._limit.piece_bytes
+        return piece if self._left is None else min(piece, self._left)
+
+    async def take(self, count: int) -> None:
+        """Wait until `count` bytes may go; not more than `piece_bytes`."""
+        if self._left is not None:
+            self._left -= count
+        await self._limit.take(count)
 
 
 class RateMeter:
@@ -105,13 +141,13 @@ class RateMeter:
 
     @property
     def bytes_per_second(self) -> float:
-        """0 until something has gone for a moment."""
+        """0 where nothing has gone."""
         now = self._clock()
         self._forget(now)
         if self._began is None:
             return 0.0
-        span = min(WINDOW_SECONDS, now - self._began)
-        return sum(count for _, count in self._counts) / span if span > 0 else 0.0
+        span = max(FIRST_SECONDS, min(WINDOW_SECONDS, now - self._began))
+        return sum(count for _, count in self._counts) / span
 
     def _forget(self, now: float) -> None:
         while self._counts and self._counts[0][0] < now - WINDOW_SECONDS:

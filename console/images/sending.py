@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
-from agent.archives.encoders import Encoder, encode
+from agent.archives.encoders import Encoder
 from agent.archives.index import ArchiveIndex
-from agent.archives.layers import LayerReader, open_layer, read_layers
+from agent.archives.layers import LayerReader, open_layer
 from agent.protocol.images import Layer
 from agent.protocol.problems import ProblemError
-from console.images.rate import RateLimit
+from console.images.rate import Allowance
+from console.images.reading import encoded, in_one_pass, step
+from console.link.problems import garbage
 from console.link.uploads import Upload, UploadClient
 
 # Over one link more only fill the same pipe; a few hide the pauses between small layers.
 AT_ONCE = 3
-# Another console sends the same layer: it may finish, or fall silent.
-LOCKED_SECONDS = 2.0
+# These are about one layer: the others go on.
+_OF_ONE_LAYER = ("upload.", "blob.")
 
 
 class Sent(Protocol):
@@ -28,39 +31,47 @@ class Sent(Protocol):
 
 
 class Sender:
-    """Sends layers of archives to one node, each from where it was cut."""
+    """Sends layers of archives to one node, each from where it was cut. Good for one `send`."""
 
     def __init__(
         self,
         uploads: UploadClient,
         *,
         encoder: Callable[[Layer], Encoder],
-        limit: RateLimit,
+        allowance: Allowance,
         sent: Sent,
+        at_once: int = AT_ONCE,
     ) -> None:
-        self._uploads, self._encoder, self._limit, self._sent = uploads, encoder, limit, sent
+        self._uploads, self._encoder, self._sent = uploads, encoder, sent
+        self._allowance, self._at_once = allowance, at_once
+        self._put_off: list[ProblemError] = []
 
     async def send(self, layers: Sequence[Layer], places: dict[str, ArchiveIndex]) -> None:
-        """Have all these layers on the node.
+        """Have all these layers on the node, or as many as the allowance lets through.
 
         Raises:
-            ProblemError: the first that ended it; what was acknowledged stays there.
+            ProblemError: `upload.*` and `blob.*` when the other layers are there; any other at
+                once. What was acknowledged stays there.
         """
         for archive in {index.path: index for index in places.values()}.values():
             mine = [layer for layer in layers if places[layer.diff_id].path == archive.path]
             if archive.compression == "none":
-                await self._at_once(archive, mine)
+                await self._side_by_side(archive, mine)
             elif mine:
-                await self._in_one_pass(archive, mine)
+                await self._one_by_one(archive, mine)
+        for problem in self._put_off:
+            raise problem
 
-    async def _at_once(self, archive: ArchiveIndex, layers: Sequence[Layer]) -> None:
-        gate = asyncio.Semaphore(AT_ONCE)
+    async def _side_by_side(self, archive: ArchiveIndex, layers: Sequence[Layer]) -> None:
+        gate = asyncio.Semaphore(self._at_once)
 
         async def one(layer: Layer) -> None:
             async with gate:
-                reader = await asyncio.to_thread(open_layer, archive, layer.diff_id)
+                if self._allowance.used_up:
+                    return
+                reader = await step(lambda: open_layer(archive, layer.diff_id))
                 try:
-                    await self._one(layer, reader)
+                    await self._have(layer, reader)
                 finally:
                     reader.close()
 
@@ -72,55 +83,69 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _in_one_pass(self, archive: ArchiveIndex, layers: Sequence[Layer]) -> None:
+    async def _one_by_one(self, archive: ArchiveIndex, layers: Sequence[Layer]) -> None:
         """A compressed archive can only be read from its beginning."""
         wanted = {layer.diff_id: layer for layer in layers}
-        readers = read_layers(archive, wanted.keys())
+        async with aclosing(in_one_pass(archive, wanted.keys())) as readers:
+            async for diff_id, reader in readers:
+                if self._allowance.used_up:
+                    return
+                await self._have(wanted[diff_id], reader)
+
+    async def _have(self, layer: Layer, reader: LayerReader) -> None:
         try:
-            while (found := await asyncio.to_thread(next, readers, None)) is not None:
-                archived, reader = found
-                await self._one(wanted[archived.diff_id], reader)
-        finally:
-            await asyncio.to_thread(readers.close)
+            await self._one(layer, reader)
+        except ProblemError as problem:
+            if not problem.code.startswith(_OF_ONE_LAYER):
+                raise
+            self._put_off.append(problem)
 
     async def _one(self, layer: Layer, reader: LayerReader) -> None:
         encoder = self._encoder(layer)
-        upload = await self._begin(layer, encoder)
+        upload = await self._uploads.begin(layer, encoder.name)
         if upload is None:
             return
-        pieces = encode(reader, encoder, skip=upload.offset)
+        body = _Body(layer, reader, encoder, upload, self._allowance, self._sent)
+        async with aclosing(body.pieces()) as pieces:
+            after = await self._uploads.append(upload, pieces, size_bytes=layer.size_bytes)
+        if after.offset != upload.offset + body.sent_bytes:
+            raise garbage(
+                self._uploads.node,
+                f"it has {after.offset} bytes after {upload.offset} and {body.sent_bytes} more",
+            )
+        if body.whole and encoder.compresses:
+            await self._uploads.finish(after, size_bytes=layer.size_bytes)
 
-        def went(count: int) -> None:
-            self._sent(layer, reader.position, count)
 
-        upload = await self._uploads.append(upload, self._paced(pieces, went))
-        if encoder.compresses:
-            await self._uploads.finish(upload)
+class _Body:
+    """The body of one request: what is left of a layer, as its allowance lets it go."""
 
-    async def _begin(self, layer: Layer, encoder: Encoder) -> Upload | None:
-        while True:
-            try:
-                return await self._uploads.begin(layer, encoder.name)
-            except ProblemError as problem:
-                if problem.code != "upload.locked":
-                    raise
-            await asyncio.sleep(LOCKED_SECONDS)
+    def __init__(
+        self,
+        layer: Layer,
+        reader: LayerReader,
+        encoder: Encoder,
+        upload: Upload,
+        allowance: Allowance,
+        sent: Sent,
+    ) -> None:
+        self._layer, self._reader, self._encoder = layer, reader, encoder
+        self._skip, self._allowance, self._sent = upload.offset, allowance, sent
+        self.sent_bytes = 0
+        self.whole = False  # nothing is left to be sent
 
-    async def _paced(
-        self, pieces: Iterator[bytes], went: Callable[[int], None]
-    ) -> AsyncIterator[bytes]:
-        """The pieces as the limit lets them go; the next one is read meanwhile."""
-        reading = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
-        try:
-            while (piece := await reading) is not None:
-                reading = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
-                for start in range(0, len(piece), self._limit.piece_bytes):
-                    part = piece[start : start + self._limit.piece_bytes]
-                    await self._limit.take(len(part))
-                    yield part
-                    went(len(part))
-        finally:
-            # The archive is closed next: no thread may be in it then.
-            await asyncio.gather(reading, return_exceptions=True)
-            if isinstance(pieces, Generator):
-                pieces.close()
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Ends early, but cleanly, where the allowance is used up: then all that went counts."""
+        async with aclosing(encoded(self._reader, self._encoder, skip=self._skip)) as pieces:
+            async for piece in pieces:
+                data = memoryview(piece.data)
+                while data:
+                    part = data[: self._allowance.piece_bytes]
+                    if not part:
+                        return
+                    await self._allowance.take(len(part))
+                    data = data[len(part) :]
+                    self.sent_bytes += len(part)
+                    yield bytes(part)
+                    self._sent(self._layer, piece.position - len(data), len(part))
+        self.whole = True

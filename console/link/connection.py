@@ -8,7 +8,6 @@ small change a second each, on one core of a virtual machine: 9 % and 48 MB, aga
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -87,27 +86,27 @@ class Connection:
         pieces: AsyncIterator[bytes],
         *,
         patience: float,
+        answer_patience: float,
     ) -> Head:
         """Send a request whose body comes in pieces, and wait for the head of its answer.
 
         An answer that comes before the end of the body ends the sending. `patience` (seconds)
-        is what the other side may take for each piece and, after the last one, for the answer.
+        is what the other side may take for each piece, `answer_patience` for the answer then.
 
         Raises:
             CutError: the connection ended.
             h11.RemoteProtocolError: what came is not HTTP/1.1, or its head is endless.
             asyncio.TimeoutError: the other side takes nothing more, or does not answer.
+            Exception: whatever `pieces` raises; the connection is of no use then.
         """
         out = self._begin(method, target, [*headers, ("Transfer-Encoding", "chunked")])
-        answer = asyncio.ensure_future(self._head())
-        sending = asyncio.ensure_future(self._send_body(out, pieces, patience))
+        answer = asyncio.create_task(self._head())
+        sending = asyncio.create_task(self._send_body(out, pieces, patience))
         try:
             await asyncio.wait({answer, sending}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and not answer.done():
-                # Where it was cut, the reason may have been answered before.
-                with contextlib.suppress(OSError):
-                    sending.result()
-            return await within(patience, answer)
+                _check_sent(sending)
+            return await within(answer_patience, answer)
         finally:
             for task in (sending, answer):
                 task.cancel()
@@ -212,3 +211,13 @@ class Connection:
             raise CutError(
                 "it closed the connection in the middle of an answer", answered=True
             ) from error
+
+
+def _check_sent(sending: asyncio.Task[None]) -> None:
+    """Raise what ended it, but for a cut: the reason may have been answered before."""
+    try:
+        sending.result()
+    except asyncio.TimeoutError:  # an OSError, too, since Python 3.11
+        raise
+    except OSError:
+        pass

@@ -95,18 +95,28 @@ class Requests:
         return content
 
     async def deliver(
-        self, call: Call, pieces: AsyncIterator[bytes], *, patience: float
+        self,
+        call: Call,
+        pieces: AsyncIterator[bytes],
+        *,
+        patience: float,
+        answer_patience: float,
     ) -> tuple[Head, bytes]:
         """A request whose body comes in pieces, sent once; its answer's head and body.
 
-        `patience` (seconds) is for each piece and for the answer.
+        `patience` (seconds) is for each piece, `answer_patience` for the answer.
         """
         connection = await self._link.connect()
         headers = [*await self._headers(call), ("Content-Type", call.media_type)]
         with _closed_on_failure(connection), self._told():
             try:
                 head = await connection.send_pieces(
-                    call.method, call.target, headers, pieces, patience=patience
+                    call.method,
+                    call.target,
+                    headers,
+                    pieces,
+                    patience=patience,
+                    answer_patience=answer_patience,
                 )
             except CutError as cut:
                 raise unreachable(self._node, str(cut), hint="It is tried again.") from None

@@ -14,6 +14,9 @@ from console.link.requests import Call, Requests
 
 # A disk that syncs slowly may hold up the bytes for a while.
 PATIENCE_SECONDS = 60.0
+# After a restart the agent reads what it has of a layer again before it says that it is right;
+# an SD card reads some 20 MB/s.
+READ_BYTES_PER_SECOND = 20_000_000
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -27,7 +30,7 @@ class UploadClient:
     """Uploads to one node. All methods raise ProblemError: the agent's own, or `link.*`."""
 
     def __init__(self, node: str, requests: Requests) -> None:
-        self._node, self._requests = node, requests
+        self.node, self._requests = node, requests
 
     async def begin(self, layer: Layer, encoder: str) -> Upload | None:
         """Begin an upload, or find the one that the same encoder began; None: it is there."""
@@ -58,11 +61,13 @@ class UploadClient:
             raise
         target = head.headers.get("location", "")
         if not target.startswith("/v1/uploads/"):
-            raise garbage(self._node, "an upload without a place")
+            raise garbage(self.node, "an upload without a place")
         return Upload(target, self._offset(head.headers))
 
-    async def append(self, upload: Upload, pieces: AsyncIterator[bytes]) -> Upload:
-        """Send more bytes; what is acknowledged is on the node's disk.
+    async def append(
+        self, upload: Upload, pieces: AsyncIterator[bytes], *, size_bytes: int
+    ) -> Upload:
+        """Send more bytes of a layer of that size; what is acknowledged is on the node's disk.
 
         Where this raises, some of them may have been kept: `begin` again tells how many.
         """
@@ -75,10 +80,12 @@ class UploadClient:
             ],
             media_type=tus.CONTENT_TYPE,
         )
-        head, _ = await self._requests.deliver(call, pieces, patience=PATIENCE_SECONDS)
+        head, _ = await self._requests.deliver(
+            call, pieces, patience=PATIENCE_SECONDS, answer_patience=_verifying(size_bytes)
+        )
         return Upload(upload.target, self._offset(head.headers))
 
-    async def finish(self, upload: Upload) -> None:
+    async def finish(self, upload: Upload, *, size_bytes: int) -> None:
         """Say that this was all; the node verifies the layer before it answers."""
         call = Call(
             method="PATCH",
@@ -89,12 +96,16 @@ class UploadClient:
                 (tus.UPLOAD_LENGTH, str(upload.offset)),
                 ("Content-Type", tus.CONTENT_TYPE),
             ],
-            timeout=PATIENCE_SECONDS,
+            timeout=_verifying(size_bytes),
         )
         await self._requests.answer(call)
 
     def _offset(self, headers: dict[str, str]) -> int:
         said = headers.get(tus.UPLOAD_OFFSET.lower(), "")
         if not said.isdecimal():
-            raise garbage(self._node, "an upload without an offset")
+            raise garbage(self.node, "an upload without an offset")
         return int(said)
+
+
+def _verifying(size_bytes: int) -> float:
+    return PATIENCE_SECONDS + size_bytes / READ_BYTES_PER_SECOND

@@ -210,10 +210,14 @@ def _report(node: Node) -> DoctorReport:
     )
 
 
-def make_node(name: str = "t4", gpu: GpuSource | None = None) -> Node:
-    """A node over the fixed sources, or over GPUs of the caller's; not started."""
+def make_node(name: str = "t4", gpu: GpuSource | None = None, *, state: Path | None = None) -> Node:
+    """A node over the fixed sources, or over GPUs of the caller's; not started.
+
+    Its images are simulated, or have layers in the folder `state`.
+    """
     database = Database(None)
     runtime, jobs = FixedRuntime(), Jobs(database)
+    platform = Platform("linux", "amd64")
     return Node(
         name=name,
         gpu=gpu or FixedGpus(),
@@ -223,11 +227,10 @@ def make_node(name: str = "t4", gpu: GpuSource | None = None) -> Node:
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,
-        images=simulated_images(
-            runtime=runtime,
-            jobs=jobs,
-            database=database,
-            platform=Platform("linux", "amd64"),
+        images=(
+            simulated_images(runtime=runtime, jobs=jobs, database=database, platform=platform)
+            if state is None
+            else images_in(state, runtime=runtime, jobs=jobs, database=database, platform=platform)
         ),
     )
 

@@ -43,9 +43,11 @@ class ServedAgent(msgspec.Struct):
 
 
 @asynccontextmanager
-async def serve_agent(folder: Path, name: str = "t4") -> AsyncIterator[ServedAgent]:
-    """Serve a node over fixed sources on two unix sockets and TLS."""
-    node = make_node(name)
+async def serve_agent(
+    folder: Path, name: str = "t4", *, node: Node | None = None
+) -> AsyncIterator[ServedAgent]:
+    """Serve this node, or one over fixed sources, on two unix sockets and TLS."""
+    node = node or make_node(name)
     servers = Servers()
     socket, view_socket = folder / "agent.sock", folder / "view.sock"
     servers.add_unix(socket, Listener(node, "unix:agent.sock", "operator"))

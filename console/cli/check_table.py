@@ -1,0 +1,87 @@
+"""What a push would do on each node, as a table and the reasons under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.protocol.images import LoadPlan, PlannedImage, SpaceNeed
+from agent.protocol.problems import ProblemError
+from console.cli.failures import tell
+from console.cli.output import say
+from console.cli.run import Answer
+from console.cli.table import NODE, UNKNOWN, Column, Row
+from console.text import plural, size
+
+COLUMNS = (
+    NODE,
+    Column("IMAGE", least=16),
+    Column("WOULD"),
+    Column("NOW", keep=4),
+    Column("SEND", right=True),
+    Column("NEED", keep=7, right=True),
+    Column("FREE", keep=6, right=True),
+    Column("FREES", keep=5, right=True),
+)
+_WORDS = {"present": "nothing", "retag": "tag", "load": "load"}
+
+
+def rows(answers: Sequence[Answer[LoadPlan]]) -> list[Row]:
+    """One row for each image on each node; what is of the whole node is in its first."""
+    return [row for answer in answers for row in _rows(answer)]
+
+
+def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:
+    """Say what would be removed, and what stands in the way; whether something does."""
+    refused = False
+    for answer in answers:
+        plan = answer.value
+        if plan is None:
+            continue
+        images = [item for item in plan.frees if item.kind == "image"]
+        kept = [item for item in plan.frees if item.kind == "blob"]
+        for item in images:
+            say(f"{answer.entry.name}: would remove image {item.name} ({size(item.size_bytes)})")
+        if kept:
+            total = size(sum(item.size_bytes for item in kept))
+            say(f"{answer.entry.name}: would remove {plural(len(kept), 'kept layer')} ({total})")
+        for problem in plan.problems:
+            refused = True
+            tell(ProblemError.from_problem(problem), node=answer.entry.name)
+    return refused
+
+
+def _rows(answer: Answer[LoadPlan]) -> list[Row]:
+    plan = answer.value
+    if plan is None:
+        return [(answer.entry.name, *[UNKNOWN] * 6, "")]
+    tight = min(plan.space, key=lambda need: need.free_bytes - need.needed_bytes, default=None)
+    lacking = sum(max(0, layer.size_bytes - layer.received_bytes) for layer in plan.wanted)
+    freed = sum(item.size_bytes for item in plan.frees)
+    found: list[Row] = []
+    for image in plan.images:
+        whole = (size(lacking), *_space(tight), size(freed) if freed else "")
+        found.append(
+            (
+                answer.entry.name,
+                image.tags[0] if image.tags else short(image.config_digest),
+                "refused" if plan.problems else _WORDS[image.state],
+                _now(image),
+                *(whole if not found else [""] * 4),
+            )
+        )
+    return found
+
+
+def _space(need: SpaceNeed | None) -> tuple[str, str]:
+    """Of the disk that has the least to spare."""
+    return ("-", "-") if need is None else (size(need.needed_bytes), size(need.free_bytes))
+
+
+def _now(image: PlannedImage) -> str:
+    """Which images have these names now, if others do."""
+    return ", ".join(short(name) for name in dict.fromkeys(image.replaces.values()))
+
+
+def short(image_id: str) -> str:
+    """An image's id as people write it."""
+    return image_id.removeprefix("sha256:")[:12]

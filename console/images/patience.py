@@ -1,0 +1,82 @@
+"""Trying again while a link is bad, until nothing has moved for too long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TypeVar
+
+from agent.protocol.problems import ProblemError
+from console.fleet.back_off import REFUSALS, BackOff
+
+# How long a link may bring nothing through before this console gives up; the job waits longer.
+GIVE_UP_SECONDS = 15 * 60.0
+# Somebody looks on: a link that is back must not stay unused for a minute.
+LONGEST_PAUSE_SECONDS = 15.0
+# An agent that is away, or has just come back.
+LINK_TROUBLE = ("link.", "ssh.", "node.stopping", "node.not_ready")
+
+T = TypeVar("T")
+
+
+class Patience:
+    """For one line of requests to one node.
+
+    Args:
+        again: how the codes of problems begin after which another try may help.
+        told: hears why it pauses, and None when it goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        give_up_seconds: float = GIVE_UP_SECONDS,
+        random: Random,
+        again: tuple[str, ...] = LINK_TROUBLE,
+        told: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
+        self._give_up_seconds = give_up_seconds
+        self._back_off = BackOff(random)
+        self._again, self._told = again, told
+        self._moved_at = time.monotonic()
+
+    def moved(self, *, by_us: bool = True) -> None:
+        """Something came through. `by_us`: what goes wrong next is a new trouble."""
+        self._moved_at = time.monotonic()
+        if by_us:
+            self._back_off.reset()
+            self._told(None)
+
+    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """What `question` answers, however often the link is cut meanwhile. Raises as `pause`.
+
+        An answer alone is no reason for more patience: that is for the caller to say.
+        """
+        while True:
+            try:
+                answer = await question()
+            except ProblemError as problem:
+                await self.pause(problem)
+            else:
+                self._told(None)
+                return answer
+
+    async def pause(self, problem: ProblemError) -> None:
+        """Wait before the next try.
+
+        Raises:
+            ProblemError: this one, where another try would change nothing or it is too late.
+        """
+        if problem.code in REFUSALS or not problem.code.startswith(self._again):
+            raise problem
+        still = time.monotonic() - self._moved_at
+        if still > self._give_up_seconds:
+            problem.hint = (
+                f"Nothing came through for {still:.0f} s, so this ends. The node keeps what it has:"
+                " run the same command again when the link is better."
+            )
+            raise problem
+        self._told(problem.detail)
+        await asyncio.sleep(min(self._back_off.after(problem.code), LONGEST_PAUSE_SECONDS))

@@ -32,7 +32,6 @@ from console.fleet.links import Links
 from console.images.push import Push, PushState
 from console.images.rate import RateLimit, parse_bytes, parse_rate
 from console.images.sending import AT_ONCE
-from console.images.sites import Account, Sites
 from console.text import age, size
 
 # All share this console's uplink; more at once would only make each slower to be done.
@@ -47,7 +46,6 @@ _COLUMNS = (
     Column("TIME", keep=6, right=True),
     Column("IMAGES", least=16),
 )
-_SITE_COLUMNS = (*_COLUMNS[:2], Column("WAY"), *_COLUMNS[2:])
 
 
 class PushRecord(msgspec.Struct, kw_only=True):
@@ -60,8 +58,6 @@ class PushRecord(msgspec.Struct, kw_only=True):
     job: str | None = None
     images: dict[str, str] = {}  # tag: id there
     problem: Problem | None = None
-    way: str = ""  # of its layers: "direct", "seed", "from NODE"; "": it lacked none
-    fetched_bytes: int = 0  # from other nodes of its site
 
 
 @click.command("push")
@@ -69,11 +65,6 @@ class PushRecord(msgspec.Struct, kw_only=True):
 @to_option
 @click.option("--limit", metavar="RATE", help="At most so much a second in all, as 2MB/s.")
 @click.option("--budget", metavar="BYTES", help="At most so much to each node, as 500MB.")
-@click.option(
-    "--via-site",
-    is_flag=True,
-    help="Send once to each site (label `site`); its nodes pass the layers on.",
-)
 @yes_option
 @json_option
 @click.pass_obj
@@ -84,7 +75,6 @@ def command(
     limit: str | None,
     budget: str | None,
     *,
-    via_site: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -105,9 +95,7 @@ def command(
         show=lambda production: _show_plan(setup, production, indexes),
     )
     try:
-        records = asyncio.run(
-            _push_all(links(setup), entries, indexes, rate, budget_bytes, via_site=via_site)
-        )
+        records = asyncio.run(_push_all(links(setup), entries, indexes, rate, budget_bytes))
     except KeyboardInterrupt:
         say("stopped. The nodes keep what they have, and wait: run the same command to go on,")
         say("or end their jobs: roost job ls, roost job cancel JOB")
@@ -115,10 +103,7 @@ def command(
     if as_json:
         print_json([record for record, _ in records])
     else:
-        print_table(
-            _SITE_COLUMNS if via_site else _COLUMNS,
-            [_row(record, via_site=via_site) for record, _ in records],
-        )
+        print_table(_COLUMNS, [_row(record) for record, _ in records])
     return conclude(
         [
             Answer(entry, state, state.problem)
@@ -143,69 +128,47 @@ async def _push_all(
     indexes: Sequence[ArchiveIndex],
     limit: RateLimit,
     budget_bytes: int | None,
-    *,
-    via_site: bool,
 ) -> list[tuple[PushRecord, PushState]]:
     gate = asyncio.Semaphore(NODES_AT_ONCE)
     display = PushDisplay(len(entries))
     at_once = max(1, min(AT_ONCE, LAYERS_AT_ONCE // len(entries)))
-    sites = Sites(
-        entries if via_site else (),
-        ways.client,
-        indexes,
-        limit=limit,
-        budget_bytes=budget_bytes,
-        at_once=at_once,
-        random=random.Random(),  # noqa: S311 - jitter
-    )
 
     async def one(entry: NodeEntry) -> tuple[PushRecord, PushState]:
         async with gate:
             started = time.monotonic()
             try:
-                client = sites.client(entry.name) or ways.client(entry)
+                client = ways.client(entry)
             except ProblemError as problem:
                 state = PushState(node=entry.name, stage="failed", problem=problem)
-                return _record(state, 0.0, sites.account(state)), state
+                return _record(state, 0.0), state
             push = Push(
                 client,
                 indexes,
                 limit=limit,
                 budget_bytes=budget_bytes,
                 at_once=at_once,
-                other_way=sites.other_way(entry.name),
                 random=random.Random(),  # noqa: S311 - jitter
             )
             display.add(push.state)
             try:
                 state = await push.run()
             finally:
-                sites.ended(entry.name)
-                if sites.client(entry.name) is None:
-                    await client.close()
-            return _record(state, time.monotonic() - started, sites.account(state)), state
+                await client.close()
+            return _record(state, time.monotonic() - started), state
 
     async with display:
-        try:
-            await sites.begin()
-            first = sites.seeds_first(entries)
-            done = dict(zip(first, await asyncio.gather(*map(one, first)), strict=True))
-            return [done[entry] for entry in entries]
-        finally:
-            await sites.end()
+        return await asyncio.gather(*map(one, entries))
 
 
-def _record(state: PushState, seconds: float, account: Account) -> PushRecord:
+def _record(state: PushState, seconds: float) -> PushRecord:
     return PushRecord(
         node=state.node,
         result=_result(state),
-        sent_bytes=account.sent_bytes,
+        sent_bytes=state.sent_bytes,
         seconds=round(seconds, 1),
         job=None if state.job is None else state.job.id,
         images=state.images,
         problem=None if state.problem is None else state.problem.problem(),
-        way=account.way,
-        fetched_bytes=account.fetched_bytes,
     )
 
 
@@ -215,12 +178,11 @@ def _result(state: PushState) -> str:
     return "present" if state.job is None else "done"
 
 
-def _row(record: PushRecord, *, via_site: bool) -> Row:
+def _row(record: PushRecord) -> Row:
     images = ", ".join(f"{tag} {short(name)}" for tag, name in record.images.items())
     return (
         record.node,
         record.result,
-        *([record.way or "-"] if via_site else []),
         size(record.sent_bytes),
         age(record.seconds),
         images or UNKNOWN,

@@ -183,15 +183,15 @@ class Push:
         What is wanted is asked anew after each cut, and when the job goes on waiting: a base
         image may have been removed meanwhile.
         """
-        least, sent_before, all_taken = inf, 0, False
+        before, sent_before, all_taken = inf, 0, False
         while True:
             lacking = sum(layer.size_bytes - layer.received_bytes for layer in plan.wanted)
-            if lacking < least:
+            if lacking < before:
                 self._sending.moved(by_us=self._progress.sent_bytes > sent_before)
-                least, sent_before = lacking, self._progress.sent_bytes
-            elif all_taken:
+            elif lacking == before and all_taken:
                 problem = garbage(self._client.name, "it took layers, and lacks them still")
                 await self._sending.pause(problem)
+            before, sent_before = lacking, self._progress.sent_bytes
             if plan.wanted and await self._brought(cargo, plan.wanted):
                 all_taken = False
             elif plan.wanted:

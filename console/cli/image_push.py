@@ -32,6 +32,7 @@ from console.fleet.links import Links
 from console.images.push import Push, PushState
 from console.images.rate import RateLimit, parse_bytes, parse_rate
 from console.images.sending import AT_ONCE
+from console.images.sites import Account, Sites
 from console.text import age, size
 
 # All share this console's uplink; more at once would only make each slower to be done.
@@ -46,6 +47,7 @@ _COLUMNS = (
     Column("TIME", keep=6, right=True),
     Column("IMAGES", least=16),
 )
+_SITE_COLUMNS = (*_COLUMNS[:2], Column("WAY"), *_COLUMNS[2:])
 
 
 class PushRecord(msgspec.Struct, kw_only=True):
@@ -58,6 +60,8 @@ class PushRecord(msgspec.Struct, kw_only=True):
     job: str | None = None
     images: dict[str, str] = {}  # tag: id there
     problem: Problem | None = None
+    way: str = ""  # of its layers: "direct", "seed", "from NODE"; "": it lacked none
+    fetched_bytes: int = 0  # from other nodes of its site
 
 
 @click.command("push")
@@ -65,6 +69,11 @@ class PushRecord(msgspec.Struct, kw_only=True):
 @to_option
 @click.option("--limit", metavar="RATE", help="At most so much a second in all, as 2MB/s.")
 @click.option("--budget", metavar="BYTES", help="At most so much to each node, as 500MB.")
+@click.option(
+    "--via-site",
+    is_flag=True,
+    help="Send once to each site (label `site`); its nodes pass the layers on.",
+)
 @yes_option
 @json_option
 @click.pass_obj
@@ -75,6 +84,7 @@ def command(
     limit: str | None,
     budget: str | None,
     *,
+    via_site: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -95,7 +105,9 @@ def command(
         show=lambda production: _show_plan(setup, production, indexes),
     )
     try:
-        records = asyncio.run(_push_all(links(setup), entries, indexes, rate, budget_bytes))
+        records = asyncio.run(
+            _push_all(links(setup), entries, indexes, rate, budget_bytes, via_site=via_site)
+        )
     except KeyboardInterrupt:
         say("stopped. The nodes keep what they have, and wait: run the same command to go on,")
         say("or end their jobs: roost job ls, roost job cancel JOB")
@@ -103,7 +115,10 @@ def command(
     if as_json:
         print_json([record for record, _ in records])
     else:
-        print_table(_COLUMNS, [_row(record) for record, _ in records])
+        print_table(
+            _SITE_COLUMNS if via_site else _COLUMNS,
+            [_row(record, via_site=via_site) for record, _ in records],
+        )
     return conclude(
         [
             Answer(entry, state, state.problem)
@@ -128,47 +143,70 @@ async def _push_all(
     indexes: Sequence[ArchiveIndex],
     limit: RateLimit,
     budget_bytes: int | None,
+    *,
+    via_site: bool,
 ) -> list[tuple[PushRecord, PushState]]:
     gate = asyncio.Semaphore(NODES_AT_ONCE)
     display = PushDisplay(len(entries))
     at_once = max(1, min(AT_ONCE, LAYERS_AT_ONCE // len(entries)))
+    sites = Sites(
+        entries if via_site else (),
+        ways.client,
+        indexes,
+        limit=limit,
+        budget_bytes=budget_bytes,
+        at_once=at_once,
+        random=random.Random(),  # noqa: S311 - jitter
+    )
 
     async def one(entry: NodeEntry) -> tuple[PushRecord, PushState]:
         async with gate:
             started = time.monotonic()
             try:
-                client = ways.client(entry)
+                client = sites.client(entry.name) or ways.client(entry)
             except ProblemError as problem:
                 state = PushState(node=entry.name, stage="failed", problem=problem)
-                return _record(state, 0.0), state
+                return _record(state, 0.0, sites.account(state)), state
             push = Push(
                 client,
                 indexes,
                 limit=limit,
                 budget_bytes=budget_bytes,
                 at_once=at_once,
+                other_way=sites.other_way(entry.name),
                 random=random.Random(),  # noqa: S311 - jitter
             )
             display.add(push.state)
             try:
                 state = await push.run()
             finally:
-                await client.close()
-            return _record(state, time.monotonic() - started), state
+                sites.ended(entry.name)
+                if sites.client(entry.name) is None:
+                    await client.close()
+            return _record(state, time.monotonic() - started, sites.account(state)), state
 
     async with display:
-        return await asyncio.gather(*map(one, entries))
+        try:
+            await sites.begin()
+            first = sites.seeds_first(entries)
+            ended = await asyncio.gather(*map(one, first))
+            by_name = {state.node: (record, state) for record, state in ended}
+            return [by_name[entry.name] for entry in entries]
+        finally:
+            await sites.end()
 
 
-def _record(state: PushState, seconds: float) -> PushRecord:
+def _record(state: PushState, seconds: float, account: Account) -> PushRecord:
     return PushRecord(
         node=state.node,
         result=_result(state),
-        sent_bytes=state.sent_bytes,
+        sent_bytes=account.sent_bytes,
         seconds=round(seconds, 1),
         job=None if state.job is None else state.job.id,
         images=state.images,
         problem=None if state.problem is None else state.problem.problem(),
+        way=account.way,
+        fetched_bytes=account.fetched_bytes,
     )
 
 
@@ -178,11 +216,12 @@ def _result(state: PushState) -> str:
     return "present" if state.job is None else "done"
 
 
-def _row(record: PushRecord) -> Row:
+def _row(record: PushRecord, *, via_site: bool) -> Row:
     images = ", ".join(f"{tag} {short(name)}" for tag, name in record.images.items())
     return (
         record.node,
         record.result,
+        *([record.way or "-"] if via_site else []),
         size(record.sent_bytes),
         age(record.seconds),
         images or UNKNOWN,

@@ -206,7 +206,7 @@ class Push:
 
     async def _brought(self, cargo: Cargo, wanted: Sequence[WantedLayer]) -> bool:
         """Whether another way has brought them, or is to be asked once more."""
-        known = [layer for layer in wanted if layer.diff_id in cargo.layers]
+        known = [layer for layer in wanted if layer.diff_id in cargo.places]
         if self._other_way is None or not known:
             return False
         self._stage("waiting")

@@ -42,6 +42,7 @@ from console.link.requests import (
     Requests,
     decode,
 )
+from console.link.site import SiteClient
 from console.link.stream import Stream
 from console.link.uploads import UploadClient
 
@@ -89,6 +90,7 @@ class NodeClient:
             node, link, owner=owner, token=token, timeout=timeout, limit=limit
         )
         self.uploads = UploadClient(node, self._requests)
+        self.sites = SiteClient(node, self._requests)
 
     async def node(self) -> NodeFacts:
         return await self._get("/v1/node", NodeFacts)

@@ -10,6 +10,7 @@ import click
 from agent.protocol.problems import ProblemError
 
 _VERBS = {
+    "bundle": "load a bundle or an archive that lies on this machine",
     "check": "say what this machine has, and what is wrong with it",
     "dial-stdio": "join standard input and output to the agent's socket",
     "serve": "run the agent",

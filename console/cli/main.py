@@ -13,6 +13,7 @@ from console.cli.setup import Setup
 from console.cli.version import show_version
 
 _NOUNS = {
+    "bundle": ("console.cli.bundle", "carry images in one signed file, as on a stick"),
     "completion": ("console.cli.completion", "print what makes your shell complete `roost`"),
     "container": ("console.cli.container", "list containers, read their logs, work in them"),
     "demo": ("console.cli.demo", "show this machine beside simulated nodes"),
@@ -20,6 +21,7 @@ _NOUNS = {
     "gpu": ("console.cli.gpu", "list GPUs"),
     "image": ("console.cli.image", "bring images to nodes, see which node has what"),
     "job": ("console.cli.job", "see what nodes are at work on, cancel it, try it again"),
+    "key": ("console.cli.key", "make keys, sign with them, say which of them nodes trust"),
     "node": ("console.cli.node", "list, show, add and remove nodes"),
     "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),
 }

@@ -16,12 +16,10 @@ from console.fleet.inventory import NodeEntry
 from console.images.push import Push, PushState
 from console.images.rate import RateLimit
 from console.images.sites import Account, Sites
-from console.link.address import parse_address
 from console.link.client import NodeClient
-from console.link.unix import UnixLink
 from tests.agent.doubles import make_node
 from tests.console.images.cutting import CuttingLink, cutting_link
-from tests.console.images.pushing import Hurry
+from tests.console.images.pushing import Hurry, UnixAs
 from tests.console.serving import ServedAgent, serve_agent
 
 
@@ -39,12 +37,6 @@ class SiteNode(msgspec.Struct):
 
     def has(self, diff_id: str) -> bool:
         return self.agent.node.images.blobs.has(diff_id)
-
-
-class _OverHttps(UnixLink):
-    """A socket in the place of a slow link: layers go compressed."""
-
-    kind = "https"
 
 
 @asynccontextmanager
@@ -94,7 +86,8 @@ async def push_via_site(
     limit = RateLimit(None)
 
     def connect(entry: NodeEntry) -> NodeClient:
-        link = _OverHttps(entry.name, parse_address(entry.address))
+        # Not over a fast one: over those layers go as they are.
+        link = UnixAs(Path(entry.address.removeprefix("unix://")), "https")
         return NodeClient(entry.name, link, owner="maria", timeout=5)
 
     sites = Sites(

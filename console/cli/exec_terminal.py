@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -17,8 +16,14 @@ _MOST_CELLS = 10_000
 
 
 def terminal_size() -> tuple[int, int]:
-    """Columns and rows, as the wire takes them."""
-    size = shutil.get_terminal_size()
+    """Columns and rows, as the wire takes them.
+
+    Of the terminal itself: COLUMNS and LINES may have come from another one.
+    """
+    try:
+        size = os.get_terminal_size(sys.stdin.fileno())
+    except OSError:
+        size = os.terminal_size((80, 24))
     return min(max(size.columns, 1), _MOST_CELLS), min(max(size.lines, 1), _MOST_CELLS)
 
 

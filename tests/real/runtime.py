@@ -14,11 +14,12 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.real.busybox import IMAGE, write_root
-from tests.real.commands import run
+from tests.real.commands import CommandFailedError, run
 from tests.real.enclosure import Enclosure
 
 START_SECONDS = 60
 KILL_SECONDS = 10
+CLEAR_TRIES = 10
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -116,9 +117,21 @@ class PrivateRuntime(ABC):
         return IMAGE
 
     def clear(self) -> None:
-        """Remove all containers, and their anonymous volumes, at once."""
-        if ids := self.docker("ps", "--all", "--quiet").split():
-            self.docker("rm", "--force", "--volumes", *ids)
+        """Remove all containers, and their anonymous volumes, at once.
+
+        Podman cannot stop one that its restart policy is just starting, and can a moment later.
+        """
+        for left in reversed(range(CLEAR_TRIES)):
+            if not (ids := self.docker("ps", "--all", "--quiet").split()):
+                return
+            try:
+                self.docker("rm", "--force", "--volumes", *ids)
+            except CommandFailedError:
+                if not left:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def log(self) -> str:
         """What it said so far."""

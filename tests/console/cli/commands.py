@@ -37,7 +37,7 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
         key: value
         for key, value in os.environ.items()
         # A test's terminal says itself what it is.
-        if not key.startswith("ROOST_") and key != "TERM"
+        if not key.startswith("ROOST_") and key not in {"COLUMNS", "LINES", "TERM"}
     }
     return {
         **kept,

@@ -58,6 +58,10 @@ class AgentProcess:
     def start(self) -> Self:
         """Start it and wait until its first sample is in."""
         self.launch()
+        return self.wait_ready()
+
+    def wait_ready(self) -> Self:
+        """Wait until the first sample of what was launched is in."""
         assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():

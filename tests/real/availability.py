@@ -53,6 +53,8 @@ PARTS = {
     ),
     # For a test marked `real("filesystem")`: a small one, to be filled.
     "filesystem": Part(("mkfs.ext4", "losetup", *ENCLOSURE)),
+    # For a test marked `real("network")`: a site of namespaces behind a slow link.
+    "network": Part(("tc", *ENCLOSURE)),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

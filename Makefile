@@ -25,13 +25,14 @@ $(VENV)/.test: $(VENV)/.base requirements/test.txt
 demo: $(VENV)/.base ## this machine's GPUs and containers beside 24 simulated nodes
 	@$(BIN)/roost demo $(ARGS)
 
+# Files in parallel: most of the time is waiting for daemons and terminals.
 test: $(VENV)/.test ## lint, types, import rules, then every test on real parts
 	@tests/real/install-parts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test ## ruff, mypy, import rules
 	$(BIN)/ruff check .

@@ -42,12 +42,17 @@ def cargo_for(archives: Sequence[ArchiveIndex], *, architecture: str) -> Cargo:
                     raise _twice(tag, archive)
             content = contents.setdefault(image.config_digest, archive.content(image))
             content.tags = list(dict.fromkeys([*content.tags, *image.tags]))
-    names = ", ".join(dict.fromkeys(archive.path.rpartition("/")[2] for archive in archives))
     images = list(contents.values())
+    # The same images are the same job, whatever a file is called; only what has no name needs it.
+    names = "" if named else ", ".join(dict.fromkeys(_name(archive) for archive in archives))
     layers = {layer.diff_id: layer for image in images for layer in image.layers}
     # The same bundle may be named twice.
     signed = list({each.manifest: each for archive in archives for each in archive.signed}.values())
     return Cargo(LoadRequest(images=images, source=names, signed=signed), places, layers)
+
+
+def _name(archive: ArchiveIndex) -> str:
+    return archive.path.rpartition("/")[2]
 
 
 def check_carried(cargo: Cargo, archives: Sequence[ArchiveIndex], plan: LoadPlan) -> None:

@@ -75,7 +75,8 @@ async def in_one_pass(
         ProblemError: `archive.*`.
     """
     last = max(n for n, layer in enumerate(archive.layers) if layer.diff_id in wanted)
-    readers = read_layers(archive, {layer.diff_id for layer in archive.layers[: last + 1]})
+    passed = {layer.diff_id for layer in archive.layers[: last + 1]}
+    readers = await step(partial(read_layers, archive, passed))
     try:
         while (found := await step(partial(next, readers, None))) is not None:
             layer, reader = found

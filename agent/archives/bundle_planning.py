@@ -119,16 +119,17 @@ def manifest_images(images: Sequence[ArchivedImage]) -> list[ManifestImage]:
 def merged_images(archives: Sequence[ArchiveIndex]) -> list[ArchivedImage]:
     """The images of all archives, each once, their entries numbered through.
 
+    Images of one name and several platforms become one entry, of which a node takes its own.
+
     Raises:
         ProblemError: `archive.tag_twice`: two of one platform have the same name.
     """
     found: dict[tuple[str, str], ArchivedImage] = {}
     named: dict[tuple[str, str], str] = {}
-    entries = 0
+    entries: dict[str | tuple[str, int], int] = {}  # by tag, and by archive and its own number
     for archive in archives:
-        base = entries
         for image in archive.images:
-            entries = max(entries, base + image.entry + 1)
+            entry = _entry(entries, archive, image)
             platform = str(image.platform)
             for tag in image.tags:
                 first = named.setdefault((tag, platform), image.config_digest)
@@ -139,11 +140,23 @@ def merged_images(archives: Sequence[ArchiveIndex]) -> list[ArchivedImage]:
             key = (image.config_digest, platform)
             before = found.get(key)
             if before is None:
-                found[key] = msgspec.structs.replace(image, entry=base + image.entry)
+                found[key] = msgspec.structs.replace(image, entry=entry)
             else:
                 tags = list(dict.fromkeys([*before.tags, *image.tags]))
                 found[key] = msgspec.structs.replace(before, tags=tags)
     return list(found.values())
+
+
+def _entry(
+    entries: dict[str | tuple[str, int], int], archive: ArchiveIndex, image: ArchivedImage
+) -> int:
+    """The number of the image's entry; `entries` learns its names."""
+    names: list[str | tuple[str, int]] = [(archive.path, image.entry), *image.tags]
+    known = next((entries[name] for name in names if name in entries), None)
+    entry = len(set(entries.values())) if known is None else known
+    for name in names:
+        entries.setdefault(name, entry)
+    return entry
 
 
 def compare(old: Manifest, new: Manifest) -> list[Difference]:

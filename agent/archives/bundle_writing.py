@@ -26,7 +26,6 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 
 LEVEL = 3
-THREADS_LIMIT = 4
 
 Sign = Callable[[bytes], SignedManifest]
 
@@ -83,8 +82,8 @@ class _Frames:
 
     def __init__(self, file: BinaryIO, level: int, path: Path) -> None:
         self._file, self._path = file, path
-        threads = min(THREADS_LIMIT, os.cpu_count() or 1)
-        self._zstd = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=True)
+        # One thread: with several, the library holds a whole frame back.
+        self._zstd = zstandard.ZstdCompressor(level=level, write_checksum=True)
         self._pending = bytearray()
         self._frames: list[Frame] = []
 

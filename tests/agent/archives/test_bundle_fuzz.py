@@ -1,0 +1,161 @@
+"""Bundles with chance damage: a problem, or what was put in; never anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.archives.bundle_frames import Frame, table_bytes
+from agent.archives.bundle_reading import is_bundle, read_bundle
+from agent.archives.bundle_verifying import verify_bundle
+from agent.archives.indexing import index_archive
+from agent.archives.layers import open_layer
+from agent.protocol.problems import ProblemError
+from tests.agent.archives.test_fuzz import bounded_memory
+from tests.archives_made import Entry, Made, layer
+from tests.bundles_made import entries_of, make_bundle, manifest_of, packed
+
+ONE = Made([layer("base", 900), layer("app", 1500)], tags=["one:1"])
+TWO = Made([layer("base", 900)], tags=["two:2"], architecture="arm64")
+
+
+def whole_bundles() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        first = make_bundle(folder, [ONE], name="first")
+        both = make_bundle(folder, [ONE, TWO], name="both")
+        return [
+            first.read_bytes(),
+            make_bundle(folder, [ONE, TWO], name="since", since=first).read_bytes(),
+            both.read_bytes(),
+            packed(manifest_of([ONE, TWO]), entries_of([ONE, TWO])),
+        ]
+
+
+WHOLE = whole_bundles()
+
+
+def check_problem(problem: ProblemError, path: Path) -> None:
+    """It says where, and what to do."""
+    assert problem.code.startswith(("archive.", "bundle."))
+    assert problem.hint
+    assert str(path) in problem.detail
+
+
+def check(content: bytes) -> None:
+    """Read as an archive, layer by layer, and whole."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "some.bundle"
+        path.write_bytes(content)
+        with bounded_memory():
+            try:
+                index = index_archive(path)
+            except ProblemError as problem:
+                check_problem(problem, path)
+                return
+            for each in index.layers:
+                try:
+                    with open_layer(index, each.diff_id) as reader:
+                        digest = hashlib.sha256()
+                        while part := reader.read(1000):
+                            digest.update(part)
+                except ProblemError as problem:
+                    check_problem(problem, path)
+                else:
+                    assert f"sha256:{digest.hexdigest()}" == each.diff_id
+            if not is_bundle(path):
+                return
+            try:
+                bundle = verify_bundle(path)
+            except ProblemError as problem:
+                check_problem(problem, path)
+            else:
+                assert bundle.index == index == read_bundle(path).index
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A whole bundle with some of its bytes changed, cut, moved, doubled or removed."""
+    data = bytearray(draw(st.sampled_from(WHOLE)))
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, max(0, len(data) - 1)))
+        length = draw(st.sampled_from([1, 4, 8, 17, 300]))
+        match draw(st.sampled_from(["flip", "set", "cut", "remove", "double", "end"])):
+            case "flip" if data:
+                data[place] ^= 1 << draw(st.integers(0, 7))
+            case "set":
+                data[place : place + 4] = draw(st.binary(min_size=4, max_size=4))
+            case "cut":
+                del data[place:]
+            case "remove":
+                del data[place : place + length]
+            case "double":
+                data[place:place] = data[place : place + length]
+            case _:
+                data[-(place % 60) - 1 :] = draw(st.binary(max_size=60))
+    return bytes(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(damaged())
+def test_damage(content: bytes) -> None:
+    check(content)
+
+
+@st.composite
+def other_words(draw: st.DrawFn) -> bytes:
+    """A manifest in which some values are others, and entries that need not fit."""
+    images = [ONE, TWO]
+    manifest: Any = msgspec.to_builtins(manifest_of(images))
+    values = st.one_of(
+        st.none(),
+        st.integers(-2, 2**70),
+        st.text(max_size=5),
+        st.sampled_from(["../x", "/x", "config", "layer", ONE.diff_ids[0], [], {}]),
+    )
+    for _ in range(draw(st.integers(1, 3))):
+        place = manifest
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if not isinstance(place[key], (dict, list)) or draw(st.booleans()):
+                place[key] = draw(values)
+                break
+            place = place[key]
+    entries = draw(st.permutations(entries_of(images)))[: draw(st.integers(0, 5))]
+    if draw(st.booleans()):
+        entries = entries_of(images)
+    extra = st.builds(
+        Entry,
+        st.sampled_from(["../x", "/x", "x", "roost-bundle.json", "roost-bundle.sig"]),
+        st.sampled_from([b"", b"{}", ONE.layers[0]]),
+        st.just("x"),
+        st.sampled_from([b"0", b"0", b"1", b"2", b"5"]),
+    )
+    for each in draw(st.lists(extra, max_size=2)):
+        entries.insert(draw(st.integers(0, len(entries))), each)
+    return packed(manifest, entries)
+
+
+@settings(max_examples=200, deadline=None)
+@given(other_words())
+def test_other_manifests_and_entries(content: bytes) -> None:
+    check(content)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.builds(Frame, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), max_size=9))
+def test_other_tables(frames: list[Frame]) -> None:
+    whole = WHOLE[0]
+    length = sum(frame.compressed for frame in frames)
+    stored = whole[: len(whole) - len(whole) // 8]
+    padded = stored[:length] if length < 10**6 else stored
+    check(padded + bytes(max(0, min(length, 10**6) - len(padded))) + table_bytes(frames))

@@ -185,6 +185,7 @@ class Push:
         """
         before, sent_before, all_taken = inf, 0, False
         while True:
+            check_carried(cargo, self._archives, plan)
             lacking = sum(layer.size_bytes - layer.received_bytes for layer in plan.wanted)
             if lacking < before:
                 self._sending.moved(by_us=self._progress.sent_bytes > sent_before)

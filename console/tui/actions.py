@@ -6,103 +6,27 @@ not used, and `keymap` refuses them.
 
 from __future__ import annotations
 
-from typing import Literal
-
-import msgspec
-
-from agent.protocol.access import Role
-
-Danger = Literal["none", "confirm", "type-name"]
-# Where an action is offered: a screen's name, or all tables, or everywhere.
-Scope = Literal[
-    "everywhere",
-    "table",
-    "fleet",
-    "node",
-    "containers",
-    "gpus",
-    "doctor",
-    "page",
-    "logs",
-]
-Group = Literal["Move", "Go", "Rows", "Do", "Logs", "View"]
-GROUPS: tuple[Group, ...] = ("Go", "Rows", "Do", "Logs", "View", "Move")
-
-
-class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a key does.
-
-    `danger`: "confirm" asks first, with Cancel focused; "type-name" also wants the name typed.
-    `container.*` rise to "type-name" by themselves on production or on more than one thing.
-    `footer`: its place in the footer, smallest first; None keeps it out.
-    """
-
-    id: str
-    key: str
-    label: str
-    help: str
-    scopes: tuple[Scope, ...]
-    group: Group
-    danger: Danger = "none"
-    role: Role = "viewer"
-    footer: int | None = None
-
-
-def _action(
-    action_id: str,
-    key: str,
-    label: str,
-    words: str,
-    scopes: tuple[Scope, ...],
-    group: Group,
-    *,
-    danger: Danger = "none",
-    role: Role = "viewer",
-    footer: int | None = None,
-) -> Action:
-    return Action(
-        id=action_id,
-        key=key,
-        label=label,
-        help=words,
-        scopes=scopes,
-        group=group,
-        danger=danger,
-        role=role,
-        footer=footer,
-    )
-
-
-def _sort(column: str, key: str, words: str, *scopes: Scope) -> Action:
-    return Action(
-        id=f"sort.{column}",
-        key=key,
-        label="sort",
-        help=f"Sort by {words}; again: the other way round",
-        scopes=scopes,
-        group="Rows",
-    )
-
+from console.tui.action import Action, Scope, action, move, sort
 
 _TABLES: tuple[Scope, ...] = ("table",)
 _ANY: tuple[Scope, ...] = ("everywhere",)
-
-
-def _move(way: str, key: str, words: str, *scopes: Scope) -> Action:
-    return Action(id=f"move.{way}", key=key, label=way, help=words, scopes=scopes, group="Move")
-
+_LOGS: tuple[Scope, ...] = ("logs", "job")
+# What is read once and not followed has another "refresh".
+_FOLLOWING: tuple[Scope, ...] = (
+    *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "logs", "push"),
+)
 
 ACTIONS: tuple[Action, ...] = (
-    _move("up", "up,k", "One up", "table", "page", "logs"),
-    _move("down", "down,j", "One down", "table", "page", "logs"),
-    _move("page_up", "pageup", "A screenful up", "table", "page", "logs"),
-    _move("page_down", "pagedown", "A screenful down", "table", "page", "logs"),
-    _move("top", "home,g", "To the first", "table", "page", "logs"),
-    _move("bottom", "end,G", "To the last; a log follows again", "table", "page", "logs"),
-    _move("left", "left,h", "To the left", "logs"),
-    _move("right", "right", "To the right, on long lines", "logs"),
-    _action("open", "enter", "open", "Open what the cursor is on", _TABLES, "Go", footer=10),
-    _action(
+    move("up", "up,k", "One up", "table", "page", *_LOGS),
+    move("down", "down,j", "One down", "table", "page", *_LOGS),
+    move("page_up", "pageup", "A screenful up", "table", "page", *_LOGS),
+    move("page_down", "pagedown", "A screenful down", "table", "page", *_LOGS),
+    move("top", "home,g", "To the first", "table", "page", *_LOGS),
+    move("bottom", "end,G", "To the last; a log follows again", "table", "page", *_LOGS),
+    move("left", "left,h", "To the left", *_LOGS),
+    move("right", "right", "To the right, on long lines", *_LOGS),
+    action("open", "enter", "open", "Open what the cursor is on", _TABLES, "Go", footer=10),
+    action(
         "back",
         "escape",
         "back",
@@ -111,7 +35,7 @@ ACTIONS: tuple[Action, ...] = (
         "Go",
         footer=80,
     ),
-    _action(
+    action(
         "command",
         "colon",
         "go to",
@@ -120,25 +44,25 @@ ACTIONS: tuple[Action, ...] = (
         "Go",
         footer=20,
     ),
-    _action("last", "minus", "last view", "Back to the view before this one", _ANY, "Go"),
-    _action("palette", "ctrl+p", "palette", "Find an action by its name", _ANY, "Go"),
-    _action("help", "question_mark", "help", "Every key of this screen", _ANY, "Go", footer=1),
-    _action(
+    action("last", "minus", "last view", "Back to the view before this one", _ANY, "Go"),
+    action("palette", "ctrl+p", "palette", "Find an action by its name", _ANY, "Go"),
+    action("help", "question_mark", "help", "Every key of this screen", _ANY, "Go", footer=1),
+    action(
         "quit", "ctrl+c", "quit", "Leave Roost; `:q` does too. Nothing on a node stops", _ANY, "Go"
     ),
-    _action(
+    action(
         "filter",
         "slash",
         "filter",
         "Show what matches: text or a pattern; `!text`: all else; `-l site=plant-7`: by label",
-        ("table", "logs"),
+        _TABLES,
         "Rows",
         footer=15,
     ),
-    _action(
+    action(
         "mark", "space", "mark", "Mark this row for the next action", _TABLES, "Rows", footer=60
     ),
-    _action(
+    action(
         "mark.all",
         "asterisk",
         "mark all",
@@ -146,7 +70,7 @@ ACTIONS: tuple[Action, ...] = (
         _TABLES,
         "Rows",
     ),
-    _action(
+    action(
         "mark.range",
         "ctrl+@",
         "mark range",
@@ -154,26 +78,39 @@ ACTIONS: tuple[Action, ...] = (
         _TABLES,
         "Rows",
     ),
-    _sort("name", "N", "name", "fleet", "containers", "node"),
-    _sort("state", "S", "state", "fleet", "containers", "gpus", "node"),
-    _sort("driver", "D", "driver", "fleet"),
-    _sort("cuda", "C", "CUDA version", "fleet"),
-    _sort("gpus", "P", "GPUs", "fleet", "containers", "gpus"),
-    _sort("utilization", "U", "utilization", "fleet", "gpus"),
-    _sort("memory", "M", "memory", "fleet", "containers", "gpus", "node"),
-    _sort("temperature", "T", "temperature", "fleet", "gpus"),
-    _sort("containers", "K", "number of containers", "fleet"),
-    _sort("findings", "F", "findings, worst first", "fleet"),
-    _sort("age", "A", "age", "fleet", "containers", "gpus", "doctor"),
-    _sort("up", "E", "how long it has been as it is", "containers", "node"),
-    _sort("since", "E", "how long it has been so", "doctor"),
-    _sort("node", "O", "node", "containers", "gpus", "doctor"),
-    _sort("cpu", "U", "processor", "containers", "node"),
-    _sort("image", "I", "image", "containers", "node"),
-    _sort("power", "W", "power", "gpus"),
-    _sort("severity", "S", "severity", "doctor"),
-    _sort("title", "T", "finding", "doctor"),
-    _action(
+    sort("name", "N", "name", "fleet", "containers", "node"),
+    sort(
+        "state",
+        "S",
+        "state; jobs that run come first",
+        "fleet",
+        "containers",
+        "gpus",
+        "node",
+        "jobs",
+    ),
+    sort("driver", "D", "driver", "fleet"),
+    sort("cuda", "C", "CUDA version", "fleet"),
+    sort("gpus", "P", "GPUs", "fleet", "containers", "gpus"),
+    sort("utilization", "U", "utilization", "fleet", "gpus"),
+    sort("memory", "M", "memory", "fleet", "containers", "gpus", "node"),
+    sort("temperature", "T", "temperature", "fleet", "gpus"),
+    sort("containers", "K", "number of containers", "fleet"),
+    sort("findings", "F", "findings, worst first", "fleet"),
+    sort("age", "A", "age", "fleet", "containers", "gpus", "doctor", "jobs"),
+    sort("up", "E", "how long it has been as it is", "containers", "node"),
+    sort("since", "E", "how long it has been so", "doctor", "jobs"),
+    sort("node", "O", "node", "containers", "gpus", "doctor", "jobs"),
+    sort("cpu", "U", "processor", "containers", "node"),
+    sort("image", "I", "image", "containers", "node"),
+    sort("power", "W", "power", "gpus"),
+    sort("severity", "S", "severity", "doctor"),
+    sort("subject", "B", "what it works on", "jobs"),
+    sort("kind", "K", "kind", "jobs"),
+    sort("progress", "P", "how far it is", "jobs"),
+    sort("owner", "Y", "who asked for it", "jobs"),
+    sort("title", "T", "finding", "doctor"),
+    action(
         "logs",
         "l",
         "logs",
@@ -182,7 +119,7 @@ ACTIONS: tuple[Action, ...] = (
         "Do",
         footer=30,
     ),
-    _action(
+    action(
         "shell",
         "s",
         "shell",
@@ -192,7 +129,7 @@ ACTIONS: tuple[Action, ...] = (
         role="operator",
         footer=31,
     ),
-    _action(
+    action(
         "doctor",
         "d",
         "doctor",
@@ -201,7 +138,7 @@ ACTIONS: tuple[Action, ...] = (
         "Do",
         footer=32,
     ),
-    _action(
+    action(
         "retry",
         "t",
         "try again",
@@ -209,7 +146,7 @@ ACTIONS: tuple[Action, ...] = (
         ("fleet", "node"),
         "Do",
     ),
-    _action(
+    action(
         "checks",
         "v",
         "all checks",
@@ -218,7 +155,7 @@ ACTIONS: tuple[Action, ...] = (
         "Do",
         footer=32,
     ),
-    _action(
+    action(
         "container.start",
         "u",
         "start",
@@ -228,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
         danger="confirm",
         role="operator",
     ),
-    _action(
+    action(
         "container.stop",
         "x",
         "stop",
@@ -239,7 +176,7 @@ ACTIONS: tuple[Action, ...] = (
         role="operator",
         footer=40,
     ),
-    _action(
+    action(
         "container.restart",
         "ctrl+r",
         "restart",
@@ -250,24 +187,60 @@ ACTIONS: tuple[Action, ...] = (
         role="operator",
         footer=41,
     ),
-    _action(
+    action(
+        "jobs",
+        "b",
+        "jobs",
+        "Its jobs: what is being done there, and what was",
+        ("fleet", "node"),
+        "Do",
+        footer=33,
+    ),
+    action(
+        "job.cancel",
+        "x",
+        "cancel",
+        "Cancel the job, or all that are marked; what runs puts things in order first",
+        ("jobs", "job"),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=30,
+    ),
+    action(
+        "job.retry",
+        "a",
+        "again",
+        "Do again what the job did not do, as a new job",
+        ("jobs", "job"),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=31,
+    ),
+    action(
         "section",
         "tab",
         "section",
-        "The next section: containers, processes, findings, facts",
+        "The next section: containers, processes, jobs, findings, facts",
         ("node",),
         "View",
         footer=25,
     ),
-    _action("section.back", "shift+tab", "section", "The section before", ("node",), "View"),
-    _action("logs.find", "f", "find", "Search in the log", ("logs",), "Logs", footer=16),
-    _action(
-        "logs.next", "n", "next", "The next place where it is found", ("logs",), "Logs", footer=17
+    action("section.back", "shift+tab", "section", "The section before", ("node",), "View"),
+    action(
+        "logs.filter",
+        "slash",
+        "filter",
+        "Show the lines that match: text or a pattern; `!text`: all others",
+        _LOGS,
+        "Logs",
+        footer=15,
     ),
-    _action(
-        "logs.previous", "N", "previous", "The place before where it is found", ("logs",), "Logs"
-    ),
-    _action(
+    action("logs.find", "f", "find", "Search in the log", _LOGS, "Logs", footer=16),
+    action("logs.next", "n", "next", "The next place where it is found", _LOGS, "Logs", footer=17),
+    action("logs.previous", "N", "previous", "The place before where it is found", _LOGS, "Logs"),
+    action(
         "logs.since",
         "i",
         "since",
@@ -276,50 +249,50 @@ ACTIONS: tuple[Action, ...] = (
         "Logs",
         footer=18,
     ),
-    _action("logs.wrap", "w", "wrap", "Wrap long lines", ("logs",), "Logs", footer=19),
-    _action(
-        "logs.times", "t", "times", "Show when each line was written", ("logs",), "Logs", footer=20
-    ),
-    _action("pause", "p", "pause", "Hold the screen still; again: go on", _ANY, "View", footer=50),
-    _action(
+    action("logs.wrap", "w", "wrap", "Wrap long lines", _LOGS, "Logs", footer=19),
+    action("logs.times", "t", "times", "Show when each line was written", _LOGS, "Logs", footer=20),
+    action("pause", "p", "pause", "Hold the screen still; again: go on", _ANY, "View", footer=50),
+    action(
         "refresh",
         "r",
         "refresh",
         "How often the screen is brought up to date: 1, 2, 5, 10 s",
-        _ANY,
+        _FOLLOWING,
         "View",
     ),
-    _action(
+    action(
         "copy",
         "c",
         "copy",
         "Copy the row, or the marked rows, to your terminal's clipboard (OSC 52)",
-        ("table", "page", "logs"),
+        ("table", "page", *_LOGS),
         "View",
     ),
-    _action(
+    action(
         "export",
         "e",
         "export",
         "Save what is shown to a file: .csv, .json or .txt",
-        ("table", "logs"),
+        ("table", *_LOGS),
         "View",
     ),
-    _action("theme", "ctrl+t", "theme", "The next theme", _ANY, "View"),
-    _action(
+    action("theme", "ctrl+t", "theme", "The next theme", _ANY, "View"),
+    action(
         "bytes", "ctrl+d", "bytes", "Show how many bytes a second go to the terminal", _ANY, "View"
     ),
 )
 
 # Screens whose rows are a table; "table" actions are offered there.
-TABLE_SCREENS: frozenset[Scope] = frozenset({"fleet", "node", "containers", "gpus", "doctor"})
+TABLE_SCREENS: frozenset[Scope] = frozenset(
+    {"fleet", "node", "containers", "gpus", "doctor", "jobs"}
+)
 
 
 def action_by_id(action_id: str) -> Action:
     """Raises KeyError for an id that there is not."""
-    for action in ACTIONS:
-        if action.id == action_id:
-            return action
+    for each in ACTIONS:
+        if each.id == action_id:
+            return each
     raise KeyError(action_id)
 
 
@@ -328,4 +301,4 @@ def offered_on(screen: Scope) -> tuple[Action, ...]:
     scopes: set[Scope] = {"everywhere", screen}
     if screen in TABLE_SCREENS:
         scopes.add("table")
-    return tuple(action for action in ACTIONS if scopes.intersection(action.scopes))
+    return tuple(each for each in ACTIONS if scopes.intersection(each.scopes))

@@ -15,6 +15,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "containers": ("container", "ct", "c"),
     "gpus": ("gpu", "g"),
     "doctor": ("findings", "d"),
+    "jobs": ("j",),
+    "job": (),
     "logs": ("log",),
     "help": ("keys", "h", "?"),
     "theme": (),

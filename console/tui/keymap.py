@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.protocol.problems import ProblemError
-from console.tui.actions import ACTIONS, Scope, offered_on
+from console.tui.action import Scope
+from console.tui.actions import ACTIONS, offered_on
 from console.tui.keys import RESERVED_KEYS, keys_of
 
-_SCREENS: tuple[Scope, ...] = ("fleet", "node", "containers", "gpus", "doctor", "logs")
+_SCREENS: tuple[Scope, ...] = (
+    *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "logs"),
+)
 # As people write a key, and as Textual names it.
 _NAMES = {
     ":": "colon",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from console.tui.actions import ACTIONS, Action
+from console.tui.action import Action
+from console.tui.actions import ACTIONS
 
 RESERVED_KEYS = frozenset({"ctrl+a", "ctrl+b", "ctrl+s", "ctrl+q", "ctrl+z"})
 """tmux and screen take the first two, flow control and job control the others."""

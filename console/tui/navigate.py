@@ -37,4 +37,12 @@ def build_view(command: Command, context: Context) -> View:
         from console.tui.screens.logs import LogsScreen
 
         return LogsScreen(context, command)
+    if command.view == "jobs":
+        from console.tui.screens.jobs import JobsScreen
+
+        return JobsScreen(context, command)
+    if command.view == "job":
+        from console.tui.screens.job import JobScreen
+
+        return JobScreen(context, command)
     raise AssertionError(command.view)  # the app does the other commands itself

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.protocol.containers import ContainerChange, LogLine
 from agent.protocol.findings import DoctorReport
+from agent.protocol.jobs import Job, JobLogLine
 from agent.protocol.telemetry import History, Metric
 from console.fleet.picture import NodeView
 from console.tui.look.look import Look
@@ -37,6 +38,17 @@ class NodeClient(Protocol):
         self, name: str, *, follow: bool = False, since: str | None = None, tail: int | None = None
     ) -> AsyncGenerator[list[LogLine], None]:
         """Lines in batches as they come."""
+
+    async def job(self, name: str) -> Job: ...
+
+    def job_log(
+        self, name: str, *, follow: bool = True, after: int = 0
+    ) -> AsyncGenerator[list[JobLogLine] | Job, None]:
+        """Lines after that number in batches, and the job at last."""
+
+    async def cancel_job(self, name: str) -> Job: ...
+
+    async def retry_job(self, name: str, key: str) -> Job: ...
 
 
 class Fleet(Protocol):

@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widget import Widget
 
-from console.tui.actions import Action, Scope, offered_on
+from console.tui.action import Action, Scope
+from console.tui.actions import offered_on
 from console.tui.commands import Command, complete
 from console.tui.keys import keys_of
 from console.tui.ports import Context, Host

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from console.fleet.picture import NodeView
-from console.tui.actions import Scope
+from console.tui.action import Scope
 from console.tui.rows.cells import Row
 from console.tui.rows.containers import COLUMNS, container_rows
 from console.tui.screens.container_actions import ContainerActions

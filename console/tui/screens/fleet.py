@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from console.fleet.picture import NodeView
-from console.tui.actions import Scope
+from console.text import plural
+from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.rows.cells import Row
 from console.tui.rows.fleet import COLUMNS, fleet_row
+from console.tui.rows.jobs import running_jobs
 from console.tui.screens.tables import TableView
+from console.tui.widgets.line import Piece
 
 
 class FleetScreen(TableView):
@@ -37,6 +40,11 @@ class FleetScreen(TableView):
             return super().when_empty()
         return "no nodes yet: roost node add ADDRESS puts one here"
 
+    def position(self) -> list[Piece]:
+        running = sum(map(running_jobs, self.context.fleet.nodes.values()))
+        words: list[Piece] = [(f" {plural(running, 'job')} running", "accent")] if running else []
+        return [*words, *super().position()]
+
     def open_row(self, row: Row) -> None:
         self.host.drill(f"node {row.group}")
 
@@ -61,6 +69,11 @@ class FleetScreen(TableView):
         if names:
             which = names[0] if len(names) == 1 else f"{len(names)} nodes"
             self.say(f"Trying to reach {which} now.")
+
+    def act_jobs(self) -> None:
+        names = {row.group for row in self.targets()}
+        if names:
+            self.host.drill(f"jobs {','.join(f'@{name}' for name in sorted(names))}")
 
     def act_doctor(self) -> None:
         names = {row.group for row in self.targets()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from console.tui.actions import GROUPS, Scope, offered_on
+from console.tui.action import GROUPS, Scope
+from console.tui.actions import offered_on
 from console.tui.keys import key_words
 from console.tui.ports import Context
 from console.tui.screens.dialog import TextDialog

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from agent.protocol.problems import ProblemError
 from console.fleet.picture import NodeView
-from console.tui.actions import Scope
+from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.history import SECONDS, UtilizationHistory
 from console.tui.ports import Context
@@ -21,6 +21,8 @@ from console.tui.rows.findings import NODE_COLUMNS as FINDING_COLUMNS
 from console.tui.rows.findings import finding_of, node_finding_rows
 from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
 from console.tui.rows.gpus import node_gpu_rows
+from console.tui.rows.jobs import NODE_COLUMNS as JOB_COLUMNS
+from console.tui.rows.jobs import node_job_rows
 from console.tui.rows.model import TableModel
 from console.tui.rows.node import FACT_COLUMNS, PROCESS_COLUMNS, fact_rows, process_rows
 from console.tui.screens.container_actions import ContainerActions
@@ -48,6 +50,7 @@ class Section(NamedTuple):
 SECTIONS = (
     Section("containers", CONTAINER_COLUMNS, node_container_rows, "name"),
     Section("processes", PROCESS_COLUMNS, process_rows, None),
+    Section("jobs", JOB_COLUMNS, node_job_rows, "state"),
     Section("findings", FINDING_COLUMNS, node_finding_rows, None),
     Section("facts", FACT_COLUMNS, fact_rows, None),
 )
@@ -218,6 +221,9 @@ class NodeScreen(TableView, ContainerActions):
         self.context.fleet.retry(self.node_name)
         self.say(f"Trying to reach {self.node_name} now.")
 
+    def act_jobs(self) -> None:
+        self.host.drill(f"jobs @{self.node_name}")
+
     def act_doctor(self) -> None:
         self.host.drill(f"doctor @{self.node_name}")
 
@@ -227,6 +233,8 @@ class NodeScreen(TableView, ContainerActions):
             self.act_logs()
         elif name == "findings":
             self._open_finding(row)
+        elif name == "jobs":
+            self.host.drill(f"job @{row.group} {row.key.rpartition('/')[2]}")
         else:
             self._open_row_in_full(row)
 

@@ -8,7 +8,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from console.tui.actions import Action, Scope, offered_on
+from console.tui.action import Action, Scope
+from console.tui.actions import offered_on
 from console.tui.keys import key_words
 from console.tui.ports import Context
 from console.tui.rows.cells import Cell, Column, Row, make_row

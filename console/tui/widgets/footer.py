@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from textual import events
 from textual.timer import Timer
 
-from console.tui.actions import Action
+from console.tui.action import Action
 from console.tui.keys import key_words
 from console.tui.look.look import Look
 from console.tui.widgets.bars import Bar

@@ -23,6 +23,8 @@ MakeApp = Callable[..., RoostApp]
 def _fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ages are the same at every run. Textual and asyncio go by other clocks."""
     monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import msgspec
 from agent.protocol.containers import Container, ContainerChange, LogLine
 from agent.protocol.findings import CheckOutcome, DoctorReport, Finding
 from agent.protocol.gpus import Gpu, GpuProcess, GpuStack, GpuStackState
+from agent.protocol.jobs import Job, JobLogLine, JobState
 from agent.protocol.live import LiveContainer, LiveGpu, LiveNode, Record
 from agent.protocol.node import (
     AgentInfo,
@@ -199,6 +200,37 @@ def _facts(
     )
 
 
+def put_job(
+    view: NodeView,
+    job_id: str,
+    state: JobState = "running",
+    *,
+    ago: float = 300.0,
+    **fields: object,
+) -> Job:
+    """A job in the node's picture that came into its state `ago` seconds ago."""
+    times = {"queued": "created_at", "running": "started_at"}
+    words: dict[str, object] = {
+        "id": job_id,
+        "kind": "image.load",
+        "subject": "detector:1.4",
+        "state": state,
+        "owner": "maria@depot",
+        "created_at": NOW - ago - 5,
+        times.get(state, "ended_at"): NOW - ago,
+        **fields,
+    }
+    job = msgspec.convert(words, Job)
+    view.sections.setdefault("jobs", {})[job_id] = builtins(job)
+    return job
+
+
+def begun(view: NodeView, kind: str, subject: str, **fields: object) -> Job:
+    """A new job that is queued on the node."""
+    number = len(view.sections.get("jobs", {})) + 1
+    return put_job(view, f"new{number}", "queued", ago=0, kind=kind, subject=subject, **fields)
+
+
 _NAMES = ("detector", "tracker", "gateway", "recorder", "exporter", "trainer")
 
 
@@ -312,6 +344,9 @@ class FakeClient:
     log: list[LogLine] = field(default_factory=list)
     acted: list[tuple[str, str]] = field(default_factory=list)
     fails: ProblemError | None = None
+    job_lines: list[JobLogLine] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Jobs that were cancelled or begun, and of what."""
     hold: asyncio.Event | None = None
     """While it is set and not yet true, actions take their time."""
     log_goes_on: bool = True
@@ -377,6 +412,41 @@ class FakeClient:
             yield self.log
         if follow and self.log_goes_on:
             await asyncio.Event().wait()
+
+    def _job(self, name: str) -> Record:
+        jobs = self.view.sections.get("jobs", {})
+        found = next((record for key, record in jobs.items() if key.startswith(name)), None)
+        if found is None:
+            raise ProblemError("job.not_found", f"there is no job {name}", hint="See: roost job ls")
+        return found
+
+    async def job(self, name: str) -> Job:
+        await self._answer()
+        return msgspec.convert(self._job(name), Job)
+
+    async def job_log(
+        self, name: str, *, follow: bool = True, after: int = 0
+    ) -> AsyncGenerator[list[JobLogLine] | Job, None]:
+        await self._answer()
+        if lines := [line for line in self.job_lines if line.number > after]:
+            yield lines
+        job = msgspec.convert(self._job(name), Job)
+        if follow and job.ended_at is None:
+            await asyncio.Event().wait()
+        yield job
+
+    async def cancel_job(self, name: str) -> Job:
+        await self._answer()
+        self.asked.append(("cancel", name))
+        record = self._job(name)
+        record["cancelling"] = True
+        return msgspec.convert(record, Job)
+
+    async def retry_job(self, name: str, key: str) -> Job:
+        await self._answer()
+        self.asked.append(("retry", name))
+        old = msgspec.convert(self._job(name), Job)
+        return begun(self.view, old.kind, old.subject, parent=old.id)
 
 
 class FakeFleet:

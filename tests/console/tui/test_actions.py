@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.tui.actions import ACTIONS, TABLE_SCREENS, Scope, action_by_id, offered_on
+from console.tui.action import Scope
+from console.tui.actions import ACTIONS, TABLE_SCREENS, action_by_id, offered_on
 from console.tui.app import RoostApp
 from console.tui.keys import RESERVED_KEYS, key_words, keys_of, keys_table
 from console.tui.screens.base import View
@@ -12,6 +13,8 @@ from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.gpus import GpusScreen
+from console.tui.screens.job import JobScreen
+from console.tui.screens.jobs import JobsScreen
 from console.tui.screens.logs import LogsScreen
 from console.tui.screens.node import SECTIONS, NodeScreen
 from console.tui.screens.tables import TableView
@@ -22,6 +25,8 @@ SCREENS: dict[Scope, type[View]] = {
     "containers": ContainersScreen,
     "gpus": GpusScreen,
     "doctor": DoctorScreen,
+    "jobs": JobsScreen,
+    "job": JobScreen,
     "logs": LogsScreen,
 }
 
@@ -66,8 +71,8 @@ def test_every_sort_names_a_column(screen: Scope) -> None:
 
 
 def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
-    changing = [action for action in ACTIONS if action.id.startswith("container.")]
-    assert len(changing) == 3
+    changing = [action for action in ACTIONS if action.id.startswith(("container.", "job."))]
+    assert len(changing) == 5
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
 

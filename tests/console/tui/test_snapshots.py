@@ -8,6 +8,7 @@ from syrupy.assertion import SnapshotAssertion
 from console.tui.look.glyphs import ASCII
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fakes import some_log
+from tests.console.tui.screens.test_jobs import busy_nodes, lines
 from tests.console.tui.showing import fleet_of, settled, type_command
 
 
@@ -28,6 +29,22 @@ async def test_across_the_fleet(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         assert await type_command(pilot, command) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 14), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_jobs(make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]) -> None:
+    app = make_app(busy_nodes(), first="jobs")
+    async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+
+
+async def test_a_job(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
+    app = make_app(busy_nodes())
+    fleet_of(app).clients["a"].job_lines = lines(30)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await type_command(pilot, "job @a j2")
+        await pilot.pause(0.3)
+        assert await settled(pilot) == snapshot
 
 
 async def test_a_question(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:

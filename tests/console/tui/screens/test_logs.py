@@ -200,7 +200,7 @@ async def test_a_cut_is_said_and_lines_are_not_told_twice(make_app: MakeApp) -> 
         assert [kept.text for kept in view.buffer.shown][-1] == "new"
         assert len(view.buffer) == 4
         client.fails = ProblemError("link.unreachable", "cut")
-        view.run_worker(view._read(), group="log", exclusive=True, exit_on_error=False)
+        view.run_worker(view.read_log(), group="log", exclusive=True, exit_on_error=False)
         await pilot.pause(0.1)
         assert "cut (link.unreachable), trying again" in await settled(pilot)
         assert "frame 2" in await settled(pilot)

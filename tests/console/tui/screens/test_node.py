@@ -36,14 +36,14 @@ async def test_tab_goes_through_the_sections(make_app: MakeApp) -> None:
     app = make_app([make_node("cam-xid", findings=[XID, DISK])], first="node cam-xid")
     async with app.run_test(size=(80, 24)) as pilot:
         text = await settled(pilot)
-        assert "[containers 3] processes 2  findings 2  facts" in text
+        assert "[containers 3] processes 2  jobs 0  findings 2  facts" in text
         assert "detector:1.0.0" in text
         await pilot.press("tab")
         text = await settled(pilot)
         assert "[processes 2]" in text
         assert "4000" in text
         assert "python3" in text
-        await pilot.press("tab")
+        await pilot.press("tab", "tab")
         text = await settled(pilot)
         assert "XID 79: the GPU has fallen off the bus" in text
         assert "GPU 0" in text
@@ -55,7 +55,7 @@ async def test_tab_goes_through_the_sections(make_app: MakeApp) -> None:
         text = await settled(pilot)
         assert "Ubuntu 22.04.4 LTS, kernel 5.15.0-105-generic, amd64" in text
         assert "Docker Engine 24.0.7, API 1.43, store graphdriver" in text
-        await pilot.press("shift+tab", "shift+tab", "shift+tab")
+        await pilot.press("shift+tab", "shift+tab", "shift+tab", "shift+tab")
         assert "[containers 3]" in await settled(pilot)
 
 

@@ -1,0 +1,156 @@
+"""A job as a row: across the fleet, and on its node."""
+
+from __future__ import annotations
+
+import time
+
+from agent.protocol.jobs import ENDED, Job, JobState
+from console.fleet.picture import NodeView
+from console.tui.look import words
+from console.tui.rows.cells import Cell, Column, Row, SortKey, make_row
+from console.tui.rows.fleet import age_cell
+
+COLUMNS = (
+    Column("node", "NODE", (12, 13, 18, 24), grow=10),
+    Column("subject", "SUBJECT", (15, 17, 22, 30), grow=16),
+    Column("kind", "KIND", (0, 12, 13, 16)),
+    Column("state", "STATE", (11, 11, 11, 12)),
+    Column("stage", "STAGE", (0, 9, 10, 12)),
+    Column("progress", "DONE", (4, 4, 13, 14), "right", largest_first=True),
+    Column("since", "FOR", (3, 3, 3, 4)),
+    Column("age", "AGE", (0, 3, 3, 4), largest_first=True),
+    Column("owner", "BY", (0, 0, 16, 20), grow=10),
+    Column("reason", "WHY", (0, 0, 0, 30), grow=80),
+)
+
+NODE_COLUMNS = (
+    Column("subject", "SUBJECT", (18, 20, 28, 36), grow=16),
+    Column("kind", "KIND", (12, 12, 13, 16)),
+    Column("state", "STATE", (11, 11, 11, 12)),
+    Column("stage", "STAGE", (0, 9, 10, 12)),
+    Column("progress", "DONE", (4, 4, 13, 14), "right", largest_first=True),
+    Column("since", "FOR", (3, 3, 3, 4)),
+    Column("owner", "BY", (0, 12, 16, 20), grow=10),
+    Column("reason", "WHY", (0, 0, 12, 40), grow=80),
+)
+
+STATE_TONES: dict[JobState, str] = {
+    "queued": "",
+    "running": "accent",
+    "succeeded": "good",
+    "failed": "bad",
+    "cancelled": "warn",
+    "interrupted": "warn",
+    "skipped": "dim",
+}
+# Seconds: more than any time of a job.
+_RANK_SECONDS = 1e11
+_UNDER_WAY: frozenset[JobState] = frozenset({"queued", "running"})
+
+
+def job_rows(view: NodeView) -> list[Row]:
+    """For the table across the fleet; a row's key is "node/id"."""
+    dim, name = view.state != "live", view.name
+    node = Cell(name, sort=name, tag="PROD" if view.entry.production else "")
+    age = age_cell(view)
+    rows = []
+    for job in view.jobs():
+        subject, kind, state, stage, done, since, owner, reason = _cells(job, view)
+        cells = (node, subject, kind, state, stage, done, since, age, owner, reason)
+        rows.append(make_row(f"{name}/{job.id}", name, cells, dim=dim, loud=3, more=job.id))
+    return rows
+
+
+def node_job_rows(view: NodeView) -> list[Row]:
+    """For the node's own screen; the same keys."""
+    return [
+        make_row(
+            f"{view.name}/{job.id}",
+            view.name,
+            _cells(job, view),
+            dim=view.state != "live",
+            loud=2,
+            more=job.id,
+        )
+        for job in view.jobs()
+    ]
+
+
+def job_of(view: NodeView, key: str) -> Job | None:
+    """The job of a row's key, if it is still told of."""
+    _, _, job_id = key.rpartition("/")
+    return next((job for job in view.jobs() if job.id == job_id), None)
+
+
+def running_jobs(view: NodeView) -> int:
+    """How many are under way. Reads the records as they are: it is asked at every refresh."""
+    records = view.sections.get("jobs")
+    if not records:
+        return 0
+    return sum(record.get("state") in _UNDER_WAY for record in records.values())
+
+
+def state_text(job: Job) -> str:
+    """Its state in one word."""
+    return "cancelling" if job.cancelling and job.state not in ENDED else job.state
+
+
+def progress_text(job: Job) -> str:
+    """ "43% of 600M", "12 of 40", "1.5M"; `--` where nobody knows."""
+    if job.done is None:
+        return words.UNKNOWN
+    if job.unit == "items":
+        return f"{job.done} of {job.total}" if job.total else str(job.done)
+    if not job.total:
+        return words.size(job.done)
+    return f"{100 * job.done // job.total}% of {words.size(job.total)}"
+
+
+def why(job: Job) -> str:
+    """Why it waits, failed, or did not go on; what came of it otherwise."""
+    if job.problem is not None:
+        return f"{job.reason}; {job.problem.detail}" if job.reason else job.problem.detail
+    if job.reason:
+        return job.reason
+    return ", ".join(f"{key} {value}" for key, value in job.result.items())
+
+
+def since(job: Job) -> float:
+    """When it came into its state, in Unix seconds of the node's clock."""
+    return job.ended_at or job.started_at or job.created_at
+
+
+def _cells(job: Job, view: NodeView) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell, Cell]:
+    under_way = job.state not in ENDED
+    at = since(job) - (view.clock_offset_seconds or 0.0)
+    state = state_text(job)
+    return (
+        Cell(job.subject, sort=job.subject),
+        Cell(job.kind, sort=job.kind),
+        Cell(
+            state,
+            "warn" if state == "cancelling" else STATE_TONES[job.state],
+            sort=_state_rank(job) * _RANK_SECONDS - at,
+        ),
+        Cell((job.stage or "") if under_way else ""),
+        _progress(job) if under_way else Cell("", sort=None),
+        Cell(words.age(max(0.0, time.time() - at)), sort=-at),
+        Cell(job.owner, "dim", sort=job.owner),
+        Cell(why(job), "bad" if job.state == "failed" else "dim"),
+    )
+
+
+def _state_rank(job: Job) -> int:
+    """What runs comes first, then what waits; what has ended by when it did."""
+    if job.state in ENDED:
+        return 2
+    return 0 if job.state == "running" else 1
+
+
+def _progress(job: Job) -> Cell:
+    share: SortKey = None
+    text = wide = progress_text(job)
+    if job.done is not None and job.total:
+        share = job.done / job.total
+        text = f"{100 * job.done // job.total}%"
+    return Cell(text, sort=share, wide=wide)

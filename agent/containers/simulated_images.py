@@ -171,5 +171,6 @@ def _before(tag: str) -> str:
     """2.4.1-cuda12 after 2.4.0-cuda12: the version before, as far as a simulation goes."""
     version, dash, rest = tag.partition("-")
     head, dot, last = version.rpartition(".")
-    number = int(last) - 1 if last.isdigit() and int(last) else 0
-    return f"{head}{dot}{number}{dash}{rest}" if dot else f"{tag}-before"
+    if not dot or not last.isdigit() or not int(last):
+        return f"{tag}-before"
+    return f"{head}.{int(last) - 1}{dash}{rest}"

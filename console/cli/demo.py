@@ -83,7 +83,7 @@ def _demo_fleet(simulate: list[str]) -> Iterator[Path]:
                 file = folder / "fleet.yaml"
                 nodes = [entry, *inventory.nodes] if entry else inventory.nodes
                 document = msgspec.to_builtins(Inventory(nodes=nodes))
-                file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+                _write(file, yaml.safe_dump(document, sort_keys=False))
                 yield file
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -95,6 +95,19 @@ def _new_folder() -> Path:
     if len(os.fsencode(parent)) > LONGEST_FOLDER:
         parent = "/tmp"  # noqa: S108 - the folder in it is made anew, for its owner only
     return Path(parent) / f"roost-demo-{secrets.token_hex(4)}"
+
+
+def _write(file: Path, text: str) -> None:
+    """Into the simulator's folder, which goes when the simulator ends or somebody removes it."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ProblemError(
+            "demo.simulator",
+            f"{file}: {error.strerror}; the folder of the simulated nodes is gone or is full",
+            params={"file": str(file)},
+            hint="Run it again. TMPDIR says where the folder is made.",
+        ) from None
 
 
 def _simulated_nodes(simulator: AgentProcess) -> Inventory:
@@ -122,7 +135,7 @@ def _this_machine(folder: Path) -> Iterator[NodeEntry | None]:
         "group": _own_group(),
     }
     config = folder / "agent.yaml"
-    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    _write(config, yaml.safe_dump(settings))
     with AgentProcess(["serve", f"--config={config}"]) as agent:
         if _answers(path, agent):
             yield NodeEntry(name=name, address=f"unix://{path}", labels={"site": "here"})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import yaml
 
 from agent.protocol.problems import ProblemError
 from console.cli.children import AgentProcess, find_agent_command
-from console.cli.demo import own_name
+from console.cli.demo import command, own_name
 from console.fleet.fleet_file import NAME
 
 DEMO = [sys.executable, "-c", "from console.cli.demo import command; command()", "--no-tui"]
@@ -98,6 +100,25 @@ def test_kill_9_leaves_nothing_either(tmp_path: Path) -> None:
     for path in sockets:
         with socket.socket(socket.AF_UNIX) as caller, pytest.raises(OSError, match="No such file"):
             caller.connect(path)
+
+
+def test_a_folder_that_vanishes_at_the_start_is_a_problem_and_no_traceback(
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_line = AgentProcess.read_line
+
+    def vanishing(self: AgentProcess, timeout_seconds: float) -> bytes | None:
+        line = read_line(self, timeout_seconds)
+        shutil.rmtree(next(short_folder.glob("roost-demo-*")))
+        return line
+
+    monkeypatch.setattr(AgentProcess, "read_line", vanishing)
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    with pytest.raises(ProblemError) as caught:
+        command.main(["--nodes=1", "--no-tui"], standalone_mode=False)
+    assert caught.value.code == "demo.simulator"
+    assert "No such file" in caught.value.detail
+    assert "Run it again" in (caught.value.hint or "")
 
 
 def test_without_roost_agent_it_says_how_to_get_it(

@@ -44,6 +44,8 @@ from agent.store.trusted_keys import TrustedKeys
 CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
+# A disk that was full or read-only is mended by a person.
+JOBS_AGAIN_SECONDS = 5.0
 # After something changed the doctor looks again, but not at each of a burst of changes.
 DOCTOR_SETTLE_SECONDS = 2.0
 
@@ -108,6 +110,7 @@ class Node:
         self._wake_doctor = asyncio.Event()
         self._facts_stale = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._late_jobs: asyncio.Task[None] | None = None
 
     async def start(self, *, by_itself: bool = True) -> None:
         """Start the sources, gather the facts once, and begin to sample.
@@ -120,7 +123,12 @@ class Node:
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
         await self.refresh_facts()
-        await self.jobs.start()
+        try:
+            await self.jobs.start()
+        except ProblemError as problem:
+            # What does not need the database goes on without it.
+            log.warning("no jobs until the database can be used: %s", problem.detail)
+            self._late_jobs = asyncio.create_task(self._start_jobs(), name=f"jobs {self.name}")
         self.jobs.on_change(self._jobs_changed)
         if not by_itself:
             return
@@ -132,6 +140,9 @@ class Node:
 
     async def stop(self) -> None:
         """Stop what `start` started."""
+        if self._late_jobs is not None:
+            self._late_jobs.cancel()
+            await asyncio.gather(self._late_jobs, return_exceptions=True)
         await self.jobs.stop()
         await self.site.stop()
         await self.images.stop()
@@ -284,6 +295,16 @@ class Node:
     def _jobs_changed(self) -> None:
         if self.ready.is_set():
             self._publish()
+
+    async def _start_jobs(self) -> None:
+        while True:
+            await asyncio.sleep(JOBS_AGAIN_SECONDS)
+            try:
+                await self.jobs.start()
+            except ProblemError:
+                continue  # it was told, and whoever asks for jobs is told
+            log.info("the database can be used, jobs go on")
+            return
 
     async def _keep_facts(self) -> None:
         gathered_at = time.monotonic()

@@ -35,7 +35,7 @@ from agent.store.database import Database
 # How often staged images and old layers are looked for: what a load that was cut off leaves in the
 # runtime may come to light minutes later.
 CLEAN_EVERY_SECONDS = 600.0
-CLEAN_AGAIN_SECONDS = 15.0
+CLEAN_AGAIN_SECONDS = 5.0
 NOT_READY_SECONDS = 1.0
 # Threads for reading archives where they lie; each stick that was pulled out may hold one.
 READERS = 4
@@ -69,6 +69,7 @@ class NodeImages:
         self._readers = Workers("import", count=READERS, waiting=16)
         self._cleaning: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
+        self._opened = False
         records = ImageRecords(database)
         naming = Naming(runtime, records)
         freeing = Freeing(runtime=runtime, blobs=blobs, keeper=self._keeper, records=records)
@@ -120,18 +121,17 @@ class NodeImages:
     async def start(self, *, by_itself: bool = True) -> None:
         """Find what is in the state folder, and clean up what a crash left there.
 
-        A folder that cannot be used stops nothing else: uploads are then refused, with the reason.
+        A folder that cannot be used stops nothing else: uploads are then refused, with the reason,
+        until it can.
         Not `by_itself`: there is nothing to find, and nothing is cleaned up.
         """
         if not by_itself:
             self.uploads.open(None)
             return
         try:
-            await asyncio.to_thread(self.blobs.load)
-            await self.uploads.start()
+            await self._open()
         except ProblemError as problem:
             log.warning("no layers can be taken: %s", problem.detail)
-            self.uploads.open(problem)
         self._cleaning = asyncio.create_task(self._keep_clean(), name="staged images")
 
     async def stop(self) -> None:
@@ -196,10 +196,22 @@ class NodeImages:
             return []
         return await self._media.look()
 
+    async def _open(self) -> None:
+        """Raises ProblemError `blob.storage`, `space.full`; then uploads are refused with it."""
+        try:
+            await asyncio.to_thread(self.blobs.load)
+            await self.uploads.start()
+        except ProblemError as problem:
+            self.uploads.open(problem)
+            raise
+        self._opened = True
+
     async def _keep_clean(self) -> None:
         """Once the jobs are found and the runtime answers, and then from time to time."""
         while True:
             try:
+                if not self._opened:
+                    await self._open()
                 self._jobs.newest(limit=1)
                 await self.clean()
             except ProblemError as problem:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import msgspec
 
 from agent.protocol.images import NodeImage
+from agent.protocol.problems import ProblemError
 from agent.rules.loading import is_staged
 from agent.store.database import Database
 
@@ -39,14 +40,15 @@ class ImageRecords:
             )
 
     def told(self, images: Collection[NodeImage]) -> list[NodeImage]:
-        """The images with what is known here filled in: config digests, and what is protected."""
-        if self._database.untouched:
-            configs, previous = {}, {}
-        else:
-            rows = self._database.rows("SELECT id, config_digest FROM loaded_images")
-            configs = {row["id"]: row["config_digest"] for row in rows}
-            rows = self._database.rows("SELECT tag, image FROM moved_tags")
-            previous = {row["image"]: row["tag"] for row in rows}
+        """The images with what is known here filled in: config digests, and what is protected.
+
+        Where the database cannot be read, all are protected, and it says so.
+        """
+        try:
+            configs, previous = self._remembered()
+        except ProblemError as problem:
+            unknown = f"what Roost loaded is not known: {problem.title}"
+            return [msgspec.structs.replace(image, protected=unknown) for image in images]
         return [
             msgspec.structs.replace(
                 image,
@@ -55,6 +57,15 @@ class ImageRecords:
             )
             for image in images
         ]
+
+    def _remembered(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Config digests by image, and tags by the image that had them before."""
+        if self._database.untouched:
+            return {}, {}
+        rows = self._database.rows("SELECT id, config_digest FROM loaded_images")
+        configs = {row["id"]: row["config_digest"] for row in rows}
+        rows = self._database.rows("SELECT tag, image FROM moved_tags")
+        return configs, {row["image"]: row["tag"] for row in rows}
 
     def loaded_at(self) -> dict[str, float]:
         """When Roost loaded each image, by id: Unix seconds of the node's clock."""

@@ -53,6 +53,7 @@ class Jobs:
         self._listeners: list[Callable[[], None]] = []
         # A simulated node begins without any, and costs nothing.
         self._ready = self._store.empty
+        self._refusal = refusals.not_ready()  # until it is
 
     def register(self, kind: JobKind[Any]) -> None:
         """Have jobs of this kind done; before `start`, so that old ones find it."""
@@ -65,19 +66,18 @@ class Jobs:
         self._listeners.append(callback)
 
     async def start(self) -> None:
-        """Go on where a former agent ended.
+        """Go on where a former agent ended. It may be called again where that failed.
 
         Raises:
-            ProblemError: `store.*`.
+            ProblemError: `store.*`, as everything else does until it succeeds.
         """
         if self._ready:
             return
-        jobs, keys = await asyncio.to_thread(self._store.load)
-        for stored in jobs:
-            entry = self._add(stored)
-            if not entry.ended:
-                await self._recover(entry)
-        self._keys = {key.key: key for key in keys if key.job in self._entries}
+        try:
+            await self._go_on()
+        except ProblemError as problem:
+            self._refusal = problem
+            raise
         self._ready = True
         self._queue.look()
         self._changed()
@@ -278,6 +278,14 @@ class Jobs:
             raise
         self._queue.look()
 
+    async def _go_on(self) -> None:
+        jobs, keys = await asyncio.to_thread(self._store.load)
+        for stored in jobs:
+            entry = self._add(stored)
+            if not entry.ended:
+                await self._recover(entry)
+        self._keys = {key.key: key for key in keys if key.job in self._entries}
+
     async def _recover(self, entry: Entry) -> None:
         encoded = await asyncio.to_thread(self._store.request, entry.id)
         entry.content = _digest(entry.stored.job.kind.encode(), encoded)
@@ -337,7 +345,7 @@ class Jobs:
 
     def _check_ready(self) -> None:
         if not self._ready:
-            raise refusals.not_ready()
+            raise ProblemError.from_problem(self._refusal.problem())
 
     def _changed(self) -> None:
         for callback in self._listeners:

@@ -1,0 +1,256 @@
+"""Loads over a runtime in memory that fails where a test wants it; and the jobs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.containers.images_results import ImageUsage
+from agent.images.records import ImageRecords
+from agent.protocol.images import NodeImage, RemoveRequest, TagRequest
+from agent.protocol.node import RuntimeFacts
+from agent.protocol.problems import ProblemError
+from tests.agent.doubles import FixedRuntime
+from tests.agent.images.image_side import ImageSide, image_side, until
+from tests.archives_made import Made, layer
+
+BASE = layer("base")
+OLD = Made([BASE, layer("old")], tags=["app:1"])
+NEW = Made([BASE, layer("new")], tags=["app:1", "app:2"])
+
+
+class Trouble(FixedRuntime):
+    """A store like Docker's own; methods in `broken` fail, those in `held` wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: set[str] = set()
+        self.held: dict[str, asyncio.Event] = {}
+        self.reached: list[str] = []
+        self.wrong_config = False
+
+    async def facts(self) -> RuntimeFacts:
+        return RuntimeFacts(state="ok", name="Docker Engine", image_store="memory")
+
+    async def load_image(self, *args: Any, **named: Any) -> Any:
+        loaded = await super().load_image(*args, **named)
+        await self._at("load_image")  # it has the image already
+        return loaded
+
+    async def check_image(self, *args: Any, **named: Any) -> NodeImage:
+        await self._at("check_image")
+        image = await super().check_image(*args, **named)
+        if self.wrong_config:
+            image.config_digest = "sha256:" + "0" * 64
+        return image
+
+    async def tag_image(self, reference: str, tag: str) -> NodeImage:
+        await self._at("tag_image")
+        return await super().tag_image(reference, tag)
+
+    async def remove_image(self, reference: str) -> Any:
+        await self._at("remove_image")
+        return await super().remove_image(reference)
+
+    async def image_usage(self) -> ImageUsage:
+        return ImageUsage(alone_bytes={one.id: one.size_bytes for one in await self.images()})
+
+    async def _at(self, method: str) -> None:
+        self.reached.append(method)
+        if method in self.held:
+            await self.held[method].wait()
+        if method in self.broken:
+            raise ProblemError("runtime.unreachable", f"{method} failed", hint="Start it.")
+
+
+@pytest.fixture
+def runtime() -> Trouble:
+    return Trouble()
+
+
+@pytest.fixture
+async def side(tmp_path: Path, runtime: Trouble) -> AsyncIterator[ImageSide]:
+    async with image_side(tmp_path / "state", runtime) as made:
+        yield made
+
+
+async def tag_of(side: ImageSide) -> str | None:
+    image = await side.image("app:1")
+    return None if image is None else image.id
+
+
+async def staged(side: ImageSide) -> list[str]:
+    return [tag for tag in await side.tags() if tag.startswith("roost.local/staging")]
+
+
+@pytest.mark.parametrize("method", ["load_image", "check_image", "tag_image", "remove_image"])
+async def test_whatever_fails_leaves_the_old_image(
+    side: ImageSide, runtime: Trouble, method: str
+) -> None:
+    old = (await side.push(OLD)).result["app:1"]
+    runtime.broken = {method}
+    job = await side.push(NEW)
+    if method == "remove_image":
+        # It is loaded, verified and named; only the other name is still there.
+        assert (job.state, await tag_of(side)) == ("succeeded", job.result["app:1"])
+        assert await staged(side) == [f"roost.local/staging:{job.id}-0"]
+    else:
+        assert job.state == "failed"
+        assert job.problem is not None
+        assert job.problem.detail == f"{method} failed"
+        assert await tag_of(side) == old
+        assert await staged(side) == []
+    runtime.broken = set()
+    await side.images.clean()
+    assert await staged(side) == []
+    done = await side.ended(await side.load(NEW))
+    assert done.problem is None
+    assert await tag_of(side) == done.result["app:1"] != old
+
+
+@pytest.mark.parametrize("method", ["loaded", "moved"])
+async def test_a_database_that_is_full(
+    side: ImageSide, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What cannot be remembered is not done: the image before would not be protected."""
+    old = (await side.push(OLD)).result["app:1"]
+
+    def full(*_: object) -> None:
+        raise ProblemError("store.failed", "database or disk is full", hint="Make room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageRecords, method, full)
+        job = await side.push(NEW)
+    assert job.problem is not None
+    assert job.problem.code == "store.failed"
+    assert (await tag_of(side), await staged(side)) == (old, [])
+
+
+async def test_another_config_than_was_sent(side: ImageSide, runtime: Trouble) -> None:
+    old = (await side.push(OLD)).result["app:1"]
+    runtime.wrong_config = True
+    job = await side.push(NEW)
+    assert job.problem is not None
+    assert (job.problem.code, bool(job.problem.hint)) == ("image.broken", True)
+    assert (await tag_of(side), await staged(side)) == (old, [])
+
+
+async def test_one_that_is_there_but_broken_is_not_named(side: ImageSide, runtime: Trouble) -> None:
+    await side.push(OLD)
+    runtime.broken = {"check_image"}
+    job = await side.ended(await side.load(Made(OLD.layers, tags=["other:1"])))
+    assert job.state == "failed"
+    assert "other:1" not in await side.tags()
+
+
+async def test_the_second_waits_for_the_first_and_looks_again(
+    side: ImageSide, runtime: Trouble
+) -> None:
+    """It counted on layers of an image that is gone when its turn comes."""
+    old = (await side.push(OLD)).result["app:1"]
+    runtime.held["check_image"] = asyncio.Event()
+    first = await side.load(Made([layer("x")], tags=["x:1"]))
+    await side.send(layer("x"))
+    await until(lambda: runtime.reached[-1] == "check_image")
+    second = await side.load(NEW)
+    await side.send(NEW.layers[1])
+    await side.at_stage(second, "waiting")
+    await runtime.remove_image(old)
+    runtime.held["check_image"].set()
+    assert (await side.ended(first)).state == "succeeded"
+    done = await side.ended(second)
+    assert (done.state, done.problem) == ("succeeded", None)
+    loads = [line for line in (await side.log(second)).splitlines() if "loading" in line]
+    assert len(loads) == 1
+    assert "0 layers are there already" in loads[0]
+
+
+async def test_what_a_cancelled_job_cannot_put_away_is_swept_later(
+    side: ImageSide, runtime: Trouble
+) -> None:
+    """The runtime has the whole archive, and shows it when nobody waits any more."""
+    late = asyncio.Event()
+    runtime.held["load_image"] = late
+    job = await side.load(NEW)
+    await side.send_wanted(NEW)
+    await until(lambda: "load_image" in runtime.reached)
+    runtime.broken = {"remove_image"}
+    await side.jobs.cancel(job.id, by="maria")
+    assert (await side.ended(job)).state == "cancelled"
+    assert len(await staged(side)) == 1
+    runtime.broken = set()
+    await side.images.clean()
+    assert await staged(side) == []
+
+
+async def test_what_a_job_under_way_staged_is_not_swept(side: ImageSide, runtime: Trouble) -> None:
+    runtime.held["check_image"] = asyncio.Event()
+    job = await side.load(NEW)
+    await side.send_wanted(NEW)
+    await until(lambda: "check_image" in runtime.reached)
+    await side.images.clean()
+    assert await staged(side) == [f"roost.local/staging:{job.id}-0"]
+    # Nor does it count as there for anybody else.
+    assert [image.state for image in (await side.plan(NEW)).images] == ["load"]
+    [image] = [one for one in await side.images.planner.images() if one.tags[0][:6] == "roost."]
+    assert image.protected is not None
+    runtime.held["check_image"].set()
+    assert (await side.ended(job)).state == "succeeded"
+    assert await staged(side) == []
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [["Upper:1"], ["a:b:c"], ["roost.local/staging:x"], ["x" * 300], [""]],
+)
+async def test_names_that_cannot_be_had_are_refused_at_once(
+    side: ImageSide, tags: list[str]
+) -> None:
+    with pytest.raises(ProblemError) as raised:
+        await side.load(Made([BASE], tags=tags))
+    assert (raised.value.code, bool(raised.value.hint)) == ("image.reference", True)
+
+
+async def test_two_images_with_one_name_are_refused(side: ImageSide) -> None:
+    with pytest.raises(ProblemError) as raised:
+        await side.load(OLD, NEW)
+    assert "two different images" in raised.value.detail
+    assert side.jobs.newest() == []
+
+
+async def test_images_are_removed_one_by_one(side: ImageSide, runtime: Trouble) -> None:
+    await side.push(OLD)
+    gone = (await side.push(NEW)).result["app:1"]
+    request = RemoveRequest(images=["detector:1", "app:1", "app:2", "never:1"])
+    job = await side.jobs.submit("image.remove", request, owner="maria")
+    job = await side.ended(job)
+    assert job.problem is not None
+    assert job.problem.code == "image.in_use"  # of detector:1; the others went nevertheless
+    log = await side.log(job)
+    assert "app:1: tag removed" in log
+    assert "app:2: removed" in log
+    assert "never:1: was not there" in log
+    assert gone not in {one.id for one in await runtime.images()}
+    # Should it come back, Roost did not load it.
+    records = side.images.planner._records
+    assert gone not in records.known()
+
+
+async def test_a_tag_is_moved_and_what_had_it_is_protected(side: ImageSide) -> None:
+    old = (await side.push(OLD)).result["app:1"]
+    new = (await side.push(Made(NEW.layers, tags=["new:1"]))).result["new:1"]
+    request = TagRequest(image="new:1", tag="docker.io/library/app:1")
+    job = await side.ended(await side.jobs.submit("image.tag", request, owner="maria"))
+    assert job.result == {"app:1": new}
+    [before] = [one for one in await side.images.planner.images() if one.id == old]
+    assert before.protected == "app:1 before the last push"
+    again = await side.ended(await side.jobs.submit("image.tag", request, owner="maria"))
+    assert again.result == job.result
+    missing = TagRequest(image="never:1", tag="app:1")
+    job = await side.ended(await side.jobs.submit("image.tag", missing, owner="maria"))
+    assert job.problem is not None
+    assert job.problem.code == "image.not_found"

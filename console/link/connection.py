@@ -75,7 +75,7 @@ class Connection:
             self._writer.write(out)
             await self._writer.drain()
         except OSError as error:
-            raise CutError(str(error), answered=False) from error
+            raise CutError(error.strerror or str(error), answered=False) from error
         return await self._head()
 
     async def send_pieces(
@@ -188,7 +188,7 @@ class Connection:
             try:
                 data = await self._reader.read(READ_BYTES)
             except OSError as error:
-                raise CutError(str(error), answered=self._answered) from error
+                raise CutError(error.strerror or str(error), answered=self._answered) from error
             if not data:
                 return self._end()
             self._answered = True

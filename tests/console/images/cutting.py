@@ -26,6 +26,7 @@ class CuttingLink:
         self.cuts_down: list[int] = []
         self.stalls: list[int] = []
         self.away = False
+        self._carried = asyncio.Condition()
         self.spoil: Callable[[bytes], bytes] = bytes
         self._open: set[asyncio.StreamWriter] = set()
         self._ends: set[asyncio.StreamWriter] = set()
@@ -34,6 +35,11 @@ class CuttingLink:
         """Cut all connections that there are."""
         for writer in self._open:
             writer.transport.abort()
+
+    async def reached(self, up_bytes: int) -> None:
+        """Wait until so many bytes have gone up."""
+        async with self._carried:
+            await self._carried.wait_for(lambda: self.up_bytes >= up_bytes)
 
     def clear(self) -> None:
         """Let go of all that is left."""
@@ -73,6 +79,8 @@ class CuttingLink:
         with contextlib.suppress(OSError):
             while data := await reader.read(READ_BYTES):
                 before, self.up_bytes = self.up_bytes, self.up_bytes + len(data)
+                async with self._carried:
+                    self._carried.notify_all()
                 if self.stalls and self.up_bytes >= self.stalls[0]:
                     self.stalls.pop(0)
                     silent = True

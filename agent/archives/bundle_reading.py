@@ -21,7 +21,7 @@ from agent.archives.bundle_manifest import (
 from agent.archives.contents import JSON_LIMIT_BYTES
 from agent.archives.decompressors import DamagedError, compression_of, decompressor
 from agent.archives.documents import Config
-from agent.archives.faults import FaultError, shown
+from agent.archives.faults import FaultError, shown, told_about
 from agent.archives.index import ArchivedImage, ArchivedLayer, ArchiveIndex
 from agent.archives.opening import OpenArchive, opened
 from agent.archives.sources import READ_BYTES
@@ -77,6 +77,9 @@ def read_bundle(path: Path) -> Bundle:
     Raises:
         ProblemError: `bundle.*`, `archive.*`: file, entry and what is wrong.
     """
+    with told_about(path):
+        if not is_bundle(path):
+            raise FaultError("bundle.unknown", "it is not a bundle, or its beginning is damaged")
     with opened(path) as archive:
         entries = Entries(archive.source)
         data = entries.small(MANIFEST, MANIFEST_LIMIT_BYTES)

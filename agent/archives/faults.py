@@ -32,6 +32,7 @@ HINTS: Mapping[str, str] = {
     "archive.tag": "Save the image again under a valid name.",
     "archive.changed": "Let the copy end, then try again.",
     "archive.tag_twice": "Make a bundle of each, or give one of the images another name.",
+    "bundle.unknown": "roost bundle make writes bundles. Archives: roost image check, image push.",
     "bundle.newer": "Use a Roost that is as new as the one that made it.",
     "bundle.manifest": "Make the bundle again: roost bundle make",
     "bundle.entry": "It was changed after it was made. Copy it again, or make it again.",

@@ -150,6 +150,7 @@ CODES: Mapping[str, Code] = {
     "push.budget": Code(None, "The budget of bytes is used up"),
     "archive.encoding": Code(422, "The encoded layer is damaged"),
     # bundles, and who vouches for content
+    "bundle.unknown": Code(422, "The file is not a bundle"),
     "bundle.manifest": Code(422, "The bundle's manifest is not valid"),
     "bundle.newer": Code(422, "A newer Roost made the bundle"),
     "bundle.entry": Code(422, "The bundle does not hold what its manifest says"),

@@ -46,11 +46,11 @@ class PublicKey(NamedTuple):
 
 def parse_public_key(line: str) -> PublicKey:
     """The key in a line. Raises ProblemError `key.invalid`."""
+    if "PRIVATE" in line:
+        raise _invalid("it is a private key, which stays where it is")
     fields = line.strip().split(None, 2)
     if len(line) > LINE_LIMIT or "\n" in line.strip() or len(fields) < 2:
         raise _invalid("it is not one line `ssh-ed25519 BASE64 NAME`")
-    if "PRIVATE" in line:
-        raise _invalid("it is a private key, which stays where it is")
     if fields[0] != KIND.decode():
         raise _invalid(f"it is of the kind {fields[0][:40]!r}, not ssh-ed25519")
     try:

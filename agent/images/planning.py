@@ -13,7 +13,13 @@ from agent.containers.runtime import ContainerRuntime
 from agent.images.blobs import Blobs
 from agent.images.freeing import Freeing
 from agent.images.records import ImageRecords
-from agent.images.space import RUNTIME_FACTOR, Claim, Space
+from agent.images.space import (
+    RUNTIME_FACTOR,
+    TEMPORARY_FACTOR,
+    TEMPORARY_FOLDER,
+    Claim,
+    Space,
+)
 from agent.images.uploads import Uploads
 from agent.images.vouching import Vouching
 from agent.protocol.images import ImageContent, LoadPlan, NodeImage, WantedLayer
@@ -136,6 +142,9 @@ class Planner:
         factor = RUNTIME_FACTOR[facts.image_store]
         if unpacked and factor and facts.root_dir:
             claims.append(self._space.claim(facts.root_dir, "runtime", int(unpacked * factor)))
+        temporary = int(unpacked * TEMPORARY_FACTOR.get(facts.image_store, 0.0))
+        if temporary:
+            claims.append(self._space.claim(TEMPORARY_FOLDER, "temporary", temporary))
         return claims
 
     async def _unsigned(

@@ -81,7 +81,7 @@ class SpaceNeed(msgspec.Struct, kw_only=True):
     """Space on one filesystem of the node."""
 
     path: str
-    purposes: list[str]  # "blobs", "runtime"
+    purposes: list[str]  # "blobs", "runtime", "temporary" (the runtime's, while it loads)
     needed_bytes: int
     free_bytes: int  # what other jobs have reserved, and a spare, are taken off
     reserved_bytes: int = 0  # by other jobs

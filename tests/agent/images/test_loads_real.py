@@ -76,6 +76,20 @@ async def test_what_is_wanted_without_blobs(side: ImageSide, store: PrivateRunti
     assert (job.state, job.problem) == ("succeeded", None)
 
 
+async def test_the_space_that_is_asked_for(side: ImageSide, store: PrivateRuntime) -> None:
+    """Blobs once, and at its peak the runtime twice, Podman three times, for each byte."""
+    size = sum(map(len, OLD.layers))
+    needs = (await side.plan(OLD)).space
+    parts = {purpose for need in needs for purpose in need.purposes}
+    assert parts == {"blobs", "runtime", *(["temporary"] if is_podman(store) else [])}
+    times = 4 if is_podman(store) else 3
+    assert sum(need.needed_bytes for need in needs) == times * size
+    await side.send(*OLD.layers[:2])
+    [wanted] = (await side.plan(OLD)).wanted
+    needs = (await side.plan(OLD)).space
+    assert sum(each.needed_bytes for each in needs) == (times - 1) * size + wanted.size_bytes
+
+
 async def test_another_name_needs_no_bytes(side: ImageSide) -> None:
     first = await side.push(OLD)
     named = Made(OLD.layers, tags=["app:1", "edge/app:stable"])

@@ -53,7 +53,7 @@ def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:
 def _rows(answer: Answer[LoadPlan]) -> list[Row]:
     plan = answer.value
     if plan is None:
-        return [(answer.entry.name, *[UNKNOWN] * 6, "")]
+        return [(answer.entry.name, UNKNOWN, UNKNOWN, "", *[UNKNOWN] * 3, "")]
     tight = min(plan.space, key=lambda need: need.free_bytes - need.needed_bytes, default=None)
     lacking = sum(max(0, layer.size_bytes - layer.received_bytes) for layer in plan.wanted)
     freed = sum(item.size_bytes for item in plan.frees)

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import TextIO
 
 from console.cli.output import say
 from console.cli.table import cells, cut
@@ -31,10 +32,12 @@ _WORDS = {
 class PushDisplay:
     """Shows the states that were added, of `nodes` that will be, until it is left."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, out: TextIO | None = None) -> None:
+        """`out` None: standard error."""
         self._nodes = nodes
+        self._out = out or sys.stderr
         self._states: list[PushState] = []
-        self._terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._terminal = self._out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._shown: list[str] = []
         self._told: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +65,7 @@ class PushDisplay:
         since = 0.0
         while True:
             if self._terminal:
-                self._draw()
+                self.draw()
             else:
                 self._tell()
                 if since >= LINE_EVERY_SECONDS:
@@ -71,8 +74,8 @@ class PushDisplay:
             await asyncio.sleep(EVERY_SECONDS)
             since += EVERY_SECONDS
 
-    def _draw(self) -> None:
-        """Only what has changed: over a slow link each line costs."""
+    def draw(self) -> None:
+        """Show how it is now; only lines that changed: over a slow link each one costs."""
         columns, rows = shutil.get_terminal_size()
         lines = [cut(clean(each), columns - 1) for each in self._lines(max(1, rows - 4))]
         if lines == self._shown:
@@ -96,8 +99,8 @@ class PushDisplay:
         return [*lines, total_line(self._states, self._nodes)]
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        self._out.write(text)
+        self._out.flush()
 
     def _tell(self) -> None:
         """A line for each node that is at something else than it was."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from agent.archives.bundle_reading import read_bundle
 from agent.archives.detached import with_signature
 from agent.archives.index import ArchiveIndex
 from agent.archives.indexing import Heard, index_archive
@@ -11,6 +13,8 @@ from agent.archives.layers import open_layer
 from agent.images.loading import Open
 from agent.images.planning import Planned
 from agent.protocol.problems import ProblemError
+
+BASES_LIMIT = 16
 
 
 def read_index(path: Path, heard: Heard) -> ArchiveIndex:
@@ -20,6 +24,25 @@ def read_index(path: Path, heard: Heard) -> ArchiveIndex:
         ProblemError: `archive.*`, `bundle.*`.
     """
     return with_signature(index_archive(path, heard=heard))
+
+
+def with_bases(index: ArchiveIndex) -> list[ArchiveIndex]:
+    """The archive, and the bundles it was made since as far as they lie in its folder. Blocks.
+
+    Stores that want every layer of an image in the archive (containerd's, Podman's) need them even
+    where the images of those bundles are loaded. One that cannot be read is as good as none.
+    """
+    found = [index]
+    while len(found) < BASES_LIMIT and (name := found[-1].since):
+        path = Path(index.path).with_name(Path(name).name or "-")
+        try:
+            base = read_bundle(path).index
+        except ProblemError:
+            break
+        if base.path in {each.path for each in found}:
+            break
+        found.append(base)
+    return found
 
 
 def check_complete(index: ArchiveIndex, planned: Planned) -> None:
@@ -36,11 +59,13 @@ def check_complete(index: ArchiveIndex, planned: Planned) -> None:
             f"{index.path}: this node lacks {len(wanted)} layers, {lacking} bytes, that"
             f" {index.since} has",
             params={"file": index.path, "since": index.since, "layers": len(wanted)},
-            hint=f"Load {index.since} first, or make the bundle again without --since.",
+            hint=f"Put {index.since} into the same folder, or load it first.",
         )
 
 
-def layers_from(index: ArchiveIndex, otherwise: Open) -> Open:
-    """Layers of a plain archive or a bundle where they lie; those it has not, from `otherwise`."""
-    here = {layer.diff_id for layer in index.layers}
-    return lambda diff_id: open_layer(index, diff_id) if diff_id in here else otherwise(diff_id)
+def layers_from(indexes: Sequence[ArchiveIndex], otherwise: Open) -> Open:
+    """Layers of plain archives and bundles where they lie; those they lack, from `otherwise`."""
+    places = {layer.diff_id: index for index in reversed(indexes) for layer in index.layers}
+    return lambda diff_id: (
+        open_layer(places[diff_id], diff_id) if diff_id in places else otherwise(diff_id)
+    )

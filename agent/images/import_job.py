@@ -13,7 +13,12 @@ from agent.archives.layers import read_layers
 from agent.archives.platforms import Platform
 from agent.containers.workers import Workers, WorkersBusyError
 from agent.images.blobs import BlobStore
-from agent.images.bundle_source import check_complete, layers_from, read_index
+from agent.images.bundle_source import (
+    check_complete,
+    layers_from,
+    read_index,
+    with_bases,
+)
 from agent.images.disk import told
 from agent.images.keeping import Keeper
 from agent.images.loading import Loader
@@ -82,9 +87,12 @@ class ImportKind(JobKind[ImportRequest]):
         contents = [index.content(image) for image in index.for_platform(*self._platform)]
         self._keeper.pin(work.job.id, contents)
         plain = index.compression == "none"
-        source = layers_from(index, self._keeper.open) if plain else self._keeper.open
+        indexes = [index]
+        if index.elsewhere:
+            indexes = await self._in_thread(Path(index.path), lambda: with_bases(index))
+        source = layers_from(indexes, self._keeper.open) if plain else self._keeper.open
         return await self._loader.have(
-            work, contents, lambda: self._ready(work, index, contents), source
+            work, contents, lambda: self._ready(work, indexes, contents), source
         )
 
     async def _index(self, work: Work[ImportRequest], path: Path) -> ArchiveIndex:
@@ -101,14 +109,15 @@ class ImportKind(JobKind[ImportRequest]):
         return index
 
     async def _ready(
-        self, work: Work[ImportRequest], index: ArchiveIndex, contents: list[ImageContent]
+        self, work: Work[ImportRequest], indexes: list[ArchiveIndex], contents: list[ImageContent]
     ) -> Planned:
+        index = indexes[0]
         copied = index.compression != "none"
         planned = await self._preparer.prepare(
             work,
             contents,
             signed=index.signed,
-            on_node={layer.diff_id for layer in index.layers},
+            on_node={layer.diff_id for each in indexes for layer in each.layers},
             copied=copied,
         )
         check_complete(index, planned)

@@ -50,11 +50,14 @@ async def open_socket(node: str, path: str, *, timeout: float) -> Connection:
             hint="Start the agent on this machine: sudo systemctl start roost-agent",
         ) from None
     except PermissionError:
+        hint = "Join its group, then log in again: sudo usermod -aG roost $(id -un)"
+        if path.endswith("/admin.sock"):
+            hint = "It is root's alone: run the command with sudo."
         raise ProblemError(
             "link.socket_permission",
             f"{node}: {path} is not for you",
             params={"node": node, "path": path},
-            hint="Join its group, then log in again: sudo usermod -aG roost $(id -un)",
+            hint=hint,
         ) from None
     except (OSError, asyncio.TimeoutError) as error:
         raise unreachable(node, error, hint=f"Check that an agent serves {path}.") from None

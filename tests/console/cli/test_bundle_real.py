@@ -126,9 +126,12 @@ def test_a_bundle_since_another_needs_it(bench: Bench) -> None:
     assert (refused.code, refused.json[0]["problem"]["code"]) == (1, "bundle.needs")
     assert "first.bundle" in refused.json[0]["problem"]["hint"]
     assert bench.agent.get("/v1/jobs") == []
-    imported = bench.import_on_node(second)
+    alone = bench.folder / "stick" / "second.bundle"
+    alone.parent.mkdir()
+    alone.write_bytes(second.read_bytes())
+    imported = bench.import_on_node(alone)
     assert imported.returncode == 1
-    assert "Load first.bundle first" in imported.stderr
+    assert "Put first.bundle into the same folder, or load it first" in imported.stderr
     assert bench.tags() == set()
 
     assert bench.push(first).code == 0
@@ -162,12 +165,16 @@ def test_imported_where_it_lies(bench: Bench) -> None:
     assert list((bench.agent.folder / "state" / "blobs").iterdir()) == []  # no second copy
 
 
-def test_a_bundle_since_another_is_imported_after_it(bench: Bench) -> None:
+def test_a_bundle_since_another_is_imported_after_it_or_beside_it(bench: Bench) -> None:
     first, second = bench.folder / "first.bundle", bench.folder / "second.bundle"
     bench.good("bundle", "make", "-o", first, bench.archive("app:1", BASE, ONE))
     new = bench.archive("app:2", BASE, TWO)
     bench.good("bundle", "make", "-o", second, new, "--since", first)
+    assert bench.import_on_node(second).returncode == 0
+    assert bench.tags() == {"app:2"}
+    remove_images(bench.engine)
     assert bench.import_on_node(first).returncode == 0
+    first.unlink()
     assert bench.import_on_node(second).returncode == 0
     assert bench.tags() == {"app:1", "app:2"}
 
@@ -207,6 +214,9 @@ def test_only_what_a_trusted_key_has_signed(bench: Bench) -> None:
 
     bench.good("key", "sign", archive, "--key", key)
     assert bench.push(archive).code == 0
+    assert bench.tags() == {"app:1"}
+    remove_images(bench.engine)
+    assert bench.import_on_node(archive).returncode == 0
     assert bench.tags() == {"app:1"}
     remove_images(bench.engine)
     bench.archive("app:1", BASE, TWO)  # another content under the name of what was signed

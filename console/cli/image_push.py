@@ -159,14 +159,14 @@ async def _push_all(
         random=random.Random(),  # noqa: S311 - jitter
     )
 
-    async def one(entry: NodeEntry) -> tuple[PushRecord, PushState]:
+    async def one(entry: NodeEntry) -> tuple[PushState, float]:
         async with gate:
             started = time.monotonic()
             try:
                 client = sites.client(entry.name) or ways.client(entry)
             except ProblemError as problem:
                 state = PushState(node=entry.name, stage="failed", problem=problem)
-                return _record(state, 0.0, sites.account(state)), state
+                return state, 0.0
             push = Push(
                 client,
                 indexes,
@@ -183,14 +183,19 @@ async def _push_all(
                 sites.ended(entry.name)
                 if sites.client(entry.name) is None:
                     await client.close()
-            return _record(state, time.monotonic() - started, sites.account(state)), state
+            return state, time.monotonic() - started
 
     async with display:
         try:
             await sites.begin()
             first = sites.seeds_first(entries)
             ended = await asyncio.gather(*map(one, first))
-            by_name = {state.node: (record, state) for record, state in ended}
+            await sites.settle()
+            # Only now: a seed goes on to get layers for others when its own push has ended.
+            by_name = {
+                state.node: (_record(state, seconds, sites.account(state)), state)
+                for state, seconds in ended
+            }
             return [by_name[entry.name] for entry in entries]
         finally:
             await sites.end()

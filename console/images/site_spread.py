@@ -11,8 +11,9 @@ from random import Random
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import Layer, WantedLayer
 from agent.protocol.problems import ProblemError
+from agent.protocol.site import SiteGrant
 from console.images.following import Follower, ended_well
-from console.images.patience import GIVE_UP_SECONDS, LINK_TROUBLE, Patience
+from console.images.patience import GIVE_UP_SECONDS, LINK_TROUBLE
 from console.images.progress import Progress
 from console.images.push import PushState
 from console.images.rate import Allowance
@@ -58,6 +59,7 @@ class SiteSpread:
         self._electing = asyncio.Lock()
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._filling: list[asyncio.Task[None]] = []
+        self._fetches: set[asyncio.Task[None]] = set()
         self._apart: set[tuple[str, str]] = set()  # node, seed: one does not reach the other
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._states: dict[str, PushState] = {}
@@ -81,9 +83,15 @@ class SiteSpread:
 
     async def end(self) -> None:
         """No push is under way any more."""
-        for task in self._filling:
+        tasks = [*self._filling, *self._fetches]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._filling, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settle(self) -> None:
+        """Hear of fetches that have just ended."""
+        if under_way := [task for task in self._fetches if not task.done()]:
+            await asyncio.wait(under_way, timeout=SURVEY_SECONDS)
 
     async def bring(
         self,
@@ -153,22 +161,31 @@ class SiteSpread:
             elif not self._may_try_again(state.node, seed, problem):
                 self._apart.add((state.node, seed.node))
             return False
-        client = self._clients[state.node]
-        async with self._fetching:
-            self._note(state, f"fetches from {seed.node}")
-            key = secrets.token_hex(16)
-            patience = Patience(give_up_seconds=GIVE_UP_SECONDS, random=self._random)
-            job = await patience.ask(lambda: client.sites.fetch(grant, ready, key))
-            follower = Follower(client, job.id, seen=lambda _: patience.moved())
-            job = await patience.ask(follower.until_ended)
+        self._note(state, f"fetches from {seed.node}")
+        # The load may end a moment before this hears that the fetch has ended.
+        fetch = asyncio.create_task(self._fetch(seed, state.node, grant, ready))
+        self._fetches.add(fetch)
         try:
-            came = int(ended_well(job).result.get("received_bytes", "0"))
+            await asyncio.shield(fetch)
         except ProblemError as problem:
+            if problem.code.startswith(LINK_TROUBLE):
+                raise
             await self._blame(seed, state.node, problem)
             return False
-        by_seed = self._fetched.setdefault(state.node, {})
-        by_seed[seed.node] = by_seed.get(seed.node, 0) + came
         return True
+
+    async def _fetch(
+        self, seed: Seed, node: str, grant: SiteGrant, layers: Sequence[Layer]
+    ) -> None:
+        """Have the node fetch them. Raises ProblemError: the job's, or `link.*` of the node."""
+        client = self._clients[node]
+        async with self._fetching:
+            # Where the link to the node is cut, its push asks again, and finds the same job.
+            job = await client.sites.fetch(grant, layers, secrets.token_hex(16))
+            ended = ended_well(await Follower(client, job.id).until_ended())
+        by_seed = self._fetched.setdefault(node, {})
+        came = int(ended.result.get("received_bytes", "0"))
+        by_seed[seed.node] = by_seed.get(seed.node, 0) + came
 
     async def _blame(self, seed: Seed, node: str, problem: ProblemError) -> None:
         """Find out whether it is the seed, the network between, or the node itself."""

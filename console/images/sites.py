@@ -90,6 +90,10 @@ class Sites:
         if name in self._spreads:
             self._spreads[name].ended(name)
 
+    async def settle(self) -> None:
+        """Hear of what has just ended; then `account` says all."""
+        await asyncio.gather(*(spread.settle() for spread in set(self._spreads.values())))
+
     def account(self, state: PushState) -> Account:
         """What became of the push of one node."""
         spread = self._spreads.get(state.node)

@@ -94,7 +94,7 @@ async def push_via_site(
         entries, connect, archives, limit=limit, budget_bytes=None, at_once=3, random=Hurry()
     )
 
-    async def one(entry: NodeEntry) -> Pushed:
+    async def one(entry: NodeEntry) -> PushState:
         client = sites.client(entry.name)
         assert client is not None
         push = Push(
@@ -107,13 +107,14 @@ async def push_via_site(
         )
         state = await push.run()
         sites.ended(entry.name)
-        return Pushed(state, sites.account(state))
+        return state
 
     try:
         await sites.begin()
         if began is not None:
             began.set()
         done = await asyncio.gather(*map(one, sites.seeds_first(entries)))
-        return {each.state.node: each for each in done}
+        await sites.settle()
+        return {state.node: Pushed(state, sites.account(state)) for state in done}
     finally:
         await sites.end()

@@ -14,8 +14,16 @@ from tests.agent_process import BIN, AgentProcess
 from tests.archives_made import COMPRESS, Made, docker_archive, layer
 from tests.console.cli.commands import Done, roost, write_fleet
 from tests.real.docker_engine import DockerEngine
+from tests.real.runtime import PrivateRuntime
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+# Stores that want all layers of an image, also those that they have.
+WHOLE_STORES = [
+    pytest.param("podman_service", marks=pytest.mark.real("podman")),
+    pytest.param(
+        "containerd_store", marks=[pytest.mark.real("containerd_store"), pytest.mark.runtimes]
+    ),
+]
 
 BASE = layer("base", 300_000)
 ONE, TWO = layer("one", 100_000), layer("two", 90_000)
@@ -24,7 +32,7 @@ ONE, TWO = layer("one", 100_000), layer("two", 90_000)
 class Bench:
     """A console, an agent that wants signatures, and a runtime."""
 
-    def __init__(self, folder: Path, agent: AgentProcess, engine: DockerEngine) -> None:
+    def __init__(self, folder: Path, agent: AgentProcess, engine: PrivateRuntime) -> None:
         self.folder, self.agent, self.engine = folder, agent, engine
         entry = NodeEntry(name="dock", address=f"unix://{agent.sockets['operator']}")
         self.fleet = write_fleet(folder / "fleet.yaml", [entry])
@@ -64,7 +72,7 @@ class Bench:
         return {tag for tag in shown if tag.startswith(("app:", "other:", "roost.local"))}
 
 
-def remove_images(engine: DockerEngine) -> None:
+def remove_images(engine: PrivateRuntime) -> None:
     ids = engine.docker("images", "--all", "--quiet", "--no-trunc").split()
     for name in dict.fromkeys(ids):
         engine.docker("rmi", "--force", name)
@@ -235,3 +243,25 @@ def test_only_what_a_trusted_key_has_signed(bench: Bench) -> None:
         "key.revoked",
         "done",
     ]
+
+
+@pytest.mark.parametrize("store", WHOLE_STORES)
+def test_stores_that_want_all_layers(
+    store: str, short_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    engine: PrivateRuntime = request.getfixturevalue(store)
+    with AgentProcess(short_folder, {"runtime": engine.url}) as agent:
+        bench = Bench(tmp_path, agent, engine)
+        first, second = tmp_path / "first.bundle", tmp_path / "second.bundle"
+        bench.good("bundle", "make", "-o", first, bench.archive("app:1", BASE, ONE))
+        new = bench.archive("app:2", BASE, TWO)
+        bench.good("bundle", "make", "-o", second, new, "--since", first)
+        try:
+            assert bench.import_on_node(first).returncode == 0
+            imported = bench.import_on_node(second)
+            assert imported.returncode == 0, imported
+            assert "app:2" in imported.stdout
+            pushed = bench.push(first, second)
+            assert [record["result"] for record in pushed.json] == ["present"]
+        finally:
+            remove_images(engine)

@@ -11,20 +11,22 @@ from pathlib import Path
 from random import Random
 
 PIECE_BYTES = 1 << 20
+FILE_BYTES = 8 * PIECE_BYTES
+HALF_BYTES = 32 * 1024
 
 
 def write_layer(path: Path, size: int, seed: str) -> str:
     """A layer of about `size` bytes: every other 32 KiB random, the rest text; its diff_id."""
     chance = Random(seed)
-    text = (b"the same words again, " * 2000)[: 32 * 1024]
+    text = (b"the same words again, " * 2000)[:HALF_BYTES]
     with path.open("wb") as file:
         with tarfile.open(fileobj=file, mode="w") as made:
-            for number in range(max(1, size // (8 * PIECE_BYTES))):
-                content = b"".join(
-                    chance.randbytes(32 * 1024) + text for _ in range(8 * PIECE_BYTES // 65536)
-                )
+            for number, begin in enumerate(range(0, size, FILE_BYTES)):
                 member = tarfile.TarInfo(f"srv/{seed}-{number}")
-                member.size = min(len(content), size)
+                member.size = min(FILE_BYTES, size - begin)
+                content = b"".join(
+                    chance.randbytes(HALF_BYTES) + text for _ in range(FILE_BYTES // len(text) // 2)
+                )
                 made.addfile(member, io.BytesIO(content[: member.size]))
         file.flush()
         os.fsync(file.fileno())

@@ -123,8 +123,10 @@ def no_sudo(
         "ssh.sudo",
         node,
         f"sudo on {address.host} does not let you become an admin here: {_last_line(complaints)}",
-        "Let it, in sudoers there: YOU ALL=(root) NOPASSWD: /usr/bin/roost-agent dial-stdio *"
-        f"  Or work on the node itself: {_asking(address, program)} sudo -i",
+        # No wildcard: `--socket` would reach any socket as root.
+        "Let it, in sudoers there: YOU ALL=(root) NOPASSWD: /usr/bin/roost-agent dial-stdio --admin"
+        f" (the path as `which roost-agent` says). Or work on the node:"
+        f" {_asking(address, program)}",
     )
 
 

@@ -87,3 +87,13 @@ def test_brackets_without_end_are_told() -> None:
 
 def test_an_empty_name_is_told() -> None:
     assert "line 1" in problem("name: ''\n").detail
+
+
+def test_what_the_node_insists_on() -> None:
+    settings = parse_settings("policy: {require_signature: true}\n", file="agent.yaml")
+    assert settings.policy.require_signature
+    assert not Settings().policy.require_signature
+    assert Settings().trusted_keys == Path("/etc/roost/trusted-keys")
+    error = problem("policy:\n  require_signatures: true\n")
+    assert "line 2" in error.detail
+    assert error.hint == "Did you mean 'require_signature'?"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.archives_made import Made, docker_archive, layer
-from tests.console.cli.commands import Done, roost
+from agent.archives.bundle_manifest import SIGNATURE
+from agent.archives.bundle_reading import read_bundle
+from tests.archives_made import Entry, Made, docker_archive, layer
+from tests.bundles_made import entries_of, manifest_of, packed
+from tests.console.cli.commands import ROOST, Done, environment, roost
 
 BASE = layer("base", 50_000)
 Run = Callable[..., Done]
@@ -85,6 +89,44 @@ def test_verify_finds_damage_and_strangers(run: Run, tmp_path: Path) -> None:
     archive = run("show", tmp_path / "app-1.tar")
     assert (archive.code, "it is not a bundle" in archive.err) == (1, True)
     assert run("show", tmp_path / "none").code == 1
+
+
+def test_a_manifest_that_was_changed_after_signing(run: Run, tmp_path: Path) -> None:
+    """Everything in it fits, but the signature is for what it was before."""
+    bundle = tmp_path / "out.bundle"
+    assert run("make", "-o", bundle, tmp_path / "app-1.tar").code == 0
+    _, seal = read_bundle(bundle).head
+    other = Made([BASE, layer("evil")], tags=["app:1"])
+    entries = [Entry(SIGNATURE, seal), *entries_of([other])]
+    bundle.write_bytes(packed(manifest_of([other]), entries))
+    verified = run("verify", bundle)
+    assert (verified.code, "did not sign it as it is" in verified.err) == (1, True)
+    assert "WRONG, it was changed after signing" in run("show", bundle).out
+
+
+def test_a_file_that_may_not_grow_so_large(run: Run, tmp_path: Path) -> None:
+    """As on a FAT stick; what was there before stays, and nothing else."""
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    (stick / "out").write_bytes(b"before")
+    done = subprocess.run(
+        [
+            "prlimit",
+            "--fsize=8192",
+            ROOST,
+            "bundle",
+            "make",
+            "-o",
+            stick / "out",
+            tmp_path / "app-1.tar",
+        ],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "FAT stick" in done.stderr) == (1, True), done
+    assert [(path.name, path.read_bytes()) for path in stick.iterdir()] == [("out", b"before")]
 
 
 def test_what_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.protocol.problems import ProblemError
-from console.link.address import AGENT_SOCKET, Address, parse_address
+from console.link.address import ADMIN_SOCKET, AGENT_SOCKET, Address, admin_address, parse_address
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,20 @@ def test_any_text_is_an_address_or_a_problem(text: str) -> None:
         address = parse_address(text)
         assert parse_address(str(address)) == address
         assert not address.host.startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("unix:///run/roost/agent.sock", ADMIN_SOCKET),
+        ("unix:///srv/a/operator.sock", "/srv/a/admin.sock"),
+        ("ssh://cam-7", ADMIN_SOCKET),
+        ("ssh://cam-7/run/roost/view.sock", ADMIN_SOCKET),
+        ("https://cam-7", ""),
+    ],
+)
+def test_where_an_admin_calls(text: str, path: str) -> None:
+    address = parse_address(text)
+    admin = admin_address(address)
+    assert admin.path == path
+    assert (admin.kind, admin.host, admin.port) == (address.kind, address.host, address.port)

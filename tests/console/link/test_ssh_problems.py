@@ -9,7 +9,7 @@ import pytest
 
 from console.link.address import parse_address
 from console.link.ssh_keys import locked_keys
-from console.link.ssh_problems import ssh_problem
+from console.link.ssh_problems import no_sudo, ssh_problem
 
 # As OpenSSH 9.2 prints them.
 CHANGED = """\
@@ -79,3 +79,12 @@ def test_only_keys_with_a_passphrase_that_nobody_gave_are_locked(
     assert locked_keys(files, "") == [tmp_path / "shut"]
     if kind[1] == "ed25519":  # the old format does not say its public key
         assert locked_keys(files, (tmp_path / "shut.pub").read_text()) == []
+
+
+def test_sudo_that_would_ask() -> None:
+    address = parse_address("ssh://ops@cam-7")
+    problem = no_sudo("cam", address, "Warning: x\nsudo: a password is required\n")
+    assert problem.code == "ssh.sudo"
+    assert problem.detail.endswith("sudo: a password is required")
+    assert "NOPASSWD: /usr/bin/roost-agent dial-stdio --admin (" in (problem.hint or "")
+    assert "ssh -t ops@cam-7" in (problem.hint or "")

@@ -73,7 +73,7 @@ async def test_an_agent_that_is_killed_and_comes_back(
     agent = AgentProcess(short_folder, {"runtime": clean_engine.url})
     entry = NodeEntry(name="dock", address=f"unix://{short_folder}/link.sock")
     fleet = write_fleet(tmp_path / "fleet.yaml", [entry])
-    command = ["--fleet", fleet, "image", "push", file, "--to", "@dock", "--limit", "4MB/s"]
+    command = (f"--fleet={fleet}", "image", "push", str(file), "--to=@dock", "--limit=4MB/s")
     try:
         await asyncio.to_thread(agent.start)
         async with cutting_link(short_folder / "link.sock", agent.sockets["operator"]) as link:

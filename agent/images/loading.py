@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
@@ -29,8 +30,12 @@ VERIFY_SECONDS = 1800.0
 TAG_SECONDS = 120.0
 # Others load: as many as may wait, each within its own deadline.
 TURN_SECONDS = 24 * 3600.0
+# After a power cut the agent may be up long before the runtime is.
+RUNTIME_SECONDS = 300.0
+RUNTIME_AGAIN_SECONDS = 1.0
 # Less than a job has once it is cancelled; what stays is swept away later.
 DROP_SECONDS = 20.0
+RUNTIME_STAGE = "waiting for the runtime"
 # Images without a name of their own are kept under this one.
 NAMELESS = "roost.local/image"
 # After these it may be that something is gone that was there when the load was planned.
@@ -74,7 +79,7 @@ class Loader:
             ProblemError: `image.*`, `space.full`, `blob.*`, `runtime.*`, `store.*`, and what
                 `prepare` and `open_layer` raise.
         """
-        await self.sweep(lambda tag: staged_by(tag) == work.job.id)
+        await self._begin(work)
         for last in (False, True):
             try:
                 return await self._in_turn(work, contents, prepare, open_layer)
@@ -83,6 +88,23 @@ class Loader:
                     raise stale.problem from None
                 work.log(f"{stale.problem.detail}; what was there is gone: once more")
         raise AssertionError("the last round returns or raises")
+
+    async def _begin(self, work: Work[Any]) -> None:
+        """Remove what an agent before this one staged for this job, once the runtime answers."""
+        began = time.monotonic()
+        while True:
+            try:
+                await self.sweep(lambda tag: staged_by(tag) == work.job.id)
+            except ProblemError as problem:
+                late = time.monotonic() - began > RUNTIME_SECONDS
+                if problem.code != "runtime.unreachable" or late:
+                    raise
+                if work.job.stage != RUNTIME_STAGE:
+                    work.log(f"{problem.detail}: waiting for it")
+                await work.stage(RUNTIME_STAGE, 2 * RUNTIME_SECONDS)
+                await asyncio.sleep(RUNTIME_AGAIN_SECONDS)
+            else:
+                return
 
     async def sweep(self, unwanted: Callable[[str], bool]) -> None:
         """Remove staged images whose tag is `unwanted`, asked after they were listed.

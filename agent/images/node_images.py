@@ -174,7 +174,7 @@ class NodeImages:
         """The job that loads an archive which lies on the node.
 
         Raises:
-            ProblemError: `image.path`, and those of `Jobs.submit`.
+            ProblemError: `image.path`, `runtime.*`, and those of `Jobs.submit`.
         """
         if self._state is None:
             raise ProblemError(
@@ -184,6 +184,7 @@ class NodeImages:
                 hint="Use a real node.",
             )
         check_path(request.path)
+        await self.planner.images()  # the job would wait long for a runtime that is away
         return await self._jobs.submit("image.import", request, owner=owner, key=key)
 
     async def media(self) -> list[Medium]:

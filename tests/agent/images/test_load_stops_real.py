@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import gzip
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +20,9 @@ from agent.protocol.images import LoadRequest
 from tests.agent.images.image_side import content
 from tests.agent.images.layers import diff_id
 from tests.agent_process import AgentProcess
-from tests.archives_made import Made, layer
+from tests.archives_made import Made, docker_archive, layer
 from tests.real.docker_engine import DockerEngine
+from tests.real.fixtures import DockerEngineFactory
 from tests.real.runtime import PrivateRuntime
 
 pytestmark = pytest.mark.real
@@ -27,6 +31,7 @@ BASE = layer("base", 300_000)
 OLD = Made([BASE, layer("old", 300_000)], tags=["app:1"])
 NEW = Made([BASE, layer("new", 400_000)], tags=["app:1", "app:new"])
 STAGES = ["planning", "receiving", "loading", "halfway", "verifying", "tagging"]
+JSON = {"Content-Type": "application/json"}
 ENDED = {"succeeded", "failed", "cancelled", "interrupted"}
 
 
@@ -60,7 +65,7 @@ class Loads:
 
     def ask(self, made: Made) -> str:
         body = msgspec.json.encode(LoadRequest(images=[content(made)]))
-        job: str = self.post("/v1/images/load", body, **{"Content-Type": "application/json"})["id"]
+        job: str = self.post("/v1/images/load", body, **JSON)["id"]
         return job
 
     def send(self, data: bytes) -> None:
@@ -208,6 +213,46 @@ def test_cancelled(loads: Loads, stage: str) -> None:
     assert again["parent"] == job
     assert loads.ended(again["id"])["state"] == "succeeded"
     check_all_is_well(loads, old)
+
+
+@pytest.mark.parametrize("stage", ["reading", "unpacking"])
+def test_an_import_that_was_killed(loads: Loads, tmp_path: Path, stage: str) -> None:
+    path = tmp_path / "new.tar.gz"
+    path.write_bytes(gzip.compress(docker_archive([NEW]), 1))
+    old = loads.ids()
+    loads.start(stage, "kill")
+    with contextlib.suppress(httpx.HTTPError):  # it may have killed itself before it could answer
+        loads.post("/v1/images/import", json.dumps({"path": str(path)}).encode(), **JSON)
+    assert loads.end() == -9
+    stray = loads.folder / "state" / "uploads" / "import-0123456789ab"
+    stray.write_bytes(b"half a layer")
+    assert loads.ids() == old
+    loads.start()
+    [job] = [each for each in loads.agent.get("/v1/jobs") if each["kind"] == "image.import"]
+    assert loads.ended(job["id"])["state"] == "succeeded"
+    assert not stray.exists()
+    check_all_is_well(loads, old)
+
+
+def test_a_runtime_that_is_back_later_than_the_agent(
+    short_folder: Path, docker_engine_factory: DockerEngineFactory
+) -> None:
+    """As after a power cut: the job waits for it, and goes on."""
+    engine = docker_engine_factory()
+    loads = Loads(short_folder, engine)
+    try:
+        loads.start("verifying", "kill")
+        ask(loads, "verifying")
+        assert loads.end() == -9
+        engine.kill()
+        loads.start()
+        [job] = loads.agent.get("/v1/jobs")
+        until(lambda: loads.job(job["id"])["stage"] == "waiting for the runtime")
+        engine.start()
+        assert loads.ended(job["id"])["state"] == "succeeded"
+        assert set(loads.ids()) == {"app:1", "app:new"}
+    finally:
+        loads.agent.close()
 
 
 def test_what_a_killed_agent_staged_goes_also_without_its_job(loads: Loads) -> None:

@@ -13,7 +13,13 @@ from agent.protocol.images import ImageContent, Layer, NodeImage
 from agent.protocol.node import ImageStore
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import chain_ids, known_chains
-from agent.rules.loading import check_content, config_digest, plan_load, same_image
+from agent.rules.loading import (
+    check_content,
+    check_contents,
+    config_digest,
+    plan_load,
+    same_image,
+)
 
 
 def digest(name: str) -> str:
@@ -92,6 +98,27 @@ def test_an_image_whose_config_is_not_known_is_not_taken_for_it() -> None:
     assert plan_load([made], images=[there], blobs=[], store="containerd").wanted
 
 
+def test_one_that_is_only_staged_is_not_there() -> None:
+    made = content("base", "app")
+    staged = on_node(made, "roost.local/staging:0123456789ab-0")
+    plan = plan_load([made], images=[staged], blobs=[], store="graphdriver")
+    assert plan.images[0].state == "load"
+    assert names(plan.wanted) == [digest("base"), digest("app")]
+    # With a name of its own it was verified; without any, it had one.
+    for tags in (["app:1", staged.tags[0]], ["other:1"], []):
+        plan = plan_load([made], images=[on_node(made, *tags)], blobs=[], store="graphdriver")
+        assert plan.images[0].state == ("present" if "app:1" in tags else "retag")
+
+
+def test_of_several_that_are_the_same_the_one_with_the_name_is_taken() -> None:
+    """The containerd store has one for each manifest, over the same config."""
+    made = content("base", tags=("app:1", "app:2"))
+    one, two = on_node(made), on_node(made, "app:1", "app:2")
+    two.id = digest("another manifest")
+    plan = plan_load([made], images=[one, two], blobs=[], store="containerd")
+    assert (plan.images[0].state, plan.images[0].replaces) == ("present", {})
+
+
 def test_layers_of_several_images_are_sent_once() -> None:
     two = [content("base", "a", tags=("a:1",)), content("base", "b", tags=("b:1",))]
     plan = plan_load(two, images=[], blobs=[], store="podman")
@@ -132,6 +159,21 @@ def test_a_config_that_does_not_fit_is_refused(config: bytes) -> None:
         check_content(made)
     assert raised.value.code == "image.config"
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("tag", ["", "A:1", "a:b:c", "roost.local/staging:1", "a" * 256])
+def test_a_name_that_no_image_can_have_is_refused(tag: str) -> None:
+    with pytest.raises(ProblemError) as raised:
+        check_contents([content("base", tags=(tag,))])
+    assert raised.value.code == "image.reference"
+
+
+def test_two_images_under_one_name_are_refused() -> None:
+    same = [content("a", tags=("x:1",)), content("a", tags=("docker.io/library/x:1",))]
+    check_contents(same)
+    with pytest.raises(ProblemError) as raised:
+        check_contents([*same, content("b", tags=("x:1",))])
+    assert raised.value.code == "image.reference"
 
 
 def test_one_layer_has_one_size() -> None:

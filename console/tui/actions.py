@@ -100,9 +100,15 @@ ACTIONS: tuple[Action, ...] = (
     sort("age", "A", "age", "fleet", "containers", "gpus", "doctor", "jobs"),
     sort("up", "E", "how long it has been as it is", "containers", "node"),
     sort("since", "E", "how long it has been so", "doctor", "jobs"),
-    sort("node", "O", "node", "containers", "gpus", "doctor", "jobs"),
+    sort("node", "O", "node", "containers", "gpus", "doctor", "jobs", "image"),
     sort("cpu", "U", "processor", "containers", "node"),
-    sort("image", "I", "image", "containers", "node"),
+    sort("image", "I", "image", "containers", "node", "images"),
+    sort("nodes", "O", "how many nodes have it", "images"),
+    sort("differs", "D", "how many images have that name", "images"),
+    sort("used", "U", "how many containers use it", "images", "image"),
+    sort("size", "Z", "size", "images", "image"),
+    sort("has", "S", "whether the node has it", "image"),
+    sort("built", "T", "when it was built", "image"),
     sort("power", "W", "power", "gpus"),
     sort("severity", "S", "severity", "doctor"),
     sort("subject", "B", "what it works on", "jobs"),
@@ -197,6 +203,46 @@ ACTIONS: tuple[Action, ...] = (
         footer=33,
     ),
     action(
+        "images",
+        "i",
+        "images",
+        "Its images: what it has, and what is sent to it",
+        ("fleet", "node"),
+        "Do",
+        footer=34,
+    ),
+    action(
+        "images.read",
+        "r",
+        "read again",
+        "Ask the nodes which images they have",
+        ("images", "image"),
+        "Do",
+        footer=35,
+    ),
+    action(
+        "image.tag",
+        "t",
+        "tag",
+        "Give the image another name, on each node here that has it",
+        ("images", "image"),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=32,
+    ),
+    action(
+        "image.remove",
+        "x",
+        "remove",
+        "Remove the image, or all that are marked, from each node here that has it",
+        ("images", "image"),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=33,
+    ),
+    action(
         "job.cancel",
         "x",
         "cancel",
@@ -284,7 +330,7 @@ ACTIONS: tuple[Action, ...] = (
 
 # Screens whose rows are a table; "table" actions are offered there.
 TABLE_SCREENS: frozenset[Scope] = frozenset(
-    {"fleet", "node", "containers", "gpus", "doctor", "jobs"}
+    {"fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image"}
 )
 
 

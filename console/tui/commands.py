@@ -17,6 +17,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "doctor": ("findings", "d"),
     "jobs": ("j",),
     "job": (),
+    "images": ("i",),
+    "image": (),
     "logs": ("log",),
     "help": ("keys", "h", "?"),
     "theme": (),

@@ -45,4 +45,12 @@ def build_view(command: Command, context: Context) -> View:
         from console.tui.screens.job import JobScreen
 
         return JobScreen(context, command)
+    if command.view == "images":
+        from console.tui.screens.images import ImagesScreen
+
+        return ImagesScreen(context, command)
+    if command.view == "image":
+        from console.tui.screens.image import ImageScreen
+
+        return ImageScreen(context, command)
     raise AssertionError(command.view)  # the app does the other commands itself

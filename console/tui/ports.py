@@ -9,11 +9,13 @@ import msgspec
 
 from agent.protocol.containers import ContainerChange, LogLine
 from agent.protocol.findings import DoctorReport
+from agent.protocol.images import ImportRequest, Medium, NodeImage, RemoveRequest, TagRequest
 from agent.protocol.jobs import Job, JobLogLine
 from agent.protocol.telemetry import History, Metric
 from console.fleet.picture import NodeView
 from console.tui.look.look import Look
 from console.tui.profile import Profile
+from console.tui.shelf import Shelf
 
 ContainerVerb = Literal["start", "stop", "restart"]
 
@@ -50,6 +52,16 @@ class NodeClient(Protocol):
 
     async def retry_job(self, name: str, key: str) -> Job: ...
 
+    async def images(self) -> list[NodeImage]: ...
+
+    async def media(self) -> list[Medium]: ...
+
+    async def import_images(self, request: ImportRequest, key: str) -> Job: ...
+
+    async def remove_images(self, request: RemoveRequest, key: str) -> Job: ...
+
+    async def tag_image(self, request: TagRequest, key: str) -> Job: ...
+
 
 class Fleet(Protocol):
     """All nodes, and which of them changed."""
@@ -81,6 +93,8 @@ class Context(msgspec.Struct, frozen=True):
     keymap: Mapping[str, str] = {}
     sorts: dict[str, tuple[str, bool]] = {}
     """Screens to the column that they were sorted by, and whether the other way round."""
+    shelf: Shelf = msgspec.field(default_factory=Shelf)
+    """Which images the nodes said they have."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""
 

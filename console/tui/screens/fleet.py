@@ -71,11 +71,16 @@ class FleetScreen(TableView):
             self.say(f"Trying to reach {which} now.")
 
     def act_jobs(self) -> None:
-        names = {row.group for row in self.targets()}
-        if names:
-            self.host.drill(f"jobs {','.join(f'@{name}' for name in sorted(names))}")
+        self._drill("jobs")
+
+    def act_images(self) -> None:
+        self._drill("images")
 
     def act_doctor(self) -> None:
+        self._drill("doctor")
+
+    def _drill(self, view: str) -> None:
+        """Another view of the node under the cursor, or of the marked ones."""
         names = {row.group for row in self.targets()}
         if names:
-            self.host.drill(f"doctor {','.join(f'@{name}' for name in sorted(names))}")
+            self.host.drill(f"{view} {','.join(f'@{name}' for name in sorted(names))}")

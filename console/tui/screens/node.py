@@ -224,6 +224,9 @@ class NodeScreen(TableView, ContainerActions):
     def act_jobs(self) -> None:
         self.host.drill(f"jobs @{self.node_name}")
 
+    def act_images(self) -> None:
+        self.host.drill(f"images @{self.node_name}")
+
     def act_doctor(self) -> None:
         self.host.drill(f"doctor @{self.node_name}")
 

@@ -47,7 +47,9 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
 
         def done(text: str | None) -> None:
             self.close_prompt()
-            question.done(text)
+            # As the screen's own doing: a window that it opens answers whoever opened it, and
+            # the prompt is gone by then.
+            self.call_later(question.done, text)
 
         self._prompt = Prompt(
             self.context.look,

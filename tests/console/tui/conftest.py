@@ -14,7 +14,8 @@ from console.tui.look.glyphs import UNICODE, Glyphs
 from console.tui.look.look import Look
 from console.tui.ports import Context
 from console.tui.profile import choose_profile
-from tests.console.tui.fakes import NOW, FakeFleet, varied_nodes
+from tests.console.tui.fake_fleet import FakeFleet
+from tests.console.tui.fakes import NOW, varied_nodes
 
 MakeApp = Callable[..., RoostApp]
 

@@ -33,6 +33,7 @@ def main() -> None:
     from console.tui.look.look import Look
     from console.tui.ports import Context
     from tests.console.tui import fakes
+    from tests.console.tui.fake_fleet import FakeFleet
 
     fakes.NOW = time.time()
     nodes = (
@@ -41,7 +42,7 @@ def main() -> None:
         else fakes.varied_nodes()
     )
 
-    class LiveFleet(fakes.FakeFleet):
+    class LiveFleet(FakeFleet):
         async def start(self) -> None:
             await super().start()
             self.task = asyncio.create_task(self.change())

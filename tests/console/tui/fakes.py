@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import random
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
-from agent.protocol.containers import Container, ContainerChange, LogLine
-from agent.protocol.findings import CheckOutcome, DoctorReport, Finding
+from agent.protocol.containers import LogLine
+from agent.protocol.findings import Finding
 from agent.protocol.gpus import Gpu, GpuProcess, GpuStack, GpuStackState
-from agent.protocol.jobs import Job, JobLogLine, JobState
+from agent.protocol.images import NodeImage
+from agent.protocol.jobs import Job, JobState
 from agent.protocol.live import LiveContainer, LiveGpu, LiveNode, Record
 from agent.protocol.node import (
     AgentInfo,
@@ -24,10 +22,8 @@ from agent.protocol.node import (
     ToolkitFacts,
 )
 from agent.protocol.problems import ProblemError
-from agent.protocol.telemetry import History, Metric, Series
 from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeState, NodeView
-from console.tui.ports import ContainerVerb
 
 NOW = 1_777_900_000.0  # 2026-05-04T13:06:40Z
 GIB = 1024**3
@@ -225,6 +221,22 @@ def put_job(
     return job
 
 
+def make_image(tag: str, build: int = 1, **fields: object) -> NodeImage:
+    """An image; another `build` is another image of that name."""
+    digest = hashlib.sha256(f"{tag} {build}".encode()).hexdigest()
+    words: dict[str, object] = {
+        "id": f"sha256:{digest}",
+        "config_digest": f"sha256:{digest}",
+        "diff_ids": [f"sha256:{digest[::-1]}"],
+        "tags": [tag],
+        "size_bytes": 600 * 1024**2,
+        "created_at": NOW - 86400 * build,
+        "architecture": "amd64",
+        **fields,
+    }
+    return msgspec.convert(words, NodeImage)
+
+
 def begun(view: NodeView, kind: str, subject: str, **fields: object) -> Job:
     """A new job that is queued on the node."""
     number = len(view.sections.get("jobs", {})) + 1
@@ -334,149 +346,3 @@ def some_log(count: int) -> list[LogLine]:
             )
         )
     return lines
-
-
-@dataclass
-class FakeClient:
-    """What one node answers. `log` is given line by line; `fails` raises for everything."""
-
-    view: NodeView
-    log: list[LogLine] = field(default_factory=list)
-    acted: list[tuple[str, str]] = field(default_factory=list)
-    fails: ProblemError | None = None
-    job_lines: list[JobLogLine] = field(default_factory=list)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    """Jobs that were cancelled or begun, and of what."""
-    hold: asyncio.Event | None = None
-    """While it is set and not yet true, actions take their time."""
-    log_goes_on: bool = True
-
-    async def _answer(self) -> None:
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.fails is not None:
-            raise self.fails
-
-    async def doctor(
-        self,
-        *,
-        clock_offset_seconds: float | None = None,
-        clock_uncertainty_seconds: float | None = None,
-    ) -> DoctorReport:
-        await self._answer()
-        return DoctorReport(
-            node=self.view.name,
-            at=NOW,
-            checks=[
-                CheckOutcome(check="driver", outcome="ok"),
-                CheckOutcome(
-                    check="container_gpus", outcome="could_not_tell", reason="no shell inside"
-                ),
-                CheckOutcome(check="disk", outcome="found", findings=[DISK]),
-            ],
-        )
-
-    async def history(self, *, metric: Metric | None = None, seconds: int | None = None) -> History:
-        await self._answer()
-        wave = random.Random(7)
-        return History(
-            resolution_seconds=1,
-            end_at=NOW,
-            series=[
-                Series(
-                    subject=uuid,
-                    metric="utilization_percent",
-                    values=[
-                        float(min(100, max(0, 50 + 40 * ((i // 60) % 2) - wave.randrange(30))))
-                        for i in range(seconds or 600)
-                    ],
-                )
-                for uuid in self.view.sections.get("gpus", {})
-            ],
-        )
-
-    async def act(self, name: str, action: ContainerVerb) -> ContainerChange:
-        await self._answer()
-        self.acted.append((action, name))
-        record = self.view.sections["containers"][name]
-        record["state"] = "exited" if action == "stop" else "running"
-        return ContainerChange(
-            action=action, container=msgspec.convert(record, Container), changed=True
-        )
-
-    async def logs(
-        self, name: str, *, follow: bool = False, since: str | None = None, tail: int | None = None
-    ) -> AsyncGenerator[list[LogLine], None]:
-        await self._answer()
-        if self.log:
-            yield self.log
-        if follow and self.log_goes_on:
-            await asyncio.Event().wait()
-
-    def _job(self, name: str) -> Record:
-        jobs = self.view.sections.get("jobs", {})
-        found = next((record for key, record in jobs.items() if key.startswith(name)), None)
-        if found is None:
-            raise ProblemError("job.not_found", f"there is no job {name}", hint="See: roost job ls")
-        return found
-
-    async def job(self, name: str) -> Job:
-        await self._answer()
-        return msgspec.convert(self._job(name), Job)
-
-    async def job_log(
-        self, name: str, *, follow: bool = True, after: int = 0
-    ) -> AsyncGenerator[list[JobLogLine] | Job, None]:
-        await self._answer()
-        if lines := [line for line in self.job_lines if line.number > after]:
-            yield lines
-        job = msgspec.convert(self._job(name), Job)
-        if follow and job.ended_at is None:
-            await asyncio.Event().wait()
-        yield job
-
-    async def cancel_job(self, name: str) -> Job:
-        await self._answer()
-        self.asked.append(("cancel", name))
-        record = self._job(name)
-        record["cancelling"] = True
-        return msgspec.convert(record, Job)
-
-    async def retry_job(self, name: str, key: str) -> Job:
-        await self._answer()
-        self.asked.append(("retry", name))
-        old = msgspec.convert(self._job(name), Job)
-        return begun(self.view, old.kind, old.subject, parent=old.id)
-
-
-class FakeFleet:
-    """Nodes that change only when a test says so."""
-
-    def __init__(self, nodes: list[NodeView]) -> None:
-        self.nodes = {view.name: view for view in nodes}
-        self.changed: set[str] = set()
-        self.retried: list[str | None] = []
-        self.started = 0
-        self.stopped = 0
-        self.clients = {view.name: FakeClient(view) for view in nodes}
-
-    def take_changed(self) -> set[str]:
-        changed, self.changed = self.changed, set()
-        return changed
-
-    async def start(self) -> None:
-        self.started += 1
-
-    async def stop(self) -> None:
-        self.stopped += 1
-
-    def client(self, node: str) -> FakeClient:
-        return self.clients[node]
-
-    def retry(self, node: str | None = None) -> None:
-        self.retried.append(node)
-
-    def set_gpu(self, node: str, index: int, **fields: object) -> None:
-        """New figures of a GPU, as the link would write them."""
-        self.nodes[node].sections["gpus"][uuid_of(node, index)].update(fields)
-        self.changed.add(node)

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from console.tui.app import RoostApp
 from console.tui.screens.tables import TableView
 from console.tui.widgets.table import RowTable
-from tests.console.tui.fakes import FakeFleet
+from tests.console.tui.fake_fleet import FakeFleet
 
 
 def screen_text(app: App[int]) -> str:

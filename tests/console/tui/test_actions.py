@@ -13,6 +13,8 @@ from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.gpus import GpusScreen
+from console.tui.screens.image import ImageScreen
+from console.tui.screens.images import ImagesScreen
 from console.tui.screens.job import JobScreen
 from console.tui.screens.jobs import JobsScreen
 from console.tui.screens.logs import LogsScreen
@@ -27,6 +29,8 @@ SCREENS: dict[Scope, type[View]] = {
     "doctor": DoctorScreen,
     "jobs": JobsScreen,
     "job": JobScreen,
+    "images": ImagesScreen,
+    "image": ImageScreen,
     "logs": LogsScreen,
 }
 
@@ -71,8 +75,10 @@ def test_every_sort_names_a_column(screen: Scope) -> None:
 
 
 def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
-    changing = [action for action in ACTIONS if action.id.startswith(("container.", "job."))]
-    assert len(changing) == 5
+    changing = [
+        action for action in ACTIONS if action.id.startswith(("container.", "job.", "image."))
+    ]
+    assert len(changing) == 7
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
 

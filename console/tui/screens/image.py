@@ -1,0 +1,101 @@
+"""One image, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from agent.protocol.images import NodeImage
+from agent.protocol.problems import ProblemError
+from console.text import clean
+from console.tui.action import Scope
+from console.tui.commands import Command
+from console.tui.look import words
+from console.tui.ports import Context
+from console.tui.rows.cells import Row
+from console.tui.rows.images import NODE_COLUMNS, image_on, on_node_row
+from console.tui.screens.images import ReadsImages
+from console.tui.widgets.page import Entry
+
+
+class ImageScreen(ReadsImages):
+    """`:image TAG`: each node's own, or that it has none."""
+
+    scope: ClassVar[Scope] = "image"
+    columns = NODE_COLUMNS
+    first_sort = "node"
+    noun = "node"
+
+    def __init__(self, context: Context, command: Command) -> None:
+        if not command.argument:
+            raise ProblemError(
+                "console.usage", "No image was named", hint="Type :images to choose one."
+            )
+        self.image = command.argument
+        super().__init__(context, command)
+
+    @property
+    def selector(self) -> str:
+        return ""
+
+    def node_names(self) -> Sequence[str]:
+        return list(self.context.fleet.nodes)
+
+    def bring_up_to_date(self) -> None:
+        # An age grows without any word from the node.
+        nodes = self.context.fleet.nodes
+        self.dirty |= {name for name, view in nodes.items() if view.state != "live"}
+        super().bring_up_to_date()
+
+    def fill(self) -> None:
+        shelf, usual = self.context.shelf, self._usual()
+        for name, view in self.context.fleet.nodes.items():
+            self.model.put(name, [on_node_row(view, shelf, self.image, usual)])
+
+    def _usual(self) -> str | None:
+        """Its id on most nodes."""
+        from console.images.matrix import by_name
+
+        tag = self.image
+        found = by_name(self.context.shelf.images)
+        return next((same.id for same in found if tag in {same.tag, same.id}), None)
+
+    def open_row(self, row: Row) -> None:
+        from console.tui.screens.dialog import TextDialog
+
+        image = image_on(self.context.shelf, row.group, self.image)
+        if image is None:
+            problem = self.context.shelf.problems.get(row.group)
+            if problem is not None:
+                self.show_problem(problem, about=row.group)
+            else:
+                self.say(f"{row.group} does not have it.")
+            return
+        self.app.push_screen(TextDialog(self.context, image_entries(image), title=row.group))
+
+    def image_to_tag(self) -> str | None:
+        return self.image
+
+    def images_by_node(self) -> Mapping[str, Sequence[str]]:
+        shelf = self.context.shelf
+        names = sorted(row.group for row in self.targets())
+        return {name: [self.image] for name in names if image_on(shelf, name, self.image)}
+
+
+def image_entries(image: NodeImage) -> list[Entry]:
+    """Everything that a node says of an image."""
+    platform = "/".join(part for part in (image.os, image.architecture, image.variant) if part)
+    entries = [
+        Entry("tags      ", ", ".join(image.tags) or "none"),
+        Entry("id        ", image.id),
+        Entry("config    ", image.config_digest or "not known on this store"),
+        Entry("size      ", words.size(image.size_bytes)),
+        Entry("platform  ", platform),
+        Entry("used by   ", clean(", ".join(image.containers)) or "no container"),
+    ]
+    if image.protected:
+        entries.append(Entry("kept      ", image.protected))
+    layers = [
+        Entry("layers    " if not n else " " * 10, id_) for n, id_ in enumerate(image.diff_ids)
+    ]
+    return [*entries, *layers]

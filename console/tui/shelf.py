@@ -1,0 +1,70 @@
+"""Which images each node has, as it was asked last. Read when somebody looks, never followed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from agent.protocol.images import NodeImage
+from agent.protocol.problems import Problem, ProblemError
+
+if TYPE_CHECKING:
+    from console.tui.ports import Fleet
+
+_AT_ONCE = 16
+# Nodes in these states would only be waited for.
+_AWAY = frozenset({"offline", "refused"})
+
+
+class Shelf:
+    """Answers of nodes, with their times. One for all screens: what was read stays."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, list[NodeImage]] = {}
+        self.problems: dict[str, Problem] = {}
+        """Why a node did not answer when it was asked last; what it said before stays."""
+        self.read_at: dict[str, float] = {}
+        """Unix seconds of the last answer."""
+        self.version = 0
+        """Another number whenever something has changed."""
+        self.reading = False
+
+    async def read(
+        self, fleet: Fleet, names: Iterable[str], heard: Callable[[], None] = lambda: None
+    ) -> None:
+        """Ask these nodes; `heard` is called after each answer. Raises nothing."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with gate:
+                await self._ask(fleet, name)
+            heard()
+
+        self.reading = True
+        try:
+            await asyncio.gather(*map(one, names))
+        finally:
+            self.reading = False
+            self.version += 1
+
+    async def _ask(self, fleet: Fleet, name: str) -> None:
+        view = fleet.nodes.get(name)
+        if view is None:
+            return
+        if view.state in _AWAY and view.problem is not None:
+            self.problems[name] = view.problem
+        else:
+            try:
+                self.images[name] = await fleet.client(name).images()
+            except ProblemError as error:
+                self.problems[name] = error.problem()
+            else:
+                self.problems.pop(name, None)
+                self.read_at[name] = time.time()
+        self.version += 1
+
+    def oldest(self, names: Iterable[str]) -> float | None:
+        """When the oldest of these nodes' answers came, in Unix seconds; None: there is none."""
+        return min((self.read_at[name] for name in names if name in self.read_at), default=None)

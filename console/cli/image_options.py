@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import click
 from agent.archives.cache import IndexCache
 from agent.archives.index import ArchiveIndex
 from console.cli.options import complete_selector
-from console.cli.output import say
-from console.text import size
+from console.cli.table import cut
+from console.text import clean, size
+
+EVERY_SECONDS = 0.5
 
 archives_argument = click.argument(
     "archives",
@@ -41,17 +45,35 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
     cache = IndexCache(_cache_folder())
     found = []
     for path in paths:
-        told = 0
-
-        def heard(done: int, total: int, path: Path = path) -> None:
-            nonlocal told
-            tenth = 10 * done // max(1, total)
-            if tenth > told and sys.stderr.isatty():
-                told = tenth
-                say(f"reading {path.name}: {size(done)} of {size(total)}")
-
-        found.append(cache.index(path.absolute(), heard=heard))
+        told = _Reading(path.name)
+        try:
+            found.append(cache.index(path.absolute(), heard=told.heard))
+        finally:
+            told.clear()
     return found
+
+
+class _Reading:
+    """One line on a terminal that says how far the reading is; nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self._name = clean(name)
+        self._at: float | None = None  # when it was told last
+        self._terminal = sys.stderr.isatty()
+
+    def heard(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if not self._terminal or (self._at is not None and now - self._at < EVERY_SECONDS):
+            return
+        self._at = now
+        line = f"reading {self._name}: {size(done)} of {size(total)}"
+        sys.stderr.write(f"\r{cut(line, shutil.get_terminal_size().columns - 1)}\x1b[K")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._at is not None:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def _cache_folder() -> Path:

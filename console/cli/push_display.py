@@ -103,12 +103,13 @@ class PushDisplay:
         self._out.flush()
 
     def _tell(self) -> None:
-        """A line for each node that is at something else than it was."""
+        """A line for each node that began to send, has trouble, or has ended."""
         for state in self._states:
-            doing = f"{state.stage} {state.job.stage if state.job else ''} {state.trouble or ''}"
-            if self._told.get(state.node) != doing:
+            doing = _doing(state)
+            worth_it = state.ended or state.stage == "sending" or state.trouble is not None
+            if worth_it and self._told.get(state.node) != doing:
                 self._told[state.node] = doing
-                say(f"{state.node}: {_doing(state)}")
+                say(f"{state.node}: {doing}")
 
 
 def node_line(state: PushState, wide: int = 0) -> str:

@@ -151,7 +151,8 @@ async def test_an_agent_that_is_away(site: Site, tmp_path: Path) -> None:
     done = await site.roost("image", "push", archive(tmp_path, "app:1", *SMALL), "--to", "@far")
     assert done.code == 3
     assert "failed" in done.out
-    assert done.err.startswith("error: far: Connection reset by peer\nhint: ")
+    assert done.err.startswith("error: far: ")
+    assert "Errno" not in done.err
 
 
 async def test_a_pipe_gets_a_line_now_and_then(site: Site, tmp_path: Path) -> None:

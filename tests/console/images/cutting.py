@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 READ_BYTES = 64 * 1024
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 class CuttingLink:
-    """Carries connections to the agent's socket.
+    """Carries connections to an agent, which `connect` opens.
 
     `cuts` are counts of bytes that went up, all connections together: there, all are cut.
     `cuts_down` are the same for answers. Bytes count when they have left the console.
     """
 
-    def __init__(self, agent: Path) -> None:
-        self.agent = agent
+    def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
+        self._connect = connect
         self.up_bytes = 0
         self.down_bytes = 0
         self.cuts: list[int] = []
@@ -52,7 +55,7 @@ class CuttingLink:
             writer.transport.abort()
             return
         try:
-            there, back = await asyncio.open_unix_connection(self.agent)
+            there, back = await self._connect()
         except OSError:
             writer.transport.abort()
             return
@@ -113,7 +116,32 @@ class CuttingLink:
 @asynccontextmanager
 async def cutting_link(at: Path, agent: Path) -> AsyncIterator[CuttingLink]:
     """Listen on `at` and carry to `agent`, both unix sockets."""
-    link = CuttingLink(agent)
+    link = CuttingLink(lambda: asyncio.open_unix_connection(agent))
+    async with _carrying(link) as serve:
+        server = await asyncio.start_unix_server(serve, at)
+        try:
+            yield link
+        finally:
+            server.close()
+
+
+@asynccontextmanager
+async def cutting_port(agent: int) -> AsyncIterator[tuple[CuttingLink, int]]:
+    """The same between ports of this machine; what is carried is TLS. Yields the one to use."""
+    link = CuttingLink(lambda: asyncio.open_connection("127.0.0.1", agent))
+    async with _carrying(link) as serve:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            yield link, server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _carrying(link: CuttingLink) -> AsyncIterator[Serve]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,11 +151,9 @@ async def cutting_link(at: Path, agent: Path) -> AsyncIterator[CuttingLink]:
         with contextlib.suppress(asyncio.CancelledError):
             await link.serve(reader, writer)
 
-    server = await asyncio.start_unix_server(serve, at)
     try:
-        yield link
+        yield serve
     finally:
-        server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

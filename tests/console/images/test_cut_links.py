@@ -10,10 +10,15 @@ import pytest
 
 from agent.archives.encoders import IDENTITY, encode, zstd_encoder
 from agent.archives.index import ArchiveIndex
+from agent.archives.indexing import index_archive
 from agent.archives.layers import open_layer
 from agent.protocol.images import Layer
+from console.fleet.inventory import NodeEntry
+from console.fleet.links import Links
 from console.link.link import LinkKind
-from tests.console.images.cutting import CuttingLink, cutting_link
+from console.link.token import write_token
+from tests.archives_made import COMPRESS, docker_archive
+from tests.console.images.cutting import CuttingLink, cutting_link, cutting_port
 from tests.console.images.pushing import (
     MIB,
     archive_of,
@@ -79,6 +84,50 @@ async def test_five_cuts_lose_little(
     # What was in the buffers of this machine when it was cut counts as sent.
     assert state.sent_bytes >= payload
     assert (state.done_bytes, state.total_bytes) == (sum(x.size_bytes for x in archive.layers),) * 2
+
+
+async def test_five_cuts_of_tls(
+    agent: ServedAgent, archive: ArchiveIndex, short_folder: Path
+) -> None:
+    payload = encoded_bytes(archive, "https")
+    token = await asyncio.to_thread(agent.node.tokens.make, "maria", "operator")
+    await asyncio.to_thread(write_token, short_folder / "token", token)
+    async with cutting_port(agent.port) as (link, port):
+        link.cuts = [payload * part // 6 for part in range(1, 6)]
+        entry = NodeEntry(
+            name="t4",
+            address=f"https://127.0.0.1:{port}",
+            fingerprint=agent.fingerprint,
+            token_file=str(short_folder / "token"),
+        )
+        client = Links({}, owner="maria", timeout=5).client(entry)
+        state = await push_over(client, archive).run()
+        await client.close()
+    assert (state.problem, link.cuts) == (None, [])
+    assert link.up_bytes - payload <= 5 * MIB + 4 * OVERHEAD_BYTES
+    assert await image_named(agent, "app:1") is not None
+
+
+async def test_cuts_of_an_archive_that_is_compressed_as_a_whole(
+    agent: ServedAgent, link: CuttingLink, short_folder: Path, tmp_path: Path
+) -> None:
+    image = made("app:1", *(noise(f"layer {n}", 2 * MIB) for n in range(3)))
+
+    def packed() -> ArchiveIndex:
+        (tmp_path / "app.tar.zst").write_bytes(COMPRESS["zstd"](docker_archive([image])))
+        return index_archive(tmp_path / "app.tar.zst")
+
+    archive = await asyncio.to_thread(packed)
+    payload = sum(map(len, image.layers))
+    link.cuts = [payload * part // 4 for part in range(1, 4)]
+    client = client_over(short_folder / "link.sock")
+    state = await push_over(client, archive).run()
+    await client.close()
+    assert (state.problem, link.cuts) == (None, [])
+    assert link.up_bytes - payload <= 3 * MIB + OVERHEAD_BYTES
+    found = await image_named(agent, "app:1")
+    assert found is not None
+    assert found.diff_ids == image.diff_ids
 
 
 async def test_without_a_cut_each_byte_goes_once(

@@ -1,4 +1,4 @@
-"""What goes wrong around a load on a real Docker: a tag never names anything but a whole image."""
+"""What goes wrong around a load on a real runtime: a tag never names anything but a whole image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Midway:
     """Has something happen while a layer is read for the runtime, once."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]
+        self, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._happens = happens
@@ -136,9 +136,11 @@ async def test_a_layer_that_vanishes_while_it_is_loaded(
     assert "is not in the node's store" in await side.log(job)
 
 
-async def test_a_layer_that_rots_on_the_disk(docker_side: ImageSide, tmp_path: Path) -> None:
-    """It was right when it came, and is not when it is loaded: it is asked for again."""
-    side = docker_side
+async def test_a_layer_that_rots_on_the_disk(side: ImageSide, tmp_path: Path) -> None:
+    """It was right when it came, and is not when it is loaded: it is asked for again.
+
+    The containerd store moves the tag all the same; it is only the staging one.
+    """
     job = await side.load(NEW)
     await side.at_stage(job, "receiving")
     await side.send(BASE)
@@ -153,6 +155,29 @@ async def test_a_layer_that_rots_on_the_disk(docker_side: ImageSide, tmp_path: P
     job = await side.ended(job)
     assert (job.state, job.problem) == ("succeeded", None)
     assert "was damaged on this node's disk" in await side.log(job)
+    assert await side.tags() == ["app:1"]
+
+
+async def test_one_that_is_cancelled_halfway(
+    side: ImageSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await old_id(side)
+    cancelled = asyncio.Event()
+    midway = Midway(monkeypatch, cancelled.wait)
+    job = await side.load(NEW)
+    await side.send_wanted(NEW)
+    await until(lambda: midway.happened)
+    await side.jobs.cancel(job.id, by="maria")
+    cancelled.set()
+    job = await side.ended(job)
+    assert (job.state, job.problem) == ("cancelled", None)
+    image = await side.image("app:1")
+    assert image is not None
+    assert image.id == old
+    assert await side.tags() == ["app:1"]
+    done = await side.ended(await side.jobs.retry(job.id, owner="maria"))
+    assert (done.state, done.problem) == ("succeeded", None)
+    assert done.result["app:1"] != old
     assert await side.tags() == ["app:1"]
 
 

@@ -40,11 +40,11 @@ class Patience:
         self._give_up_seconds = give_up_seconds
         self._back_off = BackOff(random)
         self._again, self._told = again, told
-        self._moved_at = time.monotonic()
+        self._failing_since: float | None = None
 
     def moved(self, *, by_us: bool = True) -> None:
         """Something came through. `by_us`: what goes wrong next is a new trouble."""
-        self._moved_at = time.monotonic()
+        self._failing_since = None
         if by_us:
             self._back_off.reset()
             self._told(None)
@@ -71,11 +71,14 @@ class Patience:
         """
         if problem.code in REFUSALS or not problem.code.startswith(self._again):
             raise problem
-        still = time.monotonic() - self._moved_at
-        if still > self._give_up_seconds:
+        # Not since something moved: one upload may take hours, and nobody is asked meanwhile.
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        failing = now - self._failing_since
+        if failing > self._give_up_seconds:
             problem.hint = (
-                f"Nothing came through for {still:.0f} s, so this ends. The node keeps what it has:"
-                " run the same command again when the link is better."
+                f"Nothing came through for {failing:.0f} s, so this ends. The node keeps what it"
+                " has: run the same command again when the link is better."
             )
             raise problem
         self._told(problem.detail)

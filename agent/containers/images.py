@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from docker.utils import version_lt
@@ -34,6 +36,8 @@ from agent.rules.references import familiar, full, split_tag
 # Removing layers of many GB, and counting what all of them take, is slow on old disks.
 REMOVE_SECONDS = 600.0
 USAGE_SECONDS = 120.0
+LIST_TRIES = 5
+LIST_AGAIN_SECONDS = 0.1
 # The first API whose load can be told to check that an image has all its content.
 _STRICT_API = "1.48"
 
@@ -49,14 +53,14 @@ class Images:
     async def images(self) -> list[NodeImage]:
         """All of them, by tag."""
         connection = await self._keeper.ready()
-        answer = await connection.ask("GET", "/images/json")
+        answer = await _listing(connection, "/images/json")
         listed = understood(
             lambda: [listed_image(entry) for entry in answer or []], connection.address
         )
         known = {(one.id, one.size_bytes) for one in listed}
         self._parts = {key: parts for key, parts in self._parts.items() if key in known}
         # Asked, for the table is a moment behind: what is used now must not be removed.
-        entries = await connection.ask("GET", "/containers/json", query={"all": "1"})
+        entries = await _listing(connection, "/containers/json", query={"all": "1"})
         containers = understood(
             lambda: [listed_container(entry) for entry in entries or []], connection.address
         )
@@ -174,6 +178,21 @@ class Images:
             if "Deleted" in entry:
                 removal.deleted.append(with_algorithm(entry["Deleted"]))
         return removal
+
+
+async def _listing(
+    connection: Connection, path: str, *, query: Mapping[str, str] | None = None
+) -> Any:
+    """A list. The containerd store refuses one while an image is removed that it had begun to look
+    at: "content digest ... not found" (seen on Docker 28.5)."""
+    for _ in range(LIST_TRIES - 1):
+        try:
+            return await connection.ask("GET", path, query=query)
+        except ProblemError as problem:
+            if problem.params.get("status") is None or "not found" not in problem.detail:
+                raise
+        await asyncio.sleep(LIST_AGAIN_SECONDS)
+    return await connection.ask("GET", path, query=query)
 
 
 def _gone(problem: ProblemError, reference: str) -> ProblemError:

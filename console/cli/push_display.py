@@ -106,8 +106,8 @@ class PushDisplay:
         """A line for each node that began to send, has trouble, or has ended."""
         for state in self._states:
             doing = _doing(state)
-            worth_it = state.ended or state.stage == "sending" or state.trouble is not None
-            if worth_it and self._told.get(state.node) != doing:
+            own = state.trouble is not None or state.note is not None
+            if (own or state.ended or state.stage == "sending") and self._told.get(state.node) != doing:
                 self._told[state.node] = doing
                 say(f"{state.node}: {doing}")
 

@@ -106,8 +106,9 @@ class PushDisplay:
         """A line for each node that began to send, has trouble, or has ended."""
         for state in self._states:
             doing = _doing(state)
-            own = state.trouble is not None or state.note is not None
-            if (own or state.ended or state.stage == "sending") and self._told.get(state.node) != doing:
+            told = self._told.get(state.node)
+            special = state.trouble is not None or state.note is not None
+            if told != doing and (special or state.ended or state.stage == "sending"):
                 self._told[state.node] = doing
                 say(f"{state.node}: {doing}")
 

@@ -11,7 +11,9 @@ import pytest
 
 from agent.containers.images_results import ImageUsage
 from agent.images.records import ImageRecords
+from agent.images.space import SPARE_BYTES, DiskFree
 from agent.protocol.images import NodeImage, RemoveRequest, TagRequest
+from agent.protocol.jobs import Job
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
 from tests.agent.doubles import FixedRuntime
@@ -32,9 +34,12 @@ class Trouble(FixedRuntime):
         self.held: dict[str, asyncio.Event] = {}
         self.reached: list[str] = []
         self.wrong_config = False
+        self.root_dir: str | None = None
 
     async def facts(self) -> RuntimeFacts:
-        return RuntimeFacts(state="ok", name="Docker Engine", image_store="memory")
+        return RuntimeFacts(
+            state="ok", name="Docker Engine", image_store="graphdriver", root_dir=self.root_dir
+        )
 
     async def load_image(self, *args: Any, **named: Any) -> Any:
         loaded = await super().load_image(*args, **named)
@@ -167,6 +172,73 @@ async def test_the_second_waits_for_the_first_and_looks_again(
     loads = [line for line in (await side.log(second)).splitlines() if "loading" in line]
     assert len(loads) == 1
     assert "0 layers are there already" in loads[0]
+
+
+async def test_one_that_waits_is_cancelled(side: ImageSide, runtime: Trouble) -> None:
+    runtime.held["check_image"] = asyncio.Event()
+    first = await side.load(Made([layer("x")], tags=["x:1"]))
+    await side.send(layer("x"))
+    await until(lambda: runtime.reached[-1:] == ["check_image"])
+    second = await side.load(NEW)
+    await side.send_wanted(NEW)
+    await side.at_stage(second, "waiting")
+    await side.jobs.cancel(second.id, by="maria")
+    assert (await side.ended(second)).state == "cancelled"
+    runtime.held["check_image"].set()
+    assert (await side.ended(first)).state == "succeeded"
+    assert await tag_of(side) is None
+
+
+def lacks_until_gone(side: ImageSide, runtime: Trouble, image: str) -> None:
+    """A disk on which one image is in the way."""
+    runtime.root_dir = "/var/lib/runtime"
+    room = {True: SPARE_BYTES, False: SPARE_BYTES + 10**9}
+    side.images._space._free = lambda _: DiskFree(1, room[image in runtime._images])
+
+
+async def room_for_new(side: ImageSide, runtime: Trouble) -> tuple[str, Job]:
+    """A load that is just about to remove the image that it removes."""
+    made = Made([layer("spare", 200_000)], tags=["spare:1", "spare:2"])
+    spare = (await side.push(made)).result["spare:1"]
+    for blob in side.images.blobs.list():
+        side.images.blobs.remove(blob.diff_id)
+    lacks_until_gone(side, runtime, spare)
+    runtime.held["remove_image"] = asyncio.Event()
+    runtime.reached.clear()
+    job = await side.load(NEW)
+    await side.at_stage(job, "making room")
+    await until(lambda: "remove_image" in runtime.reached)
+    return spare, job
+
+
+async def test_cancelled_while_room_is_made(side: ImageSide, runtime: Trouble) -> None:
+    spare, job = await room_for_new(side, runtime)
+    await side.jobs.cancel(job.id, by="maria")
+    assert (await side.ended(job)).state == "cancelled"
+    assert {spare} <= {one.id for one in await runtime.images()}
+    assert side.images._space._held == {}
+
+
+async def test_stopped_while_room_is_made(tmp_path: Path, runtime: Trouble) -> None:
+    async with image_side(tmp_path / "state", runtime) as side:
+        _, job = await room_for_new(side, runtime)
+    runtime.held.clear()
+    async with image_side(tmp_path / "state", runtime) as side:
+        await side.at_stage(job, "receiving")
+        await side.send_wanted(NEW)
+        done = await side.ended(job)
+        assert (done.state, done.problem) == ("succeeded", None)
+
+
+async def test_room_that_does_not_come(side: ImageSide, runtime: Trouble) -> None:
+    """It was removed, and the disk is as full as before."""
+    spare, job = await room_for_new(side, runtime)
+    runtime.held["remove_image"].set()
+    lacks_until_gone(side, runtime, next(iter(runtime._images)))
+    job = await side.ended(job)
+    assert job.problem is not None
+    assert (job.problem.code, bool(job.problem.hint)) == ("space.short", True)
+    assert spare not in runtime._images
 
 
 async def test_what_a_cancelled_job_cannot_put_away_is_swept_later(

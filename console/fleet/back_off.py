@@ -41,12 +41,12 @@ class BackOff:
     Without that jitter all nodes behind one link that came back would be tried at one moment.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, *, first_seconds: float = FIRST_SECONDS) -> None:
         self._random = random
-        self._next = FIRST_SECONDS
+        self._first = self._next = first_seconds
 
     def reset(self) -> None:
-        self._next = FIRST_SECONDS
+        self._next = self._first
 
     def after(self, code: str) -> float:
         """Seconds to wait after a problem of that code."""

@@ -15,6 +15,8 @@ from console.fleet.back_off import REFUSALS, BackOff
 GIVE_UP_SECONDS = 15 * 60.0
 # Somebody looks on: a link that is back must not stay unused for a minute.
 LONGEST_PAUSE_SECONDS = 15.0
+# Most cuts are over at once, and a transfer of minutes should not stand still for one.
+FIRST_PAUSE_SECONDS = 0.25
 # An agent that is away, or has just come back.
 LINK_TROUBLE = ("link.", "ssh.", "node.stopping", "node.not_ready")
 
@@ -38,7 +40,7 @@ class Patience:
         told: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._give_up_seconds = give_up_seconds
-        self._back_off = BackOff(random)
+        self._back_off = BackOff(random, first_seconds=FIRST_PAUSE_SECONDS)
         self._again, self._told = again, told
         self._failing_since: float | None = None
 

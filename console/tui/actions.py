@@ -100,7 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     sort("age", "A", "age", "fleet", "containers", "gpus", "doctor", "jobs"),
     sort("up", "E", "how long it has been as it is", "containers", "node"),
     sort("since", "E", "how long it has been so", "doctor", "jobs"),
-    sort("node", "O", "node", "containers", "gpus", "doctor", "jobs", "image"),
+    sort("node", "O", "node", "containers", "gpus", "doctor", "jobs", "image", "push"),
     sort("cpu", "U", "processor", "containers", "node"),
     sort("image", "I", "image", "containers", "node", "images"),
     sort("nodes", "O", "how many nodes have it", "images"),
@@ -109,6 +109,8 @@ ACTIONS: tuple[Action, ...] = (
     sort("size", "Z", "size", "images", "image"),
     sort("has", "S", "whether the node has it", "image"),
     sort("built", "T", "when it was built", "image"),
+    sort("stage", "S", "how far they are", "push"),
+    sort("done", "P", "how much is sent", "push"),
     sort("power", "W", "power", "gpus"),
     sort("severity", "S", "severity", "doctor"),
     sort("subject", "B", "what it works on", "jobs"),
@@ -210,6 +212,50 @@ ACTIONS: tuple[Action, ...] = (
         ("fleet", "node"),
         "Do",
         footer=34,
+    ),
+    action(
+        "image.push",
+        "u",
+        "push",
+        "Send an archive of this machine (up) to nodes; only what they lack is sent",
+        ("images", "image"),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=30,
+    ),
+    action(
+        "image.import",
+        "m",
+        "import",
+        "Load an archive that lies on the node: on a USB stick, a card, a share (media)",
+        ("images", "image"),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=34,
+    ),
+    action(
+        "push.stop",
+        "x",
+        "stop",
+        "Send no more to the node, or to all that are marked; their jobs wait",
+        ("push",),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=30,
+    ),
+    action(
+        "push.again",
+        "a",
+        "again",
+        "Go on with what failed or was stopped: what was sent is not sent again",
+        ("push",),
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=31,
     ),
     action(
         "images.read",
@@ -330,7 +376,7 @@ ACTIONS: tuple[Action, ...] = (
 
 # Screens whose rows are a table; "table" actions are offered there.
 TABLE_SCREENS: frozenset[Scope] = frozenset(
-    {"fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image"}
+    {"fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"}
 )
 
 

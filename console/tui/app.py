@@ -46,6 +46,7 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         super().__init__()
         self.context = context
         self.paused = False
+        self._leaving = False  # the person is being asked
         self.refresh_seconds = context.profile.refresh_seconds
         self.typed: list[str] = []
         self._first = first
@@ -83,6 +84,7 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         self._ticker = self.set_interval(self.refresh_seconds, self.tick)
 
     async def on_unmount(self) -> None:
+        await self.context.pushes.stop()
         await self.context.fleet.stop()
 
     # refreshing
@@ -167,8 +169,20 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         return True
 
     def leave(self) -> None:
-        """End the console; nothing on a node stops."""
-        self.exit(0)
+        """End the console, and ask before where that would end a push. Nothing on a node stops."""
+        going_on = self.context.pushes.going_on
+        if not going_on or self._leaving:  # who wants to leave from the question leaves
+            self.exit(0)
+            return
+        from console.tui.screens.leaving import leave_question
+
+        def answered(go: bool | None) -> None:  # noqa: FBT001  # Textual's callback
+            self._leaving = False
+            if go:
+                self.exit(0)
+
+        self._leaving = True
+        self.push_screen(leave_question(self.context), answered)
 
     def _go_quit(self, _: str) -> None:
         self.leave()

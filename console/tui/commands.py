@@ -19,6 +19,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "job": (),
     "images": ("i",),
     "image": (),
+    "push": ("pushes",),
     "logs": ("log",),
     "help": ("keys", "h", "?"),
     "theme": (),
@@ -71,10 +72,11 @@ def complete(text: str, nodes: list[str]) -> str:
     if not matching:
         return text
     end = " " if len(matching) == 1 else ""
-    return f"{head}{space}{_common_start(matching)}{end}"
+    return f"{head}{space}{common_start(matching)}{end}"
 
 
-def _common_start(choices: list[str]) -> str:
+def common_start(choices: list[str]) -> str:
+    """What all of them begin with; there is at least one."""
     first, last = min(choices), max(choices)
     length = next(
         (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first)

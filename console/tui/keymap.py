@@ -16,7 +16,19 @@ from console.tui.actions import ACTIONS, offered_on
 from console.tui.keys import RESERVED_KEYS, keys_of
 
 _SCREENS: tuple[Scope, ...] = (
-    *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "images", "image", "logs"),
+    *(
+        "fleet",
+        "node",
+        "containers",
+        "gpus",
+        "doctor",
+        "jobs",
+        "job",
+        "images",
+        "image",
+        "push",
+        "logs",
+    ),
 )
 # As people write a key, and as Textual names it.
 _NAMES = {

@@ -53,4 +53,8 @@ def build_view(command: Command, context: Context) -> View:
         from console.tui.screens.image import ImageScreen
 
         return ImageScreen(context, command)
+    if command.view == "push":
+        from console.tui.screens.push import PushScreen
+
+        return PushScreen(context, command)
     raise AssertionError(command.view)  # the app does the other commands itself

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from agent.protocol.containers import ContainerChange, LogLine
 from agent.protocol.findings import DoctorReport
-from agent.protocol.images import ImportRequest, Medium, NodeImage, RemoveRequest, TagRequest
+from agent.protocol.images import (
+    ImportRequest,
+    LoadPlan,
+    Medium,
+    NodeImage,
+    RemoveRequest,
+    TagRequest,
+)
 from agent.protocol.jobs import Job, JobLogLine
 from agent.protocol.telemetry import History, Metric
 from console.fleet.picture import NodeView
 from console.tui.look.look import Look
 from console.tui.profile import Profile
+from console.tui.pushing import Pushes
 from console.tui.shelf import Shelf
+
+# The images side is imported with the first push.
+if TYPE_CHECKING:
+    from agent.archives.index import ArchiveIndex
+    from console.images.push import PushState
 
 ContainerVerb = Literal["start", "stop", "restart"]
 
@@ -83,6 +97,34 @@ class Fleet(Protocol):
         """Try to reach a node now, instead of waiting for the next try."""
 
 
+class Pusher(Protocol):
+    """Brings one archive to one node; console.images.push.Push is the real one."""
+
+    @property
+    def state(self) -> PushState: ...
+
+    async def run(self) -> PushState:
+        """Do it; how it went is in the state. A cancellation leaves the job to go on waiting."""
+
+    async def check(self) -> LoadPlan:
+        """What it would do; nothing changes. Raises ProblemError."""
+
+
+class Carrier(Protocol):
+    """How archives get to nodes."""
+
+    def read(self, path: Path, heard: Callable[[int, int], None]) -> ArchiveIndex:
+        """What an archive holds. Blocks; `heard` is told of bytes and of how many.
+
+        Raises ProblemError, and whatever `heard` raises to end it.
+        """
+
+    def pusher(
+        self, node: str, archive: ArchiveIndex, nodes: int, on_change: Callable[[], None]
+    ) -> Pusher:
+        """For one of `nodes` nodes. Raises ProblemError where the node cannot be reached."""
+
+
 class Context(msgspec.Struct, frozen=True):
     """What every screen is given."""
 
@@ -95,6 +137,8 @@ class Context(msgspec.Struct, frozen=True):
     """Screens to the column that they were sorted by, and whether the other way round."""
     shelf: Shelf = msgspec.field(default_factory=Shelf)
     """Which images the nodes said they have."""
+    pushes: Pushes = msgspec.field(default_factory=Pushes)
+    """What is sent to nodes, whatever screen is shown."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.fleet.picture import NodeView
@@ -12,11 +13,11 @@ from console.tui.look.glyphs import glyphs_for
 from console.tui.profile import Profile, set_textual_knobs
 
 if TYPE_CHECKING:
-    from console.tui.ports import Fleet
+    from console.fleet.follow import FleetFollower
 
 
 def run(
-    fleet: Fleet,
+    fleet: FleetFollower,
     *,
     fleet_name: str,
     profile: Profile,
@@ -38,9 +39,11 @@ def run(
     set_textual_knobs(os.environ)
 
     from console.tui.app import RoostApp
+    from console.tui.carrier import LinkCarrier
     from console.tui.commands import parse_command
     from console.tui.look.look import Look
     from console.tui.ports import Context
+    from console.tui.pushing import Pushes
 
     context = Context(
         fleet=fleet,
@@ -48,7 +51,16 @@ def run(
         look=Look(profile.theme, glyphs_for(os.environ)),
         profile=profile,
         keymap=keymap or {},
+        pushes=Pushes(LinkCarrier(fleet.client, os.environ), _here()),
         shell_command=shell,
     )
     app = RoostApp(context, first=parse_command(view), collector=collector)
     return app.run(mouse=profile.mouse) or app.return_code or 0
+
+
+def _here() -> str:
+    """The folder that Roost was started in; the person's home where that one is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "~"

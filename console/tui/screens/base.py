@@ -53,6 +53,7 @@ class View(TalkingScreen, inherit_bindings=False):
         self._header = Bar(context.look)
         self._crumbs = Bar(context.look)
         self._body = Body()
+        self._pushing: Bar | None = None
         self._keys = keys_of(actions, context.keymap)
 
     # what it consists of
@@ -113,9 +114,26 @@ class View(TalkingScreen, inherit_bindings=False):
         position = self.position()
         room = self.app.size.width - sum(len(text) for text, _ in position)
         self._crumbs.show(self.crumbs(room), position)
+        self._show_pushing()
         production = self.is_production()
         if production != self._body.has_class("production"):
             self.frame(production=production)
+
+    def pushing_line(self) -> str | None:
+        """What is said of pushes that go on behind this screen."""
+        return self.context.pushes.line()
+
+    def _show_pushing(self) -> None:
+        """A line over the footer, while there is something to say."""
+        text = self.pushing_line()
+        if text is not None and self._pushing is None:
+            self._pushing = Bar(self.context.look)
+            self.mount(self._pushing, before=self.footer)
+        elif text is None and self._pushing is not None:
+            self._pushing.remove()
+            self._pushing = None
+        if text is not None and self._pushing is not None:
+            self._pushing.show([(f" {text}", "accent")], [(" :push ", "dim")])
 
     def frame(self, *, production: bool) -> None:
         """Say around everything that it is production, or no more."""

@@ -44,8 +44,8 @@ class Order:
 class Carrying(View):
     """For screens that change things on nodes."""
 
-    def give(self, order: Order) -> None:
-        """Ask, with Cancel focused; then do it and say what came of it."""
+    def give(self, order: Order, *, keep: str = "Cancel") -> None:
+        """Ask, with Cancel (or `keep`) focused; then do it and say what came of it."""
         if self.is_working:
             self.say("Something is still going on: Esc cancels it.", "warn")
             return
@@ -65,6 +65,7 @@ class Carrying(View):
                 choice=order.verb.capitalize(),
                 typed=must_type(order),
                 danger=production,
+                keep=keep,
             ),
             answered,
         )

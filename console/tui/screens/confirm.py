@@ -25,12 +25,15 @@ class ConfirmScreen(Dialog[bool]):
         choice: str,
         typed: str | None = None,
         danger: bool = True,
+        keep: str = "Cancel",
     ) -> None:
+        """`keep` is what the other choice is called, which has the focus."""
         entries = list(entries)
         if typed is not None:
             entries += [BLANK, Entry("", f"Type {typed} to go on:", "accent")]
         super().__init__(context, entries, title=title, danger=danger)
         self.choice = choice
+        self.keep = keep
         self.typed = typed
         self.on_choice = False
         self._bar = Bar(context.look)
@@ -53,11 +56,15 @@ class ConfirmScreen(Dialog[bool]):
         sign = self.context.look.glyphs.cursor
         self._bar.show(
             [
-                (f" {' ' if self.on_choice else sign}[ Cancel ]", cancel),
+                (f" {' ' if self.on_choice else sign}[ {self.keep} ]", cancel),
                 (f"  {sign if self.on_choice else ' '}[ {self.choice} ]", go),
-                ("   Tab, then Enter" if self.typed is None else "   Esc cancels", "dim"),
+                (f"   {self._how()}", "dim"),
             ]
         )
+
+    def _how(self) -> str:
+        """Said here too: on a low terminal the end of the text is out of sight."""
+        return "Tab, then Enter" if self.typed is None else f"type {self.typed}; Esc cancels"
 
     def take_key(self, key: str) -> bool:
         if key in {"tab", "shift+tab", "left", "right"}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from console.text import clean
-from console.tui.ports import Context
+from console.tui.ports import Context, Host
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
 from console.tui.widgets.page import Entry, Page, wrap_entry
@@ -86,7 +86,7 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
         if key == "escape":
             self.cancel()
         elif key == "ctrl+c":
-            self.app.exit(0)
+            cast("Host", self.app).do("quit")
         elif key in steps or key in pages:
             page.scroll_lines(steps.get(key) or pages[key])
         else:

@@ -81,6 +81,13 @@ class ImageScreen(ReadsImages):
         names = sorted(row.group for row in self.targets())
         return {name: [self.image] for name in names if image_on(shelf, name, self.image)}
 
+    def push_selector(self) -> str:
+        return ",".join(f"@{row.group}" for row in self.targets())
+
+    def import_node(self) -> str | None:
+        row = self.table.current
+        return row.group if row is not None else None
+
 
 def image_entries(image: NodeImage) -> list[Entry]:
     """Everything that a node says of an image."""

@@ -14,13 +14,15 @@ from console.tui.ports import Context
 from console.tui.rows.cells import Row
 from console.tui.rows.images import COLUMNS, image_on, image_rows
 from console.tui.screens.image_actions import ImageActions
+from console.tui.screens.import_flow import ImportFlow
+from console.tui.screens.push_flow import PushFlow
 from console.tui.screens.tables import TableView
 from console.tui.widgets.line import Piece
 
 _PAINT_SECONDS = 0.25
 
 
-class ReadsImages(ImageActions, TableView):
+class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
     """What both screens about images share: nodes are asked on opening and when asked to."""
 
     def __init__(self, context: Context, command: Command) -> None:
@@ -141,3 +143,9 @@ class ImagesScreen(ReadsImages):
             for name in self._names
         }
         return {name: images for name, images in chosen.items() if images}
+
+    def push_selector(self) -> str:
+        return ",".join(part for part in (self.selector, self._labels) if part)
+
+    def import_node(self) -> str | None:
+        return self._names[0] if len(self._names) == 1 else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -11,7 +13,7 @@ from textual.widgets import Input
 from console.tui.action import Action, Scope
 from console.tui.actions import offered_on
 from console.tui.keys import key_words
-from console.tui.ports import Context
+from console.tui.ports import Context, Host
 from console.tui.rows.cells import Cell, Column, Row, make_row
 from console.tui.rows.model import TableModel
 from console.tui.widgets.table import RowTable
@@ -83,7 +85,7 @@ class PaletteScreen(ModalScreen[str | None], inherit_bindings=False):
             self.dismiss(None)
         elif event.key == "ctrl+c":
             event.stop()
-            self.app.exit(0)
+            cast("Host", self.app).do("quit")
         elif event.key in steps:
             event.stop()
             self.table.move_to(self.table.cursor + steps[event.key])

@@ -14,6 +14,7 @@ from console.tui.look.glyphs import UNICODE, Glyphs
 from console.tui.look.look import Look
 from console.tui.ports import Context
 from console.tui.profile import choose_profile
+from console.tui.pushing import Pushes
 from tests.console.tui.fake_fleet import FakeFleet
 from tests.console.tui.fakes import NOW, varied_nodes
 
@@ -40,6 +41,7 @@ def make_app() -> MakeApp:
         read_only: bool = False,
         glyphs: Glyphs = UNICODE,
         keymap: dict[str, str] | None = None,
+        pushes: Pushes | None = None,
     ) -> RoostApp:
         profile = choose_profile({}, theme=theme, read_only=read_only)
         context = Context(
@@ -48,6 +50,7 @@ def make_app() -> MakeApp:
             look=Look(profile.theme, glyphs),
             profile=profile,
             keymap=keymap or {},
+            pushes=pushes or Pushes(),
             shell_command=lambda view, container: ["true", view.name, container or ""],
         )
         view, _, argument = first.partition(" ")

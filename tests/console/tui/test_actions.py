@@ -19,6 +19,7 @@ from console.tui.screens.job import JobScreen
 from console.tui.screens.jobs import JobsScreen
 from console.tui.screens.logs import LogsScreen
 from console.tui.screens.node import SECTIONS, NodeScreen
+from console.tui.screens.push import PushScreen
 from console.tui.screens.tables import TableView
 
 SCREENS: dict[Scope, type[View]] = {
@@ -31,6 +32,7 @@ SCREENS: dict[Scope, type[View]] = {
     "job": JobScreen,
     "images": ImagesScreen,
     "image": ImageScreen,
+    "push": PushScreen,
     "logs": LogsScreen,
 }
 
@@ -76,9 +78,11 @@ def test_every_sort_names_a_column(screen: Scope) -> None:
 
 def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
     changing = [
-        action for action in ACTIONS if action.id.startswith(("container.", "job.", "image."))
+        action
+        for action in ACTIONS
+        if action.id.startswith(("container.", "job.", "image.", "push."))
     ]
-    assert len(changing) == 7
+    assert len(changing) == 11
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
 

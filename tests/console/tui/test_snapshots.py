@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from console.tui.look.glyphs import ASCII
 from tests.console.tui.conftest import MakeApp
+from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
 from tests.console.tui.fakes import some_log
+from tests.console.tui.screens.test_images import image_app
 from tests.console.tui.screens.test_jobs import busy_nodes, lines
+from tests.console.tui.screens.test_push import begin, push_app
 from tests.console.tui.showing import fleet_of, settled, type_command
 
 
@@ -44,6 +49,34 @@ async def test_a_job(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await type_command(pilot, "job @a j2")
         await pilot.pause(0.3)
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 14), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("command", ["images", "image web:1"])
+async def test_images(
+    make_app: MakeApp, snapshot: SnapshotAssertion, command: str, size: tuple[int, int]
+) -> None:
+    app = image_app(make_app, command)
+    async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 14), (80, 24)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_a_push(
+    make_app: MakeApp, snapshot: SnapshotAssertion, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    make_archive(tmp_path)
+    app, carrier = push_app(make_app, tmp_path)
+    carrier.plans["gate"] = make_plan(problem=REFUSED)
+    async with app.run_test(size=size) as pilot:
+        assert await begin(pilot, "site") == snapshot
+        await pilot.press(*"push", "space", "2", "enter")
+        await settled(pilot)
+        carrier.pushers["a"].set(done_bytes=5 * MIB, bytes_per_second=1.0 * MIB, seconds_left=90.0)
+        carrier.pushers["b"].go_on.set()
+        await settled(pilot)
+        app.tick()
         assert await settled(pilot) == snapshot
 
 

@@ -1,0 +1,151 @@
+"""A node that is pushed to as a row, and what a push would do there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from agent.protocol.images import LoadPlan
+from agent.protocol.problems import Problem
+from console.text import age, plural
+from console.tui.look import words
+from console.tui.pushing import NodePush
+from console.tui.rows.cells import Cell, Column, Row, make_row
+from console.tui.rows.images import short
+from console.tui.widgets.page import Entry
+
+if TYPE_CHECKING:
+    from console.images.push import PushState
+
+COLUMNS = (
+    Column("node", "NODE", (12, 14, 20, 24), grow=10),
+    Column("stage", "STAGE", (10, 10, 12, 12)),
+    Column("done", "DONE", (4, 4, 13, 14), "right", largest_first=True),
+    Column("rate", "RATE", (6, 7, 8, 8), "right", largest_first=True),
+    Column("left", "LEFT", (4, 4, 5, 5), "right"),
+    Column("result", "RESULT", (17, 32, 44, 60), grow=100),
+    Column("file", "ARCHIVE", (0, 0, 0, 24), grow=20),
+)
+
+_STAGES = {"connecting": 2, "planning": 3, "sending": 0, "waiting": 1, "failed": 5, "done": 6}
+# What the node does with layers that it has, as its job names it.
+_NODE_STAGES = frozenset({"loading", "verifying", "tagging"})
+
+
+def push_row(push: NodePush, *, production: bool) -> Row:
+    """A row's key is the node."""
+    state = push.state
+    stage, tone = _stage(push)
+    sending = push.going_on and state.stage == "sending"
+    cells = (
+        Cell(push.node, sort=push.node, tag="PROD" if production else ""),
+        Cell(stage, tone, sort=4 if push.stopped else _STAGES[state.stage]),
+        _done(state),
+        Cell(f"{words.size(state.bytes_per_second)}/s" if sending else ""),
+        Cell(age(state.seconds_left) if sending and state.seconds_left is not None else ""),
+        _result(push),
+        Cell(push.file, "dim"),
+    )
+    return make_row(push.node, push.node, cells)
+
+
+def _stage(push: NodePush) -> tuple[str, str]:
+    state = push.state
+    if push.stopped:
+        return "stopped", "warn"
+    if state.ended:
+        return state.stage, "good" if state.stage == "done" else "bad"
+    if not push.begun:
+        return "queued", ""
+    job = state.job
+    if state.stage == "waiting" and job is not None and job.stage in _NODE_STAGES:
+        return job.stage or state.stage, "accent"
+    return state.stage, "accent"
+
+
+def _done(state: PushState) -> Cell:
+    if not state.total_bytes:
+        return Cell("")
+    text = f"{100 * state.done_bytes // state.total_bytes}%"
+    wide = f"{text} of {words.size(state.total_bytes)}"
+    return Cell(text, sort=state.done_bytes / state.total_bytes, wide=wide)
+
+
+def _result(push: NodePush) -> Cell:
+    state = push.state
+    if push.stopped:
+        job = f"; its job {state.job.id} waits" if state.job is not None else ""
+        return Cell(f"not all was sent{job}", "warn")
+    if state.problem is not None:
+        return Cell(state.problem.detail, "bad")
+    if state.stage == "done":
+        what = ", ".join(f"{tag} {short(name)}" for tag, name in state.images.items())
+        return Cell(what if state.job is not None else f"had it already: {what}")
+    if state.trouble is not None:
+        return Cell(f"trying again: {state.trouble}", "warn")
+    waits = state.note or (state.job.reason if state.job is not None else None)
+    return Cell(waits or "", "dim")
+
+
+def plan_entries(plans: Mapping[str, LoadPlan | Problem]) -> list[Entry]:
+    """What a push would do on each node, and what stands in the way there."""
+    width = max(map(len, plans), default=0)
+    entries: list[Entry] = []
+    for name, plan in sorted(plans.items()):
+        label = f"{name:<{width}} "
+        if isinstance(plan, Problem):
+            entries.append(Entry(label, f"left out: {plan.detail}", "bad", ""))
+            continue
+        word, tone = plan_words(plan)
+        entries.append(Entry(label, words.join([word, *_needs(plan)]), tone, ""))
+        for problem in plan.problems:
+            entries.append(Entry("  ", problem.detail, "bad"))
+            if problem.hint:
+                entries.append(Entry("  do ", problem.hint, "", "accent"))
+        entries += _freed(plan)
+    return entries
+
+
+def plan_words(plan: LoadPlan) -> tuple[str, str]:
+    """What it comes to, and its tone."""
+    if plan.problems:
+        return "left out, it would be refused", "bad"
+    if is_there(plan):
+        return "has it already", "dim"
+    if not plan.wanted:
+        return "nothing to send", ""
+    return f"send {words.size(to_send(plan))}", ""
+
+
+def is_there(plan: LoadPlan) -> bool:
+    """Whether a push would change nothing."""
+    return all(image.state == "present" for image in plan.images)
+
+
+def to_send(plan: LoadPlan) -> int:
+    """Bytes before compression."""
+    return sum(max(0, layer.size_bytes - layer.received_bytes) for layer in plan.wanted)
+
+
+def _needs(plan: LoadPlan) -> Sequence[str]:
+    """Of the disk that has the least to spare; and which names move."""
+    parts = []
+    tight = min(plan.space, key=lambda need: need.free_bytes - need.needed_bytes, default=None)
+    if tight is not None and not is_there(plan):
+        free = words.size(tight.free_bytes)
+        parts.append(f"needs {words.size(tight.needed_bytes)} of {free} free")
+    parts += [f"takes {tag} from another" for image in plan.images for tag in image.replaces]
+    return parts
+
+
+def _freed(plan: LoadPlan) -> list[Entry]:
+    images = [item for item in plan.frees if item.kind == "image"]
+    kept = [item for item in plan.frees if item.kind == "blob"]
+    entries = [
+        Entry("  ", f"removes image {item.name} ({words.size(item.size_bytes)})", "warn")
+        for item in images
+    ]
+    if kept:
+        total = words.size(sum(item.size_bytes for item in kept))
+        entries.append(Entry("  ", f"removes {plural(len(kept), 'kept layer')} ({total})", "warn"))
+    return entries

@@ -1,0 +1,208 @@
+"""From an archive to a push: which file, which nodes, what would happen there, and go."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.protocol.images import LoadPlan
+from agent.protocol.problems import Problem, ProblemError
+from console.fleet.selectors import check_selector, parse_selector
+from console.text import clean, plural
+from console.tui.commands import complete
+from console.tui.look import words
+from console.tui.ports import Carrier
+from console.tui.pushing import NodePush
+from console.tui.rows.push import is_there, plan_entries, to_send
+from console.tui.screens.base import View
+from console.tui.screens.talking import problem_of
+from console.tui.widgets.page import BLANK, Entry
+from console.tui.widgets.question import Question
+
+if TYPE_CHECKING:
+    from agent.archives.index import ArchiveIndex
+
+_AT_ONCE = 16
+Outlook = LoadPlan | Problem
+
+
+class _GivenUpError(Exception):
+    """Nobody waits any more for the archive that is being read."""
+
+
+class PushFlow(View):
+    """For screens from which archives are pushed."""
+
+    def push_selector(self) -> str:
+        """Which nodes are suggested: the marked ones, or those that are shown."""
+        raise NotImplementedError
+
+    def act_image_push(self) -> None:
+        pushes = self.context.pushes
+        carrier = pushes.carrier
+        if carrier is None:
+            self.say("This console pushes nothing.", "warn")
+            return
+        if self.is_working:
+            self.say("Something is still going on: Esc cancels it.", "warn")
+            return
+        from console.tui.screens.choosing import ChooseArchive
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                pushes.folder = str(path.parent)
+                self._ask_where(carrier, path)
+
+        self.app.push_screen(ChooseArchive(self.context, pushes.folder), chosen)
+
+    def _ask_where(self, carrier: Carrier, path: Path) -> None:
+        def answered(selector: str | None) -> None:
+            if selector is None:
+                return
+            try:
+                names = self._nodes_of(selector)
+            except ProblemError as error:
+                self.show_problem(error.problem())
+                return
+            self.begin(self._prepare(carrier, path, names), f"reading {clean(path.name)} ...")
+
+        nodes = sorted(self.context.fleet.nodes)
+        self.ask(
+            Question(
+                f"push {clean(path.name)[:24]} to: ",
+                answered,
+                complete=lambda text: _complete_selector(text, nodes),
+                text=self.push_selector(),
+            )
+        )
+
+    def _nodes_of(self, selector: str) -> list[str]:
+        """Raises ProblemError `fleet.*`."""
+        nodes = self.context.fleet.nodes
+        wanted = parse_selector(selector)
+        check_selector(wanted, [view.entry for view in nodes.values()])
+        names = [name for name, view in nodes.items() if wanted.matches(name, view.entry.labels)]
+        if not selector.strip() or not names:
+            raise ProblemError(
+                "console.usage",
+                "That selects no node",
+                hint="Write labels (site=plant-7) or names (@cam-01,@cam-02).",
+            )
+        busy = [name for name in names if (push := self._push_of(name)) and push.going_on]
+        if busy:
+            raise ProblemError(
+                "console.usage",
+                f"Something is being sent to {', '.join(busy[:5])} already",
+                hint="Look at :push, wait or stop it there.",
+            )
+        return names
+
+    def _push_of(self, name: str) -> NodePush | None:
+        return self.context.pushes.nodes.get(name)
+
+    # what would happen
+
+    async def _prepare(self, carrier: Carrier, path: Path, names: Sequence[str]) -> None:
+        index = await self._read(carrier, path)
+        plans: dict[str, Outlook] = {}
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with gate:
+                plans[name] = await _check(carrier, index, name, len(names))
+            self.footer.progress(f"asking {plural(len(names), 'node')} ... {len(plans)}")
+
+        await asyncio.gather(*map(one, names))
+        self.call_later(self._ask_whether, index, plans)
+
+    async def _read(self, carrier: Carrier, path: Path) -> ArchiveIndex:
+        """Raises ProblemError `archive.*`."""
+        loop, given_up = asyncio.get_running_loop(), threading.Event()
+        told = -1
+
+        def heard(done: int, total: int) -> None:
+            nonlocal told
+            if given_up.is_set():
+                raise _GivenUpError
+            percent = 100 * done // max(1, total)
+            if percent > told:
+                told = percent
+                text = f"reading {clean(path.name)} ... {percent}% of {words.size(total)}"
+                loop.call_soon_threadsafe(self.footer.progress, text)
+
+        try:
+            return await asyncio.to_thread(carrier.read, path, heard)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    def _ask_whether(self, index: ArchiveIndex, plans: dict[str, Outlook]) -> None:
+        from console.tui.screens.confirm import ConfirmScreen
+        from console.tui.screens.dialog import TextDialog
+
+        ready = {
+            name: plan
+            for name, plan in plans.items()
+            if isinstance(plan, LoadPlan) and not plan.problems and not is_there(plan)
+        }
+        file = index.path.rpartition("/")[2]
+        entries = [*_content(index), BLANK, *plan_entries(plans), BLANK]
+        if not ready:
+            entries.append(Entry("", "There is nothing to do, or nothing that can be done."))
+            self.app.push_screen(TextDialog(self.context, entries, title=f"Push {file}"))
+            return
+        total = sum(map(to_send, ready.values()))
+        entries.append(
+            Entry("", f"{words.size(total)} to {plural(len(ready), 'node')}, before compression.")
+        )
+        production = sorted(n for n in ready if self.context.fleet.nodes[n].entry.production)
+        if production:
+            entries += [BLANK, Entry("", f"PRODUCTION: {', '.join(production)}", "bad")]
+        name = next(iter(ready))
+        typed = f"push {len(ready)}" if len(ready) > 1 else name if production else None
+
+        def answered(go: bool | None) -> None:  # noqa: FBT001  # Textual's callback
+            if go:
+                self.context.pushes.begin(index, sorted(ready), self._ended)
+                self.host.drill("push")
+
+        question = ConfirmScreen(
+            self.context,
+            entries,
+            title=f"PRODUCTION: push {file}" if production else f"Push {file}",
+            choice="Push",
+            typed=typed,
+            danger=bool(production),
+        )
+        self.app.push_screen(question, answered)
+
+    def _ended(self, push: NodePush) -> None:
+        """What the node has now is read when it has all; screens show it with the next refresh."""
+        if not push.stopped and self.is_running:
+            shelf, fleet = self.context.shelf, self.context.fleet
+            self.run_worker(shelf.read(fleet, [push.node]), group="images", exit_on_error=False)
+
+
+async def _check(carrier: Carrier, index: ArchiveIndex, name: str, nodes: int) -> Outlook:
+    try:
+        return await carrier.pusher(name, index, nodes, lambda: None).check()
+    except Exception as error:  # noqa: BLE001  # one node stops no other
+        return problem_of(error)
+
+
+def _content(index: ArchiveIndex) -> list[Entry]:
+    """The archive's images, each name once."""
+    names = dict.fromkeys(tag for image in index.images for tag in image.tags)
+    platforms = dict.fromkeys(str(image.platform) for image in index.images)
+    size = words.size(index.size_bytes)
+    text = f"{', '.join(names) or 'images without a name'} for {', '.join(platforms)}"
+    return [Entry(f"{index.path.rpartition('/')[2]}  ", f"{size}: {text}", "", "accent")]
+
+
+def _complete_selector(text: str, nodes: list[str]) -> str:
+    """The last name of `@a,@b`."""
+    head, comma, last = text.rpartition(",")
+    return f"{head}{comma}{complete(f' {last}', nodes).removeprefix(' ')}"

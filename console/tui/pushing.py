@@ -73,15 +73,18 @@ class Pushes:
         archive: ArchiveIndex,
         nodes: Iterable[str],
         ended: Callable[[NodePush], None] = lambda _: None,
+        *,
+        again: bool = False,
     ) -> None:
-        """Send to these nodes; `ended` hears of each. What still goes on there goes on beside.
+        """Send to these nodes; `ended` hears of each. What goes on to others goes on beside.
 
-        Those of before that have ended are forgotten.
+        How those of before ended is forgotten, unless this is `again` some of them.
         """
         carrier = self.carrier
         if carrier is None:
             return
-        self.nodes = {name: push for name, push in self.nodes.items() if push.going_on}
+        if not again:
+            self.nodes = {name: push for name, push in self.nodes.items() if push.going_on}
         self.seen = False
         names = list(nodes)
         for name in names:

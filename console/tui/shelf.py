@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agent.protocol.images import NodeImage
@@ -29,24 +29,26 @@ class Shelf:
         """Unix seconds of the last answer."""
         self.version = 0
         """Another number whenever something has changed."""
-        self.reading = False
+        self._readers = 0
 
-    async def read(
-        self, fleet: Fleet, names: Iterable[str], heard: Callable[[], None] = lambda: None
-    ) -> None:
-        """Ask these nodes; `heard` is called after each answer. Raises nothing."""
+    @property
+    def reading(self) -> bool:
+        """Whether nodes are being asked."""
+        return self._readers > 0
+
+    async def read(self, fleet: Fleet, names: Iterable[str]) -> None:
+        """Ask these nodes; each answer is here as soon as it came. Raises nothing."""
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(name: str) -> None:
             async with gate:
                 await self._ask(fleet, name)
-            heard()
 
-        self.reading = True
+        self._readers += 1
         try:
             await asyncio.gather(*map(one, names))
         finally:
-            self.reading = False
+            self._readers -= 1
             self.version += 1
 
     async def _ask(self, fleet: Fleet, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
 from agent.protocol.images import NodeImage
@@ -33,6 +34,7 @@ class ImageScreen(ReadsImages):
             )
         self.image = command.argument
         super().__init__(context, command)
+        self._usual: str | None = None
 
     @property
     def selector(self) -> str:
@@ -47,13 +49,14 @@ class ImageScreen(ReadsImages):
         self.dirty |= {name for name, view in nodes.items() if view.state != "live"}
         super().bring_up_to_date()
 
-    def fill(self) -> None:
-        shelf, usual = self.context.shelf, self._usual()
-        for name, view in self.context.fleet.nodes.items():
-            self.model.put(name, [on_node_row(view, shelf, self.image, usual)])
+    def fill(self, changed: AbstractSet[str] | None) -> None:
+        shelf, nodes = self.context.shelf, self.context.fleet.nodes
+        if changed is None:
+            self._usual = self._id_on_most()
+        for name in nodes if changed is None else changed & nodes.keys():
+            self.model.put(name, [on_node_row(nodes[name], shelf, self.image, self._usual)])
 
-    def _usual(self) -> str | None:
-        """Its id on most nodes."""
+    def _id_on_most(self) -> str | None:
         from console.images.matrix import by_name
 
         tag = self.image

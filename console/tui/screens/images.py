@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
 from console.fleet.selectors import check_selector, parse_selector
@@ -19,8 +20,6 @@ from console.tui.screens.push_flow import PushFlow
 from console.tui.screens.tables import TableView
 from console.tui.widgets.line import Piece
 
-_PAINT_SECONDS = 0.25
-
 
 class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
     """What both screens about images share: nodes are asked on opening and when asked to."""
@@ -33,8 +32,9 @@ class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
         """The nodes that are asked."""
         raise NotImplementedError
 
-    def fill(self) -> None:
-        """Put what the shelf has into the table."""
+    def fill(self, changed: AbstractSet[str] | None) -> None:
+        """Put what the shelf has into the table. `changed`: only these nodes differ, and not in
+        what they have; None: anything may."""
         raise NotImplementedError
 
     def arrive(self) -> None:
@@ -46,24 +46,19 @@ class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
         shelf = self.context.shelf
 
         async def read() -> None:
-            await shelf.read(self.context.fleet, self.node_names(), self._heard)
+            await shelf.read(self.context.fleet, self.node_names())
             self.bring_up_to_date()
 
         self.run_worker(read(), group="images", exclusive=True, exit_on_error=False)
-
-    def _heard(self) -> None:
-        """Answers come one after another: paint a few times a second."""
-        self.set_timer(_PAINT_SECONDS, self.bring_up_to_date)
 
     def nodes_read(self) -> None:
         self.bring_up_to_date()
 
     def bring_up_to_date(self) -> None:
-        shelf = self.context.shelf
-        if self._seen_version != shelf.version or self.dirty:
-            self._seen_version = shelf.version
-            self.fill()
-            self.table.bring_up_to_date()
+        version = self.context.shelf.version
+        self.fill(self.dirty if self._seen_version == version else None)
+        self._seen_version = version
+        self.table.bring_up_to_date()
         self.dirty.clear()
         if self.is_current:
             self.show_bars()
@@ -116,7 +111,9 @@ class ImagesScreen(ReadsImages):
         ]
         self._seen_version = -1
 
-    def fill(self) -> None:
+    def fill(self, changed: AbstractSet[str] | None) -> None:
+        if changed is not None:
+            return  # no row here says how a node is
         from console.images.matrix import by_name
 
         shelf = self.context.shelf

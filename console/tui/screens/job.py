@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import datetime, timezone
 from typing import ClassVar
 
 from textual.widget import Widget
@@ -115,12 +115,15 @@ class JobScreen(LogReader, JobActions):
             self._show_job()
             return
         self._last_line = max([self._last_line, *(line.number for line in batch)])
-        self.take_lines([LogLine(text=line.text, at=_rfc3339(line.at)) for line in batch])
+        view = self.context.fleet.nodes.get(self.node)
+        offset = (view.clock_offset_seconds if view is not None else None) or 0.0
+        self.take_lines([LogLine(text=line.text, at=_time(line.at - offset)) for line in batch])
 
 
-def _rfc3339(at: float) -> str | None:
+def _time(at: float) -> str | None:
+    """As the lines above the log have it: of this console's clock and zone."""
     try:
-        return f"{datetime.fromtimestamp(at, tz=timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(at))
     except (ValueError, OverflowError, OSError):
         return None
 

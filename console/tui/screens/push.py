@@ -16,6 +16,7 @@ from console.tui.rows.cells import Row
 from console.tui.rows.jobs import state_text
 from console.tui.rows.push import COLUMNS, push_row
 from console.tui.screens.carrying import Carrying, Order, Task
+from console.tui.screens.push_flow import read_when_ended
 from console.tui.screens.tables import TableView
 from console.tui.widgets.page import Entry
 
@@ -31,6 +32,7 @@ class PushScreen(TableView, Carrying):
     def __init__(self, context: Context, command: Command) -> None:
         super().__init__(context, command)
         self._seen_version = -1
+        self._shown: set[str] = set()
 
     def rows_of(self, view: NodeView) -> Iterable[Row]:
         push = self.context.pushes.nodes.get(view.name)
@@ -47,7 +49,8 @@ class PushScreen(TableView, Carrying):
             pushes.seen = True
         if self._seen_version != pushes.version:
             self._seen_version = pushes.version
-            self.dirty |= set(self.context.fleet.nodes)
+            self.dirty |= pushes.nodes.keys() | self._shown
+            self._shown = set(pushes.nodes)
         super().bring_up_to_date()
 
     def pushing_line(self) -> str | None:
@@ -133,16 +136,17 @@ class PushScreen(TableView, Carrying):
         if not chosen:
             self.say("There is none that failed or was stopped.")
             return
-        nodes, pushes = self.context.fleet.nodes, self.context.pushes
+        views, pushes = self.context.fleet.nodes, self.context.pushes
         archive = chosen[0].archive
         same = [push for push in chosen if push.archive.path == archive.path]
 
         async def go() -> str:
-            pushes.begin(archive, [push.node for push in same])
+            nodes = [push.node for push in same]
+            pushes.begin(archive, nodes, read_when_ended(self), again=True)
             self.bring_up_to_date()
             return f"pushing {same[0].file} again"
 
-        production = any(nodes[push.node].entry.production for push in same)
+        production = any(views[push.node].entry.production for push in same)
         names = " ".join(push.node for push in same)
         task = Task(names, production, same[0].file, go)
         self.give(Order("push", "pushing", "archive", [task]))

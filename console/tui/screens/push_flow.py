@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,7 +166,7 @@ class PushFlow(View):
 
         def answered(go: bool | None) -> None:  # noqa: FBT001  # Textual's callback
             if go:
-                self.context.pushes.begin(index, sorted(ready), self._ended)
+                self.context.pushes.begin(index, sorted(ready), read_when_ended(self))
                 self.host.drill("push")
 
         question = ConfirmScreen(
@@ -179,11 +179,16 @@ class PushFlow(View):
         )
         self.app.push_screen(question, answered)
 
-    def _ended(self, push: NodePush) -> None:
-        """What the node has now is read when it has all; screens show it with the next refresh."""
-        if not push.stopped and self.is_running:
-            shelf, fleet = self.context.shelf, self.context.fleet
-            self.run_worker(shelf.read(fleet, [push.node]), group="images", exit_on_error=False)
+
+def read_when_ended(view: View) -> Callable[[NodePush], None]:
+    """What a node has now is read when it has all; screens show it with their next refresh."""
+
+    def ended(push: NodePush) -> None:
+        if not push.stopped and view.is_running:
+            shelf, fleet = view.context.shelf, view.context.fleet
+            view.run_worker(shelf.read(fleet, [push.node]), group="images", exit_on_error=False)
+
+    return ended
 
 
 async def _check(carrier: Carrier, index: ArchiveIndex, name: str, nodes: int) -> Outlook:

@@ -250,6 +250,25 @@ async def test_stopping_and_ending_the_job(make_app: MakeApp, folder: Path) -> N
         assert "There is none that failed or was stopped." in await settled(pilot)
 
 
+async def test_again_leaves_what_the_others_came_to(make_app: MakeApp, folder: Path) -> None:
+    app, carrier = push_app(make_app, folder)
+    carrier.ends["b"] = ProblemError("link.timeout", "b did not answer")
+    async with app.run_test(size=(100, 24)) as pilot:
+        await begin(pilot, "site=lab", *"push", "space", "2", "enter")
+        for pusher in carrier.pushers.values():
+            pusher.go_on.set()
+        await settled(pilot)
+        app.tick()
+        assert "1 done, 1 failed: b" in await settled(pilot)
+        carrier.ends.clear()
+        await pilot.press("down", "a", "tab", "enter")
+        await settled(pilot)
+        carrier.pushers["b"].go_on.set()
+        await settled(pilot)
+        app.tick()
+        assert "all have ended: 2 done" in await settled(pilot)
+
+
 async def test_a_node_that_is_being_sent_to_is_not_pushed_to_twice(
     make_app: MakeApp, folder: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.protocol.problems import ProblemError
+from console.tui.action import Scope
 from console.tui.actions import offered_on
 from console.tui.look.glyphs import ASCII
 from console.tui.screens.dialog import TextDialog
@@ -23,6 +24,18 @@ async def test_help_has_every_action_of_the_screen(make_app: MakeApp) -> None:
         assert "Keys: fleet" in await settled(pilot)
         await pilot.press("question_mark")
         assert "Keys: fleet" not in await settled(pilot)
+
+
+@pytest.mark.parametrize(("screen", "labels"), [("logs", False), ("job", False), ("fleet", True)])
+def test_only_tables_are_said_to_filter_by_label(
+    make_app: MakeApp,
+    screen: Scope,
+    labels: bool,
+) -> None:
+    entries = help_entries(make_app().context, screen)
+    filters = [entry.text for entry in entries if entry.label.startswith(" / ")]
+    assert len(filters) == 1
+    assert ("-l site=" in filters[0]) is labels
 
 
 async def test_help_scrolls(make_app: MakeApp) -> None:

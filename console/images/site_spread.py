@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from random import Random
 
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import Layer, WantedLayer
+from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
 from agent.protocol.site import SiteGrant
 from console.images.following import Follower, ended_well
@@ -19,6 +21,7 @@ from console.images.push import PushState
 from console.images.rate import Allowance
 from console.images.site_seed import PATIENCE_SECONDS, Seed, answering
 from console.link.client import NodeClient
+from console.link.deadline import within
 
 # What a seed can serve at once without each of them being slow.
 FETCHES_AT_ONCE = 6
@@ -65,6 +68,7 @@ class SiteSpread:
         self._states: dict[str, PushState] = {}
         self._ended: set[str] = set()
         self._fetched: dict[str, dict[str, int]] = {}  # node: bytes by seed
+        self._unheard: dict[str, tuple[str, str]] = {}  # node and seed by job
 
     @property
     def seed(self) -> str | None:
@@ -89,9 +93,21 @@ class SiteSpread:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
-        """Hear of fetches that have just ended."""
+        """Hear of fetches that have just ended, and of those that ended while a link was cut."""
         if under_way := [task for task in self._fetches if not task.done()]:
             await asyncio.wait(under_way, timeout=SURVEY_SECONDS)
+        for job_id, (node, _) in list(self._unheard.items()):
+            with contextlib.suppress(ProblemError, asyncio.TimeoutError):
+                self._count(await within(SURVEY_SECONDS, self._clients[node].job(job_id)))
+
+    def _count(self, job: Job) -> None:
+        """What a fetch job brought, once."""
+        if job.state in ENDED and job.id in self._unheard:
+            node, seed = self._unheard.pop(job.id)
+            came = int(job.result.get("received_bytes", "0"))
+            by_seed = self._fetched.setdefault(node, {})
+            if job.state == "succeeded":
+                by_seed[seed] = by_seed.get(seed, 0) + came
 
     async def bring(
         self,
@@ -182,10 +198,8 @@ class SiteSpread:
         async with self._fetching:
             # Where the link to the node is cut, its push asks again, and finds the same job.
             job = await client.sites.fetch(grant, layers, secrets.token_hex(16))
-            ended = ended_well(await Follower(client, job.id).until_ended())
-        by_seed = self._fetched.setdefault(node, {})
-        came = int(ended.result.get("received_bytes", "0"))
-        by_seed[seed.node] = by_seed.get(seed.node, 0) + came
+            self._unheard[job.id] = node, seed.node
+            self._count(ended_well(await Follower(client, job.id).until_ended()))
 
     async def _blame(self, seed: Seed, node: str, problem: ProblemError) -> None:
         """Find out whether it is the seed, the network between, or the node itself."""

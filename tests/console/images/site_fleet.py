@@ -77,7 +77,7 @@ class SiteFleet:
     def push(self, archive: Path, to: str, *more: str) -> list[dict[str, Any]]:
         """What `roost image push --json` says of each node."""
         words = self.words("image", "push", archive, "--to", to, "--json", *more)
-        said = self.network.run(HEADQUARTERS, *words, check=False, seconds=100)
+        said = self.network.run(HEADQUARTERS, *words, check=False, seconds=240)
         records: list[dict[str, Any]] = json.loads(said)
         return records
 

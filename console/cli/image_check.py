@@ -12,7 +12,9 @@ import msgspec
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import LoadPlan
 from agent.protocol.problems import Problem
+from agent.protocol.site import SiteStatus
 from console.cli import check_table
+from console.cli.check_sites import tell_sites
 from console.cli.image_options import archives_argument, read_archives, to_option
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option
@@ -23,6 +25,8 @@ from console.cli.table import print_table
 from console.fleet.inventory import NodeEntry
 from console.images.push import Push
 from console.images.rate import RateLimit
+from console.images.sites import LABEL
+from console.link.client import NodeClient
 
 
 class CheckRecord(msgspec.Struct, kw_only=True):
@@ -31,6 +35,7 @@ class CheckRecord(msgspec.Struct, kw_only=True):
     node: str
     problem: Problem | None = None
     plan: LoadPlan | None = None
+    site: SiteStatus | None = None  # whether it can be the seed of its site; None: it has none
 
 
 @click.command("check")
@@ -42,11 +47,13 @@ def command(setup: Setup, archives: tuple[Path, ...], selector: str, *, as_json:
     """Say per node what would be sent, needed and freed. Nothing changes.
 
     SEND is before compression. NOW is the image that has the name on the node. NEED and FREE are
-    of the disk with the least to spare; FREES is what would be removed to make room. The exit
-    code is 1 where a push would be refused.
+    of the disk with the least to spare; FREES is what would be removed to make room. Below it
+    says which sites can pass layers on (push --via-site). The exit code is 1 where a push would
+    be refused.
     """
     entries = selected_nodes(setup, selector)
-    answers = check(setup, entries, read_archives(archives))
+    sites: dict[str, SiteStatus] = {}
+    answers = check(setup, entries, read_archives(archives), sites=sites)
     if as_json:
         print_json(
             [
@@ -54,6 +61,7 @@ def command(setup: Setup, archives: tuple[Path, ...], selector: str, *, as_json:
                     node=answer.entry.name,
                     problem=answer.problem.problem() if answer.problem else None,
                     plan=answer.value,
+                    site=sites.get(answer.entry.name),
                 )
                 for answer in answers
             ]
@@ -62,16 +70,24 @@ def command(setup: Setup, archives: tuple[Path, ...], selector: str, *, as_json:
     else:
         print_table(check_table.COLUMNS, check_table.rows(answers))
         refused = check_table.tell_reasons(answers)
+        tell_sites(entries, sites)
     return conclude(answers) or int(refused)
 
 
 def check(
-    setup: Setup, entries: Sequence[NodeEntry], indexes: Sequence[ArchiveIndex]
+    setup: Setup,
+    entries: Sequence[NodeEntry],
+    indexes: Sequence[ArchiveIndex],
+    *,
+    sites: dict[str, SiteStatus] | None = None,
 ) -> list[Answer[LoadPlan]]:
-    """Each node's plan; nothing changes."""
+    """Each node's plan; nothing changes. `sites` gets the site side of those that have a site."""
     limit = RateLimit(None)
-    return ask_nodes(
-        setup,
-        entries,
-        lambda _, client: Push(client, indexes, limit=limit, random=random.Random()).check(),  # noqa: S311 - jitter
-    )
+
+    async def ask(entry: NodeEntry, client: NodeClient) -> LoadPlan:
+        push = Push(client, indexes, limit=limit, random=random.Random())  # noqa: S311 - jitter
+        if sites is not None and LABEL in entry.labels:
+            sites[entry.name] = await client.sites.status()
+        return await push.check()
+
+    return ask_nodes(setup, entries, ask)

@@ -6,6 +6,7 @@ what the kernel counts at headquarters' interface, headers and all.
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 from tests.archives_made import Made, docker_archive, layer
 from tests.console.images.site_fleet import SiteFleet, site_fleet, start_all
 from tests.real.fixtures import DockerEngineFactory
+from tests.real.site_network import HEADQUARTERS
 
 pytestmark = [pytest.mark.real("network"), pytest.mark.timeout(180)]
 
@@ -128,6 +130,10 @@ def test_a_node_that_cannot_reach_the_seed(host_kept: None, short_folder: Path) 
             fleet.add(name, listens=name == "n1")
         start_all(list(fleet.agents.values()))
         fleet.write({name: {"site": "plant"} for name in SITE[:3]})
+        words = fleet.words("image", "check", file, "--to", "site=plant", "--json")
+        checked = json.loads(fleet.network.run(HEADQUARTERS, *words))
+        assert [each["site"]["listening"] for each in checked] == [True, False, False]
+        assert checked[0]["site"]["addresses"] == [f"{fleet.network.lan('n1')}:7444"]
         fleet.network.cut_off("n2")
         records = {each["node"]: each for each in fleet.push(file, "site=plant", "--via-site")}
         assert {name: each["way"] for name, each in records.items()} == {

@@ -86,9 +86,14 @@ def fleet_row(view: NodeView, glyphs: Glyphs) -> Row:
 
 
 def is_simulated(view: NodeView) -> bool:
-    """Whether there is no such machine."""
+    """Whether there is no such machine: its label says so before it has ever answered."""
     node = view.sections.get("node", {}).get("", {})
-    return "simulated" in {node.get("gpu_state"), node.get("runtime_state")}
+    agent = view.sections.get("facts", {}).get("", {}).get("agent") or {}
+    return (
+        view.entry.labels.get("simulated") == "true"
+        or bool(agent.get("simulated"))
+        or "simulated" in {node.get("gpu_state"), node.get("runtime_state")}
+    )
 
 
 def state_cell(state: NodeState, glyphs: Glyphs) -> Cell:

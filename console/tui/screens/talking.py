@@ -13,6 +13,7 @@ from textual.worker import Worker, WorkerState
 
 from agent.protocol.problems import Problem, ProblemError
 from console.tui.ports import Context
+from console.tui.rows.fleet import is_simulated
 from console.tui.widgets.footer import Footer
 from console.tui.widgets.question import Question
 
@@ -131,15 +132,21 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
         if self.context.shell_command is None:
             self.say("This console opens no shells.", "warn")
             return
+        view = self.context.fleet.nodes[node]
+        title = f"{node} {container or ''}".strip()
+        if container is None and is_simulated(view):
+            self.say(f"{node} is simulated: there is no machine to open a shell on.", "warn")
+            return
+        if container is None and view.entry.address.startswith("unix:"):
+            title = f"{node} (this machine)"
         try:
-            command = self.context.shell_command(self.context.fleet.nodes[node], container)
+            command = self.context.shell_command(view, container)
         except ProblemError as error:
             self.show_problem(error.problem())
             return
         from console.tui.shell import run_in_terminal
 
         async def run() -> None:
-            title = f"{node} {container or ''}".strip()
             self.say(await run_in_terminal(self.app, command, title=title))
 
         self.run_worker(run(), group="shell", exclusive=True, exit_on_error=False)

@@ -107,6 +107,48 @@ async def test_a_node_without_a_shell_says_why(make_app: MakeApp) -> None:
     assert seen == [("cam", None)]
 
 
+@pytest.mark.parametrize("said_by", ["label", "agent", "runtime"])
+async def test_a_simulated_node_has_no_shell(make_app: MakeApp, said_by: str) -> None:
+    node = make_node("cam")
+    node.entry.address = "unix:///tmp/demo/cam.sock"
+    if said_by == "label":  # never reached: only fleet.yaml says it
+        node.entry.labels["simulated"] = "true"
+        node.sections = {}
+    elif said_by == "agent":
+        node.sections["facts"][""]["agent"]["simulated"] = True
+    else:
+        node.sections["node"][""]["runtime_state"] = "simulated"
+    app = make_app([node])
+    seen = shells_of(app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "1 node, 1 simulated" in await settled(pilot)
+        await pilot.press("s")
+        assert "cam is simulated: there is no machine to open a shell on." in await settled(pilot)
+    assert seen == []
+
+
+async def test_a_shell_on_a_unix_node_is_said_to_be_on_this_machine(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = []
+
+    async def run(_app: object, _command: object, *, title: str) -> str:
+        titles.append(title)
+        return f"Back from {title}."
+
+    monkeypatch.setattr("console.tui.shell.run_in_terminal", run)
+    node = make_node("here")
+    node.entry.address = "unix:///run/roost/agent.sock"
+    app = make_app([node, make_node("there")])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("s")
+        assert "Back from here (this machine)." in await settled(pilot)
+        await pilot.press("down", "s")
+        await settled(pilot)
+    assert titles == ["here (this machine)", "there"]
+
+
 async def test_there_is_no_shell_in_what_does_not_run(make_app: MakeApp) -> None:
     node = make_node("cam", containers=1)
     next(iter(node.sections["containers"].values()))["state"] = "exited"

@@ -101,7 +101,8 @@ def wrap_entry(entry: Entry, width: int) -> list[list[Piece]]:
     wrapped = [
         part
         for paragraph in text.split("\n")
-        for part in textwrap.wrap(paragraph, max(1, width - indent)) or [""]
+        # Not at hyphens: names of nodes and options of commands have them.
+        for part in textwrap.wrap(paragraph, max(1, width - indent), break_on_hyphens=False) or [""]
     ]
     for number, part in enumerate(wrapped):
         start = label if number == 0 and label else " " * indent

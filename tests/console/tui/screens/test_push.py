@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,35 @@ async def test_what_would_happen_is_said_for_each_node(make_app: MakeApp, folder
         assert ">[ Cancel ]" in text
         await pilot.press("enter")
         await settled(pilot)
+        assert app.context.pushes.nodes == {}
+
+
+async def test_reading_a_large_archive_can_be_cancelled(
+    make_app: MakeApp, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, carrier = push_app(make_app, folder)
+    ended: list[Exception] = []
+
+    def read(path: Path, heard: Callable[[int, int], None]) -> None:
+        try:
+            for percent in itertools.cycle(range(100)):
+                heard(percent * MIB, 100 * MIB)
+                time.sleep(0.01)
+        except Exception as error:
+            ended.append(error)
+            raise
+
+    monkeypatch.setattr(carrier, "read", read)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        await choose(pilot, *"app.tar")
+        await pilot.press("ctrl+u", *"@a", "enter")
+        while "% of 100M" not in app.view.footer.text:
+            await pilot.pause(0.02)
+        await pilot.press("escape")
+        while not ended:
+            await pilot.pause(0.02)
+        assert "Cancelled here" in await settled(pilot)
         assert app.context.pushes.nodes == {}
 
 

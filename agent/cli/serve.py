@@ -137,5 +137,5 @@ def _listen_site(node: Node, settings: Settings, address: str) -> None:
             f"the certificate in {folder} cannot be used: {error}",
             hint="Check that folder, or remove it: the agent makes a new certificate.",
         ) from None
-    node.site.listen(listen_tcp(address), context, pinned)
-    log.info("its site is served on %s, certificate %s", address, pinned)
+    node.site.listen(lambda: listen_tcp(address), context, pinned)
+    log.info("for its site: %s, certificate %s", address, pinned)

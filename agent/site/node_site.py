@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from agent.images.blobs import BlobStore
@@ -29,8 +30,14 @@ NO_ADDRESS = "it has no address that others could reach"
 NAME_DIGITS = 16
 
 
-class _Listening(NamedTuple):
-    socket: socket.socket
+# An address of a network that comes up later than the agent.
+LISTEN_AGAIN_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
+
+
+class _Wanted(NamedTuple):
+    open: Callable[[], socket.socket]
     context: ssl.SSLContext
     fingerprint: str
 
@@ -42,42 +49,73 @@ class NodeSite:
         """Registers its job."""
         self._name, self._images, self._jobs = name, images, jobs
         self._grants = Grants()
-        self._listening: _Listening | None = None
+        self._wanted: _Wanted | None = None
+        self._socket: socket.socket | None = None
         self._server: SeedServer | None = None
+        self._reason = NOT_SET
+        self._trying: asyncio.Task[None] | None = None
         jobs.register(FetchKind(blobs=images.blobs, uploads=images.uploads))
 
-    def listen(self, listening: socket.socket, context: ssl.SSLContext, fingerprint: str) -> None:
-        """Serve the site on this socket from `start` on; it is closed at the end."""
-        self._listening = _Listening(listening, context, fingerprint)
+    def listen(
+        self, listening: Callable[[], socket.socket], context: ssl.SSLContext, fingerprint: str
+    ) -> None:
+        """Serve the site from `start` on, on the socket that `listening` opens.
+
+        Where it cannot be opened (ProblemError) that is tried again, and stops nothing else.
+        """
+        self._wanted = _Wanted(listening, context, fingerprint)
 
     async def start(self) -> None:
         """Begin to serve, where it was told to listen."""
-        blobs, listening = self._images.blobs, self._listening
-        if listening is None or not isinstance(blobs, BlobStore):
+        if self._wanted is None or not isinstance(self._images.blobs, BlobStore):
             return
-        digits = listening.fingerprint.rpartition(":")[2][:NAME_DIGITS]
-        self._server = SeedServer(blobs, self._images.uploads, self._grants, name=digits)
-        await self._server.start(listening.socket, listening.context)
+        if not await self._open(self._wanted, self._images.blobs):
+            log.warning("its site is not served yet: %s", self._reason)
+            self._trying = asyncio.create_task(
+                self._keep_trying(self._wanted, self._images.blobs), name="site listener"
+            )
 
     async def stop(self) -> None:
         """End what is being served."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
         if self._server is not None:
             await self._server.stop()
-        if self._listening is not None:
-            self._listening.socket.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    async def _keep_trying(self, wanted: _Wanted, blobs: BlobStore) -> None:
+        while True:
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+            if await self._open(wanted, blobs):
+                log.info("its site is served now")
+                return
+
+    async def _open(self, wanted: _Wanted, blobs: BlobStore) -> bool:
+        try:
+            self._socket = wanted.open()
+        except ProblemError as problem:
+            self._reason = problem.detail
+            return False
+        digits = wanted.fingerprint.rpartition(":")[2][:NAME_DIGITS]
+        server = SeedServer(blobs, self._images.uploads, self._grants, name=digits)
+        await server.start(self._socket, wanted.context)
+        self._server = server
+        return True
 
     async def status(self) -> SiteStatus:
         """Whether it can be a seed."""
         if not isinstance(self._images.blobs, BlobStore):
             return SiteStatus(listening=False, reason=SIMULATED)
-        if self._listening is None or self._server is None:
-            return SiteStatus(listening=False, reason=NOT_SET)
-        host, port = self._listening.socket.getsockname()[:2]
+        if self._wanted is None or self._socket is None or self._server is None:
+            return SiteStatus(listening=False, reason=self._reason)
+        host, port = self._socket.getsockname()[:2]
         addresses = await asyncio.to_thread(reachable, host, port)
         return SiteStatus(
             listening=bool(addresses),
             addresses=addresses,
-            fingerprint=self._listening.fingerprint,
+            fingerprint=self._wanted.fingerprint,
             reason=None if addresses else NO_ADDRESS,
         )
 

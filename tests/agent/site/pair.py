@@ -86,7 +86,7 @@ async def side(folder: Path, *, name: str, listens: bool = False) -> AsyncIterat
     if listens:
         certificate, key = await asyncio.to_thread(ensure_certificate, folder / "site", name=name)
         site.listen(
-            listen_tcp("127.0.0.1:0"),
+            lambda: listen_tcp("127.0.0.1:0"),
             await asyncio.to_thread(server_context, certificate, key),
             await asyncio.to_thread(fingerprint, certificate),
         )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import msgspec
 import pytest
 import zstandard
 
+from agent.http.sockets import listen_tcp
 from agent.images.upload_record import UploadRecord
+from agent.jobs.jobs import Jobs
 from agent.protocol.images import Layer
 from agent.protocol.problems import ProblemError
 from agent.protocol.site import FetchRequest
-from agent.site import fetch_job, seed_server
+from agent.site import fetch_job, node_site, seed_server
+from agent.site.node_site import NodeSite
+from agent.store.database import Database
 from tests.agent.images.layers import (
     compressed,
     diff_id,
@@ -215,6 +220,30 @@ async def test_a_fetch_goes_on_after_the_agent_was_stopped(seed: Side, tmp_path:
     async with side(tmp_path / "other", name="other") as again:
         job = await again.fetch(grant, [layer])
     assert job.result["received_bytes"] == "2000000"
+
+
+async def test_an_address_that_comes_up_later(seed: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site's network may be up after the agent; the agent starts all the same."""
+    monkeypatch.setattr(node_site, "LISTEN_AGAIN_SECONDS", 0.01)
+    tried: list[int] = []
+
+    def late() -> socket.socket:
+        tried.append(len(tried))
+        return listen_tcp("192.0.2.77:7444" if len(tried) < 3 else "127.0.0.1:0")
+
+    assert seed.site._wanted is not None
+    site = NodeSite(name="late", images=seed.images, jobs=Jobs(Database(None)))
+    site.listen(late, seed.site._wanted.context, seed.site._wanted.fingerprint)
+    await site.start()
+    try:
+        first = await site.status()
+        assert (first.listening, first.addresses) == (False, [])
+        assert "192.0.2.77:7444" in (first.reason or "")
+        while not (await site.status()).listening:  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0.01)
+    finally:
+        await site.stop()
+    assert len(tried) == 3
 
 
 async def test_only_who_listens_makes_grants(node: Side) -> None:

@@ -61,7 +61,7 @@ async def _start(
     if listens:
         certificate, key = await asyncio.to_thread(ensure_certificate, state / "site", name=name)
         node.site.listen(
-            listen_tcp("127.0.0.1:0"),
+            lambda: listen_tcp("127.0.0.1:0"),
             await asyncio.to_thread(server_context, certificate, key),
             await asyncio.to_thread(fingerprint, certificate),
         )

@@ -18,12 +18,16 @@ _LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to do on one node; `do` answers what came of it: "detector:1.4 is removed"."""
+    """One thing to do on one node; `do` answers what came of it: "detector:1.4 is removed".
+
+    `typed` is what has to be typed on production; None: the node's name.
+    """
 
     node: str
     production: bool
     what: str
     do: Callable[[], Awaitable[str]]
+    typed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Order:
     tasks: Sequence[Task]
     about: Sequence[Entry] = ()
     """Said of it, under the question."""
+    done: str = "are done"
+    """Said of several, at the end."""
 
 
 class Carrying(View):
@@ -95,14 +101,19 @@ class Carrying(View):
         elif count == 1:
             self.say(f"{done[0]} on {order.tasks[0].node}", "good")
         else:
-            self.say(f"{order.verb}: all {count} are done", "good")
+            self.say(f"{order.verb}: all {count} {order.done}", "good")
 
 
 def must_type(order: Order) -> str | None:
     """What has to be typed: nothing for one thing on a node outside production."""
     if len(order.tasks) > 1:
         return f"{order.verb} {len(order.tasks)}"
-    return order.tasks[0].node if order.tasks[0].production else None
+    task = order.tasks[0]
+    if not task.production:
+        return None
+    name = task.typed or task.node
+    # A name that a keyboard cannot type is not asked for.
+    return name if name.isascii() and name.isprintable() else order.verb
 
 
 def question(order: Order) -> list[Entry]:

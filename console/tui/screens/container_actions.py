@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from agent.protocol.live import LiveContainer
-from agent.protocol.problems import Problem
-from console.text import clean, plural
-from console.tui.actions import action_by_id
 from console.tui.ports import ContainerVerb
 from console.tui.rows.cells import Row
 from console.tui.rows.containers import container_of
-from console.tui.screens.base import View
-from console.tui.screens.talking import problem_of
-from console.tui.widgets.page import BLANK, Entry
+from console.tui.screens.carrying import Carrying, Order, Task
+from console.tui.widgets.page import Entry
 
-_AT_ONCE = 8
-_LISTED = 10
 _DOING: dict[ContainerVerb, str] = {
     "start": "starting",
     "stop": "stopping",
@@ -34,7 +27,7 @@ class Target:
     container: LiveContainer
 
 
-class ContainerActions(View):
+class ContainerActions(Carrying):
     """For screens whose rows are containers."""
 
     def container_rows(self) -> list[Row]:
@@ -84,103 +77,20 @@ class ContainerActions(View):
         if not targets:
             self.say("There is no container under the cursor.")
             return
-        if self.is_working:
-            self.say("Something is still going on: Esc cancels it.", "warn")
-            return
-        from console.tui.screens.confirm import ConfirmScreen
+        about = []
+        if len(targets) == 1:
+            container = targets[0].container
+            about = [Entry("image  ", container.image), Entry("state  ", container.state)]
+        tasks = [self._to_do(verb, target) for target in targets]
+        done = "are done and were read back"
+        self.give(Order(verb, _DOING[verb], "container", tasks, about, done))
 
-        def answered(go: bool | None) -> None:  # noqa: FBT001  # Textual's callback
-            if go:
-                what = targets[0].container.name if len(targets) == 1 else f"{len(targets)}"
-                self.begin(self._carry_out(verb, targets), f"{_DOING[verb]} {clean(what)} ...")
+    def _to_do(self, verb: ContainerVerb, target: Target) -> Task:
+        async def do() -> str:
+            client = self.context.fleet.client(target.node)
+            change = await client.act(target.container.id, verb)
+            same = "" if change.changed else " already"
+            return f"{target.container.name} is{same} {change.container.state}"
 
-        self.app.push_screen(
-            ConfirmScreen(
-                self.context,
-                question(verb, targets),
-                title="PRODUCTION" if any(t.production for t in targets) else verb.capitalize(),
-                choice=verb.capitalize(),
-                typed=must_type(verb, targets),
-                danger=any(t.production for t in targets),
-            ),
-            answered,
-        )
-
-    async def _carry_out(self, verb: ContainerVerb, targets: list[Target]) -> None:
-        """At most eight at once; what each one came to is told at the end."""
-        limit = asyncio.Semaphore(_AT_ONCE)
-        done: list[str] = []
-        failed: list[tuple[Target, Problem]] = []
-
-        async def one(target: Target) -> None:
-            async with limit:
-                try:
-                    client = self.context.fleet.client(target.node)
-                    change = await client.act(target.container.id, verb)
-                except Exception as error:  # noqa: BLE001  # one failure stops no other
-                    failed.append((target, problem_of(error)))
-                else:
-                    state = change.container.state
-                    same = "" if change.changed else " already"
-                    done.append(f"{target.container.name} is{same} {state}")
-            if len(targets) > 1:
-                count = len(done) + len(failed)
-                self.footer.progress(f"{_DOING[verb]} ... {count} of {len(targets)}")
-
-        await asyncio.gather(*(one(target) for target in targets))
-        if failed:
-            self._tell_failures(verb, failed, len(targets))
-        elif len(done) == 1:
-            self.say(f"{done[0]} on {targets[0].node}", "good")
-        else:
-            self.say(f"{verb}: all {len(done)} are done and were read back", "good")
-
-    def _tell_failures(
-        self, verb: ContainerVerb, failed: list[tuple[Target, Problem]], count: int
-    ) -> None:
-        target, problem = failed[0]
-        if count > 1:
-            others = [f"{t.node}/{t.container.name}: {p.detail}" for t, p in failed[:_LISTED]]
-            problem = Problem(
-                code=problem.code,
-                title=f"{verb} failed for {len(failed)} of {plural(count, 'container')}",
-                status=problem.status,
-                detail="\n".join(others),
-                hint=problem.hint,
-            )
-        self.show_problem(problem, about=f"{verb} {target.container.name} on {target.node}")
-
-
-def must_type(verb: ContainerVerb, targets: list[Target]) -> str | None:
-    """What has to be typed: nothing for one container outside production."""
-    if len(targets) > 1:
-        return f"{verb} {len(targets)}"
-    if targets[0].production or action_by_id(f"container.{verb}").danger == "type-name":
-        name = targets[0].container.name
-        # A name that a keyboard cannot type is not asked for.
-        return name if name.isascii() and name.isprintable() else verb
-    return None
-
-
-def question(verb: ContainerVerb, targets: list[Target]) -> list[Entry]:
-    """What is about to be done, to what, and where."""
-    nodes = sorted({target.node for target in targets})
-    production = sorted({target.node for target in targets if target.production})
-    if len(targets) == 1:
-        container = targets[0].container
-        entries = [
-            Entry("", f"{verb.capitalize()} {container.name} on {nodes[0]}?", "accent"),
-            BLANK,
-            Entry("image  ", container.image),
-            Entry("state  ", container.state),
-        ]
-    else:
-        what = plural(len(targets), "container")
-        where = plural(len(nodes), "node")
-        entries = [Entry("", f"{verb.capitalize()} {what} on {where}?", "accent"), BLANK]
-        entries += [Entry("", f"{t.node}/{t.container.name}") for t in targets[:_LISTED]]
-        if len(targets) > _LISTED:
-            entries.append(Entry("", f"and {len(targets) - _LISTED} more", "dim"))
-    if production:
-        entries += [BLANK, Entry("", f"PRODUCTION: {', '.join(production)}", "bad")]
-    return entries
+        name = target.container.name
+        return Task(target.node, target.production, name, do, name)

@@ -91,7 +91,7 @@ async def test_marks_are_taken_together_and_have_to_be_typed(make_app: MakeApp) 
         await pilot.press("asterisk", "ctrl+r")
         text = await settled(pilot)
         assert "Restart 3 containers on 2 nodes?" in text
-        assert "a/detector" in text
+        assert "a: detector" in text
         assert "Type restart 3 to go on:" in text
         await pilot.press(*"restart", "space", "3", "enter")
         assert "restart: all 3 are done and were read back" in await settled(pilot)

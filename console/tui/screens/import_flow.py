@@ -66,9 +66,8 @@ class ImportFlow(Carrying):
     def _choose(self, node: str, media: Sequence[Medium]) -> None:
         from console.tui.screens.choosing import ChooseRow
 
-        rows = [*_rows(media), *_reasons(media)]
-        another = Cell("another path on the node ...", "accent")
-        rows.append(make_row(_ANOTHER, "", (another, Cell(""), Cell(""), Cell(""))))
+        another = _only_text(_ANOTHER, "another path on the node ...", "accent")
+        rows = [*_rows(media), another, *_reasons(media)]
 
         def chosen(path: str | None) -> None:
             if path == _ANOTHER:
@@ -120,17 +119,14 @@ def _rows(media: Sequence[Medium]) -> list[Row]:
 
 def _reasons(media: Sequence[Medium]) -> list[Row]:
     """Media without archives, and why they were not looked through."""
+    if not media:
+        return [_only_text("!", "the node found no archive by itself", "dim")]
     return [
-        make_row(
-            f"!{medium.path}",
-            "",
-            (
-                Cell(f"{medium.path}: {medium.reason or 'no archive'}", "warn"),
-                Cell(""),
-                Cell(""),
-                Cell(f"{medium.device} {medium.filesystem}".strip(), "dim"),
-            ),
-        )
+        _only_text(f"!{medium.path}", f"{medium.path}: {medium.reason or 'no archive'}", "warn")
         for medium in media
         if medium.reason or not medium.archives
     ]
+
+
+def _only_text(key: str, text: str, tone: str) -> Row:
+    return make_row(key, "", (Cell(text, tone), Cell(""), Cell(""), Cell("")))

@@ -60,7 +60,9 @@ async def test_the_node_is_asked_for_where_there_are_several(make_app: MakeApp) 
         await pilot.press("m", *"nowhere", "enter")
         assert "There is no node nowhere." in await settled(pilot)
         await pilot.press("m", "g", "tab", "enter")
-        assert "Archives on gate" in await settled(pilot)
+        text = await settled(pilot)
+        assert "Archives on gate" in text
+        assert "the node found no archive by itself" in text
 
 
 async def test_another_path_on_a_production_node_wants_its_name(make_app: MakeApp) -> None:
@@ -86,7 +88,7 @@ async def test_what_cannot_be_read_cannot_be_chosen(make_app: MakeApp) -> None:
         await settled(pilot)
         await pilot.press("m")
         await settled(pilot)
-        await pilot.press("down", "enter")
+        await pilot.press("down", "down", "enter")
         await settled(pilot)
         assert app.view.command.view == "images"
     assert fleet_of(app).clients["a"].asked == []

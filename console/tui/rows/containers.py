@@ -9,7 +9,7 @@ from agent.rules.quantise import CONTAINER_MEMORY_STEP_BYTES
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
-from console.tui.rows.fleet import age_cell
+from console.tui.rows.fleet import STATE_TONES, age_cell
 
 COLUMNS = (
     Column("node", "NODE", (12, 13, 18, 24), grow=10),
@@ -44,8 +44,11 @@ _UUID_PARTS = 8
 def container_rows(view: NodeView) -> list[Row]:
     """For the table across the fleet; a row's key is "node/id"."""
     dim, name = view.state != "live", view.name
+    containers = view.containers()
+    if not containers and (away := _away_row(view)) is not None:
+        return [away]
     rows = []
-    for container in view.containers():
+    for container in containers:
         first, middle = _cells(container, view)
         cells = (
             Cell(name, sort=name, tag="PROD" if view.entry.production else ""),
@@ -67,6 +70,51 @@ def node_container_rows(view: NodeView) -> list[Row]:
         cells = (*first, *middle, Cell(" ".join(container.ports), "dim"))
         rows.append(make_row(f"{view.name}/{container.id}", view.name, cells, dim=dim, loud=1))
     return rows
+
+
+def containers_unknown(view: NodeView) -> str:
+    """Why nobody knows which containers the node has; empty where it is known."""
+    node = view.sections.get("node", {}).get("")
+    if node is None:
+        return never_answered(view)
+    state, reason = node.get("runtime_state") or "unknown", node.get("runtime_reason")
+    if state in {"ok", "simulated"}:
+        return ""
+    return f"{runtime_words(state)}: {reason}" if reason else runtime_words(state)
+
+
+def runtime_words(state: str) -> str:
+    """A runtime's state as the command line names it: "runtime unreachable"."""
+    return f"runtime {state.replace('_', ' ')}"
+
+
+def never_answered(view: NodeView) -> str:
+    """Why nothing is known of a node that has not answered yet."""
+    return view.problem.detail if view.problem is not None else "the agent has not answered yet"
+
+
+def _away_row(view: NodeView) -> Row | None:
+    """In the place of containers that nobody can list; its key names none."""
+    reason = containers_unknown(view)
+    if not reason:
+        return None
+    node = view.sections.get("node", {}).get("")
+    if node is None:
+        state = Cell(view.state, STATE_TONES[view.state], sort=-1)
+    else:
+        long = runtime_words(node.get("runtime_state") or "unknown")
+        state = Cell("no runtime", "bad", sort=-1, wide=long)
+    cells = (
+        Cell(view.name, sort=view.name, tag="PROD" if view.entry.production else ""),
+        Cell(words.UNKNOWN),
+        state,
+        *(Cell(words.UNKNOWN) for _ in range(3)),
+        Cell(reason, "dim"),
+        Cell(words.UNKNOWN),
+        age_cell(view),
+        Cell(""),
+    )
+    return make_row(f"{view.name}/", view.name, cells, dim=view.state != "live", loud=2)
 
 
 def container_of(view: NodeView, key: str) -> LiveContainer | None:

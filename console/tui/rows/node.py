@@ -8,6 +8,7 @@ from agent.protocol.node import NodeFacts
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
+from console.tui.rows.containers import never_answered
 
 PROCESS_COLUMNS = (
     Column("pid", "PID", (8, 8, 8, 8), "right"),
@@ -46,6 +47,22 @@ def process_rows(view: NodeView) -> list[Row]:
         key = f"{process.gpu_uuid}/{process.pid}"
         rows.append(make_row(key, view.name, cells, dim=view.state != "live"))
     return rows
+
+
+def records_unknown(view: NodeView) -> str:
+    """Why nothing is known of the node; empty where it has ever answered."""
+    return "" if "node" in view.sections else never_answered(view)
+
+
+def processes_unknown(view: NodeView) -> str:
+    """Why nobody knows what runs on the GPUs; empty where it is known."""
+    node = view.sections.get("node", {}).get("")
+    if node is None:
+        return never_answered(view)
+    state = node.get("gpu_state") or "unknown"
+    if state in {"ok", "simulated", "no_gpu"}:
+        return ""
+    return str(node.get("gpu_reason") or state.replace("_", " "))
 
 
 def fact_rows(view: NodeView) -> list[Row]:

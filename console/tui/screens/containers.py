@@ -8,7 +8,7 @@ from typing import ClassVar
 from console.fleet.picture import NodeView
 from console.tui.action import Scope
 from console.tui.rows.cells import Row
-from console.tui.rows.containers import COLUMNS, container_rows
+from console.tui.rows.containers import COLUMNS, container_rows, containers_unknown
 from console.tui.screens.container_actions import ContainerActions
 from console.tui.screens.tables import TableView
 
@@ -31,7 +31,11 @@ class ContainersScreen(TableView, ContainerActions):
         return self.table.current
 
     def open_row(self, row: Row) -> None:  # the one under the cursor
-        self.act_logs()
+        view = self.context.fleet.nodes.get(row.group)
+        if view is not None and row.key == f"{row.group}/":
+            self.say(f"{row.group}: {containers_unknown(view)}", "warn")
+        else:
+            self.act_logs()
 
     def act_doctor(self) -> None:
         if (row := self.table.current) is not None:

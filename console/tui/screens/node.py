@@ -16,7 +16,7 @@ from console.tui.history import SECONDS, UtilizationHistory
 from console.tui.ports import Context
 from console.tui.rows.cells import Column, Row, plain
 from console.tui.rows.containers import NODE_COLUMNS as CONTAINER_COLUMNS
-from console.tui.rows.containers import node_container_rows
+from console.tui.rows.containers import containers_unknown, node_container_rows
 from console.tui.rows.findings import NODE_COLUMNS as FINDING_COLUMNS
 from console.tui.rows.findings import finding_of, node_finding_rows
 from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
@@ -24,9 +24,16 @@ from console.tui.rows.gpus import node_gpu_rows
 from console.tui.rows.jobs import NODE_COLUMNS as JOB_COLUMNS
 from console.tui.rows.jobs import node_job_rows
 from console.tui.rows.model import TableModel
-from console.tui.rows.node import FACT_COLUMNS, PROCESS_COLUMNS, fact_rows, process_rows
+from console.tui.rows.node import (
+    FACT_COLUMNS,
+    PROCESS_COLUMNS,
+    fact_rows,
+    process_rows,
+    processes_unknown,
+    records_unknown,
+)
 from console.tui.screens.container_actions import ContainerActions
-from console.tui.screens.node_text import more_entries, summary_of, why_entries
+from console.tui.screens.node_text import fold, more_entries, summary_of, why_entries
 from console.tui.screens.tables import TableView
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
@@ -35,7 +42,11 @@ from console.tui.widgets.table import RowTable
 
 # From so many rows on there is room for findings and facts below the table.
 _TALL = 38
+# From so many on the figures may take two.
+_TWO_LINES = 20
+# What a node's problem may take in any case, and what it leaves to bars and tables.
 _WHY_LINES = 5
+_TABLES_LINES = 13
 
 
 class Section(NamedTuple):
@@ -45,14 +56,16 @@ class Section(NamedTuple):
     columns: tuple[Column, ...]
     rows: Callable[[NodeView], list[Row]]
     sort: str | None
+    unknown: Callable[[NodeView], str]
+    """Why nobody knows its rows; empty where they are known."""
 
 
 SECTIONS = (
-    Section("containers", CONTAINER_COLUMNS, node_container_rows, "name"),
-    Section("processes", PROCESS_COLUMNS, process_rows, None),
-    Section("jobs", JOB_COLUMNS, node_job_rows, "state"),
-    Section("findings", FINDING_COLUMNS, node_finding_rows, None),
-    Section("facts", FACT_COLUMNS, fact_rows, None),
+    Section("containers", CONTAINER_COLUMNS, node_container_rows, "name", containers_unknown),
+    Section("processes", PROCESS_COLUMNS, process_rows, None, processes_unknown),
+    Section("jobs", JOB_COLUMNS, node_job_rows, "state", records_unknown),
+    Section("findings", FINDING_COLUMNS, node_finding_rows, None, records_unknown),
+    Section("facts", FACT_COLUMNS, fact_rows, None, records_unknown),
 )
 
 
@@ -84,6 +97,7 @@ class NodeScreen(TableView, ContainerActions):
         self._history_width = 0
         self.history = UtilizationHistory()
         self._summary = Bar(context.look)
+        self._summary_rest = Bar(context.look)
         self._why = Page(context.look)
         self._why.can_focus = False
         self._more = Page(context.look)
@@ -99,7 +113,8 @@ class NodeScreen(TableView, ContainerActions):
         return ""
 
     def body(self) -> Sequence[Widget]:
-        return [self._summary, self._why, self.gpus, self._tabs, self.table, self._more]
+        tables = (self.gpus, self._tabs, self.table)
+        return [self._summary, self._summary_rest, self._why, *tables, self._more]
 
     def is_production(self) -> bool:
         return self.node.entry.production
@@ -128,7 +143,7 @@ class NodeScreen(TableView, ContainerActions):
         for section, model in zip(SECTIONS, self.models, strict=True):
             model.put(self.node_name, section.rows(view))
         self.table.bring_up_to_date()
-        self._summary.show(summary_of(view))
+        self._show_summary(view)
         self._show_why(view)
         self._show_more(view)
         self._show_tabs()
@@ -138,14 +153,25 @@ class NodeScreen(TableView, ContainerActions):
     def when_empty(self) -> str:
         if self.model.total:
             return super().when_empty()
-        return f"no {SECTIONS[self.section].name}"
+        section = SECTIONS[self.section]
+        reason = section.unknown(self.node)
+        return f"{section.name} unknown: {reason}" if reason else f"no {section.name}"
+
+    def _show_summary(self, view: NodeView) -> None:
+        """On two lines where one is too short for all of it and the screen is not."""
+        width = max(1, self.size.width - 2 * self.is_production())
+        first, second = fold(summary_of(view), width)
+        self._summary.show(first if self.size.height >= _TWO_LINES else [*first, *second])
+        self._summary_rest.display = bool(second) and self.size.height >= _TWO_LINES
+        self._summary_rest.show(second)
 
     def _show_why(self, view: NodeView) -> None:
         entries = why_entries(view)
         self._why.display = bool(entries)
         width = max(1, self.size.width - 2 * self.is_production())
         lines = sum(len(wrap_entry(entry, width)) for entry in entries)
-        self._why.styles.height = max(1, min(lines, _WHY_LINES))
+        room = max(_WHY_LINES, self.size.height - _TABLES_LINES)
+        self._why.styles.height = max(1, min(lines, room))
         self._why.show(entries)
 
     def _show_gpus(self, view: NodeView) -> None:
@@ -176,7 +202,8 @@ class NodeScreen(TableView, ContainerActions):
     def _show_tabs(self) -> None:
         pieces: list[Piece] = []
         for index, (section, model) in enumerate(zip(SECTIONS, self.models, strict=True)):
-            number = f" {model.total}" if section.name != "facts" else ""
+            unknown = not model.total and section.unknown(self.node)
+            number = f" {'?' if unknown else model.total}" if section.name != "facts" else ""
             here = index == self.section
             text = f"[{section.name}{number}]" if here else f" {section.name}{number} "
             pieces.append((text, "accent" if here else "dim"))

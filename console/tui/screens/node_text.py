@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from console.fleet.picture import NodeView
+from console.text import clean
 from console.tui.look import words
+from console.tui.rows.containers import containers_unknown, runtime_words
 from console.tui.rows.fleet import SEVERITY_TONES, STATE_TONES, is_simulated
 from console.tui.rows.node import fact_rows
 from console.tui.widgets.line import Piece
@@ -14,13 +18,15 @@ _FACT_WIDTH = 18
 
 
 def why_entries(view: NodeView) -> list[Entry]:
-    """Why the node is not live, and what to do about it; nothing while it is."""
+    """Why the node is not live and what to do about it, and why its runtime does not answer."""
+    entries = []
     problem = view.problem
-    if problem is None or view.state == "live":
-        return []
-    entries = [Entry(" why  ", problem.detail, "warn")]
-    if problem.hint:
-        entries.append(Entry(" do   ", problem.hint, "", "accent"))
+    if problem is not None and view.state != "live":
+        entries.append(Entry(" why  ", problem.detail, "warn"))
+        if problem.hint:
+            entries.append(Entry(" do   ", problem.hint, "", "accent"))
+    if "node" in view.sections and (reason := containers_unknown(view)):
+        entries.append(Entry(" why  ", reason, "warn"))
     return entries
 
 
@@ -49,6 +55,9 @@ def summary_of(view: NodeView) -> list[Piece]:
     node = view.node()
     if node is None:
         return pieces
+    # First, so that it is never what is cut.
+    if node.runtime_state not in {"ok", "simulated"}:
+        pieces.append((f"  {runtime_words(node.runtime_state)}", "bad"))
     tone = "" if view.state == "live" else "dim"
     facts = view.facts()
     parts = []
@@ -63,6 +72,15 @@ def summary_of(view: NodeView) -> list[Piece]:
     ]
     if facts is not None and facts.runtime.name:
         parts.append(f"{facts.runtime.name} {facts.runtime.version or ''}".strip())
-    if node.runtime_state not in {"ok", "simulated"}:
-        parts.append(f"runtime {node.runtime_state.replace('_', ' ')}")
     return [*pieces, *((f"  {part}", tone) for part in parts)]
+
+
+def fold(pieces: list[Piece], width: int) -> tuple[list[Piece], list[Piece]]:
+    """What fits on a line of `width` cells, and the rest; no piece is cut in two."""
+    used = 0
+    for number, (text, _) in enumerate(pieces):
+        used += cell_len(clean(text))
+        if used > width and number:
+            (first, tone), *rest = pieces[number:]
+            return pieces[:number], [(f" {first.lstrip()}", tone), *rest]
+    return pieces, []

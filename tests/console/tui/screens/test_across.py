@@ -81,3 +81,24 @@ async def test_a_node_without_containers_blames_no_filter(make_app: MakeApp) -> 
         assert "no containers here" in lines[3]
         await pilot.press("slash", *"zzz", "enter")
         assert "nothing matches: Esc clears the filter" in await settled(pilot)
+
+
+async def test_a_node_whose_runtime_is_away_has_a_row(make_app: MakeApp) -> None:
+    away, new = make_node("b", containers=0), make_node("c", state="connecting", seen_ago=None)
+    record = away.sections["node"][""]
+    record["runtime_state"], record["runtime_reason"] = "unreachable", "/run/docker.sock: refused"
+    app = make_app([make_node("a", containers=1), away, new], first="containers")
+    async with app.run_test(size=(120, 24)) as pilot:
+        lines = (await settled(pilot)).splitlines()
+        assert lines[4].split()[:5] == ["b", "--", "runtime", "unreachable", "--"]
+        assert lines[5].split()[:4] == ["c", "--", "connecting", "--"]
+        await pilot.press("down", "enter")
+        text = await settled(pilot)
+        assert "b: runtime unreachable: /run/docker.sock: refused" in text
+        assert app.view.crumb == "containers"
+        await pilot.press("x")
+        assert "There is no container under the cursor." in await settled(pilot)
+        record["runtime_state"] = "ok"
+        fleet_of(app).changed.add("b")
+        app.tick()
+        assert table_of(app).model.total == 2

@@ -14,10 +14,11 @@ async def test_gpus_with_ten_minutes_and_the_nodes_own_figures(make_app: MakeApp
         lines = (await settled(pilot)).splitlines()
     figures = "live driver 535.183.01 CUDA 12.2 cpu 17% memory 9.0/64.0G disk 41% free"
     assert " ".join(lines[2].split()).startswith(figures)
-    assert "UTILIZATION, 10 MIN" in lines[3]
-    assert lines[4].split()[:6] == ["0", "A10", "ok", "40%", "13.8/23.0G", "61°"]
+    assert lines[3].split() == ["Docker", "Engine", "24.0.7"]
+    assert "UTILIZATION, 10 MIN" in lines[4]
+    assert lines[5].split()[:6] == ["0", "A10", "ok", "40%", "13.8/23.0G", "61°"]
     # The agent remembers all ten minutes: no blank in the line of 29 signs.
-    history = lines[4].split()[-1]
+    history = lines[5].split()[-1]
     assert len(history) == 29
     assert set(history) <= set("▁▂▃▄▅▆▇█")
     assert len(set(history)) > 1
@@ -28,7 +29,7 @@ async def test_the_history_goes_on_with_the_live_picture(make_app: MakeApp) -> N
     fleet_of(app).clients["cam-01"].fails = ProblemError("link.timeout", "too slow")
     async with app.run_test(size=(80, 24)) as pilot:
         text = await settled(pilot)
-        assert text.splitlines()[4].rstrip().endswith("▄")
+        assert text.splitlines()[5].rstrip().endswith("▄")
         assert "▄▄" not in text
 
 
@@ -90,6 +91,48 @@ async def test_a_node_that_never_answered(make_app: MakeApp) -> None:
         text = await settled(pilot)
         assert "connecting never heard of" in text
         assert "no GPU figures: the agent has not answered yet" in text
+        assert "[containers ?] processes ?  jobs ?  findings ?  facts" in text
+        assert "containers unknown: the agent has not answered yet" in text
+        await pilot.press("tab")
+        assert "processes unknown: the agent has not answered yet" in await settled(pilot)
+
+
+async def test_containers_are_unknown_while_the_runtime_does_not_answer(
+    make_app: MakeApp,
+) -> None:
+    node = make_node("cam", containers=0)
+    record = node.sections["node"][""]
+    record["runtime_state"], record["runtime_reason"] = "unreachable", "/run/docker.sock: refused"
+    app = make_app([node], first="node cam")
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await settled(pilot)
+        assert "live  runtime unreachable" in text.splitlines()[2]
+        assert " why  runtime unreachable: /run/docker.sock: refused" in text
+        assert "[containers ?] processes 0 " in text
+        assert "containers unknown: runtime unreachable: /run/docker.sock: refused" in text
+        record["runtime_state"] = "ok"
+        fleet_of(app).changed.add("cam")
+        app.tick()
+        text = await settled(pilot)
+        assert "[containers 0]" in text
+        assert "no containers" in text
+
+
+async def test_processes_are_unknown_while_the_driver_does_not_answer(make_app: MakeApp) -> None:
+    node = make_node("cam", stack="hung", reason="NVML has not come back for 40 s")
+    app = make_app([node], first="node cam")
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "[containers 3] processes ?  jobs 0 " in await settled(pilot)
+
+
+async def test_why_and_what_to_do_are_never_cut(make_app: MakeApp) -> None:
+    hint = " ".join(f"Step {number} is to look at something else first." for number in range(9))
+    problem = ProblemError("ssh.host_key_changed", "the certificate is another one " * 4, hint=hint)
+    node = make_node("cam", state="refused", seen_ago=None, problem=problem)
+    app = make_app([node], first="node cam")
+    async with app.run_test(size=(80, 24)) as pilot:
+        lines = (await settled(pilot)).splitlines()
+    assert hint in " ".join(" ".join(lines).split())
 
 
 async def test_why_there_are_no_gpus_is_said(make_app: MakeApp) -> None:

@@ -27,10 +27,12 @@ from console.link.gate import HandshakeGate
 from console.link.link import LinkKind
 from console.link.problems import unreachable
 from console.link.ssh_keys import locked_keys
+from console.link.ssh_look import Seen, question, read_answer
 from console.link.ssh_problems import (
     SSH,
     command_line,
     no_agent,
+    no_dial,
     no_forwarding,
     no_sudo,
     not_in_group,
@@ -88,6 +90,7 @@ class SshLink:
         self._way: Literal["session", "no_shell", "stdio"] = "stdio" if admin else "session"
         self._tunnel: SshProcess | None = None
         self._dialled: list[SshProcess] = []
+        self._seen = Seen()
         self._settings: dict[str, list[str]] | None = None
         self._starting = asyncio.Lock()
 
@@ -98,11 +101,14 @@ class SshLink:
                 return await self._dial()
             if self._tunnel is None or self._tunnel.exit_code is not None:
                 await self._open_tunnel()
-        try:
-            reader, writer = await asyncio.open_unix_connection(self._socket)
-        except OSError:
-            raise unreachable(self._node, "the tunnel has just closed", hint="Try again.") from None
-        return Connection(reader, writer)
+        for _ in range(CONNECT_TRIES):
+            try:
+                return Connection(*await asyncio.open_unix_connection(self._socket))
+            except ConnectionRefusedError:
+                await asyncio.sleep(POLL_SECONDS)
+            except OSError:
+                break
+        raise unreachable(self._node, "the tunnel has just closed", hint="Try again.")
 
     @property
     def _typed(self) -> str:
@@ -125,14 +131,19 @@ class SshLink:
         if tunnel.exit_code is not None:
             return await self._why(tunnel)
         tunnel.forget_complaints()
-        # sshd answers alike whether the socket is missing, not for us, or forwarding is off.
-        seen = await self._look()
-        if "asked" in seen and "there" not in seen:
-            return no_agent(
-                self._node, self._address, f"there is no {self._address.path}", self._program
-            )
-        if "asked" in seen and "yours" not in seen:
+        # sshd answers alike whether the socket is missing, dead or not for us, or forwarding is
+        # off.
+        seen = self._seen = await self._look()
+        if seen.asked and not seen.there:
+            return self._no_agent(f"there is no {self._address.path}")
+        if seen.asked and not seen.yours:
             return not_in_group(self._node, self._address, self._program)
+        if seen.listens is False:
+            return self._no_agent(f"nobody listens on {self._address.path}")
+        if seen.listens and await self._forwards(tunnel):
+            return None  # the agent has just come
+        if self._way == "no_shell" and not seen.asked:
+            return no_dial(self._node, self._address, "the account has no shell", forwarded=True)
         await self._close_tunnel()
         self._way = "stdio"
         return None
@@ -233,17 +244,32 @@ class SshLink:
         if "no agent answers" in process.complaints:
             if "ermission denied" in process.complaints:
                 return not_in_group(self._node, self._address, self._program)
-            return no_agent(self._node, self._address, "no agent answers", self._program)
+            return self._no_agent("no agent answers")
         lines = process.complaints.strip().splitlines()
-        return no_forwarding(self._node, self._address, lines[-1] if lines else "nothing")
+        why = f"roost-agent dial-stdio there says: {lines[-1] if lines else 'nothing'}"
+        if not self._admin and self._seen.listens:
+            return no_forwarding(self._node, self._address, why)
+        return no_dial(self._node, self._address, why, forwarded=not self._admin)
 
-    async def _look(self) -> str:
-        """Ask the account's shell there what it sees; empty where it has none."""
-        path = shlex.quote(self._address.path)
-        question = f"echo asked; test -e {path} && echo there; test -w {path} && echo yours"
-        command = [*self._program, *OPTIONS, *target(self._address), question]
+    def _no_agent(self, why: str) -> ProblemError:
+        return no_agent(self._node, self._address, why, self._program, unit=self._seen.unit)
+
+    async def _look(self) -> Seen:
+        """Ask the account's shell there what it sees."""
+        command = [*self._program, *OPTIONS, *target(self._address), question(self._address.path)]
         async with self._gate.place(await self._jump_host()):
-            return (await self._run(command)).decode("utf-8", "replace")
+            return read_answer((await self._run(command)).decode("utf-8", "replace"))
+
+    async def _forwards(self, tunnel: SshProcess) -> bool:
+        """Whether the tunnel now takes a connection without a complaint."""
+        try:
+            _, writer = await asyncio.open_unix_connection(self._socket)
+        except OSError:
+            return False
+        try:
+            return not await tunnel.complains("open failed", patience=COMPLAINT_PATIENCE_SECONDS)
+        finally:
+            writer.close()
 
     async def _run(self, command: list[str]) -> bytes:
         """Standard output of a short command; empty where it takes too long."""

@@ -89,12 +89,16 @@ def ssh_problem(
     return unreachable(node, last or "ssh ended without a word", hint=f"Look closer: {ssh} true")
 
 
-def no_agent(node: str, address: Address, why: str, program: Sequence[str] = SSH) -> ProblemError:
+def no_agent(
+    node: str, address: Address, why: str, program: Sequence[str] = SSH, *, unit: bool = False
+) -> ProblemError:
+    """`unit`: systemd there knows the agent as a service."""
+    start = "systemctl start roost-agent" if unit else "roost-agent serve"
     return _problem(
         "ssh.no_agent",
         node,
         f"{why} on {address.host}",
-        f"Start the agent there: {_asking(address, program)} sudo systemctl start roost-agent",
+        f"Start the agent there: {_asking(address, program)} sudo {start}",
     )
 
 
@@ -111,9 +115,24 @@ def no_forwarding(node: str, address: Address, why: str) -> ProblemError:
     return _problem(
         "ssh.forwarding",
         node,
-        f"{address.host} refuses to forward sockets, and roost-agent dial-stdio there says: {why}",
+        f"{address.path} answers on {address.host}, but its sshd refuses to forward sockets,"
+        f" and {why}",
         "Set AllowStreamLocalForwarding yes in its sshd_config, or put roost-agent into the PATH.",
     )
+
+
+def no_dial(node: str, address: Address, why: str, *, forwarded: bool) -> ProblemError:
+    """Nobody there could tell more. `forwarded`: forwarding the socket was tried too."""
+    if forwarded:
+        detail = f"{address.path} on {address.host} does not answer through ssh, and "
+        hint = (
+            "Start the agent there, if it does not run; if it does, allow"
+            " AllowStreamLocalForwarding in sshd_config."
+        )
+    else:
+        detail = f"no agent answers on {address.host}: "
+        hint = "Install the agent there, or put roost-agent into the PATH that a command by ssh has"
+    return _problem("ssh.no_agent", node, detail + why, hint)
 
 
 def no_sudo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.protocol.problems import ProblemError
+from console.fleet.back_off import REFUSALS
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
 from console.link.client import NodeClient
@@ -58,7 +60,7 @@ async def problem_of(client: NodeClient) -> ProblemError:
     with pytest.raises(ProblemError) as caught:
         await client.node()
     await client.close()
-    assert caught.value.hint
+    assert caught.value.hint, caught.value.detail
     return caught.value
 
 
@@ -163,12 +165,17 @@ async def test_where_forwarding_is_refused_it_dials(
     assert await children() == []
 
 
-async def test_where_neither_works(ssh_server_factory: SshServerFactory, reach: Reach) -> None:
+@pytest.mark.parametrize("tools", ["/usr/bin:/bin", "python3", "perl", ""])
+async def test_where_neither_works(
+    tools: str, ssh_server_factory: SshServerFactory, reach: Reach, short_folder: Path
+) -> None:
+    path = await asyncio.to_thread(path_with, short_folder / "bin", tools)
     server = await asyncio.to_thread(
-        ssh_server_factory, {"AllowStreamLocalForwarding": "no", "SetEnv": "PATH=/usr/bin:/bin"}
+        ssh_server_factory, {"AllowStreamLocalForwarding": "no", "SetEnv": f"PATH={path}"}
     )
     problem = await problem_of(reach(server.config))
     assert problem.code == "ssh.forwarding"
+    assert "answers on node" in problem.detail
     assert "not found" in problem.detail
 
 
@@ -225,20 +232,89 @@ async def test_a_host_without_an_agent(ssh_server: SshServer, reach: Reach) -> N
     assert problem.code == "ssh.no_agent"
 
 
+@pytest.fixture
+async def dead(short_folder: Path) -> Path:
+    """The socket file of an agent that was killed."""
+    path = short_folder / "dead.sock"
+    command = [sys.executable, "-c", f"import socket; socket.socket(1).bind({str(path)!r})"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    return path
+
+
+@pytest.mark.parametrize("tools", ["/usr/bin:/bin", "python3", "perl", "roost-agent"])
 async def test_an_agent_that_has_died(
-    ssh_server_factory: SshServerFactory, reach: Reach, served: ServedAgent
+    tools: str,
+    ssh_server_factory: SshServerFactory,
+    reach: Reach,
+    dead: Path,
+    short_folder: Path,
 ) -> None:
-    """Its socket file is still there, so it looks like forwarding refused until it is dialled."""
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    """Its socket file is still there, and sshd says no more than of forwarding refused."""
+    path = await asyncio.to_thread(path_with, short_folder / "bin", tools)
     server = await asyncio.to_thread(ssh_server_factory, {"SetEnv": f"PATH={path}"})
-    dead = served.socket.parent / "dead.sock"
-    await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", f"import socket; socket.socket(1).bind({str(dead)!r})"],
-        check=True,
-    )
     problem = await problem_of(reach(server.config, dead))
     assert problem.code == "ssh.no_agent"
+    assert problem.code not in REFUSALS
+    assert problem.detail.startswith(
+        "t4: no agent answers" if tools == "roost-agent" else f"t4: nobody listens on {dead}"
+    )
+    assert "AllowStreamLocalForwarding" not in (problem.hint or "")
+
+
+def path_with(folder: Path, tools: str) -> str:
+    """A PATH with a shell, cat, grep and `tools`, if that is the name of a program."""
+    if ":" in tools:
+        return tools
+    folder.mkdir(mode=0o755)
+    places = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    for name in ("sh", "cat", "grep", *tools.split()):
+        program = shutil.which(name, path=places)
+        assert program, name
+        if name == "python3":  # the venv's finds itself by its place
+            program = str(Path(program).resolve())
+        (folder / name).symlink_to(program)
+    return str(folder)
+
+
+async def test_an_agent_that_has_died_where_nothing_can_tell(
+    ssh_server_factory: SshServerFactory, reach: Reach, dead: Path, short_folder: Path
+) -> None:
+    path = await asyncio.to_thread(path_with, short_folder / "bin", "")
+    server = await asyncio.to_thread(ssh_server_factory, {"SetEnv": f"PATH={path}"})
+    problem = await problem_of(reach(server.config, dead))
+    assert problem.code == "ssh.no_agent"
+    assert f"{dead} on node does not answer" in problem.detail
+
+
+async def test_an_account_without_a_shell_and_an_agent_that_has_died(
+    ssh_server: SshServer, reach: Reach, dead: Path
+) -> None:
+    await asyncio.to_thread(os.chown, dead, -1, ROOST_GROUP)
+    await asyncio.to_thread(dead.chmod, 0o660)
+    problem = await problem_of(reach(ssh_server.client_config(account=SHELL_LESS), dead))
+    assert problem.code == "ssh.no_agent"
+    assert "Start the agent there" in (problem.hint or "")
+
+
+async def test_an_agent_that_comes_while_we_look(
+    ssh_server: SshServer, served: ServedAgent, dead: Path, short_folder: Path
+) -> None:
+    """Forwarding is not taken for refused because the first try was a moment early."""
+    script = short_folder / "ssh"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *"echo asked"*) mv {served.socket} {dead};; esac\n'
+        f'exec ssh -F {ssh_server.config} "$@"\n'
+    )
+    script.chmod(0o755)
+    environment = {"XDG_RUNTIME_DIR": str(short_folder), "ROOST_SSH": str(script)}
+    entry = NodeEntry(name="t4", address=f"ssh://node{dead}")
+    client = Links(environment, owner="maria").client(entry)
+    try:
+        assert (await client.node()).name == "t4"
+        assert not [line for line in await children() if "dial-stdio" in line]
+    finally:
+        await client.close()
 
 
 async def test_nobody_answers_in_time(short_folder: Path) -> None:

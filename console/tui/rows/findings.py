@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from agent.protocol.findings import SEVERITIES, Finding
+from agent.protocol.problems import Problem
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
-from console.tui.rows.fleet import SEVERITY_TONES, age_cell
+from console.tui.rows.fleet import SEVERITY_TONES, STATE_TONES, age_cell
 
 COLUMNS = (
     Column("severity", "SEVERITY", (9, 9, 9, 9)),
@@ -20,6 +21,9 @@ COLUMNS = (
     Column("code", "CODE", (0, 0, 0, 28)),
 )
 
+# A node that cannot be reached comes after what is critical, and before all else.
+_LINK_RANK = 0.5 - SEVERITIES.index("critical")
+
 NODE_COLUMNS = (
     Column("severity", "SEVERITY", (9, 9, 9, 9)),
     Column("title", "FINDING", (30, 44, 56, 70), grow=60),
@@ -29,8 +33,41 @@ NODE_COLUMNS = (
 
 
 def finding_rows(view: NodeView) -> list[Row]:
-    """For the table across the fleet; a row's key is "node/finding's key"."""
+    """For the table across the fleet; a row's key is "node/finding's key".
+
+    A node that cannot be reached has a row of its own before them.
+    """
     dim, name = view.state != "live", view.name
+    return [*_link_rows(view), *_finding_rows(view, dim=dim, name=name)]
+
+
+def problem_of_row(view: NodeView, row: Row) -> Problem | None:
+    """Why the node cannot be reached, if that is what the row is about and it is still so."""
+    return view.problem if row.key == _link_key(view) and view.state != "live" else None
+
+
+def _link_key(view: NodeView) -> str:
+    return f"{view.name}/"
+
+
+def _link_rows(view: NodeView) -> list[Row]:
+    problem = view.problem
+    if problem is None or view.state == "live":
+        return []
+    seen = view.seen_at
+    cells = (
+        Cell(view.state, STATE_TONES[view.state], sort=_LINK_RANK),
+        Cell(view.name, sort=view.name, tag="PROD" if view.entry.production else ""),
+        Cell(problem.detail.removeprefix(f"{view.name}: "), sort=problem.title),
+        Cell("node", "dim"),
+        Cell(words.age(view.age_seconds()), sort=None if seen is None else -seen),
+        age_cell(view),
+        Cell(problem.code, "dim"),
+    )
+    return [make_row(_link_key(view), view.name, cells, more=problem.title)]
+
+
+def _finding_rows(view: NodeView, *, dim: bool, name: str) -> list[Row]:
     return [
         make_row(
             f"{name}/{finding.key}",

@@ -8,7 +8,7 @@ from typing import ClassVar
 from console.fleet.picture import NodeView
 from console.tui.action import Scope
 from console.tui.rows.cells import Row
-from console.tui.rows.findings import COLUMNS, finding_of, finding_rows
+from console.tui.rows.findings import COLUMNS, finding_of, finding_rows, problem_of_row
 from console.tui.screens.dialog import TextDialog
 from console.tui.screens.finding import finding_entries, report_entries
 from console.tui.screens.tables import TableView
@@ -27,6 +27,9 @@ class DoctorScreen(TableView):
 
     def open_row(self, row: Row) -> None:
         view = self.context.fleet.nodes.get(row.group)
+        if view is not None and (problem := problem_of_row(view, row)) is not None:
+            self.show_problem(problem, about=f"{view.name} is {view.state}")
+            return
         finding = finding_of(view, row.key) if view is not None else None
         if view is None or finding is None:
             self.say("That finding is gone.")

@@ -18,15 +18,17 @@ async def test_the_worst_comes_first(make_app: MakeApp) -> None:
     app = make_app(first="doctor")
     async with app.run_test(size=(80, 24)) as pilot:
         lines = (await settled(pilot)).splitlines()
-    assert [line.split()[0].lstrip(">") for line in lines[3:7]] == [
+    assert [line.split()[0].lstrip(">") for line in lines[3:9]] == [
         "critical",
+        "offline",
+        "refused",
         "error",
         "warning",
         "warning",
     ]
     assert "The driver's module and its" in lines[3]
     assert "cam-mismatch" in lines[3]
-    assert "GPU 0" in lines[4]
+    assert "GPU 0" in lines[6]
 
 
 async def test_enter_shows_cause_mend_and_evidence(make_app: MakeApp) -> None:
@@ -69,6 +71,28 @@ async def test_an_old_finding_says_how_old_it_is(make_app: MakeApp) -> None:
         assert (await settled(pilot)).splitlines()[3].endswith("2h")
         await pilot.press("enter")
         assert "The node is offline: this is 2h old." in await settled(pilot)
+
+
+async def test_a_node_that_cannot_be_reached_has_a_row_with_its_mend(make_app: MakeApp) -> None:
+    expired = ProblemError("auth.token_expired", "the token has expired", hint="Ask for another.")
+    nodes = [
+        make_node("cam", state="refused", seen_ago=None, problem=expired),
+        make_node("well"),
+    ]
+    app = make_app(nodes, first="doctor")
+    async with app.run_test(size=(80, 24)) as pilot:
+        line = (await settled(pilot)).splitlines()[3]
+        assert line.split()[:6] == [">refused", "cam", "the", "token", "has", "expired"]
+        await pilot.press("enter")
+        text = await settled(pilot)
+        assert "cam is refused" in text
+        assert "Do: Ask for another." in text
+        assert "code auth.token_expired" in text
+        await pilot.press("escape")
+        nodes[0].state, nodes[0].problem = "live", None
+        fleet_of(app).changed.add("cam")
+        app.tick()
+        assert "no findings" in await settled(pilot)
 
 
 async def test_v_asks_the_node_and_shows_every_check(make_app: MakeApp) -> None:

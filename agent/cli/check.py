@@ -12,6 +12,7 @@ import msgspec
 
 from agent.cli.machine import this_machine
 from agent.cli.options import config_option
+from agent.cli.shown_certificate import ShownCertificate, shown_certificate
 from agent.gpu.detect import gpu_source
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import Gpu, GpuReport, GpuSample
@@ -28,6 +29,7 @@ class Checked(msgspec.Struct):
     facts: NodeFacts
     gpus: GpuReport
     doctor: DoctorReport
+    https: ShownCertificate
 
 
 @click.command("check")
@@ -57,7 +59,12 @@ async def _look(settings: Settings) -> Checked:
         await asyncio.sleep(1)
         await node.sampler.tick()
         doctor = await node.examine()
-        return Checked(facts=node.facts, gpus=node.gpu_report(), doctor=doctor)
+        return Checked(
+            facts=node.facts,
+            gpus=node.gpu_report(),
+            doctor=doctor,
+            https=shown_certificate(settings),
+        )
     finally:
         await node.stop()
 
@@ -77,6 +84,9 @@ def _print(checked: Checked) -> None:
             f"disk      {disk.path}: {disk.free_bytes / GIBIBYTE:.1f} of"
             f" {disk.total_bytes / GIBIBYTE:.1f} GiB free ({', '.join(disk.purposes)})"
         )
+    if checked.https.address is not None:
+        shown = checked.https.fingerprint or f"no certificate to show: {checked.https.reason}"
+        click.echo(f"https     {checked.https.address}, {shown}")
     samples = {sample.uuid: sample for sample in checked.gpus.samples}
     for gpu in checked.gpus.gpus:
         click.echo(f"gpu {gpu.index}     {_gpu(gpu, samples.get(gpu.uuid))}")

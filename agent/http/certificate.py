@@ -11,11 +11,12 @@ from pathlib import Path
 # Consoles pin the certificate itself, so its dates mean nothing to them; nodes' clocks are
 # often wrong. Long enough never to matter to other clients either.
 LIFETIME_DAYS = 36500
+CERTIFICATE_FILE, KEY_FILE = "tls.crt", "tls.key"
 
 
 def ensure_certificate(folder: Path, *, name: str) -> tuple[Path, Path]:
     """Paths of certificate and key (PEM) in `folder`; made there if they are missing."""
-    certificate, key = folder / "tls.crt", folder / "tls.key"
+    certificate, key = folder / CERTIFICATE_FILE, folder / KEY_FILE
     if not (certificate.exists() and key.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         certificate_pem, key_pem = _make(name)

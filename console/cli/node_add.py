@@ -68,8 +68,8 @@ def command(
     """Add a node to your fleet, once it has answered.
 
     ADDRESS is unix:///run/roost/agent.sock, ssh://user@host or https://host:7443. Over https
-    you compare the fingerprint of its certificate with the one that the agent logs at its start;
-    from then on no other certificate is taken.
+    you compare the fingerprint of its certificate with the one that `roost-agent check` prints
+    on the node; from then on no other certificate is taken.
 
     Over ssh your own OpenSSH is used, with your keys and your ~/.ssh/config; it must log in
     without a question. ROOST_SSH in the environment is another command for it, such as

@@ -32,7 +32,7 @@ def trusted_fingerprint(
         raise ProblemError(
             "console.usage",
             f"{stated[:80]!r} is not a fingerprint: sha256: and 64 hexadecimal digits",
-            hint="The agent logs it at its start: journalctl -u roost-agent | grep sha256",
+            hint="On the node, this prints it: sudo roost-agent check",
         )
     found = asyncio.run(
         read_fingerprint(address, ways.tls, timeout=timeout or CONNECT_TIMEOUT_SECONDS)
@@ -57,7 +57,7 @@ def trusted_fingerprint(
             params={"found": found},
             hint=f"Compare it on the node, then state it: --fingerprint {found}",
         )
-    say("on the node, roost-agent logs its own at its start: journalctl -u roost-agent")
+    say("on the node, this prints its own: sudo roost-agent check")
     if not click.confirm("Are they the same?", default=False, err=True):
         raise ProblemError(
             "link.fingerprint",

@@ -223,8 +223,15 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
 
         def chosen(action_id: str | None) -> None:
             from console.tui.actions import action_by_id
+            from console.tui.views import VIEW_HELP
 
-            if action_id is not None:
+            if action_id is not None and action_id.startswith(":"):
+                name = action_id.removeprefix(":")
+                if VIEW_HELP[name].required:
+                    view.act_command(f"{name} ")
+                else:
+                    self.go(name)
+            elif action_id is not None:
                 view.perform(action_by_id(action_id))
 
         self.push_screen(PaletteScreen(self.context, view.scope), chosen)

@@ -59,20 +59,32 @@ def parse_command(text: str) -> Command:
 
 def complete(text: str, nodes: list[str]) -> str:
     """`text` with its last word completed as far as only one completion is possible."""
-    head, space, last = text.rpartition(" ")
-    if not space:
-        choices = list(VIEWS)
-    elif last.startswith("@"):
-        choices = [f"@{node}" for node in nodes]
-    elif head.split()[:1] == ["node"]:
-        choices = nodes
-    else:
-        return text
-    matching = [choice for choice in choices if choice.startswith(last)]
+    head, matching = _matching(text, nodes)
     if not matching:
         return text
     end = " " if len(matching) == 1 else ""
-    return f"{head}{space}{common_start(matching)}{end}"
+    return f"{head}{common_start(matching)}{end}"
+
+
+def choices(text: str, nodes: list[str]) -> list[str]:
+    """All that `text` may become by completing its last word."""
+    head, matching = _matching(text, nodes)
+    return [f"{head}{choice}" for choice in matching]
+
+
+def _matching(text: str, nodes: list[str]) -> tuple[str, list[str]]:
+    """What stands before the last word, and what that word may be."""
+    cut = max(text.rfind(" "), text.rfind(",")) + 1
+    head, last = text[:cut], text[cut:]
+    if not head:
+        words = list(VIEWS)
+    elif last.startswith("@"):
+        words = [f"@{node}" for node in nodes]
+    elif head.split()[:1] == ["node"]:
+        words = nodes
+    else:
+        words = []
+    return head, [word for word in words if word.startswith(last)]
 
 
 def common_start(choices: list[str]) -> str:
@@ -95,5 +107,5 @@ def _view_named(word: str) -> str:
     raise ProblemError(
         "console.usage",
         f"There is no view {word[:40]!r}",
-        hint=f"Did you mean :{names[near[0]]}?" if near else f"Views: {', '.join(VIEWS)}.",
+        hint=(f"Did you mean :{names[near[0]]}? " if near else "") + f"Views: {', '.join(VIEWS)}.",
     )

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from console.tui.action import Action, Scope
 from console.tui.actions import offered_on
-from console.tui.commands import Command, complete
+from console.tui.commands import Command, choices, complete
 from console.tui.keys import keys_of
 from console.tui.ports import Context, Host
 from console.tui.screens.talking import TalkingScreen
@@ -202,12 +202,15 @@ class View(TalkingScreen, inherit_bindings=False):
         elif not self.host.go_back():
             self.say("This is the first screen. :q leaves Roost.")
 
-    def act_command(self) -> None:
+    def act_command(self, text: str = "") -> None:
+        nodes = sorted(self.context.fleet.nodes)
         self.ask(
             Question(
                 ":",
                 lambda text: self.host.go(text) if text else None,
-                complete=lambda text: complete(text, sorted(self.context.fleet.nodes)),
+                complete=lambda text: complete(text, nodes),
+                choices=lambda text: choices(text, nodes),
+                text=text,
                 history=tuple(self.host.typed),
             )
         )

@@ -89,6 +89,10 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
             cast("Host", self.app).do("quit")
         elif key in steps or key in pages:
             page.scroll_lines(steps.get(key) or pages[key])
+        elif key in {"home", "g"}:
+            page.scroll_lines(-page.line_count)
+        elif key in {"end", "G"}:
+            page.scroll_lines(page.line_count)
         else:
             return False
         return True

@@ -1,4 +1,4 @@
-"""Every key of a screen, from the registry."""
+"""Every key of a screen, from the registry, and all views."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from console.tui.actions import offered_on
 from console.tui.keys import key_words
 from console.tui.ports import Context
 from console.tui.screens.dialog import TextDialog
+from console.tui.views import VIEW_HELP, usage
 from console.tui.widgets.page import BLANK, Entry
 
 _KEY_WIDTH = 13
+_VIEW_WIDTH = 23
 
 
 class HelpScreen(TextDialog):
@@ -36,4 +38,10 @@ def help_entries(context: Context, scope: Scope) -> list[Entry]:
             if action.role != "viewer" and context.profile.read_only:
                 text += " (not here: this console is read-only)"
             entries.append(Entry(f" {key:<{_KEY_WIDTH}}", text, "", "key"))
+        if group == "Go":
+            entries += [BLANK, Entry("", "Views, typed after :", "accent")]
+            entries += [
+                Entry(f" {usage(view):<{_VIEW_WIDTH}}", about.text, "", "key")
+                for view, about in VIEW_HELP.items()
+            ]
     return entries

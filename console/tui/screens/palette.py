@@ -1,4 +1,4 @@
-"""Find an action by its name."""
+"""Find an action or a view by its name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from textual.widgets import Input
 
 from console.tui.action import Action, Scope
 from console.tui.actions import offered_on
+from console.tui.commands import VIEWS
 from console.tui.keys import key_words
 from console.tui.ports import Context, Host
 from console.tui.rows.cells import Cell, Column, Row, make_row
 from console.tui.rows.model import TableModel
+from console.tui.views import VIEW_HELP
 from console.tui.widgets.table import RowTable
 
 _COLUMNS = (
@@ -25,8 +27,15 @@ _COLUMNS = (
 )
 
 
+def _view_row(view: str) -> Row:
+    """A view; its key is what is typed for it."""
+    about = VIEW_HELP[view]
+    cells = (Cell(f"view {view}"), Cell(f":{view}", "key"), Cell(about.text, "dim"))
+    return make_row(f":{view}", "", cells, more=" ".join(VIEWS[view]))
+
+
 class PaletteScreen(ModalScreen[str | None], inherit_bindings=False):
-    """Type to narrow, Enter does it; answers with the action's id."""
+    """Type to narrow, Enter does it; answers with the action's id, or `:` and a view."""
 
     DEFAULT_CSS = """
     PaletteScreen { align: center top; }
@@ -42,9 +51,10 @@ class PaletteScreen(ModalScreen[str | None], inherit_bindings=False):
         self.context = context
         self.model = TableModel(_COLUMNS)
         self.table = RowTable(self.model, context.look, empty="no such action", keep_cursor=True)
-        self.model.put(
-            "", [self._row(action) for action in offered_on(scope) if action.group != "Move"]
-        )
+        actions = [self._row(action) for action in offered_on(scope) if action.group != "Move"]
+        taken = {"help", "theme", "refresh", "quit"}  # actions too
+        views = [_view_row(view) for view in VIEW_HELP if view not in taken]
+        self.model.put("", [*actions, *views])
         self._input = Input(placeholder="an action", compact=True)
         self._input.cursor_blink = False
 

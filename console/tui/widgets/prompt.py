@@ -34,6 +34,8 @@ class Line(Input):
         self.question = question
         self.cursor_blink = False
         self._back = 0
+        self._round: list[str] = []
+        self._offered: str | None = None
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled())
@@ -45,9 +47,22 @@ class Line(Input):
         self.cursor_position = len(self.value)
 
     def action_complete(self) -> None:
-        if self.question.complete is not None:
-            self.value = self.question.complete(self.value)
-            self.cursor_position = len(self.value)
+        """As far as it is sure; after that, one possibility after the other."""
+        question = self.question
+        if question.complete is None:
+            return
+        if self.value == self._offered and self._round:
+            position = self._round.index(self.value) + 1
+            self.value = self._round[position % len(self._round)]
+        else:
+            self._round = []
+            completed = question.complete(self.value)
+            if completed == self.value and question.choices is not None:
+                self._round = question.choices(self.value)
+                completed = next((c for c in self._round if c != completed), completed)
+            self.value = completed
+        self._offered = self.value
+        self.cursor_position = len(self.value)
 
     def action_clear(self) -> None:
         self.value = ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.protocol.problems import ProblemError
-from console.tui.commands import Command, complete, parse_command
+from console.tui.commands import VIEWS, Command, choices, complete, parse_command
+from console.tui.views import VIEW_HELP
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,24 @@ def test_no_such_view(text: str) -> None:
 def test_the_nearest_view_is_named() -> None:
     with pytest.raises(ProblemError) as caught:
         parse_command("docter")
-    assert caught.value.hint == "Did you mean :doctor?"
+    assert str(caught.value.hint).startswith("Did you mean :doctor? Views: fleet, node, ")
+
+
+def test_all_views_are_listed_for_what_is_not_one() -> None:
+    with pytest.raises(ProblemError) as caught:
+        parse_command("pods")
+    assert all(view in str(caught.value.hint) for view in VIEWS)
+    assert list(VIEW_HELP) == list(VIEWS)
+
+
+def test_the_choices_of_a_last_word() -> None:
+    assert choices("", []) == list(VIEWS)
+    assert choices("im", []) == ["images", "image"]
+    assert choices("doctor @a,@c", ["a", "cam-1", "cam-2"]) == [
+        "doctor @a,@cam-1",
+        "doctor @a,@cam-2",
+    ]
+    assert choices("fleet si", ["si"]) == []
 
 
 @pytest.mark.parametrize(
@@ -56,6 +74,7 @@ def test_the_nearest_view_is_named() -> None:
         ("containers @ca", "containers @cam-0"),
         ("containers @cam-02", "containers @cam-02 "),
         ("node g", "node gate-1 "),
+        ("doctor @cam-01,@g", "doctor @cam-01,@gate-1 "),
         ("fleet si", "fleet si"),
         ("zz", "zz"),
         ("", ""),

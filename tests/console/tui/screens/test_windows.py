@@ -7,6 +7,7 @@ import pytest
 from agent.protocol.problems import ProblemError
 from console.tui.action import Scope
 from console.tui.actions import offered_on
+from console.tui.commands import VIEWS
 from console.tui.look.glyphs import ASCII
 from console.tui.screens.dialog import TextDialog
 from console.tui.screens.help import help_entries
@@ -47,6 +48,39 @@ async def test_help_scrolls(make_app: MakeApp) -> None:
         assert "1-16 of " in text
         await pilot.press(*["pagedown"] * 6)
         assert "To the last" in await settled(pilot)
+        await pilot.press("g")
+        assert "1-16 of " in await settled(pilot)
+        await pilot.press("G")
+        assert "To the last" in await settled(pilot)
+        await pilot.press("home")
+        assert "1-16 of " in await settled(pilot)
+        await pilot.press("end")
+        assert "To the last" in await settled(pilot)
+
+
+async def test_help_and_palette_know_every_view(make_app: MakeApp) -> None:
+    app = make_app()
+    labels = " ".join(entry.label for entry in help_entries(app.context, "fleet"))
+    assert all(f" :{view} " in labels for view in VIEWS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+p", "colon", *"gpus", "enter")
+        await settled(pilot)
+        assert app.view.command.view == "gpus"
+        await pilot.press("ctrl+p", "colon", *"logs", "enter")
+        assert ":logs" in (await settled(pilot)).splitlines()[-1]
+        assert app.view.is_asking
+
+
+async def test_tab_goes_through_what_is_possible(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", "tab", "tab", "tab")
+        assert ":containers" in (await settled(pilot)).splitlines()[-1]
+        await pilot.press("ctrl+u", *"im", "tab", "tab")
+        assert ":images" in (await settled(pilot)).splitlines()[-1]
+        await pilot.press("space", "at", *"orin", "tab", "enter")
+        await settled(pilot)
+        assert str(app.view.command) == "images @orin-1"
 
 
 async def test_the_palette_finds_by_any_words_and_does_it(make_app: MakeApp) -> None:

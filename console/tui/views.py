@@ -1,0 +1,40 @@
+"""What each view shows and takes, for help and palette."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ViewHelp(NamedTuple):
+    """`takes` is what stands behind the name; `required`, whether it must."""
+
+    takes: str
+    text: str
+    required: bool = False
+
+
+VIEW_HELP: dict[str, ViewHelp] = {
+    "fleet": ViewHelp("SELECTOR", "every node: state, GPUs, load, findings"),
+    "node": ViewHelp("NODE", "one node: GPUs, containers, findings, facts", required=True),
+    "containers": ViewHelp("SELECTOR", "containers of all nodes"),
+    "gpus": ViewHelp("SELECTOR", "GPUs of all nodes"),
+    "doctor": ViewHelp("SELECTOR", "what is wrong, why, and how to mend it"),
+    "jobs": ViewHelp("SELECTOR", "what is being done on nodes, and what was"),
+    "job": ViewHelp("@NODE ID", "one job with its log", required=True),
+    "images": ViewHelp("SELECTOR", "images of all nodes, and which nodes lack them"),
+    "image": ViewHelp("NAME", "one image, node by node", required=True),
+    "push": ViewHelp("", "what is sent to nodes from here"),
+    "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),
+    "help": ViewHelp("", "every key of this screen"),
+    "theme": ViewHelp("NAME", "another theme; without a name the next one"),
+    "refresh": ViewHelp("SECONDS", "how often the screen is brought up to date"),
+    "quit": ViewHelp("", "leave Roost; nothing on a node stops"),
+}
+
+
+def usage(view: str) -> str:
+    """`:images [SELECTOR]`, `:node NODE`."""
+    takes, _, required = VIEW_HELP[view]
+    if not takes:
+        return f":{view}"
+    return f":{view} {takes}" if required else f":{view} [{takes}]"

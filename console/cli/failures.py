@@ -36,8 +36,11 @@ _USAGE_CODES = (
 
 
 def not_reached(problem: Problem | ProblemError) -> bool:
-    """Whether it says that we did not get through to an agent of ours."""
-    return problem.code.startswith(("link.", "ssh."))
+    """Whether it says that we did not get through to an agent of ours.
+
+    Without a token nobody is let in, as with a wrong one; that says nothing of the way there.
+    """
+    return problem.code.startswith(("link.", "ssh.")) and problem.code != "link.token_missing"
 
 
 def tell(problem: Problem | ProblemError, *, node: str | None = None) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import errno
 import os
+import re
 
 from agent.protocol.problems import ProblemError
 
+# `bytearray(b"...")` or `b"..."` at the end of what h11 says.
+_QUOTED = re.compile(r"""\b(?:bytearray\()?(b(['"]).*\2)\)?$""", re.DOTALL)
 NOT_AN_AGENT = "Check that the address is a Roost agent's."
 
 
@@ -31,6 +35,18 @@ def garbage(node: str, why: str) -> ProblemError:
     return ProblemError(
         "link.garbage", f"{node}: {why[:300]}", params={"node": node}, hint=NOT_AN_AGENT
     )
+
+
+def not_http(node: str, error: Exception) -> ProblemError:
+    """`link.garbage` for what h11 says of an answer, which quotes bytes as Python writes them."""
+    text = str(error)
+    quoted = _QUOTED.search(text)
+    if quoted is None:
+        return garbage(node, f"its answer is not proper HTTP: {text}")
+    said = "".join(chr(b) if 32 <= b < 127 else "." for b in ast.literal_eval(quoted[1]))[:60]
+    if text.startswith("illegal status line"):
+        return garbage(node, f"what answers there does not speak HTTP, it says {said!r}")
+    return garbage(node, f"its answer is not proper HTTP: {text[: quoted.start()]} {said!r}")
 
 
 def too_large(node: str, limit: int, what: str = "bytes") -> ProblemError:

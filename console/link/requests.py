@@ -17,7 +17,7 @@ from agent.protocol.version import API_VERSION_HEADER, check_api_version
 from console.link.connection import Connection, CutError, Head
 from console.link.deadline import within
 from console.link.link import Link
-from console.link.problems import garbage, too_large, too_slow, unreachable
+from console.link.problems import garbage, not_http, too_large, too_slow, unreachable
 from console.link.stream import Stream
 
 T = TypeVar("T")
@@ -243,7 +243,7 @@ class Requests:
         except asyncio.TimeoutError:
             raise too_slow(self._node) from None
         except h11.RemoteProtocolError as error:
-            raise garbage(self._node, str(error)) from None
+            raise not_http(self._node, error) from None
         except CutError as cut:
             if not cut.answered:
                 raise

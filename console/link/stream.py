@@ -11,7 +11,7 @@ from agent.protocol.problems import Problem, ProblemError
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
 from console.link.events import Event, EventParser
-from console.link.problems import fell_silent, garbage, unreachable
+from console.link.problems import fell_silent, garbage, not_http, unreachable
 
 
 class Stream:
@@ -53,7 +53,7 @@ class Stream:
             except CutError as cut:
                 raise self._ended(str(cut)) from None
             except h11.RemoteProtocolError as error:
-                raise garbage(self._node, str(error)) from None
+                raise not_http(self._node, error) from None
             if not data:
                 raise self._ended("the stream has ended")
             events, complete = self._parser.feed(data)

@@ -149,6 +149,34 @@ async def test_a_token_that_is_wrong_leaves_nothing_behind(
     assert not list(folder.glob("tokens/*"))
 
 
+@pytest.mark.parametrize("token", [[], ["--token", "-"]])
+async def test_no_token_fails_as_a_wrong_one_does(
+    token: list[str], served: ServedAgent, tmp_path: Path
+) -> None:
+    """The node was reached: that is 1, and 3 is for what does not answer."""
+    address, _ = await https_token(served)
+    done = await roost_beside(tmp_path, "node", "add", address, "--yes", *token)
+    assert done.code == 1
+    assert "wants a token" in done.err
+    assert not list((tmp_path / "config").rglob("*"))
+
+
+async def test_what_does_not_speak_http_is_told_in_plain_words(
+    tmp_path: Path, short_folder: Path
+) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    path = short_folder / "other.sock"
+    async with await asyncio.start_unix_server(greet, path):
+        done = await roost_beside(tmp_path, "node", "add", f"unix://{path}", "--name", "x")
+    assert done.code == 3
+    expected = "error: x: what answers there does not speak HTTP, it says 'SSH-2.0-OpenSSH_9.2'\n"
+    assert expected in done.err
+
+
 async def test_a_person_compares_and_types_the_token(served: ServedAgent, tmp_path: Path) -> None:
     address, token = await https_token(served)
 

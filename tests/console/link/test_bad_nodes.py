@@ -127,6 +127,8 @@ async def test_a_bad_answer_is_a_clear_problem(case: str, short_folder: Path) ->
     assert caught.value.hint
     assert "bad" in caught.value.detail
     assert len(caught.value.detail) < 500
+    assert "bytearray" not in caught.value.detail
+    assert "b'" not in caught.value.detail
 
 
 async def first_events(client: NodeClient) -> list[Event]:

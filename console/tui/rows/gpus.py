@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.protocol.gpus import MigInstance
 from agent.protocol.live import LiveGpu
 from console.fleet.picture import NodeView
 from console.tui.look import words
@@ -38,6 +39,10 @@ NODE_COLUMNS = (
 )
 
 
+_REASONS = {"mig": "told of no GPU in MIG slices"}
+_SHORT_UUID = 16  # "MIG-" and what tells slices apart
+
+
 def gpu_rows(view: NodeView, glyphs: Glyphs) -> list[Row]:
     """For the table across the fleet."""
     dim = view.state != "live"
@@ -61,31 +66,63 @@ def gpu_rows(view: NodeView, glyphs: Glyphs) -> list[Row]:
 def node_gpu_rows(
     view: NodeView, glyphs: Glyphs, history: Callable[[str], str] = lambda _: ""
 ) -> list[Row]:
-    """For the node's own screen; `history` gives a GPU's line by its UUID."""
+    """For the node's own screen; `history` gives a GPU's line by its UUID.
+
+    A GPU in slices is followed by them; why it has no utilization stands in its line's place.
+    """
     dim = view.state != "live"
     uuids = {record.get("index"): uuid for uuid, record in view.sections.get("gpus", {}).items()}
-    return [
-        make_row(
-            str(gpu.index),
-            view.name,
-            (
-                Cell(str(gpu.index), sort=gpu.index),
-                _model(gpu),
-                _state(gpu),
-                *_figures(gpu, glyphs),
-                Cell(history(uuids.get(gpu.index, "")), "accent"),
-                Cell(why(gpu), "dim"),
-            ),
-            dim=dim,
-            loud=2,
+    slices = _slices(view)
+    rows = []
+    for gpu in view.gpus():
+        uuid = uuids.get(gpu.index, "")
+        why_not = gpu.unknown.get("utilization_percent")
+        line = Cell(_reason(why_not), "dim") if why_not else Cell(history(uuid), "accent")
+        cells = (
+            Cell(str(gpu.index), sort=gpu.index),
+            _model(gpu),
+            _state(gpu),
+            *_figures(gpu, glyphs),
+            line,
+            Cell(why(gpu), "dim"),
         )
-        for gpu in view.gpus()
-    ]
+        rows.append(make_row(str(gpu.index), view.name, cells, dim=dim, loud=2))
+        parts = slices.get(uuid, [])
+        rows += [_slice_row(view, f"{gpu.index}/{n}", part) for n, part in enumerate(parts)]
+    return rows
+
+
+def _slices(view: NodeView) -> dict[str, list[MigInstance]]:
+    """MIG instances by their GPU's UUID."""
+    facts = view.facts()
+    return {} if facts is None else {gpu.uuid: gpu.mig_instances for gpu in facts.gpus}
+
+
+def _slice_row(view: NodeView, key: str, part: MigInstance) -> Row:
+    """What a slice is; NVML tells no utilization, heat or power of one."""
+    unknown = Cell(words.UNKNOWN)
+    cells = (
+        Cell(""),
+        Cell(part.profile or words.UNKNOWN),
+        Cell("slice", "dim"),
+        unknown,
+        Cell(words.size(part.memory_total_bytes)),
+        unknown,
+        unknown,
+        Cell(part.uuid[:_SHORT_UUID], "dim", wide=part.uuid),
+        Cell(""),
+    )
+    return make_row(key, view.name, cells, dim=view.state != "live")
+
+
+def _reason(reason: str) -> str:
+    """Why a figure is missing, in words."""
+    return _REASONS.get(reason, reason.replace("_", " "))
 
 
 def why(gpu: LiveGpu) -> str:
     """Why a GPU is not well, what slows it down, and why figures are missing."""
-    reasons = {reason for reason in gpu.unknown.values() if reason}
+    reasons = {_reason(reason) for reason in gpu.unknown.values() if reason}
     return words.join(
         [
             gpu.reason or "",

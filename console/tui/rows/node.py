@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agent.protocol.node import NodeFacts
 from console.fleet.picture import NodeView
+from console.text import plural
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
 from console.tui.rows.containers import never_answered
@@ -93,6 +94,11 @@ def _state(view: NodeView) -> str:
     return text
 
 
+def _switch(name: str, *, on: bool | None) -> str:
+    """ "ECC on"; nothing where it is not known."""
+    return "" if on is None else f"{name} {'on' if on else 'off'}"
+
+
 def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     host, stack, runtime, toolkit = facts.host, facts.gpu_stack, facts.runtime, facts.toolkit
     unknown = words.UNKNOWN
@@ -128,11 +134,16 @@ def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
                     words.size(gpu.memory_total_bytes),
                     f"compute {gpu.compute_capability}" if gpu.compute_capability else "",
                     f"{len(gpu.mig_instances)} MIG" if gpu.mig_instances else "",
+                    _switch("persistence", on=gpu.persistence),
+                    _switch("ECC", on=gpu.ecc),
                     gpu.pci_bus_id or "",
                     gpu.uuid,
                 ]
             ),
         )
+        for part in gpu.mig_instances:
+            texts = [part.profile or unknown, words.size(part.memory_total_bytes), part.uuid]
+            yield f"MIG {gpu.index}/{part.index}", words.join(texts)
     yield (
         "toolkit",
         words.join([toolkit.version or "not installed", toolkit.mode or ""])
@@ -146,6 +157,8 @@ def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
                 f"{runtime.name or unknown} {runtime.version or ''}".strip(),
                 f"API {runtime.api_version}" if runtime.api_version else "",
                 f"store {runtime.image_store}" if runtime.image_store else "",
+                f"runtimes {' '.join(runtime.runtimes)}" if runtime.runtimes else "",
+                plural(len(runtime.cdi_devices), "CDI device") if runtime.cdi_devices else "",
                 "rootless" if runtime.rootless else "",
                 runtime.reason or "",
             ]

@@ -208,7 +208,8 @@ class NodeScreen(TableView, ContainerActions):
             text = f"[{section.name}{number}]" if here else f" {section.name}{number} "
             pieces.append((text, "accent" if here else "dim"))
         hidden = self.gpu_model.total - self.gpus.body_height if self.gpus.size.height else 0
-        more = f"{hidden} more GPUs: type :gpus @{self.node_name} " if hidden > 0 else ""
+        what = "rows" if any("/" in row.key for row in self.gpu_model.shown) else "GPUs"
+        more = f"{hidden} more {what}: type :gpus @{self.node_name} " if hidden > 0 else ""
         self._tabs.show(pieces, [(more, "warn")] if more else [])
 
     def on_row_table_moved(self) -> None:

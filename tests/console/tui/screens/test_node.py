@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.protocol.problems import ProblemError
 from tests.console.tui.conftest import MakeApp
-from tests.console.tui.fakes import A10, DISK, H200, XID, make_node
+from tests.console.tui.fakes import A10, A100, DISK, GIB, H200, XID, make_node
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
 
 
@@ -217,3 +217,39 @@ async def test_t_tries_to_reach_the_node_again(make_app: MakeApp) -> None:
         await pilot.press("escape", "enter", "t")
         await settled(pilot)
     assert fleet_of(app).retried == ["a", "a", "b", "a"]
+
+
+async def test_a_gpu_in_slices_shows_them_and_why_it_has_no_utilization(make_app: MakeApp) -> None:
+    node = make_node("cam", A100)
+    slices = [
+        {"uuid": f"MIG-{n}f3c1a52-8d1e-5f0a", "index": n, "profile": "3g.20gb",
+         "memory_total_bytes": 20 * GIB}
+        for n in range(2)
+    ]  # fmt: skip
+    node.sections["facts"][""]["gpus"][0]["mig_instances"] = slices
+    node.sections["gpus"]["GPU-cam-0"]["utilization_percent"] = None
+    node.sections["gpus"]["GPU-cam-0"]["unknown"] = {"utilization_percent": "mig"}
+    app = make_app([node], first="node cam")
+    async with app.run_test(size=(80, 24)) as pilot:
+        lines = (await settled(pilot)).splitlines()
+        assert lines[5].split()[:4] == ["0", "A100", "ok", "--"]
+        assert "told of no GPU in MIG slices" in lines[5]
+        assert lines[6].split()[:4] == ["3g.20gb", "slice", "--", "20.0G"]
+        assert "MIG-0f3c1a52" in lines[6]
+        assert "MIG-1f3c1a52" in lines[7]
+        await pilot.press("shift+tab")
+        assert "MIG-0f3c1a52-8d1e-5f0a" in await settled(pilot)
+
+
+async def test_facts_name_runtimes_cdi_persistence_and_ecc(make_app: MakeApp) -> None:
+    node = make_node("cam")
+    facts = node.sections["facts"][""]
+    facts["gpus"][0].update(persistence=False, ecc=True)
+    facts["runtime"].update(runtimes=["runc", "nvidia"], cdi_devices=["nvidia.com/gpu=all"])
+    app = make_app([node], first="node cam")
+    async with app.run_test(size=(200, 30)) as pilot:
+        await settled(pilot)
+        await pilot.press("shift+tab")
+        text = await settled(pilot)
+    assert "persistence off, ECC on" in text
+    assert "runtimes runc nvidia, 1 CDI device" in text

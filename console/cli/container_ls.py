@@ -10,10 +10,10 @@ import msgspec
 from agent.protocol.live import LiveContainer
 from agent.protocol.node import RuntimeState
 from agent.protocol.problems import Problem
-from console.cli.container_words import gpus, image, state
+from console.cli.container_words import gpus, image, state, used_memory
 from console.cli.look import Look, look_at
 from console.cli.node_record import state_after
-from console.cli.node_words import marks, memory
+from console.cli.node_words import marks
 from console.cli.options import json_option, selector_argument
 from console.cli.output import print_json
 from console.cli.run import Answer, ask_each, conclude
@@ -92,7 +92,6 @@ def _row(answer: Answer[Look], record: ContainerRecord) -> Row:
             word = f"runtime {record.runtime_state.replace('_', ' ')}"
         return (record.node, mark, UNKNOWN, word, *[UNKNOWN] * 5, "", reason)
     cpu = container.cpu_percent
-    limit = container.memory_limit_bytes
     return (
         record.node,
         mark,
@@ -100,7 +99,7 @@ def _row(answer: Answer[Look], record: ContainerRecord) -> Row:
         state(container),
         _up(container),
         UNKNOWN if cpu is None else f"{cpu}%",
-        memory(container.memory_used_bytes, limit),
+        used_memory(container),
         gpus(container, look.facts),
         Cell(container.image, image(container.image)),
         ",".join(container.ports),

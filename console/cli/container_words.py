@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from agent.protocol.containers import Container
+from agent.protocol.live import LiveContainer
 from agent.protocol.node import NodeFacts
+from console.cli.node_words import memory
+from console.cli.table import Cell
+from console.tui.look.words import container_size
 
 _UUID_START = 8
 
@@ -18,6 +22,14 @@ def state(container: Container) -> str:
     if container.state == "restarting":
         return f"restarting, {container.restart_count} times"
     return container.state
+
+
+def used_memory(container: LiveContainer) -> Cell:
+    """`512M`, `0.5/8.0G` of a limit; `<2M` where the agent rounded it down to nothing."""
+    used = container.memory_used_bytes
+    if used == 0:
+        return Cell(container_size(used), container_size(used))
+    return memory(used, container.memory_limit_bytes)
 
 
 def gpus(container: Container, facts: NodeFacts) -> str:

@@ -12,8 +12,7 @@ from agent.protocol.node import NodeFacts
 from console.cli.node_record import NodeRecord
 from console.cli.table import UNKNOWN, Cell
 from console.fleet.inventory import NodeEntry
-from console.text import size
-from console.tui.look.words import gpu_model
+from console.tui.look.words import gpu_model, gpus_with_broken, share, size
 
 _STACKS = {
     "driver_mismatch": "mismatch",
@@ -51,10 +50,7 @@ def gpu_words(live: LiveNode, gpus: Sequence[LiveGpu]) -> str:
         )
     models = Counter(gpu_model(gpu.name) for gpu in gpus)
     text = " ".join(f"{count}x{model}" for model, count in models.most_common())
-    broken = [gpu for gpu in gpus if gpu.state != "ok"]
-    if broken:
-        return f"{len(broken)} {broken[0].state.replace('_', ' ')} of {text}"
-    return text
+    return gpus_with_broken(text, (gpu.state for gpu in gpus))
 
 
 def load(gpus: Sequence[LiveGpu]) -> tuple[str, Cell, str]:
@@ -74,16 +70,12 @@ def load(gpus: Sequence[LiveGpu]) -> tuple[str, Cell, str]:
 
 
 def memory(used: int | None, total: int | None) -> Cell:
-    """`3.2/15 GiB`, or in short `21%`."""
-    if used is None or not total:
+    """`3.2/15.0G`, or in short `21%`."""
+    if used is None:
+        return Cell(UNKNOWN, UNKNOWN)
+    if not total:
         return Cell(size(used), size(used))
     return Cell(share(used, total), f"{100 * used / total:.0f}%")
-
-
-def share(used: int, total: int) -> str:
-    """`512 MiB/15 GiB`, `3.2/15 GiB`."""
-    (figure, unit), whole = size(used).split(), size(total)
-    return f"{figure}/{whole}" if whole.endswith(f" {unit}") else f"{figure} {unit}/{whole}"
 
 
 def container_count(live: LiveNode, containers: Iterable[LiveContainer]) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from agent.rules.quantise import CONTAINER_MEMORY_STEP_BYTES
 from console.tui.look.glyphs import Glyphs
 
 UNKNOWN = "--"
@@ -58,6 +59,13 @@ def share(used: int | None, total: int | None) -> str:
     return f"{used / _MIB:.0f}/{total / _MIB:.0f}M"
 
 
+def container_size(used: int | None) -> str:
+    """A container's memory: what is under half a step comes from the agent as 0, and a process
+    always has some, so that is "<2M".
+    """
+    return f"<{size(CONTAINER_MEMORY_STEP_BYTES / 2)}" if used == 0 else size(used)
+
+
 def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{round(value)}%"
 
@@ -91,6 +99,14 @@ def gpu_list(models: Iterable[str], glyphs: Glyphs) -> str:
     return " ".join(
         f"{number}{glyphs.times}{model}" for model, number in Counter(models).most_common()
     )
+
+
+def gpus_with_broken(text: str, states: Iterable[str | None]) -> str:
+    """`text` says which GPUs there are; "1 lost of 2xT4" where that is so."""
+    broken = [state for state in states if state not in {"ok", None}]
+    if not broken:
+        return text
+    return f"{len(broken)} {str(broken[0]).replace('_', ' ')} of {text}"
 
 
 def join(parts: Sequence[str], separator: str = ", ") -> str:

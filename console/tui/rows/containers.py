@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from agent.protocol.live import LiveContainer
-from agent.rules.quantise import CONTAINER_MEMORY_STEP_BYTES
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
@@ -139,9 +138,8 @@ def _cells(
 
 
 def _memory(used: int | None, limit: int | None) -> Cell:
-    """What is less than half a step comes from the agent as 0; a process always has some."""
     if used == 0:
-        return Cell(f"<{words.size(CONTAINER_MEMORY_STEP_BYTES / 2)}", sort=0)
+        return Cell(words.container_size(used), sort=0)
     return Cell(words.size(used), sort=used, wide=words.share(used, limit))
 
 

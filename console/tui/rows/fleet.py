@@ -158,11 +158,9 @@ def _gpus(view: NodeView, gpus: list[dict[str, Any]], glyphs: Glyphs) -> Cell:
         return Cell(STACK_WORDS[state], "" if state == "no_gpu" else "bad", sort=len(gpus))
     if not gpus:
         return Cell(words.UNKNOWN)
-    text = _gpu_list(tuple(str(gpu.get("name")) for gpu in gpus), glyphs)
-    broken = [gpu for gpu in gpus if gpu.get("state") not in {"ok", None}]
-    if broken:
-        text = f"{len(broken)} {broken[0]['state'].replace('_', ' ')} {text}"
-    return Cell(text, "bad" if broken else "", sort=len(gpus))
+    whole = _gpu_list(tuple(str(gpu.get("name")) for gpu in gpus), glyphs)
+    text = words.gpus_with_broken(whole, (gpu.get("state") for gpu in gpus))
+    return Cell(text, "" if text == whole else "bad", sort=len(gpus))
 
 
 @lru_cache(maxsize=1024)

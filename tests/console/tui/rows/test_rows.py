@@ -62,7 +62,7 @@ def test_different_gpus_and_a_lost_one() -> None:
     assert cell_text(fleet_row(node, UNICODE), "gpus") == "2\u00d7T4 1\u00d7A10"
     gpus[0]["state"] = "lost"
     cell = fleet_row(node, UNICODE).cells[INDEX["gpus"]]
-    assert cell.text.startswith("1 lost 2\u00d7T4")
+    assert cell.text.startswith("1 lost of 2\u00d7T4")
     assert cell.tone == "bad"
 
 

@@ -187,10 +187,15 @@ class LogReader(View):
             self.say("Nothing to look for yet: f asks.")
             return
         index = self.buffer.find(pattern, start, step)
-        if index is None:
-            way = "further down" if step > 0 else "further up"
-            self.say(f"{pattern.pattern} is not found {way}.", "warn")
-            return
+        if index is None:  # round, from the other end
+            first = 0 if step > 0 else len(self.buffer.shown) - 1
+            index = self.buffer.find(pattern, first, step)
+            if index is None:
+                self.say(f"{pattern.pattern} is not found.", "warn")
+                return
+            here = index == self._found_at
+            end = "top" if step > 0 else "end"
+            self.say("There is no other place." if here else f"Found from the {end} on again.")
         self._found_at = index
         self.log_view.show_line(index)
 

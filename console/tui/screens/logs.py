@@ -9,6 +9,7 @@ from typing import ClassVar
 from agent.protocol.problems import ProblemError
 from console.tui.action import Scope
 from console.tui.commands import Command
+from console.tui.moments import is_moment
 from console.tui.ports import Context
 from console.tui.screens.log_reader import RETRY_SECONDS, LogReader
 from console.tui.widgets.question import Question
@@ -55,9 +56,14 @@ class LogsScreen(LogReader):
 
     def act_logs_since(self) -> None:
         def read(text: str | None) -> None:
-            if text is not None:
-                self.since = text.strip() or None
-                self.read_again()
+            if text is None:
+                return
+            since = text.strip()
+            if since and not is_moment(since):
+                self.say(f"{since[:30]!r} is no time: 10m, 2h, or 2026-05-04T10:00:00Z.", "warn")
+                return
+            self.since = since or None
+            self.read_again()
 
         self.ask(Question("since (10m, 2h, a time; empty: the end): ", read, text=self.since or ""))
 

@@ -87,7 +87,17 @@ async def test_find_next_and_previous(make_app: MakeApp) -> None:
         await pilot.press("n")
         assert "WARN dropped frame 287" in await settled(pilot)
         await pilot.press("n")
-        assert "dropped is not found further down." in await settled(pilot)
+        text = await settled(pilot)
+        assert "Found from the top on again." in text
+        assert "WARN dropped frame 7:" in text
+        await pilot.press("N")
+        text = await settled(pilot)
+        assert "Found from the end on again." in text
+        assert "WARN dropped frame 287" in text
+        await pilot.press("f", *"frame", "space", *"287:", "enter", "n")
+        assert "There is no other place." in await settled(pilot)
+        await pilot.press("f", *"nowhere", "enter")
+        assert "nowhere is not found." in await settled(pilot)
 
 
 async def test_filter_and_its_opposite(make_app: MakeApp) -> None:
@@ -143,6 +153,13 @@ async def test_since_reads_again(make_app: MakeApp) -> None:
         await painted(pilot, app)
         await pilot.press("i", *"10m", "enter")
         assert "since 10m" in await painted(pilot, app)
+        await pilot.press("i", "ctrl+u", *"10x", "enter")
+        text = await settled(pilot)
+        assert "'10x' is no time" in text
+        assert "frame 2 " in text
+        assert "since 10m" in text
+        await pilot.press("i")
+        assert "(10m, 2h, a time; empty: the end): 10m" in await settled(pilot)
     assert asked == [None, "10m"]
 
 

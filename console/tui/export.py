@@ -13,12 +13,14 @@ from pathlib import Path
 
 from agent.protocol.problems import ProblemError
 from console.text import clean
-from console.tui.rows.cells import Column, Row, plain, whole_text
+from console.tui.look.words import UNKNOWN
+from console.tui.rows.cells import Cell, Column, Row, plain, whole_text
 
 PRODUCTION = "production"
 FORMATS = (".csv", ".json", ".txt")
 # A cell that begins like this is a formula to a spreadsheet.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FIGURE = re.compile(r"!?(\d{1,15})(?:%|°C?|W|MHz)?", re.ASCII)
 
 
 def suggested_name(what: str, ending: str) -> str:
@@ -67,26 +69,43 @@ def write_new(path: str, text: str) -> None:
 
 
 def rows_as_csv(columns: Sequence[Column], rows: Sequence[Row]) -> str:
-    """For programs: a name is only a name, production stands in a column of its own."""
+    """For programs: a name is only a name, production stands in a column of its own.
+
+    What is unknown is empty.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*(column.id for column in columns), PRODUCTION])
     for row in rows:
-        cells = [_harmless(whole_text(cell)) for cell in row.cells]
+        cells = [_harmless(_known(cell) or "") for cell in row.cells]
         writer.writerow([*cells, "yes" if _is_production(row) else ""])
     return out.getvalue()
 
 
 def rows_as_json(columns: Sequence[Column], rows: Sequence[Row]) -> str:
-    """For programs, as `rows_as_csv`."""
+    """For programs, as `rows_as_csv`; what is unknown is null, and figures are numbers."""
     records = [
         {
-            **{column.id: whole_text(c) for column, c in zip(columns, row.cells, strict=True)},
+            **{column.id: _value(column, c) for column, c in zip(columns, row.cells, strict=True)},
             PRODUCTION: _is_production(row),
         }
         for row in rows
     ]
     return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+
+
+def _known(cell: Cell) -> str | None:
+    text = whole_text(cell) if cell.data is None else cell.data
+    return None if text == UNKNOWN else text
+
+
+def _value(column: Column, cell: Cell) -> str | int | None:
+    """Without unit and mark where it is a figure: "!90°" is 90."""
+    text = _known(cell)
+    if text is None or column.align != "right":
+        return text
+    found = _FIGURE.fullmatch(text)
+    return int(found[1]) if found else text
 
 
 def _is_production(row: Row) -> bool:

@@ -13,7 +13,7 @@ class Cell(NamedTuple):
     """One cell. `wide` is shown instead of `text` where the column has room for it.
 
     `sort` orders the column; None comes last either way. `tag` is a word behind the text that is
-    never cut off.
+    never cut off. `data` is the value for programs, where the text has more than it.
     """
 
     text: str
@@ -21,6 +21,7 @@ class Cell(NamedTuple):
     sort: SortKey = None
     wide: str | None = None
     tag: str = ""
+    data: str | None = None
 
 
 class Row(NamedTuple):

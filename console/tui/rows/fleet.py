@@ -100,7 +100,7 @@ def state_cell(state: NodeState, glyphs: Glyphs) -> Cell:
     sign = f"{glyphs.states[state]} {state}"
     # "connecting" fills ten cells by itself.
     text = state if state == "connecting" else sign
-    return Cell(text, STATE_TONES[state], sort=_STATE_ORDER[state], wide=sign)
+    return Cell(text, STATE_TONES[state], sort=_STATE_ORDER[state], wide=sign, data=state)
 
 
 def age_cell(view: NodeView) -> Cell:

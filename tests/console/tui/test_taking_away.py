@@ -14,7 +14,11 @@ from textual.app import App
 from agent.protocol.problems import ProblemError
 from console.tui.clipboard import LIMIT_BYTES, copy_text
 from console.tui.export import rows_as_csv, suggested_name, table_as, write_new
+from console.tui.look.glyphs import UNICODE
 from console.tui.rows.cells import Cell, Column, make_row
+from console.tui.rows.fleet import COLUMNS as FLEET_COLUMNS
+from console.tui.rows.fleet import fleet_row
+from tests.console.tui.fakes import make_node
 
 COLUMNS = (Column("name", "NAME", (4, 4, 4, 4)), Column("load", "LOAD", (4, 4, 4, 4)))
 ROWS = [
@@ -65,6 +69,23 @@ def test_formats_by_ending() -> None:
         with pytest.raises(ProblemError) as caught:
             table_as(wrong, COLUMNS, ROWS)
         assert caught.value.hint == "End the name in .csv, .json, .txt."
+
+
+def test_what_programs_read_is_plain_and_unknown_is_null() -> None:
+    hot = make_node("a", celsius=90)
+    new = make_node("b", state="connecting", seen_ago=None)
+    rows = [fleet_row(view, UNICODE) for view in (hot, new)]
+    known, unknown = json.loads(table_as("x.json", FLEET_COLUMNS, rows))
+    assert (known["state"], known["utilization"], known["temperature"]) == ("live", 40, 90)
+    assert known["memory"] == "13.8/23.0G"
+    assert (unknown["state"], unknown["driver"], unknown["utilization"]) == (
+        "connecting",
+        None,
+        None,
+    )
+    lines = table_as("x.csv", FLEET_COLUMNS, rows).splitlines()
+    assert lines[1].startswith("a,live,535.183.01,")
+    assert lines[2].startswith("b,connecting,,,,,,,,,,")
 
 
 def test_a_spreadsheet_runs_nothing() -> None:

@@ -303,7 +303,12 @@ class SshLink:
         agent_keys = (await self._run(["ssh-add", "-L"])).decode("utf-8", "replace")
         locked = await asyncio.to_thread(locked_keys, settings.get("identityfile", []), agent_keys)
         return ssh_problem(
-            self._node, self._address, tunnel.complaints, locked=locked, program=self._program
+            self._node,
+            self._address,
+            tunnel.complaints,
+            locked=locked,
+            settings=settings,
+            program=self._program,
         )
 
     async def _close_tunnel(self) -> None:

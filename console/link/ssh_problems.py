@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.protocol.problems import ProblemError
 from console.link.address import Address
 from console.link.problems import unreachable
+from console.link.ssh_known_hosts import forget_command
 
 SSH = ("ssh",)
 # In this order: a changed host key is also told as a failed verification.
@@ -39,20 +41,24 @@ def ssh_problem(
     complaints: str,
     *,
     locked: Sequence[Path],
+    settings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     program: Sequence[str] = SSH,
 ) -> ProblemError:
-    """Why `program` ended before it was up. `locked`: the keys that want their passphrase."""
+    """Why `program` ended before it was up.
+
+    `locked`: the keys that want their passphrase. `settings`: what `ssh -G` says of the host.
+    """
     sign = next((name for name, found in _SIGNS if re.search(found, complaints)), "")
     ssh = command_line(address, program)
     last = _last_line(complaints)
     if sign == "changed":
-        host = f"[{address.host}]:{address.port}" if address.port else address.host
+        forget = forget_command(address, complaints, settings)
         return _problem(
             "ssh.host_key_changed",
             node,
             f"the SSH key of {address.host} is not the one in known_hosts",
             f"Somebody may be in between, or it was installed anew. If that is so:"
-            f" ssh-keygen -R '{host}', then {ssh} true",
+            f" {forget}, then {ssh} true",
         )
     if sign == "unknown":
         return _problem(

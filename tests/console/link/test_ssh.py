@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -214,6 +215,11 @@ async def test_a_host_key_that_is_not_known(ssh_server: SshServer, reach: Reach)
 async def test_a_host_key_that_has_changed(ssh_server: SshServer, reach: Reach) -> None:
     problem = await problem_of(reach(ssh_server.client_config(known="wrong")))
     assert problem.code == "ssh.host_key_changed"
+    # The node is an alias for [127.0.0.1]:port: what is told removes that.
+    hint = problem.hint or ""
+    command = hint[hint.index("ssh-keygen") : hint.index(", then ")]
+    await asyncio.to_thread(subprocess.run, shlex.split(command), check=True, capture_output=True)
+    assert await asyncio.to_thread((ssh_server.folder / "known-wrong").read_text) == ""
 
 
 async def test_a_user_who_may_not_log_in(ssh_server: SshServer, reach: Reach) -> None:

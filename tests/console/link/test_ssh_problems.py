@@ -9,6 +9,7 @@ import pytest
 
 from console.link.address import parse_address
 from console.link.ssh_keys import locked_keys
+from console.link.ssh_known_hosts import forget_command
 from console.link.ssh_problems import no_sudo, ssh_problem
 
 # As OpenSSH 9.2 prints them.
@@ -19,13 +20,17 @@ CHANGED = """\
 Host key for cam-7 has changed and you have requested strict checking.
 Host key verification failed.
 """
+JUMP_CHANGED = (
+    "Offending ED25519 key in /home/m/.ssh/known_hosts:3\r\n"
+    "Host key for [gate]:2022 has changed and you have requested strict checking.\r\n"
+)
 DENIED = "ops@cam-7: Permission denied (publickey).\r\n"
 
 
 @pytest.mark.parametrize(
     ("complaints", "locked", "code", "hint"),
     [
-        (CHANGED, [], "ssh.host_key_changed", "ssh-keygen -R '[cam-7]:2222'"),
+        (CHANGED, [], "ssh.host_key_changed", "ssh-keygen -R cam-7, then"),
         (
             "Host key verification failed.\r\n",
             [],
@@ -64,6 +69,32 @@ def test_each_complaint_has_its_problem(
     assert problem.code == code
     assert hint in (problem.hint or "")
     assert "cam-7" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("complaints", "settings", "command"),
+    [
+        ("", {}, "ssh-keygen -R '[cam-7]:2222'"),
+        ("", {"hostname": ["10.0.0.7"], "port": ["22"]}, "ssh-keygen -R 10.0.0.7"),
+        ("", {"hostname": ["10.0.0.7"], "port": ["2200"]}, "ssh-keygen -R '[10.0.0.7]:2200'"),
+        ("", {"hostkeyalias": ["cam"], "port": ["2200"]}, "ssh-keygen -R cam"),
+        (
+            "",
+            {"userknownhostsfile": ["/home/m/.ssh/known /home/m/.ssh/more"]},
+            "ssh-keygen -f /home/m/.ssh/known -R '[cam-7]:2222'",
+        ),
+        (  # behind a jump host whose key it is
+            JUMP_CHANGED,
+            {"hostname": ["10.0.0.7"], "userknownhostsfile": ["/home/m/.ssh/other"]},
+            "ssh-keygen -f /home/m/.ssh/known_hosts -R '[gate]:2022'",
+        ),
+    ],
+)
+def test_how_a_host_key_is_forgotten(
+    complaints: str, settings: dict[str, list[str]], command: str
+) -> None:
+    address = parse_address("ssh://ops@cam-7:2222")
+    assert forget_command(address, complaints, settings) == command
 
 
 @pytest.mark.parametrize("kind", [["-t", "ed25519"], ["-t", "rsa", "-b", "2048", "-m", "PEM"]])

@@ -16,15 +16,25 @@ Piece = tuple[str, str]
 """Text and its tone."""
 
 
-def fit(text: str, width: int, look: Look, *, right: bool = False) -> str:
-    """`text`, made safe, in exactly `width` cells; a cut end is marked."""
+def fit(text: str, width: int, look: Look, *, right: bool = False, middle: bool = False) -> str:
+    """`text`, made safe, in exactly `width` cells; a cut end, or middle, is marked."""
     text = clean(text)
     length = len(text) if text.isascii() else cell_len(text)
     if length > width:
         if width <= 0:
             return ""
-        return set_cell_size(text, width - 1) + look.glyphs.more
+        tail = _end_of(text, (width - 1) // 2) if middle else ""
+        head = set_cell_size(text, width - 1 - cell_len(tail))
+        return head + look.glyphs.more + tail
     return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def _end_of(text: str, width: int) -> str:
+    """As many of the last characters as `width` cells hold."""
+    start = len(text)
+    while start and cell_len(text[start - 1 :]) <= width:
+        start -= 1
+    return text[start:]
 
 
 def draw(pieces: Iterable[Piece], width: int, look: Look, *, base: Style, fill: str = "") -> Strip:

@@ -23,6 +23,8 @@ from console.tui.widgets.line import Piece, draw, fit
 
 _REORDER_SECONDS = 3.0
 _WHEEL_ROWS = 3
+# Columns of names: these differ at their ends, so they are cut in the middle.
+_NAMES = frozenset({"name", "node"})
 
 
 class RowTable(Widget, can_focus=True):
@@ -258,9 +260,10 @@ class RowTable(Widget, can_focus=True):
             text = cell.text
             if cell.wide is not None and len(cell.wide) <= room:
                 text = cell.wide
-            right = self.model.columns[index].align == "right"
+            column = self.model.columns[index]
+            right, middle = column.align == "right", column.id in _NAMES
             tone = ground if here else cell.tone or ground
-            pieces.append((fit(text, room, self.look, right=right), tone))
+            pieces.append((fit(text, room, self.look, right=right, middle=middle), tone))
             if tag:
                 pieces.append((" ", ground))
                 pieces.append((tag, "production"))

@@ -45,6 +45,14 @@ class FleetScreen(TableView):
         words: list[Piece] = [(f" {plural(running, 'job')} running", "accent")] if running else []
         return [*words, *super().position()]
 
+    def act_back(self) -> None:
+        """After the filter and the marks, Escape drops the selector: this is the first screen."""
+        narrowed = self.model.filter.text or self._labels or self.model.marks
+        if self.command.argument and not narrowed and not self.is_working:
+            self.retarget(Command("fleet"))
+        else:
+            super().act_back()
+
     def open_row(self, row: Row) -> None:
         self.host.drill(f"node {row.group}")
 

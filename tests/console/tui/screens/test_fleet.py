@@ -295,3 +295,19 @@ async def test_the_worst_findings_come_first(make_app: MakeApp) -> None:
         await pilot.press("F")
         await settled(pilot)
         assert table_of(app).model.shown[0].key == "b"
+
+
+async def test_escape_drops_the_filter_then_the_selector(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await type_command(pilot, "fleet site=dc /gate")
+        assert "fleet site=dc" in text
+        assert "2 (30 in all)" in text
+        await pilot.press("escape")
+        assert "fleet site=dc" in await settled(pilot)
+        await pilot.press("escape")
+        text = await settled(pilot)
+        assert "site=dc" not in text.splitlines()[1]
+        assert "of 30" in text
+        await pilot.press("escape")
+        assert "This is the first screen." in await settled(pilot)

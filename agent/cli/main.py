@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from agent.protocol.problems import ProblemError
+from agent.cli.failures import EXPECTED, exit_code_of
 
 _VERBS = {
     "bundle": "load a bundle or an archive that lies on this machine",
@@ -31,6 +31,16 @@ class _Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _VERBS and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # only who mistypes pays for it
+
+            near = get_close_matches(args[0], _VERBS, 1)
+            ctx.fail(f"no such command {args[0]!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))
@@ -42,12 +52,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. A problem is told on standard error, with exit code 1."""
+    """Entry point: runs the verb, tells what went wrong, and exits."""
     try:
-        cli(prog_name="roost-agent")
-    except ProblemError as problem:
-        title = problem.title[0].lower() + problem.title[1:]
-        click.echo(f"error: {title}: {problem.detail}", err=True)
-        if problem.hint:
-            click.echo(f"hint: {problem.hint}", err=True)
-        sys.exit(1)
+        code = cli.main(prog_name="roost-agent", standalone_mode=False)
+    except EXPECTED as error:
+        code = exit_code_of(error)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -12,16 +12,22 @@ from console.tui.look.glyphs import Glyphs
 
 UNKNOWN = "--"
 
+_EXACT = 10
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 
 
 def age(seconds: float | None) -> str:
-    """Three cells: "<1m", "3m", "2h", "5d"; never seconds, which would change all the time."""
+    """Three cells: "7s", "40s", "3m", "2h", "5d".
+
+    From ten seconds on in tens: what changes every second costs a slow line too much.
+    """
     if seconds is None:
         return UNKNOWN
+    if seconds < _EXACT:
+        return f"{int(seconds)}s"
     if seconds < _MINUTE:
-        return "<1m"
+        return f"{int(seconds // _EXACT) * _EXACT}s"
     if seconds < _HOUR:
         return f"{int(seconds // _MINUTE)}m"
     if seconds < _DAY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from console.fleet.cache import PictureCache
 from console.fleet.inventory import NodeEntry
 from tests.console.cli.commands import ROOST, environment, roost, write_fleet
+from tests.console.tui.fakes import make_node
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -59,6 +62,47 @@ def test_nouns_verbs_and_the_names_of_nodes(tmp_path: Path) -> None:
         "cam-1",
         "cam-2",
     ]
+
+
+def test_labels_as_selectors_write_them(tmp_path: Path) -> None:
+    labels = [{"site": "plant-7", "gpu": "t4"}, {"site": "plant-8"}, {"site": "two words"}]
+    entries = [
+        NodeEntry(name=f"cam-{number}", address="ssh://x", labels=each)
+        for number, each in enumerate(labels)
+    ]
+    fleet = write_fleet(tmp_path / "fleet.yaml", entries)
+    named = f"roost --fleet {fleet} node ls"
+    sites = ["site=plant-7", "site=plant-8"]  # no shell takes the other unquoted
+    assert complete(tmp_path, f"{named} ") == ["@cam-0", "@cam-1", "@cam-2", "gpu=t4", *sites]
+    assert complete(tmp_path, f"{named} si") == sites
+    assert complete(tmp_path, f"{named} site=plant-8") == ["site=plant-8"]
+    assert complete(tmp_path, f"{named} gpu=t4,s") == [f"gpu=t4,{site}" for site in sites]
+    assert complete(tmp_path, f"{named} gpu=t4,!g") == ["gpu=t4,!gpu"]
+    assert complete(tmp_path, f"{named} @cam-0,@cam-2") == ["@cam-0,@cam-2"]
+
+
+def test_containers_of_the_node_from_the_last_picture(tmp_path: Path) -> None:
+    """The nodes are nowhere: nobody is asked."""
+    views = {name: make_node(name, containers=2) for name in ("cam-1", "cam-2")}
+    for view in views.values():
+        for index, record in enumerate(view.sections["containers"].values()):
+            record["name"] = f"{view.name}-box-{index}"
+    odd = make_node("odd", containers=1)
+    next(iter(odd.sections["containers"].values()))["name"] = "\x1b[2J$(reboot)"
+    views["odd"] = odd
+    fleet = write_fleet(tmp_path / "fleet.yaml", [view.entry for view in views.values()])
+    cache = PictureCache.of_fleet(fleet, {"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    named = f"roost --fleet {fleet} container"
+    assert complete(tmp_path, f"{named} logs cam-1 ") == []
+    asyncio.run(cache.save(views))
+    for verb in ("logs", "exec", "stop", "start", "restart"):
+        boxes = complete(tmp_path, f"{named} {verb} cam-1 cam")
+        assert boxes == ["cam-1-box-0", "cam-1-box-1"], verb
+    assert complete(tmp_path, f"{named} logs @cam-2 cam-2-box-1") == ["cam-2-box-1"]
+    assert complete(tmp_path, f"{named} logs odd ") == []
+    assert complete(tmp_path, f"{named} logs nowhere ") == []
+    cache.file.write_text("junk")
+    assert complete(tmp_path, f"{named} logs cam-1 ") == []
 
 
 def test_completing_nouns_and_verbs_loads_none_of_them(tmp_path: Path) -> None:

@@ -107,5 +107,5 @@ def _view_named(word: str) -> str:
     raise ProblemError(
         "console.usage",
         f"There is no view {word[:40]!r}",
-        hint=(f"Did you mean :{names[near[0]]}? " if near else "") + f"Views: {', '.join(VIEWS)}.",
+        hint=(f"Did you mean :{near[0]}? " if near else "") + f"Views: {', '.join(VIEWS)}.",
     )

@@ -89,7 +89,9 @@ def runtime_words(state: str) -> str:
 
 def never_answered(view: NodeView) -> str:
     """Why nothing is known of a node that has not answered yet."""
-    return view.problem.detail if view.problem is not None else "the agent has not answered yet"
+    if view.problem is None:
+        return "the agent has not answered yet"
+    return view.problem.detail.removeprefix(f"{view.name}: ")
 
 
 def _away_row(view: NodeView) -> Row | None:

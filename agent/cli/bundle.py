@@ -18,6 +18,7 @@ from agent.protocol.access import OWNER_HEADER
 from agent.protocol.images import ImportRequest
 from agent.protocol.jobs import ENDED, IDEMPOTENCY_HEADER, Job
 from agent.protocol.problems import Problem, ProblemError
+from agent.rules.service import LOG_HINT, is_service, start_command
 from agent.settings import load_settings
 
 LOOK_SECONDS = 0.5
@@ -68,7 +69,7 @@ def _conclude(job: Job) -> None:
             "job.unsuccessful",
             f"the job {job.id} is {job.state}: {job.reason or 'no reason was given'}",
             params={"job": job.id},
-            hint="Look at the agent: journalctl -u roost-agent",
+            hint=f"{LOG_HINT}.",
         )
     for tag, image in job.result.items():
         click.echo(_printable(f"{tag}  {image}"))
@@ -126,7 +127,8 @@ class _Agent:
             "dial.no_agent",
             f"no agent answers at {self._path}: {why}",
             params={"path": str(self._path)},
-            hint="Start it: systemctl start roost-agent. Its socket is for root and group roost.",
+            hint=f"Start it: {start_command(service=is_service(os.path.exists))}."
+            " Its socket is for root and group roost.",
         )
 
 

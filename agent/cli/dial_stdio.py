@@ -13,6 +13,7 @@ import click
 
 from agent.cli.options import config_option
 from agent.protocol.problems import ProblemError
+from agent.rules.service import is_service, start_command
 
 CHUNK_BYTES = 64 * 1024
 LINGER_SECONDS = 5.0
@@ -43,7 +44,8 @@ def command(config: Path | None, path: Path | None, *, admin: bool) -> None:
                 "dial.no_agent",
                 f"no agent answers at {path}: {error.strerror}",
                 params={"path": str(path)},
-                hint="Start it: systemctl start roost-agent. The admin socket is root's alone.",
+                hint=f"Start it: {start_command(service=is_service(os.path.exists))}."
+                " The admin socket is root's alone.",
             ) from None
         _join(sock)
 

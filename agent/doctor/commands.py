@@ -20,8 +20,8 @@ def install(host: HostFacts, package: str) -> str:
 def reset_gpu(gpu: str) -> str:
     """How to reset a GPU that nothing uses any more. The agent holds the driver open, too."""
     return (
-        f"`sudo systemctl stop roost-agent && sudo nvidia-smi --gpu-reset -i {gpu}; "
-        "sudo systemctl start roost-agent`"
+        "stop the agent (`sudo systemctl stop roost-agent`, where it is a service), "
+        f"`sudo nvidia-smi --gpu-reset -i {gpu}`, and start the agent again"
     )
 
 

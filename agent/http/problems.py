@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from agent.http.caller import caller_of
 from agent.protocol.problems import MEDIA_TYPE, ProblemError
+from agent.rules.service import LOG_HINT
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,6 @@ def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Resp
         ProblemError(
             "node.internal",
             f"{type(error).__name__} while answering {request.method} {request.url.path}",
-            hint="The agent's log has the details: journalctl -u roost-agent",
+            hint=f"{LOG_HINT}.",
         ),
     )

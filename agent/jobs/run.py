@@ -16,6 +16,7 @@ from agent.jobs.recovery import left_behind
 from agent.jobs.work import Work
 from agent.protocol.jobs import Job
 from agent.protocol.problems import Problem, ProblemError
+from agent.rules.service import LOG_HINT
 
 R = TypeVar("R", bound=msgspec.Struct)
 Why = Literal["cancel", "deadline", "stop"]
@@ -215,7 +216,7 @@ class Run(Generic[R]):
             "node.internal",
             f"{type(error).__name__} in {self.kind.name}, stage {self.entry.stored.job.stage}",
             params={"job": self.entry.id},
-            hint="The agent's log has the details: journalctl -u roost-agent",
+            hint=f"{LOG_HINT}.",
         ).problem()
 
     def _as(self, state: str, **changes: object) -> Callable[[Job], Job | None]:

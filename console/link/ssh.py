@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.protocol.problems import ProblemError
+from agent.rules.service import LOG_HINT
 from console.link.address import ADMIN_SOCKET, AGENT_SOCKET, Address
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
@@ -126,7 +127,7 @@ class SshLink:
             return unreachable(
                 self._node,
                 str(cut),
-                hint=f"Look at the agent: {self._typed} journalctl -u roost-agent",
+                hint=f"{LOG_HINT}: {self._typed}",
             )
         if tunnel.exit_code is not None:
             return await self._why(tunnel)
@@ -252,7 +253,7 @@ class SshLink:
         return no_dial(self._node, self._address, why, forwarded=not self._admin)
 
     def _no_agent(self, why: str) -> ProblemError:
-        return no_agent(self._node, self._address, why, self._program, unit=self._seen.unit)
+        return no_agent(self._node, self._address, why, self._program, service=self._seen.service)
 
     async def _look(self) -> Seen:
         """Ask the account's shell there what it sees."""

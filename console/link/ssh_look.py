@@ -6,9 +6,8 @@ import re
 import shlex
 from dataclasses import dataclass
 
-# In the order in which systemd looks for units.
-_UNIT_FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-_UNIT = "systemd/system/roost-agent.service"
+from agent.rules.service import UNIT_FILES
+
 _PYTHON = (
     "import socket,sys,errno;s=socket.socket(socket.AF_UNIX);s.settimeout(5);"
     "e=s.connect_ex(sys.argv[1]);"
@@ -29,7 +28,7 @@ class Seen:
     yours: bool = False
     # None: the host has nothing that could tell for sure.
     listens: bool | None = None
-    unit: bool = False  # a systemd unit for the agent
+    service: bool = False  # the agent has a systemd unit
 
 
 def question(path: str) -> str:
@@ -39,7 +38,6 @@ def question(path: str) -> str:
     Where there is neither, the kernel's list can say yes; but not no, since an agent in a
     container is in another list.
     """
-    units = " ".join(f"{folder}/{_UNIT}" for folder in _UNIT_FOLDERS)
     literal = re.sub(r"([][.*^$\\])", r"\\\1", path)
     listed = f" 00010000 .* {literal}$"  # __SO_ACCEPTCON
     perl = f'perl -MSocket -MErrno=ECONNREFUSED -e {shlex.quote(_PERL)} "$1"'
@@ -48,7 +46,7 @@ def question(path: str) -> str:
             "echo asked",
             '[ -e "$1" ] && echo there',
             '[ -w "$1" ] && echo yours',
-            f'for f in {units}; do [ -e "$f" ] && echo unit && break; done',
+            f'for f in {" ".join(UNIT_FILES)}; do [ -e "$f" ] && echo unit && break; done',
             f'if command -v python3 >/dev/null; then python3 -c {shlex.quote(_PYTHON)} "$1"',
             f"elif command -v perl >/dev/null; then {perl}",
             f"elif grep -q {shlex.quote(listed)} /proc/net/unix; then echo listens",
@@ -69,5 +67,5 @@ def read_answer(output: str) -> Seen:
         there="there" in words,
         yours="yours" in words,
         listens=listens,
-        unit="unit" in words,
+        service="unit" in words,
     )

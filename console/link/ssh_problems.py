@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from agent.protocol.problems import ProblemError
+from agent.rules.service import start_command
 from console.link.address import Address
 from console.link.problems import unreachable
 from console.link.ssh_known_hosts import forget_command
@@ -96,15 +97,14 @@ def ssh_problem(
 
 
 def no_agent(
-    node: str, address: Address, why: str, program: Sequence[str] = SSH, *, unit: bool = False
+    node: str, address: Address, why: str, program: Sequence[str] = SSH, *, service: bool = False
 ) -> ProblemError:
-    """`unit`: systemd there knows the agent as a service."""
-    start = "systemctl start roost-agent" if unit else "roost-agent serve"
+    """`service`: systemd there knows the agent."""
     return _problem(
         "ssh.no_agent",
         node,
         f"{why} on {address.host}",
-        f"Start the agent there: {_asking(address, program)} sudo {start}",
+        f"Start the agent there: {_asking(address, program)} {start_command(service=service)}",
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from agent.protocol.problems import ProblemError
+from agent.rules.service import is_service, start_command
 from console.link.address import Address
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
@@ -42,12 +44,13 @@ async def open_socket(node: str, path: str, *, timeout: float) -> Connection:
     try:
         reader, writer = await within(timeout, asyncio.open_unix_connection(path))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+        service = await asyncio.to_thread(is_service, os.path.exists)
         gone = isinstance(error, FileNotFoundError | NotADirectoryError)
         raise ProblemError(
             "link.socket_missing",
             f"{node}: " + (f"there is no {path}" if gone else f"nobody listens on {path}"),
             params={"node": node, "path": path},
-            hint="Start the agent on this machine: sudo systemctl start roost-agent",
+            hint=f"Start the agent on this machine: {start_command(service=service)}",
         ) from None
     except PermissionError:
         hint = "Join its group, then log in again: sudo usermod -aG roost $(id -un)"

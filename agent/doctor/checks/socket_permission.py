@@ -49,7 +49,8 @@ def _mend(user: str, group: str) -> str:
             "recent` (SELinux) or `sudo dmesg | grep -i apparmor`."
         )
     return (
-        f"`sudo usermod -aG {group} {user} && sudo systemctl restart roost-agent`. Who may use "
+        f"`sudo usermod -aG {group} {user}`, then restart the agent (`sudo systemctl restart "
+        "roost-agent`, where it is a service). Who may use "
         "the socket is as good as root on this machine."
         if group != "root"
         else "Run the agent as root: the socket is for root only."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 
@@ -12,6 +14,7 @@ from agent.protocol.containers import ExecExit, ExecOutput, ExecRequest, LogLine
 from agent.protocol.gpus import GpuSample
 from agent.protocol.live import Change, Snapshot
 from agent.protocol.problems import ProblemError
+from agent.rules.service import is_service, start_command
 from console.link.address import parse_address
 from console.link.client import NodeClient
 from console.link.unix import UnixLink
@@ -143,3 +146,5 @@ async def test_nobody_listens(served: ServedAgent) -> None:
             await client.node()
         assert caught.value.code == "link.socket_missing"
         assert path in caught.value.detail
+        started = start_command(service=await asyncio.to_thread(is_service, os.path.exists))
+        assert (caught.value.hint or "").endswith(started)

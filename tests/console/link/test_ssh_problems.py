@@ -10,7 +10,8 @@ import pytest
 from console.link.address import parse_address
 from console.link.ssh_keys import locked_keys
 from console.link.ssh_known_hosts import forget_command
-from console.link.ssh_problems import no_sudo, ssh_problem
+from console.link.ssh_look import read_answer
+from console.link.ssh_problems import no_agent, no_sudo, ssh_problem
 
 # As OpenSSH 9.2 prints them.
 CHANGED = """\
@@ -110,6 +111,18 @@ def test_only_keys_with_a_passphrase_that_nobody_gave_are_locked(
     assert locked_keys(files, "") == [tmp_path / "shut"]
     if kind[1] == "ed25519":  # the old format does not say its public key
         assert locked_keys(files, (tmp_path / "shut.pub").read_text()) == []
+
+
+def test_how_an_agent_there_is_started() -> None:
+    address = parse_address("ssh://ops@cam-7")
+    for said, start in (
+        ("asked there yours unit silent", "systemctl start roost-agent"),
+        ("asked there yours silent", "roost-agent serve"),
+    ):
+        seen = read_answer(said)
+        assert seen.listens is False
+        problem = no_agent("cam", address, "nobody listens", service=seen.service)
+        assert problem.hint == f"Start the agent there: ssh -t ops@cam-7 sudo {start}"
 
 
 def test_sudo_that_would_ask() -> None:

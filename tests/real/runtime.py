@@ -133,6 +133,16 @@ class PrivateRuntime(ABC):
             else:
                 return
 
+    def clear_images(self) -> None:
+        """Remove all images but the test image, and the containers first."""
+        self.clear()
+        line = "{{.Repository}}:{{.Tag}} {{.ID}}"
+        shown = self.docker("images", "--all", "--no-trunc", "--format", line).splitlines()
+        # Podman writes a registry before the name.
+        kept = {each.split()[1] for each in shown if each.split()[0].endswith(IMAGE)}
+        for one in {each.split()[1] for each in shown} - kept:
+            self.docker("rmi", "--force", one)
+
     def log(self) -> str:
         """What it said so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""

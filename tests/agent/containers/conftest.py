@@ -10,7 +10,6 @@ import pytest
 from agent.containers.docker_runtime import DockerRuntime
 from tests.agent.containers.parts import BOTH, PATIENCE, STORES
 from tests.agent.containers.scripted import ScriptedRuntime
-from tests.real.busybox import IMAGE
 from tests.real.runtime import PrivateRuntime
 
 
@@ -42,9 +41,9 @@ async def runtime(part: PrivateRuntime) -> AsyncIterator[DockerRuntime]:
 def store(request: pytest.FixtureRequest) -> Iterator[PrivateRuntime]:
     """A real runtime with no image but the tests' own: graphdriver, Podman, containerd store."""
     runtime: PrivateRuntime = request.getfixturevalue(request.param)
-    _clear(runtime)
+    runtime.clear_images()
     yield runtime
-    _clear(runtime)
+    runtime.clear_images()
 
 
 @pytest.fixture
@@ -54,11 +53,3 @@ async def images(store: PrivateRuntime) -> AsyncIterator[DockerRuntime]:
     await made.start()
     yield made
     await made.stop()
-
-
-def _clear(runtime: PrivateRuntime) -> None:
-    runtime.clear()
-    kept = runtime.docker("images", "--quiet", "--no-trunc", IMAGE)
-    listed = set(runtime.docker("images", "--quiet", "--no-trunc").split())
-    for one in listed - {kept}:
-        runtime.docker("rmi", "--force", one)

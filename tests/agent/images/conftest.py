@@ -10,7 +10,6 @@ import pytest
 from agent.containers.docker_runtime import DockerRuntime
 from tests.agent.containers.parts import PATIENCE, STORES
 from tests.agent.images.image_side import ImageSide, image_side
-from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.runtime import PrivateRuntime
 
@@ -19,17 +18,17 @@ from tests.real.runtime import PrivateRuntime
 def store(request: pytest.FixtureRequest) -> Iterator[PrivateRuntime]:
     """Docker's graphdriver store, Podman, Docker's containerd store."""
     runtime: PrivateRuntime = request.getfixturevalue(request.param)
-    clear(runtime)
+    runtime.clear_images()
     yield runtime
-    clear(runtime)
+    runtime.clear_images()
 
 
 @pytest.fixture
 def graphdriver(docker_engine: DockerEngine) -> Iterator[DockerEngine]:
     """Only the Docker with the graphdriver store."""
-    clear(docker_engine)
+    docker_engine.clear_images()
     yield docker_engine
-    clear(docker_engine)
+    docker_engine.clear_images()
 
 
 @pytest.fixture
@@ -52,12 +51,3 @@ async def over(runtime: PrivateRuntime, state: Path) -> AsyncIterator[ImageSide]
     async with image_side(state, seen) as made:
         yield made
     await seen.stop()
-
-
-def clear(runtime: PrivateRuntime) -> None:
-    """Leave no container, and no image but the tests' own."""
-    runtime.clear()
-    kept = runtime.docker("images", "--quiet", "--no-trunc", IMAGE)
-    listed = set(runtime.docker("images", "--all", "--quiet", "--no-trunc").split())
-    for one in listed - {kept}:
-        runtime.docker("rmi", "--force", one)

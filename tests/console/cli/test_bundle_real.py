@@ -72,12 +72,6 @@ class Bench:
         return {tag for tag in shown if tag.startswith(("app:", "other:", "roost.local"))}
 
 
-def remove_images(engine: PrivateRuntime) -> None:
-    ids = engine.docker("images", "--all", "--quiet", "--no-trunc").split()
-    for name in dict.fromkeys(ids):
-        engine.docker("rmi", "--force", name)
-
-
 @pytest.fixture
 def bench(
     docker_engine: DockerEngine, short_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
@@ -91,7 +85,7 @@ def bench(
     with AgentProcess(short_folder, settings) as agent:
         yield Bench(tmp_path, agent, docker_engine)
     docker_engine.clear()
-    remove_images(docker_engine)
+    docker_engine.clear_images()
 
 
 def test_made_shown_verified_pushed(bench: Bench) -> None:
@@ -180,7 +174,7 @@ def test_a_bundle_since_another_is_imported_after_it_or_beside_it(bench: Bench) 
     bench.good("bundle", "make", "-o", second, new, "--since", first)
     assert bench.import_on_node(second).returncode == 0
     assert bench.tags() == {"app:2"}
-    remove_images(bench.engine)
+    bench.engine.clear_images()
     assert bench.import_on_node(first).returncode == 0
     first.unlink()
     assert bench.import_on_node(second).returncode == 0
@@ -216,17 +210,17 @@ def test_only_what_a_trusted_key_has_signed(bench: Bench) -> None:
 
     assert bench.push(signed).code == 0
     assert bench.tags() == {"app:1"}
-    remove_images(bench.engine)
+    bench.engine.clear_images()
     assert bench.import_on_node(signed).returncode == 0
-    remove_images(bench.engine)
+    bench.engine.clear_images()
 
     bench.good("key", "sign", archive, "--key", key)
     assert bench.push(archive).code == 0
     assert bench.tags() == {"app:1"}
-    remove_images(bench.engine)
+    bench.engine.clear_images()
     assert bench.import_on_node(archive).returncode == 0
     assert bench.tags() == {"app:1"}
-    remove_images(bench.engine)
+    bench.engine.clear_images()
     bench.archive("app:1", BASE, TWO)  # another content under the name of what was signed
     assert refusals(archive)[0] == "signature.wrong"
 
@@ -264,4 +258,4 @@ def test_stores_that_want_all_layers(
             pushed = bench.push(first, second)
             assert [record["result"] for record in pushed.json] == ["present"]
         finally:
-            remove_images(engine)
+            engine.clear_images()

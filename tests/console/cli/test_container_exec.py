@@ -125,11 +125,19 @@ def test_a_shell_in_a_real_container_has_a_real_terminal(
         terminal.wait_until(lambda: asks_size(terminal, "40 100"), "the new size", 20)
         terminal.send("sleep 1000\r")
         terminal.wait_for("sleep 1000", 20)
-        terminal.press("ctrl+c")  # ends sleep, neither the shell nor roost
+        # Ends sleep, neither the shell nor roost.
+        terminal.wait_until(lambda: interrupts(terminal), "the prompt again", 20)
         terminal.send("echo still $((40 + 2))\r")
         terminal.wait_for("still 42", 20)
         terminal.send("exit 9\r")
         assert terminal.wait_exit(20) == 9
+
+
+def interrupts(terminal: Terminal) -> bool:
+    """Whether Ctrl+C brought the prompt back; too early, it meets the shell alone."""
+    terminal.press("ctrl+c")
+    lines = "\n".join(terminal.emulator.lines_of_text())
+    return "#" in lines.rpartition("sleep 1000")[2]
 
 
 def asks_size(terminal: Terminal, wanted: str) -> bool:

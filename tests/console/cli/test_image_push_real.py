@@ -31,10 +31,7 @@ def archive(folder: Path, *layers: bytes, tag: str = "app:1") -> Path:
 @pytest.fixture
 def clean_engine(docker_engine: DockerEngine) -> Iterator[DockerEngine]:
     yield docker_engine
-    docker_engine.clear()
-    ids = docker_engine.docker("images", "--all", "--quiet", "--no-trunc").split()
-    for name in dict.fromkeys(ids):
-        docker_engine.docker("rmi", "--force", name)
+    docker_engine.clear_images()
 
 
 def push(home: Path, fleet: Path, *files: Path, more: tuple[str, ...] = ()) -> Done:

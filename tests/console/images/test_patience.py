@@ -82,13 +82,13 @@ async def test_pauses_grow_to_a_bound_and_begin_anew(clock: Clock) -> None:
     told: list[str | None] = []
     patience = Patience(random=Whole(), told=told.append)
     pauses = []
-    for _ in range(6):
+    for _ in range(8):
         before = clock.now
         await patience.pause(cut())
         pauses.append(clock.now - before)
-    assert pauses == [1, 2, 4, 8, 15, 15]
+    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 15, 15]
     patience.moved()
     before = clock.now
     await patience.pause(cut())
-    assert clock.now - before == 1
-    assert told == [*["it is cut"] * 6, None, "it is cut"]
+    assert clock.now - before == 0.25
+    assert told == [*["it is cut"] * 8, None, "it is cut"]

@@ -17,11 +17,11 @@ from agent.protocol.problems import ProblemError
 LOOK_SECONDS = 1.0
 # The runtime begins when the rest is so far away: what comes and what it unpacks overlap. A slow
 # link leaves it nothing to hold open for hours.
-SOON_SECONDS = 30.0
+SOON_SECONDS = 10.0
 # Before so much was seen of a link, nobody knows its rate.
 SEEN_SECONDS = 0.3
 # How long a load that has begun waits while nothing comes; then it begins anew with all.
-LATE_SECONDS = 30.0
+LATE_SECONDS = 15.0
 # In the thread that feeds the runtime.
 POLL_SECONDS = 0.02
 
@@ -71,6 +71,11 @@ class Arrival:
             await asyncio.sleep(LOOK_SECONDS / 10)  # changes come in bursts
         self._told(total, total)
 
+    @property
+    def arriving(self) -> bool:
+        """Whether a load has begun whose layers are not all here."""
+        return self._watching is not None and not self._watching.done()
+
     async def stop(self) -> None:
         """Watch no longer."""
         if self._watching is not None:
@@ -99,7 +104,7 @@ class Arrival:
 
     async def _watch(self, wanted: Sequence[WantedLayer], total: int) -> None:
         before = -1
-        while True:
+        while self._lacks(wanted):
             received = self._received(wanted)
             if received != before:
                 self._moved_at = time.monotonic()
@@ -108,6 +113,7 @@ class Arrival:
             with move_on_after(LOOK_SECONDS):
                 await self._uploads.next_change()
             await asyncio.sleep(LOOK_SECONDS / 10)
+        self._told(total, total)
 
     def _lacks(self, wanted: Sequence[WantedLayer]) -> bool:
         return any(not self._blobs.has(layer.diff_id) for layer in wanted)

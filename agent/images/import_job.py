@@ -21,7 +21,7 @@ from agent.images.bundle_source import (
 )
 from agent.images.disk import told
 from agent.images.keeping import Keeper
-from agent.images.loading import Loader
+from agent.images.loading import Loader, Source
 from agent.images.planning import Planned
 from agent.images.preparing import Preparer
 from agent.images.space import Space
@@ -90,9 +90,9 @@ class ImportKind(JobKind[ImportRequest]):
         indexes = [index]
         if index.elsewhere:
             indexes = await self._in_thread(Path(index.path), lambda: with_bases(index))
-        source = layers_from(indexes, self._keeper.open) if plain else self._keeper.open
+        open_layer = layers_from(indexes, self._keeper.open) if plain else self._keeper.open
         return await self._loader.have(
-            work, contents, lambda: self._ready(work, indexes, contents), source
+            work, contents, lambda: self._ready(work, indexes, contents), Source(open_layer)
         )
 
     async def _index(self, work: Work[ImportRequest], path: Path) -> ArchiveIndex:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from agent.images.arrival import Arrival
 from agent.images.blobs import Blobs
 from agent.images.keeping import Keeper
-from agent.images.loading import Loader
+from agent.images.loading import Loader, Source
 from agent.images.planning import Planned
 from agent.images.preparing import Preparer
 from agent.images.space import Space
@@ -64,8 +64,7 @@ class LoadKind(JobKind[LoadRequest]):
 
         def told(received: int, total: int) -> None:
             self._space.still_needs(work.job.id, "blobs", total - received)
-            if work.job.stage == RECEIVING:
-                work.progress(received, total)
+            work.progress(received, total)
 
         arrival = Arrival(
             self._blobs,
@@ -76,7 +75,10 @@ class LoadKind(JobKind[LoadRequest]):
         )
         try:
             return await self._loader.have(
-                work, contents, lambda: self._ready(work, arrival), arrival.open
+                work,
+                contents,
+                lambda: self._ready(work, arrival),
+                Source(arrival.open, lambda: arrival.arriving),
             )
         finally:
             await arrival.stop()

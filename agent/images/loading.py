@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyio import move_on_after
 
@@ -44,6 +44,15 @@ _LOOK_AGAIN = {"image.load_failed", "image.not_found", "blob.not_found", "blob.s
 log = logging.getLogger(__name__)
 
 Open = Callable[[str], OpenLayer]  # a layer by its diff_id
+
+
+class Source(NamedTuple):
+    """Where the layers of a load come from; while they are `arriving`, who sends tells how far."""
+
+    open: Open
+    arriving: Callable[[], bool] = lambda: False
+
+
 Prepare = Callable[[], Awaitable[Planned]]  # with all the layers that it needs
 
 
@@ -68,7 +77,7 @@ class Loader:
         work: Work[Any],
         contents: Sequence[ImageContent],
         prepare: Prepare,
-        open_layer: Open,
+        source: Source,
     ) -> dict[str, str]:
         """Have the images, under their tags; the image ids by tag.
 
@@ -77,12 +86,12 @@ class Loader:
 
         Raises:
             ProblemError: `image.*`, `space.full`, `blob.*`, `runtime.*`, `store.*`, and what
-                `prepare` and `open_layer` raise.
+                `prepare` and `source` raise.
         """
         await self._begin(work)
         for last in (False, True):
             try:
-                return await self._in_turn(work, contents, prepare, open_layer)
+                return await self._in_turn(work, contents, prepare, source)
             except _StaleError as stale:
                 if last or not await self._may_mend(work, contents, stale):
                     raise stale.problem from None
@@ -129,7 +138,7 @@ class Loader:
         work: Work[Any],
         contents: Sequence[ImageContent],
         prepare: Prepare,
-        open_layer: Open,
+        source: Source,
     ) -> dict[str, str]:
         while True:
             planned = await prepare()
@@ -141,7 +150,7 @@ class Loader:
                 if waits and await self._differs(work, contents, planned):
                     continue
                 try:
-                    return await self._load(work, contents, planned, open_layer)
+                    return await self._load(work, contents, planned, source)
                 except ProblemError as problem:
                     if problem.code in _LOOK_AGAIN:
                         raise _StaleError(planned, problem) from problem
@@ -177,7 +186,7 @@ class Loader:
         work: Work[Any],
         contents: Sequence[ImageContent],
         planned: Planned,
-        open_layer: Open,
+        source: Source,
     ) -> dict[str, str]:
         loaded: dict[str, str] = {}
         for number, (content, image) in enumerate(zip(contents, planned.load.images, strict=True)):
@@ -186,7 +195,7 @@ class Loader:
                 staging = f"{STAGING_REPOSITORY}:{work.job.id}-{number}"
                 left_out = planned.load.left_out[number]
                 try:
-                    await self._stage(work, name, content, left_out, staging, open_layer)
+                    await self._stage(work, name, content, left_out, staging, source)
                     image_id = await self._verify(work, name, content, image, staging)
                     nameless = f"{NAMELESS}:{image.config_digest.removeprefix('sha256:')[:12]}"
                     await self._name(work, image.tags or [nameless], image_id)
@@ -207,7 +216,7 @@ class Loader:
         content: ImageContent,
         left_out: set[int],
         staging: str,
-        open_layer: Open,
+        source: Source,
     ) -> None:
         size = archive_size(content, left_out=left_out, tag=staging)
         await work.stage(
@@ -219,14 +228,15 @@ class Loader:
 
         def told() -> Generator[bytes, None, None]:
             done = 0
-            pieces = write_docker_archive(content, open_layer, left_out=left_out, tag=staging)
+            pieces = write_docker_archive(content, source.open, left_out=left_out, tag=staging)
             with contextlib.closing(pieces):
                 for piece in pieces:
                     if work.cancelled:
                         return
                     yield piece
                     done += len(piece)
-                    work.progress(done, size)
+                    if not source.arriving():
+                        work.progress(done, size)
 
         await self._runtime.load_image(told(), size_bytes=size, platform=platform_of(content))
 

@@ -17,7 +17,7 @@ from agent.protocol.problems import ProblemError
 
 T = TypeVar("T")
 
-HINT_UNREACHABLE = "Look whether dockerd or Podman runs on the node; Roost tries again by itself."
+HINT_UNREACHABLE = "Look whether dockerd or Podman runs on the node."
 HINT_PERMISSION = "Run the agent as root, or put its user into the group that owns the socket."
 HINT_NOT_FOUND = "Install Docker or Podman, or name the socket in agent.yaml."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.protocol.images import LoadPlan, PlannedImage, SpaceNeed
+from agent.protocol.images import Freeable, LoadPlan, PlannedImage, SpaceNeed
 from agent.protocol.problems import ProblemError
 from console.cli.failures import tell
 from console.cli.output import say
@@ -30,6 +30,17 @@ def rows(answers: Sequence[Answer[LoadPlan]]) -> list[Row]:
     return [row for answer in answers for row in _rows(answer)]
 
 
+def tell_freed(node: str, how: str, frees: Sequence[Freeable]) -> None:
+    """Say what is removed to make room; `how` is "would remove" or "removed"."""
+    for item in frees:
+        if item.kind == "image":
+            say(f"{node}: {how} image {item.name} ({size(item.size_bytes)})")
+    kept = [item for item in frees if item.kind == "blob"]
+    if kept:
+        total = size(sum(item.size_bytes for item in kept))
+        say(f"{node}: {how} {plural(len(kept), 'kept layer')} ({total})")
+
+
 def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:
     """Say what would be removed, and what stands in the way; whether something does."""
     refused = False
@@ -37,13 +48,7 @@ def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:
         plan = answer.value
         if plan is None:
             continue
-        images = [item for item in plan.frees if item.kind == "image"]
-        kept = [item for item in plan.frees if item.kind == "blob"]
-        for item in images:
-            say(f"{answer.entry.name}: would remove image {item.name} ({size(item.size_bytes)})")
-        if kept:
-            total = size(sum(item.size_bytes for item in kept))
-            say(f"{answer.entry.name}: would remove {plural(len(kept), 'kept layer')} ({total})")
+        tell_freed(answer.entry.name, "would remove", plan.frees)
         for problem in plan.problems:
             refused = True
             tell(ProblemError.from_problem(problem), node=answer.entry.name)

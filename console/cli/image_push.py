@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from agent.archives.index import ArchiveIndex
+from agent.protocol.images import Freeable
 from agent.protocol.problems import Problem, ProblemError
 from console.cli import check_table
 from console.cli.check_table import short
@@ -62,6 +63,7 @@ class PushRecord(msgspec.Struct, kw_only=True):
     problem: Problem | None = None
     way: str = ""  # of its layers: "direct", "seed", "from NODE"; "": it lacked none
     fetched_bytes: int = 0  # from other nodes of its site
+    freed: list[Freeable] = []  # what the plan removed to make room, once the job ran
 
 
 @click.command("push")
@@ -119,6 +121,9 @@ def command(
             _SITE_COLUMNS if via_site else _COLUMNS,
             [_row(record, via_site=via_site) for record, _ in records],
         )
+    for record, _ in records:
+        if record.problem is None:
+            check_table.tell_freed(record.node, "to make room, removed", record.freed)
     return conclude(
         [
             Answer(entry, state, state.problem)
@@ -212,6 +217,7 @@ def _record(state: PushState, seconds: float, account: Account) -> PushRecord:
         problem=None if state.problem is None else state.problem.problem(),
         way=account.way,
         fetched_bytes=account.fetched_bytes,
+        freed=state.plan.frees if state.plan is not None and state.job is not None else [],
     )
 
 

@@ -94,10 +94,12 @@ class AgentProcess:
         return line
 
     def last_words(self) -> str:
-        """The last line that it wrote on standard error."""
+        """Its last error on standard error, or else the last line there."""
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").splitlines()
-        return next((line for line in reversed(lines) if line.strip()), "it left no message")
+        text = self._errors.read().decode(errors="replace")
+        lines = [line for line in reversed(text.splitlines()) if line.strip()]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return [*errors, *lines, "it left no message"][0]
 
     def stop(self) -> None:
         """Let it end, and wait for that."""

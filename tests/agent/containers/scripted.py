@@ -85,11 +85,12 @@ def raw(data: bytes) -> Answer:
 class _Protocol(asyncio.StreamReaderProtocol):
     """Knows its transport from the first moment, so that none is left open."""
 
-    def __init__(self, serve: Serve, transports: set[asyncio.BaseTransport]) -> None:
+    def __init__(self, serve: Serve, transports: set[asyncio.WriteTransport]) -> None:
         super().__init__(asyncio.StreamReader(), serve)
         self._transports = transports
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         self._transports.add(transport)
         super().connection_made(transport)
 
@@ -103,7 +104,7 @@ class ScriptedRuntime:
         self._socket = socket
         self._answers: list[tuple[re.Pattern[str], Answer]] = []
         self._connections: set[asyncio.Task[None]] = set()
-        self._transports: set[asyncio.BaseTransport] = set()
+        self._transports: set[asyncio.WriteTransport] = set()
         self._server: asyncio.AbstractServer | None = None
         self.containers: list[dict[str, Any]] = [inspect_answer()]
         self.answer(r"/containers/json", self._list)
@@ -126,13 +127,15 @@ class ScriptedRuntime:
         if self._server is not None:
             self._server.close()
             self._server = None
-            await asyncio.sleep(0.01)  # what was accepted just now gets its transport
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-        for transport in self._transports:
-            transport.close()
-        self._transports.clear()
+        # What was accepted just now gets its transport a little later.
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+            for task in list(self._connections):
+                task.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+            for transport in self._transports:
+                transport.abort()
+            self._transports.clear()
         await asyncio.sleep(0)
         with contextlib.suppress(FileNotFoundError):
             await asyncio.to_thread(self._socket.unlink)

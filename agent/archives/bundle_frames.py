@@ -23,7 +23,6 @@ FOOT = struct.Struct("<IBI")  # frames, descriptor, magic
 # The format gives a frame's size 32 bits and allows 1 GiB; smaller frames are cheap.
 FRAME_BYTES = 64 * 1024 * 1024
 FRAMES_LIMIT = 1 << 20
-TABLE_LIMIT_BYTES = HEAD.size + FRAMES_LIMIT * FRAME.size + FOOT.size
 
 
 class Frame(NamedTuple):

@@ -79,18 +79,20 @@ class _Walk:
         elif manifest.config is None:
             raise FaultError("archive.json", "it is neither a manifest nor an index", member=name)
         elif manifest.config.media_type in CONFIG_TYPES:
-            image = self._image(manifest, name, entry, tags)
+            image = self._image(manifest, manifest.config, name, entry, tags)
             platform = descriptor.platform
             variant = image.variant or (platform.variant if platform is not None else "")
             found = replace(image, manifest_digest=descriptor.digest, variant=variant)
             self.images.append(found)
 
-    def _image(self, manifest: OciManifest, name: str, entry: int, tags: list[str]) -> FoundImage:
-        assert manifest.config is not None  # noqa: S101 - the caller asked
-        config = blob_name(manifest.config.digest, name)
+    def _image(
+        self, manifest: OciManifest, described: Descriptor, name: str, entry: int, tags: list[str]
+    ) -> FoundImage:
+        """`described` is the manifest's config."""
+        config = blob_name(described.digest, name)
         members = [blob_name(layer.digest, name) for layer in manifest.layers or []]
         image = found_image(self.contents, config, members, tags, entry)
-        _check(self.contents, config, manifest.config)
+        _check(self.contents, config, described)
         for layer, member in zip(manifest.layers or [], members, strict=True):
             there = self.contents.find(member)
             if there is not None and there.size_bytes != layer.size:

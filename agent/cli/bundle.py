@@ -48,7 +48,7 @@ def import_bundle(path: Path, config: Path | None) -> None:
         )
     agent = _Agent(settings.operator_socket or settings.admin_socket or Path())
     # Where the agent looks is told from the root; links stay, a stick may be mounted behind one.
-    request = ImportRequest(path=os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
+    request = ImportRequest(path=str(path.absolute()))
     job = agent.begin(request)
     stage = None
     while job.state not in ENDED:

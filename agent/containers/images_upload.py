@@ -39,7 +39,7 @@ class Upload:
             OSError: the socket cannot be used.
         """
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connected.setblocking(False)  # noqa: FBT003 - the library's own call
+        connected.settimeout(0)  # does not block: the loop waits
         try:
             with fail_after(connect_seconds):
                 await asyncio.get_running_loop().sock_connect(connected, socket_path)

@@ -25,8 +25,9 @@ DEFAULT_STOP_SECONDS = 10
 COMMAND_LIMIT = 256
 RUNNING: frozenset[ContainerState] = frozenset(("running", "paused"))
 _ENDED: frozenset[ContainerState] = frozenset(("exited", "dead", "restarting"))
-# Podman has states of its own.
-_PODMAN_STATES: Mapping[str, ContainerState] = {
+_STATES: Mapping[str, ContainerState] = {
+    **{state: state for state in get_args(ContainerState)},
+    # Podman has states of its own.
     "configured": "created",
     "initialized": "created",
     "stopped": "exited",
@@ -124,11 +125,7 @@ def _part(answer: Json, key: str) -> Json:
 
 
 def _state(text: object) -> ContainerState:
-    word = str(text or "").lower()
-    for known in get_args(ContainerState):
-        if word == known:
-            return known  # type: ignore[no-any-return]  # get_args gives Any
-    return _PODMAN_STATES.get(word, "unknown")
+    return _STATES.get(str(text or "").lower(), "unknown")
 
 
 def _health(text: object) -> Health:

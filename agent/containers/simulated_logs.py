@@ -40,11 +40,6 @@ def line_numbers(
     return range(first, max(first, stop))
 
 
-def line_at(container: Container, number: int) -> float:
-    """When a line is written, Unix seconds."""
-    return (container.started_at or 0.0) + number * PERIOD_SECONDS
-
-
 def lines(container: Container, numbers: range, *, seed: str) -> Iterator[LogLine]:
     """The lines of these numbers."""
     begin = int((container.started_at or 0.0) * NANOSECONDS)

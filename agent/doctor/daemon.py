@@ -92,7 +92,7 @@ def _name(procfs: Path, pid: int) -> str | None:
 
 def _search(path: str, name: str, root: Path) -> str | None:
     """The first executable `name` in `path`, as exec would find it below `root`."""
-    os.stat(root)  # noqa: PTH116 - follows the link, and so says whether the agent may
+    root.stat()  # it is a link: says whether the agent may follow it
     for folder in filter(None, path.split(":")):
         program = root / folder.lstrip("/") / name
         if program.is_file() and os.access(program, os.X_OK):

@@ -59,7 +59,7 @@ def look_at_nodes(container_id: str, pid: int, procfs: Path = Path("/proc")) -> 
 def _nodes(folder: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
     minors: list[int] = []
     tegra: list[str] = []
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is wanted
+    for name in sorted(entry.name for entry in folder.iterdir()):
         if name in TEGRA_NODES:
             tegra.append(name)
         elif _GPU_NODE.match(name):

@@ -15,7 +15,6 @@ from agent.protocol.node import ToolkitFacts
 # The packages that carry nvidia-ctk; the base package alone is enough for CDI.
 PACKAGES = ("nvidia-container-toolkit", "nvidia-container-toolkit-base")
 
-OPERATOR_DIR = "usr/local/nvidia/toolkit"  # where NVIDIA's GPU operator puts it
 PROGRAM_DIRS = (
     "usr/bin",
     "usr/local/bin",

@@ -15,7 +15,6 @@ from agent.protocol.problems import ProblemError
 
 KIND = b"ssh-ed25519"
 RAW_BYTES = 32
-SIGNATURE_BYTES = 64
 LINE_LIMIT = 1000
 FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 # So that a signature for anything else is never one of a manifest.

@@ -143,7 +143,7 @@ class TrustedKeys:
         texts: dict[str, str] = {}
         with _told_about(self._folder):
             try:
-                names = sorted(os.listdir(self._folder))  # noqa: PTH208 - names are wanted
+                names = sorted(entry.name for entry in self._folder.iterdir())
             except FileNotFoundError:
                 return {}
             for name in names:

@@ -38,7 +38,12 @@ def list_folder(folder: str) -> list[FolderEntry]:
                 elif _ARCHIVE.search(entry.name) and entry.is_file():
                     facts = entry.stat()
                     found.append(
-                        FolderEntry(entry.name, False, facts.st_size, facts.st_mtime)  # noqa: FBT003
+                        FolderEntry(
+                            entry.name,
+                            is_folder=False,
+                            size_bytes=facts.st_size,
+                            modified_at=facts.st_mtime,
+                        )
                     )
             except OSError:
                 continue  # went meanwhile, or lies on something that is broken

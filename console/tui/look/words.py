@@ -76,10 +76,6 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{round(value)}%"
 
 
-def degrees(value: float | None, glyphs: Glyphs) -> str:
-    return UNKNOWN if value is None else f"{round(value)}{glyphs.degree}C"
-
-
 def watts(value: float | None) -> str:
     return UNKNOWN if value is None else f"{round(value)}W"
 

@@ -177,14 +177,6 @@ class RowTable(Widget, can_focus=True):
         if (self.top, index) != (old_top, old):
             self.post_message(self.Moved())
 
-    def move_to_key(self, key: str) -> bool:
-        """Put the cursor on the row of that key; False if it is not shown."""
-        for index, row in enumerate(self.model.shown):
-            if row.key == key:
-                self.move_to(index)
-                return True
-        return False
-
     def toggle_mark(self) -> None:
         """Mark the current row and go down one."""
         if (row := self.current) is None:

@@ -10,7 +10,7 @@ import click
 from agent.protocol.jobs import Job, JobState
 from agent.protocol.node import NodeFacts
 from console.cli.job_record import JobRecord, record_of
-from console.cli.job_words import progress, since, state, why
+from console.cli.job_words import progress, state
 from console.cli.node_record import state_after
 from console.cli.node_words import marks
 from console.cli.options import json_option, selector_argument
@@ -19,6 +19,7 @@ from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
 from console.fleet.inventory import NodeEntry
+from console.fleet.job_words import since, why
 from console.link.client import NodeClient
 from console.text import age
 

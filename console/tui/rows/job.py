@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from agent.protocol.jobs import ENDED, Job
+from console.fleet.job_words import since
 from console.fleet.picture import NodeView
 from console.text import age
 from console.tui.look import words
-from console.tui.rows.jobs import STATE_TONES, progress_text, since, state_text
+from console.tui.rows.jobs import STATE_TONES, progress_text, state_text
 from console.tui.widgets.page import Entry
 
 _LABEL = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.protocol.jobs import ENDED, Job, JobState
+from console.fleet.job_words import progress, since, why
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, SortKey, make_row
@@ -97,27 +98,7 @@ def state_text(job: Job) -> str:
 
 def progress_text(job: Job) -> str:
     """ "43% of 600M", "12 of 40", "1.5M"; `--` where nobody knows."""
-    if job.done is None:
-        return words.UNKNOWN
-    if job.unit == "items":
-        return f"{job.done} of {job.total}" if job.total else str(job.done)
-    if not job.total:
-        return words.size(job.done)
-    return f"{100 * job.done // job.total}% of {words.size(job.total)}"
-
-
-def why(job: Job) -> str:
-    """Why it waits, failed, or did not go on; what came of it otherwise."""
-    if job.problem is not None:
-        return f"{job.reason}; {job.problem.detail}" if job.reason else job.problem.detail
-    if job.reason:
-        return job.reason
-    return ", ".join(f"{key} {value}" for key, value in job.result.items())
-
-
-def since(job: Job) -> float:
-    """When it came into its state, in Unix seconds of the node's clock."""
-    return job.ended_at or job.started_at or job.created_at
+    return progress(job, size=words.size, unknown=words.UNKNOWN)
 
 
 def _cells(job: Job, view: NodeView) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell, Cell]:

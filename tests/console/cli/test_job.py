@@ -13,8 +13,9 @@ import pytest
 from agent.jobs.work import Work
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
-from console.cli.job_words import progress, state, why
+from console.cli.job_words import progress, state
 from console.fleet.inventory import NodeEntry
+from console.fleet.job_words import why
 from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
 from tests.console.cli.commands import Done, roost_beside, write_fleet
 from tests.console.serving import ServedAgent, serve_agent

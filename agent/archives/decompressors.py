@@ -66,9 +66,11 @@ def decompressor(
     if compression == "gzip":
         return _Streams(_Zlib)
     if compression == "bzip2":
-        return _Streams(_Bzip2)
+        return _Streams(lambda: _Stream(bz2.BZ2Decompressor()))
     if compression == "xz":
-        return _Streams(_Xz)
+        return _Streams(
+            lambda: _Stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_LIMIT_BYTES))
+        )
     return _Nothing()
 
 
@@ -114,28 +116,11 @@ class _Zlib:
         return piece
 
 
-class _Bzip2:
-    def __init__(self) -> None:
-        self._stream = bz2.BZ2Decompressor()
-        self.hungry = True
+class _Stream:
+    """bz2's and lzma's decompressors have one interface; zlib's is older."""
 
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    def step(self, data: bytes) -> bytes:
-        piece = self._stream.decompress(data, PIECE_BYTES)
-        self.hungry = self._stream.needs_input
-        return piece
-
-
-class _Xz:
-    def __init__(self) -> None:
-        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_LIMIT_BYTES)
+    def __init__(self, stream: bz2.BZ2Decompressor | lzma.LZMADecompressor) -> None:
+        self._stream = stream
         self.hungry = True
 
     @property

@@ -82,7 +82,7 @@ def layer_name(diff_id: str) -> str:
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """A manifest, checked to fit together.
+    """A manifest, checked to fit together; that of a bundle must be complete, too.
 
     Raises:
         FaultError: `bundle.newer`, `bundle.manifest`, `archive.path`, `archive.duplicate`,
@@ -131,22 +131,34 @@ def _check_entries(manifest: Manifest) -> None:
 def _check_images(manifest: Manifest) -> None:
     if len(manifest.images) > IMAGES_LIMIT:
         raise FaultError("archive.too_large", f"it has more than {IMAGES_LIMIT} images")
-    here = {(entry.kind, entry.sha256) for entry in manifest.entries}
-    elsewhere = {layer.diff_id for layer in manifest.needs}
     for image in manifest.images:
-        name = ", ".join(image.tags) or image.config_digest
+        name = _name(image)
         if len(image.diff_ids) > LAYERS_LIMIT:
             raise FaultError("archive.too_large", f"{shown(name)} has too many layers")
         for tag in image.tags:
             if not valid_tag(tag):
                 raise FaultError("archive.tag", f"{shown(tag)!r} is not a valid tag")
-        if not manifest.entries:
-            continue  # a detached signature
+
+
+def check_complete(manifest: Manifest) -> None:
+    """What a bundle's manifest is, and a detached signature is not: all of its images are there.
+
+    Raises:
+        FaultError: `bundle.manifest`.
+    """
+    here = {(entry.kind, entry.sha256) for entry in manifest.entries}
+    elsewhere = {layer.diff_id for layer in manifest.needs}
+    for image in manifest.images:
+        name = _name(image)
         if (CONFIG, image.config_digest) not in here:
             raise _bad(f"the config of {shown(name)} is not named")
         for diff_id in image.diff_ids:
             if (LAYER, diff_id) not in here and diff_id not in elsewhere:
                 raise _bad(f"a layer of {shown(name)} is not named: {diff_id}")
+
+
+def _name(image: ManifestImage) -> str:
+    return ", ".join(image.tags) or image.config_digest
 
 
 def _bad(why: str) -> FaultError:

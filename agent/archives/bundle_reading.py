@@ -15,6 +15,7 @@ from agent.archives.bundle_manifest import (
     MANIFEST,
     SIGNATURE,
     Manifest,
+    check_complete,
     decode_manifest,
     manifest_id,
 )
@@ -84,6 +85,7 @@ def read_bundle(path: Path) -> Bundle:
         entries = Entries(archive.source)
         data = entries.small(MANIFEST, MANIFEST_LIMIT_BYTES)
         manifest = decode_manifest(data)
+        check_complete(manifest)
         head, signed = [data], None
         if entries.next_is(SIGNATURE):
             head.append(entries.small(SIGNATURE, SEAL_LIMIT_BYTES))

@@ -125,6 +125,7 @@ def extra(**more: Any) -> Words:
         (spoil(lambda m: m["entries"].insert(3, m["entries"].pop(0))), "bundle.manifest"),
         (spoil(lambda m: m["entries"].pop(0)), "bundle.manifest"),
         (spoil(lambda m: m["entries"].pop()), "bundle.manifest"),
+        (spoil(lambda m: m.update(entries=[])), "bundle.manifest"),
         (spoil(lambda m: m["images"][0]["tags"].append("no tag")), "archive.tag"),
         (spoil(lambda m: m["images"][0].update(diff_ids=["x"])), "bundle.manifest"),
         (spoil(lambda m: m["images"][0]["diff_ids"].reverse()), "archive.layers_mismatch"),

@@ -164,9 +164,9 @@ async def test_no_token_fails_as_a_wrong_one_does(
 async def test_what_does_not_speak_http_is_told_in_plain_words(
     tmp_path: Path, short_folder: Path
 ) -> None:
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
-        await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")  # as sshd: it hears the other side out
         writer.close()
 
     path = short_folder / "other.sock"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from agent.images.blobs import BlobStore, StoredBlob
 from agent.images.upload_record import UploadRecord
 from agent.images.uploads import UploadState
 from agent.protocol.site import GrantRequest, SiteGrant
@@ -122,15 +124,19 @@ async def test_bytes_that_rotted_on_the_seed(
     image = made("app:1", BASE, TOP)
     archive = archive_of(tmp_path / "app.tar", image)
     async with site_of(tmp_path, "a", "b", "c", listening=["b", "c"]) as nodes:
+        blobs = nodes["b"].agent.node.images.blobs
+        assert isinstance(blobs, BlobStore)
+        honest = blobs.open_stored
 
-        def rot(grant: SiteGrant) -> SiteGrant:
-            for file in (tmp_path / "b" / "state" / "blobs").iterdir():
-                data = bytearray(file.read_bytes())
-                data[len(data) // 2] ^= 0xFF
-                file.write_bytes(data)
-            return grant
+        def rotten(diff_id: str) -> StoredBlob:
+            blob = honest(diff_id)
+            with blob.file:
+                data = bytearray(blob.file.read())
+            data[len(data) // 2] ^= 0xFF
+            return blob._replace(file=BytesIO(data))
 
-        lies(nodes["b"], monkeypatch, rot)
+        # Not the files: the seed's own load may find that first, and has them sent again.
+        monkeypatch.setattr(blobs, "open_stored", rotten)
         done = await push_via_site(nodes, archive)
         assert problems({name: done[name] for name in "ac"}) == {}
         assert ways(done)["c"] == "seed"

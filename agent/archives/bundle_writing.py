@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +20,7 @@ from agent.archives.layers import Reader, read_layers
 from agent.archives.sources import CHUNK_BYTES
 from agent.archives.tar_headers import BLOCK_BYTES
 from agent.archives.writing import END, file_header
+from agent.durable import appearing, sync, sync_folder
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 
@@ -49,8 +48,11 @@ def write_bundle(
         ProblemError: `bundle.unwritable`, and what reading the layers raises; then what was
             at `path` before is still there.
     """
-    with _appearing(path) as file:
-        _write(_Frames(file, level, path), plan, sign, heard)
+    with _told(path):
+        with appearing(path, mode=0o644) as file:
+            _write(_Frames(file, level), plan, sign, heard)
+            sync(file)
+        sync_folder(path.parent)
 
 
 def _write(frames: _Frames, plan: BundlePlan, sign: Sign | None, heard: Heard) -> None:
@@ -80,8 +82,8 @@ def _write(frames: _Frames, plan: BundlePlan, sign: Sign | None, heard: Heard) -
 class _Frames:
     """The tar in zstd frames. What is small shares frames, the content of a layer never does."""
 
-    def __init__(self, file: BinaryIO, level: int, path: Path) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: BinaryIO, level: int) -> None:
+        self._file = file
         # One thread: with several, the library holds a whole frame back.
         self._zstd = zstandard.ZstdCompressor(level=level, write_checksum=True)
         self._pending = bytearray()
@@ -128,39 +130,8 @@ class _Frames:
         self._frames.append(Frame(stored, length))
 
     def _put(self, data: bytes) -> int:
-        with _told(self._path):
-            self._file.write(data)
+        self._file.write(data)
         return len(data)
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the name only when all is on the disk."""
-    with _told(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            with _told(path):
-                file.flush()
-                os.fsync(file.fileno())
-        with _told(path):
-            with suppress(OSError):  # FAT has no modes
-                part.chmod(0o644)
-            part.replace(path)
-            _sync_folder(path.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

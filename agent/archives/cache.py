@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from agent.archives.faults import told_about
 from agent.archives.index import FORMAT, ArchiveIndex
 from agent.archives.indexing import Heard, index_archive, unheard
 from agent.archives.oci_layout import INDEX
+from agent.durable import appearing
 
 ENTRIES_LIMIT = 64
 ENTRY_LIMIT_BYTES = 128 * 1024 * 1024  # twice all JSON that an archive may have
@@ -38,7 +38,10 @@ class IndexCache:
     def kept(self, path: Path) -> ArchiveIndex | None:
         """The index that was kept for the file as it is now. Raises ProblemError."""
         with told_about(path):
-            facts = (path / INDEX if path.is_dir() else path).stat()
+            at = path / INDEX if path.is_dir() else path
+            if not at.exists() and path.exists():
+                return None  # a folder that is no archive: who indexes it says so
+            facts = at.stat()
         file = self._file(path)
         try:
             if file.stat().st_size > ENTRY_LIMIT_BYTES:
@@ -62,14 +65,9 @@ class IndexCache:
 
     def _keep(self, path: Path, index: ArchiveIndex) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".new-", dir=self._folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(index))
-            Path(name).replace(self._file(path))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # Not synced: it is only a cache.
+        with appearing(self._file(path)) as file:
+            file.write(msgspec.json.encode(index))
         self._tidy()
 
     def _tidy(self) -> None:

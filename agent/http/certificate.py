@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 import ssl
 from pathlib import Path
+
+from agent.durable import write_whole
 
 # Consoles pin the certificate itself, so its dates mean nothing to them; nodes' clocks are
 # often wrong. Long enough never to matter to other clients either.
@@ -20,8 +21,8 @@ def ensure_certificate(folder: Path, *, name: str) -> tuple[Path, Path]:
     if not (certificate.exists() and key.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         certificate_pem, key_pem = _make(name)
-        _write(key, key_pem, mode=0o600)
-        _write(certificate, certificate_pem, mode=0o644)
+        write_whole(key, key_pem)
+        write_whole(certificate, certificate_pem, mode=0o644)
     return certificate, key
 
 
@@ -77,13 +78,3 @@ def _make(name: str) -> tuple[bytes, bytes]:
             serialization.NoEncryption(),
         ),
     )
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)

@@ -19,7 +19,8 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import zstandard
 
-from agent.images.disk import folder_for_us, sync_folder, told
+from agent.durable import sync_folder
+from agent.images.disk import folder_for_us, told
 from agent.protocol.problems import ProblemError
 
 # What zstd asks every decoder to have (RFC 8878, 3.1.1.1.2); `zstd -19` stays within it.

@@ -1,9 +1,8 @@
-"""Files in the state folder: made durable, and what the disk refuses told as problems."""
+"""The state folder: closed to others, and what the disk refuses told as problems."""
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,23 +38,3 @@ def told(path: Path) -> Iterator[None]:
 def folder_for_us(folder: Path) -> None:
     """Make the folder, open to nobody else."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that a crash leaves the old one or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)

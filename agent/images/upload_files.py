@@ -17,8 +17,9 @@ from typing import Protocol
 
 import msgspec
 
+from agent.durable import sync_folder, write_whole
 from agent.images.blobs import BlobStore
-from agent.images.disk import folder_for_us, sync_folder, told, write_whole
+from agent.images.disk import folder_for_us, told
 from agent.images.upload_record import ID, UploadRecord
 from agent.images.verifier import Verifier
 from agent.protocol.problems import ProblemError
@@ -94,7 +95,7 @@ class FileShelf:
             found = list(self._found())
             known = {record.id for record, _, _ in found}
             for path in self.folder.iterdir():
-                if path.name.partition(".")[0] not in known or path.suffix == ".tmp":
+                if path.name.partition(".")[0] not in known:
                     path.unlink()
         return found
 
@@ -136,7 +137,7 @@ class FileShelf:
 
     def remove(self, upload_id: str) -> None:
         with told(self.folder):
-            for kind in ("json", "json.tmp", "data", "offset"):
+            for kind in ("json", "data", "offset"):
                 (self.folder / f"{upload_id}.{kind}").unlink(missing_ok=True)
 
     def free_bytes(self) -> int | None:

@@ -6,13 +6,12 @@ revoked has a file `<64 hex>.revoked`, and is not trusted whatever else lies the
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.durable import sync_folder, write_whole
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import TrustedKey
 from agent.signatures.public_keys import PublicKey, parse_public_key
@@ -160,18 +159,7 @@ class TrustedKeys:
             return
         with _told_about(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=self._folder)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(f"{line}\n")
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    os.fsync(file.fileno())
-                Path(temporary).replace(self._folder / name)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-            _sync(self._folder)
+            write_whole(self._folder / name, f"{line}\n".encode(), mode=0o644)
 
     def _remove(self, name: str) -> None:
         if self._folder is None:
@@ -179,7 +167,7 @@ class TrustedKeys:
             return
         with _told_about(self._folder):
             (self._folder / name).unlink(missing_ok=True)
-            _sync(self._folder)
+            sync_folder(self._folder)
 
 
 def _parsed(name: str, text: str) -> KeyFile:
@@ -204,14 +192,6 @@ def _is(key: PublicKey | None, fingerprint: str) -> bool:
 
 def _name(key: PublicKey, suffix: str) -> str:
     return key.fingerprint.partition(":")[2] + suffix
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import click
 import msgspec
 
 from agent.archives.detached import manifest_of, signature_file
+from agent.durable import write_whole
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 from agent.signatures.signing_keys import PUBLIC_SUFFIX, make_key, read_key
@@ -89,17 +88,7 @@ def sign(archive: Path, key_file: Path | None, *, as_json: bool) -> None:
 
 def _write(file: Path, signed: SignedManifest) -> None:
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as opened:
-                opened.write(msgspec.json.encode(signed))
-                opened.flush()
-                os.fsync(opened.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(file, msgspec.json.encode(signed), mode=0o644)
     except OSError as error:
         raise ProblemError(
             "signature.unwritable",

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from agent.durable import appearing
 from agent.protocol.live import Sections
 from agent.protocol.version import API_VERSION
 from console.fleet.live import check_sections
@@ -109,11 +109,5 @@ def _version() -> str:
 def _write(file: Path, content: bytes) -> None:
     """Whole or not at all. Not synced: it is only a cache."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(content)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with appearing(file) as opened:
+        opened.write(content)

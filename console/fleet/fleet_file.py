@@ -6,13 +6,13 @@ import contextlib
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from agent.durable import appearing, sync, sync_folder
 from agent.protocol.problems import ProblemError
 from agent.protocol.settings import convert_settings
 from console.fleet.inventory import Inventory, NodeEntry
@@ -132,20 +132,11 @@ def _edit(file: Path, edit: Callable[[str, Inventory], tuple[str, Inventory]]) -
 
 def _replace(target: Path, before: str, after: str) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as opened:
-            opened.write(after)
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.chmod(mode)
+    with appearing(target, mode=mode) as file:
+        file.write(after.encode())
+        sync(file)
         _see_unchanged(target, before)
-        new.replace(target)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    _sync(target.parent)
+    sync_folder(target.parent)
 
 
 def _see_unchanged(target: Path, before: str) -> None:
@@ -166,14 +157,6 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

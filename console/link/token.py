@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from agent.durable import write_whole
 from agent.protocol.problems import ProblemError
 
 LIMIT_BYTES = 4096
@@ -42,13 +43,7 @@ def read_token(file: Path, *, node: str) -> str:
 def write_token(file: Path, token: str) -> None:
     """Keep `token` in `file`, which becomes yours alone."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        opened.write(token + "\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    temporary.replace(file)
+    write_whole(file, f"{token}\n".encode("ascii"))
 
 
 def _missing(node: str, detail: str, hint: str) -> ProblemError:

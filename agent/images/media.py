@@ -2,7 +2,7 @@
 
 A medium is removable when the kernel says so of its disk (`/sys/class/block/*/removable`, which
 is 0 for most USB disks) or when its disk hangs on USB; file systems that only media and shares
-have are taken, too.
+have are taken, too, and whatever disk is mounted where people mount one by hand.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,11 @@ MEDIA = frozenset({"vfat", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "udf"
 SUFFIXES = re.compile(r"\.(tar|tgz|tzst|txz|tbz2?|tar\.(gz|zst|xz|bz2)|oci|bundle)$", re.IGNORECASE)
 # The system's own, which may lie on a card or a stick, or be FAT (an EFI partition).
 SYSTEM = (Path("/boot"), Path("/efi"), Path("/proc"), Path("/sys"), Path("/dev"), Path("/run/user"))
+# Where people and desktops mount what they bring, on whatever bus it is.
+BY_HAND = (Path("/media"), Path("/mnt"), Path("/run/media"))
+# A disk has a device; but for these. FUSE may be anything, also what is far away and silent.
+WITHOUT_DEVICE = frozenset({"zfs"})
+MOUNTS_LIMIT = 64
 DEPTH = 3
 ENTRIES_LIMIT = 5000
 FOUND_LIMIT = 200
@@ -39,17 +45,29 @@ class Mount(NamedTuple):
 def find_mounts(
     mountinfo: Path = Path("/proc/self/mountinfo"), sys_block: Path = Path("/sys/dev/block")
 ) -> list[Mount]:
-    """The media, each once; none of them is touched. Raises OSError."""
+    """The media, each once, so many at most; none of them is touched. Raises OSError."""
     found: dict[str, Mount] = {}
     text = mountinfo.read_text(encoding="utf-8", errors="surrogateescape")
-    for mount in _mounts(text, sys_block):
+    mounts = list(_mounts(text, sys_block))
+    # Folders of the system's own disk that show elsewhere, too.
+    own = {mount.number for mount in mounts if mount.path == "/"}
+    for mount in mounts:
         path = Path(mount.path)
-        is_system = path == Path("/") or any(path.is_relative_to(top) for top in SYSTEM)
+        is_system = mount.number in own or any(path.is_relative_to(top) for top in SYSTEM)
         if not is_system and (
-            mount.removable or mount.filesystem in SHARES or mount.filesystem in MEDIA
+            mount.removable
+            or mount.filesystem in SHARES
+            or mount.filesystem in MEDIA
+            or _by_hand(mount)
         ):
             found.setdefault(mount.number, mount)
-    return list(found.values())
+    return list(found.values())[:MOUNTS_LIMIT]
+
+
+def _by_hand(mount: Mount) -> bool:
+    disk = mount.device.startswith("/dev/") and not mount.filesystem.startswith("fuse.")
+    where = any(Path(mount.path).is_relative_to(top) for top in BY_HAND)
+    return where and (disk or mount.filesystem in WITHOUT_DEVICE)
 
 
 def unseen(mount: Mount, reason: str | None) -> Medium:
@@ -87,9 +105,9 @@ class _Look:
 
     def into(self, top: str) -> None:
         seen = 0
-        folders = [(top, 1)]
+        folders = deque([(top, 1)])
         while folders:
-            folder, depth = folders.pop()
+            folder, depth = folders.popleft()  # what lies near the top before what is deep
             for entry in self._entries(folder):
                 seen += 1
                 if seen > ENTRIES_LIMIT or len(self.found) >= FOUND_LIMIT:

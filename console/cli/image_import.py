@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import time
 
@@ -17,6 +16,7 @@ from console.cli.output import print_json, say
 from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN, Column, print_table
+from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.images.following import see_through
 from console.link.client import NodeClient
@@ -37,9 +37,10 @@ _COLUMNS = (
 @json_option
 @click.pass_obj
 def command(setup: Setup, node: str, path: str | None, *, yes: bool, as_json: bool) -> int:
-    """Load the archive PATH that lies on NODE: on a USB stick, a card or a share.
+    """Load the archive PATH that lies on NODE: on a USB stick, a card, a disk or a share.
 
-    Without PATH: list the archives that the node found on such media.
+    Without PATH: list the archives that the node found on removable media, on shares, and on
+    disks mounted under /media, /mnt and /run/media.
     """
     entry = one_node(setup, node)
     if path is None:
@@ -57,7 +58,7 @@ def command(setup: Setup, node: str, path: str | None, *, yes: bool, as_json: bo
                 stage = job.stage
                 say(f"{entry.name}: {stage}")
 
-        return await see_through(client, job, random=random.Random(), seen=seen)  # noqa: S311 - jitter
+        return await see_through(client, job, random=jitter(), seen=seen)
 
     job = ask_one(setup, entry.name, load)
     if as_json:

@@ -28,6 +28,13 @@ MOUNTS = r"""
 30 22 8:18 / /data rw - xfs /dev/sdd2 rw
 31 22 8:34 / /bootstick rw - exfat /dev/sde1 rw
 32 22 8:35 / /dev/odd rw - vfat /dev/sdf1 rw
+33 22 259:1 / /mnt/data rw - ext4 /dev/nvme1n1p1 rw
+34 22 8:2 /srv /mnt/bound rw - ext4 /dev/sda2 rw
+35 22 0:61 / /mnt/scratch rw - tmpfs tmpfs rw
+36 22 0:62 / /media/pool rw - zfs tank/images rw
+37 22 0:63 / /mnt/far rw - fuse.rclone /dev/fuse rw
+38 22 253:0 / /run/media/maria/disk rw - xfs /dev/mapper/luks-1 rw
+39 22 259:2 / /var/lib/docker rw - ext4 /dev/nvme1n1p2 rw
 not a line of that file
 """
 
@@ -60,6 +67,9 @@ def test_which_mounts_are_media(tmp_path: Path) -> None:
         ("/mnt/card", "ext4", True),
         ("/mnt/share", "nfs4", False),
         ("/bootstick", "exfat", False),
+        ("/mnt/data", "ext4", False),
+        ("/media/pool", "zfs", False),
+        ("/run/media/maria/disk", "xfs", False),
     ]
     assert found[0].device == "/dev/sdb1"
 
@@ -68,6 +78,29 @@ def test_a_system_that_itself_runs_from_a_stick(tmp_path: Path) -> None:
     mountinfo, block = tree(tmp_path)
     mountinfo.write_text("22 1 8:17 / / rw - ext4 /dev/sdb1 rw\n", encoding="utf-8")
     assert find_mounts(mountinfo, block) == []
+
+
+def test_no_more_mounts_than_can_be_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "MOUNTS_LIMIT", 4)
+    found = find_mounts(*tree(tmp_path))
+    assert [one.path for one in found][-2:] == ["/mnt/card", "/mnt/share"]
+
+
+def test_what_lies_near_the_top_is_found_before_what_is_deep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data disk has more files than are looked at."""
+    monkeypatch.setattr(media, "ENTRIES_LIMIT", 20)
+    for name in ("0", "1"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "app.tar").write_bytes(b"")
+        for number in range(20):
+            (tmp_path / name / "deep" / f"{number}").write_bytes(b"")
+    found = look_through(mount(tmp_path))
+    assert len(found.archives) == 2
+    assert found.reason is not None
 
 
 def mount(folder: Path, number: str = "8:17") -> Mount:
@@ -186,5 +219,13 @@ def test_a_real_filesystem_that_is_mounted(docker_engine: DockerEngine, short_fo
         assert medium.archives[0].size_bytes == 6
         assert medium.free_bytes is not None
         assert 0 < medium.free_bytes < 16 * 1024 * 1024
+        # On a bus that says nothing of it, where people mount by hand.
+        enter("mount", "--bind", str(stick), "/mnt")
+        try:
+            mounts = find_mounts(root / "mountinfo", short_folder / "no such bus")
+            [found] = [one for one in mounts if one.number == number]
+            assert (found.path, found.removable) == ("/mnt", False)
+        finally:
+            enter("umount", "/mnt")
     finally:
         enter("umount", str(stick))

@@ -21,7 +21,10 @@ PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Mount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A bind of a path on the node, a named or an anonymous volume, or memory."""
+    """A bind of a path on the node, a named or an anonymous volume, or memory.
+
+    A named volume that is not `external` is made where it lacks.
+    """
 
     kind: Literal["bind", "volume", "tmpfs"]
     source: str = ""  # absolute path, or the volume's name; "": anonymous
@@ -30,6 +33,9 @@ class Mount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     create_host_path: bool = True  # of a bind: Compose's short form makes it
     propagation: str | None = None  # "rslave", ...
     no_copy: bool = False  # of a volume: do not fill it from the image
+    external: bool = False
+    driver: str | None = None  # None: the runtime's default
+    driver_options: dict[str, str] = {}
     size_bytes: Bytes | None = None  # of a tmpfs
     mode: int | None = None  # of a tmpfs
 
@@ -43,6 +49,14 @@ class Port(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     protocol: Literal["tcp", "udp", "sctp"] = "tcp"
 
 
+class Subnet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Addresses of a network that is made, in CIDR form."""
+
+    subnet: str
+    gateway: str | None = None
+    ip_range: str | None = None
+
+
 class NetworkUse(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A network that the container is in. One that is not `external` is made where it lacks."""
 
@@ -54,6 +68,8 @@ class NetworkUse(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     driver: str | None = None
     driver_options: dict[str, str] = {}
     internal: bool = False
+    enable_ipv6: bool = False
+    subnets: list[Subnet] = []  # empty: the runtime chooses
 
 
 class Healthcheck(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +108,8 @@ class GpuRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     memory_bytes: Bytes | None = None  # the ceiling; reserved on each GPU
     on_exceeded: Literal["tell", "restart"] = "tell"
     verify: Literal["if-possible", "required"] = "if-possible"
-    capabilities: list[str] = ["compute", "utility"]  # NVIDIA_DRIVER_CAPABILITIES
+    # NVIDIA_DRIVER_CAPABILITIES; empty: the image's own, and the runtime's default without.
+    capabilities: list[str] = []
 
 
 class HttpProbe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="http"):
@@ -121,7 +138,10 @@ Probe = HttpProbe | ExecProbe | GpuProbe
 
 
 class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One service of a Compose file, as one node shall run it. None and empty: the image's own."""
+    """One service of a Compose file, as one node shall run it.
+
+    None and empty: the image's own. But a `command` or `entrypoint` of [] is none at all.
+    """
 
     name: Name
     image: str  # a tag, or "sha256:<config digest>"

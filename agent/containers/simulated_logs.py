@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
+from random import Random
 
 from agent.containers.moments import NANOSECONDS, rfc3339_text
 from agent.protocol.containers import Container, LogLine
+from agent.rules.chance import repeatable
 
 PERIOD_SECONDS = 2
 # A log is rotated: of a container that runs for weeks, only the last lines are kept.
@@ -44,7 +45,7 @@ def lines(container: Container, numbers: range, *, seed: str) -> Iterator[LogLin
     """The lines of these numbers."""
     begin = int((container.started_at or 0.0) * NANOSECONDS)
     for number in numbers:
-        chance = random.Random(f"{seed}/{container.id}/{number}")  # noqa: S311 - repeatable
+        chance = repeatable(f"{seed}/{container.id}/{number}")
         nanoseconds = begin + number * PERIOD_SECONDS * NANOSECONDS
         warns = chance.random() < 0.02
         yield LogLine(
@@ -54,7 +55,7 @@ def lines(container: Container, numbers: range, *, seed: str) -> Iterator[LogLin
         )
 
 
-def _text(container: Container, chance: random.Random, number: int) -> str:
+def _text(container: Container, chance: Random, number: int) -> str:
     if number == 0:
         return f"{container.name} started (simulated)"
     if container.gpus:
@@ -65,5 +66,5 @@ def _text(container: Container, chance: random.Random, number: int) -> str:
     return f"{chance.randrange(200)} messages in {PERIOD_SECONDS} s (simulated)"
 
 
-def _warning(chance: random.Random) -> str:
+def _warning(chance: Random) -> str:
     return f"warning: {chance.choice(_WARNINGS)} (simulated)"

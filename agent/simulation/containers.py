@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Sequence
+from random import Random
 
 import msgspec
 
 from agent.gpu.simulated import MEBIBYTE, SimulatedGpu, Worker
 from agent.protocol.containers import Container, ContainerFigures
+from agent.rules.chance import repeatable
 from agent.simulation.pattern import Pattern
 from agent.simulation.plan import NodePlan
 
@@ -52,7 +53,7 @@ def build_containers(
     Args:
         at: Now; they were started some hours before.
     """
-    chance = random.Random(f"{plan.seed}/containers")  # noqa: S311 - not for secrets, repeatable
+    chance = repeatable(f"{plan.seed}/containers")
     made = _Maker(plan, chance, at)
     workers: list[Worker] = []
     for each, slice_index in _places(plan, gpus):
@@ -90,7 +91,7 @@ def _places(
 
 
 class _Maker:
-    def __init__(self, plan: NodePlan, chance: random.Random, at: float) -> None:
+    def __init__(self, plan: NodePlan, chance: Random, at: float) -> None:
         self._plan, self._chance, self._at = plan, chance, at
         self.made: list[SimulatedContainer] = []
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import uuid
+from random import Random
 
 import msgspec
 
 from agent.gpu.simulated import MEBIBYTE, Board, SimulatedGpu
 from agent.protocol.gpus import Gpu, GpuHealth, GpuSample, GpuStack, MigInstance
+from agent.rules.chance import repeatable
 from agent.simulation.catalogue import Driver
 from agent.simulation.pattern import Pattern
 from agent.simulation.plan import NodePlan
@@ -25,7 +26,7 @@ def build_gpus(plan: NodePlan) -> tuple[GpuStack, list[SimulatedGpu]]:
     gpus: list[SimulatedGpu] = []
     for index, board in enumerate(boards):
         seed = f"{plan.seed}/gpu/{index}"
-        chance = random.Random(seed)  # noqa: S311 - not for secrets, repeatable
+        chance = repeatable(seed)
         lost = plan.fault == "gpu-lost" and index == kind.gpu_count - 1
         gpu = _gpu(board, index, chance, kind.machine.memory_bytes)
         gpus.append(
@@ -77,7 +78,7 @@ def _stack(driver: Driver | None, *, mismatch: bool) -> GpuStack:
     )
 
 
-def _gpu(board: Board, index: int, chance: random.Random, system_memory: int) -> Gpu:
+def _gpu(board: Board, index: int, chance: Random, system_memory: int) -> Gpu:
     tegra = board.link is None
     own = board.memory_mebibytes
     unknown = {}

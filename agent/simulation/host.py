@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Callable
 
 from agent.host.simulated import SimulatedHost
 from agent.protocol.node import Disk, HostFacts
+from agent.rules.chance import repeatable
 from agent.simulation.pattern import Pattern
 from agent.simulation.plan import NodePlan
 
@@ -19,7 +19,7 @@ def build_host(plan: NodePlan, *, now: Callable[[], float]) -> SimulatedHost:
     """Booted some days before `now`; nearly out of disk if that is its fault."""
     machine = plan.kind.machine
     seed = f"{plan.seed}/host"
-    chance = random.Random(seed)  # noqa: S311 - not for secrets, repeatable
+    chance = repeatable(seed)
     free = FULL_DISK_FREE_SHARE if plan.fault == "disk-full" else chance.uniform(0.3, 0.7)
     return SimulatedHost(
         HostFacts(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from agent.archives.platforms import Platform
 from agent.containers.in_memory import InMemoryRuntime
 from agent.containers.simulated_images import images_of
@@ -13,6 +11,7 @@ from agent.images.node_images import simulated_images
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
+from agent.rules.chance import repeatable
 from agent.simulation.containers import SimulatedContainer, build_containers
 from agent.simulation.gpus import build_gpus
 from agent.simulation.history import ComputedHistory
@@ -41,7 +40,7 @@ class SimulatedNode:
     def __init__(self, plan: NodePlan, *, change: float, at: int) -> None:
         self.plan = plan
         self.at = at
-        chance = random.Random(f"{plan.seed}/pace")  # noqa: S311 - not for secrets, repeatable
+        chance = repeatable(f"{plan.seed}/pace")
         self._pace = Pace(change, phase=chance.random())
         self._look_at = at + chance.randrange(LOOK_EVERY_SECONDS)
         stack, boards = build_gpus(plan)

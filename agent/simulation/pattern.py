@@ -7,7 +7,8 @@ dip at noon, few at night. On top of it scenes come and go within minutes and se
 from __future__ import annotations
 
 import math
-import random
+
+from agent.rules.chance import repeatable
 
 # Share of the cameras with something to see, by the hour of the plant's day.
 _BY_HOUR = (
@@ -29,7 +30,7 @@ class Pattern:
     """
 
     def __init__(self, seed: str, *, peak: float, utc_offset_seconds: float = 0.0) -> None:
-        chance = random.Random(seed)  # noqa: S311 - not for secrets, and meant to be repeatable
+        chance = repeatable(seed)
         self._peak = peak
         self._offset = utc_offset_seconds + chance.uniform(-1200.0, 1200.0)
         self._scenes = tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -20,6 +19,7 @@ from console.cli.output import print_json
 from console.cli.run import ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, print_table
+from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.images.following import see_through
 from console.link.client import NodeClient
@@ -89,7 +89,7 @@ def _on_each(
 
     async def ask(_: NodeEntry, client: NodeClient) -> Job:
         job = await begin(client, secrets.token_hex(16))
-        return await see_through(client, job, random=random.Random())  # noqa: S311 - jitter
+        return await see_through(client, job, random=jitter())
 
     answers = ask_nodes(setup, entries, ask)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from console.cli.output import print_json
 from console.cli.run import Answer, ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import print_table
+from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.images.push import Push
 from console.images.rate import RateLimit
@@ -85,7 +85,7 @@ def check(
     limit = RateLimit(None)
 
     async def ask(entry: NodeEntry, client: NodeClient) -> LoadPlan:
-        push = Push(client, indexes, limit=limit, random=random.Random())  # noqa: S311 - jitter
+        push = Push(client, indexes, limit=limit, random=jitter())
         if sites is not None and LABEL in entry.labels:
             sites[entry.name] = await client.sites.status()
         return await push.check()

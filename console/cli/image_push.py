@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import shutil
 import sys
 import time
@@ -28,6 +27,7 @@ from console.cli.push_display import PushDisplay
 from console.cli.run import Answer, conclude, links
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit, print_table
+from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
 from console.images.push import Push, PushState
@@ -161,7 +161,7 @@ async def _push_all(
         limit=limit,
         budget_bytes=budget_bytes,
         at_once=at_once,
-        random=random.Random(),  # noqa: S311 - jitter
+        random=jitter(),
     )
 
     async def one(entry: NodeEntry) -> tuple[PushState, float]:
@@ -179,7 +179,7 @@ async def _push_all(
                 budget_bytes=budget_bytes,
                 at_once=at_once,
                 other_way=sites.other_way(entry.name),
-                random=random.Random(),  # noqa: S311 - jitter
+                random=jitter(),
             )
             display.add(push.state)
             try:

@@ -35,6 +35,11 @@ REFUSALS = frozenset(
 )
 
 
+def jitter() -> Random:
+    """Chance for waits, another in every process."""
+    return Random()  # noqa: S311 - nothing is secret about when one tries again
+
+
 class BackOff:
     """Waits that double up to a minute, each somewhere in its second half.
 

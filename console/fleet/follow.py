@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agent.protocol.problems import ProblemError
-from console.fleet.back_off import BackOff
+from console.fleet.back_off import BackOff, jitter
 from console.fleet.cache import PictureCache
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
@@ -43,7 +43,7 @@ class FleetFollower:
         self._clients: dict[str, NodeClient] = {}
         self._changed: set[str] = set(self._views)
         self._callbacks: list[Callable[[], None]] = []
-        rng = random or Random()  # noqa: S311  jitter, no secret
+        rng = random or jitter()
         self._followers = {
             name: NodeFollower(
                 view,

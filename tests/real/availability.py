@@ -47,6 +47,7 @@ PARTS = {
         ("podman_service", "podman_service_factory"),
         cgroups=True,
     ),
+    "skopeo": Part(("skopeo", *ENCLOSURE), ("skopeo",)),
     "ssh": Part(
         ("sshd", "ssh", "ssh-keygen", *ENCLOSURE),
         ("ssh_server", "ssh_server_factory"),

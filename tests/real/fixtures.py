@@ -14,6 +14,7 @@ from tests.real.containerd_store import ContainerdStoreDocker
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 from tests.real.podman_service import PodmanService
+from tests.real.skopeo import Skopeo
 from tests.real.ssh_server import SshServer
 
 
@@ -66,6 +67,12 @@ def docker_engine(host_kept: None, make_short_folder: Callable[[], Path]) -> Ite
     """A Docker Engine with the test image, one per test process."""
     with ExitStack() as stack:
         yield _docker(stack, make_short_folder(), {}, {}, start=True)
+
+
+@pytest.fixture
+def skopeo(docker_engine: DockerEngine, make_short_folder: Callable[[], Path]) -> Skopeo:
+    """`skopeo copy` from that Docker Engine's images and from files."""
+    return Skopeo(docker_engine, make_short_folder())
 
 
 @pytest.fixture

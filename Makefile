@@ -50,7 +50,7 @@ test-quick: $(VENV)/.test ## the tests that need nothing but Python
 test-runtimes: $(VENV)/.test ## the tests on Docker's containerd image store; makes it, some 500 MB
 	@tests/real/install-parts
 	@tests/real/make-containerd-store
-	$(BIN)/python -m pytest --runtimes $(ARGS)
+	$(BIN)/python -m pytest --runtimes -n 2 --dist loadfile $(ARGS)
 
 .venv-bench/.done: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -59,8 +59,11 @@ def index_archive(path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
 def _index_folder(path: Path, heard: Heard) -> ArchiveIndex:
     contents = scan_folder(path)
     if INDEX not in contents.entries:
-        what = "the folder has no index.json: it is no OCI layout"
-        raise FaultError("archive.manifest_missing", what)
+        raise FaultError(
+            "archive.unknown",
+            "it is a folder, not an archive, and no OCI layout either: it has no index.json",
+            hint="Name an archive in it, or a folder that skopeo copy wrote as oci:FOLDER.",
+        )
     found = _found(contents)
     layers = layer_table(contents, found, _Measured(path, contents, heard))
     return _index(path, (path / INDEX).stat(), "none", found, layers)

@@ -46,6 +46,8 @@ def opened(path: Path, *, compression: Compression | None = None) -> Iterator[Op
     _check_regular(path)
     with told_about(path), damage_told(), path.open("rb") as file:
         facts = fstat(file.fileno())
+        if not facts.st_size:
+            raise FaultError("archive.truncated", "the file is empty")
         if compression is None:
             compression = compression_of(file.read(HEAD_BYTES))
             file.seek(0)

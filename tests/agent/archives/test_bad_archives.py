@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.archives import contents, sources
+from agent.archives.cache import IndexCache
 from agent.archives.indexing import index_archive
 from agent.protocol.problems import ProblemError
 from tests.archives_made import (
@@ -78,7 +79,7 @@ def test_something_else(file: Path, content: bytes) -> None:
     assert code_of(file, content) in {"archive.unknown", "archive.truncated"}
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 10240, tar({"readme.txt": b"hello"})])
+@pytest.mark.parametrize("content", [b"\0" * 10240, tar({"readme.txt": b"hello"})])
 def test_a_tar_without_a_manifest(file: Path, content: bytes) -> None:
     assert code_of(file, content) == "archive.manifest_missing"
 
@@ -344,8 +345,27 @@ def test_a_layer_of_zeros(
     assert code_of(file, COMPRESS[outer](made)) == "archive.bomb"
 
 
-def test_a_folder_that_is_no_layout(tmp_path: Path) -> None:
-    assert problem_of(tmp_path).code == "archive.manifest_missing"
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_folder_is_told_as_one(tmp_path: Path, *, cached: bool) -> None:
+    """Not as a file that is not there."""
+    with pytest.raises(ProblemError) as caught:
+        IndexCache(tmp_path / "cache").index(tmp_path) if cached else index_archive(tmp_path)
+    assert caught.value.code == "archive.unknown"
+    assert caught.value.detail.startswith(f"{tmp_path}: it is a folder, not an archive")
+    assert "oci:FOLDER" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_an_empty_file_is_told_as_one(file: Path, *, cached: bool) -> None:
+    """What is left of a copy that failed; saving the image again would mend nothing."""
+    file.write_bytes(b"")
+    with pytest.raises(ProblemError) as caught:
+        IndexCache(file.parent / "cache").index(file) if cached else index_archive(file)
+    assert (caught.value.code, caught.value.detail) == (
+        "archive.truncated",
+        f"{file}: the file is empty",
+    )
+    assert "Copy it again" in (caught.value.hint or "")
 
 
 def test_a_folder_with_links(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from agent.rules import sizes
+
 # C0, DEL and C1; line separators; marks and overrides of direction, which can make one name
 # look like another; lone surrogates, which cannot be encoded.
 _UNSAFE = re.compile(
@@ -48,15 +50,7 @@ def age(seconds: float | None) -> str:
 
 def size(count: float | None) -> str:
     """Bytes as `512 B`, `1.5 MiB`, `15 GiB`; `-` where it is unknown."""
-    if count is None:
-        return "-"
-    if count < 1024:
-        return f"{int(count)} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        count /= 1024
-        if count < 1023.5 or unit == "TiB":
-            break
-    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+    return "-" if count is None else sizes.size(count)
 
 
 def plural(count: int, word: str) -> str:

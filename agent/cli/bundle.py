@@ -33,11 +33,17 @@ def command() -> None:
 
 @command.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--make-room",
+    is_flag=True,
+    help="Where there is no room, remove images: those that Roost loaded and nothing uses.",
+)
 @config_option
-def import_bundle(path: Path, config: Path | None) -> None:
+def import_bundle(path: Path, config: Path | None, *, make_room: bool) -> None:
     """Have the agent of this machine load PATH: a bundle, or an archive of images.
 
-    The work is the agent's: ending this command does not end it.
+    The work is the agent's: ending this command does not end it. Where there is no room without
+    removing images, you are asked, unless --make-room says so.
     """
     settings = load_settings(config)
     if settings.operator_socket is None and settings.admin_socket is None:
@@ -48,7 +54,14 @@ def import_bundle(path: Path, config: Path | None) -> None:
         )
     agent = _Agent(settings.operator_socket or settings.admin_socket or Path())
     # Where the agent looks is told from the root; links stay, a stick may be mounted behind one.
-    request = ImportRequest(path=str(path.absolute()))
+    job = _see_through(agent, ImportRequest(path=str(path.absolute()), make_room=make_room))
+    if not make_room and _may_remove(job.problem):
+        job = _see_through(agent, ImportRequest(path=str(path.absolute()), make_room=True))
+    _conclude(job)
+
+
+def _see_through(agent: _Agent, request: ImportRequest) -> Job:
+    """The job when it has ended, however."""
     job = agent.begin(request)
     stage = None
     while job.state not in ENDED:
@@ -57,7 +70,22 @@ def import_bundle(path: Path, config: Path | None) -> None:
             click.echo(f"{stage} ...", err=True)
         time.sleep(LOOK_SECONDS)
         job = agent.job(job.id)
-    _conclude(job)
+    return job
+
+
+def _may_remove(problem: Problem | None) -> bool:
+    """Ask, where it failed for want of that word and there is somebody to ask."""
+    if problem is None or not problem.params.get("make_room") or not sys.stdin.isatty():
+        return False
+    images = problem.params.get("images")
+    named = images if isinstance(images, list) else []
+    click.echo(_printable(problem.detail), err=True)
+    click.echo(
+        "These are images that Roost loaded and nothing uses: " + _printable(", ".join(named)),
+        err=True,
+    )
+    many = "1 image" if len(named) == 1 else f"{len(named)} images"
+    return click.confirm(f"Remove {many}? Without it, nothing is loaded.", default=False, err=True)
 
 
 def _conclude(job: Job) -> None:

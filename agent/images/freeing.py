@@ -13,10 +13,12 @@ from agent.containers.runtime import ContainerRuntime
 from agent.images.blobs import Blobs
 from agent.images.keeping import Keeper
 from agent.images.records import ImageRecords
-from agent.protocol.images import Freeable, ImageContent, NodeImage, SpaceNeed
+from agent.images.shortage import needs_a_word, too_little
+from agent.protocol.images import MADE_ROOM, Freeable, ImageContent, NodeImage, SpaceNeed
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import chain_ids
 from agent.rules.loading import Load, config_digest
+from agent.rules.sizes import size
 
 # A plan is an answer that somebody waits for; the runtime counts for minutes on a bad disk.
 USAGE_SECONDS = 10.0
@@ -46,8 +48,12 @@ class Freeing:
         load: Load,
         *,
         holder: str | None,
+        make_room: bool,
     ) -> Room:
-        """What has to go to make room for a load; nothing where all fits.
+        """What has to go to make room for a load; nothing where all fits, or nothing would do.
+
+        Layers may go unasked, they are a cache. Images may with `make_room`; without it, what
+        would go is told, and `short` says so.
 
         Raises:
             ProblemError: `runtime.*`, `store.*`.
@@ -67,13 +73,14 @@ class Freeing:
             if "runtime" in need.purposes:
                 usage = await self._usage()
                 found += await self._images_but(kept, images, chains_used(contents, load), usage)
-            for item in found:
-                if lacking <= 0:
-                    break
-                frees.append(item)
-                lacking -= item.size_bytes
-            if lacking > 0:
-                short.append(_short(need, sum(item.size_bytes for item in found), usage.reason))
+            chosen = enough(found, lacking)
+            if chosen is None:
+                freeable = sum(item.size_bytes for item in found)
+                short.append(too_little(need, freeable, usage.reason))
+                continue
+            frees += chosen
+            if not make_room and any(item.kind == "image" for item in chosen):
+                short.append(needs_a_word(need, chosen))
         return Room(frees, short)
 
     async def make_room(
@@ -91,7 +98,7 @@ class Freeing:
                 await asyncio.to_thread(self._blobs.remove, item.name)
             elif not await self._remove_image(item.name):
                 continue
-            told(f"made room: removed {item.kind} {item.name}, {item.size_bytes} bytes")
+            told(f"{MADE_ROOM}removed {item.kind} {item.name}, {size(item.size_bytes)}")
 
     async def _remove_image(self, name: str) -> bool:
         images = await asyncio.to_thread(self._records.told, await self._runtime.images())
@@ -150,20 +157,12 @@ def chains_used(contents: Sequence[ImageContent], load: Load) -> set[str]:
     }
 
 
-def _short(need: SpaceNeed, freeable: int, reason: str | None) -> ProblemError:
-    reserved = f" beside the {need.reserved_bytes} of other jobs" if need.reserved_bytes else ""
-    unknown = f" (what images take is not known: {reason})" if reason else ""
-    return ProblemError(
-        "space.short",
-        f"{need.needed_bytes} bytes are needed at {need.path}, {need.free_bytes} are free"
-        f"{reserved} and {freeable} could be freed{unknown}",
-        params={
-            "path": need.path,
-            "needed_bytes": need.needed_bytes,
-            "free_bytes": need.free_bytes,
-            "reserved_bytes": need.reserved_bytes,
-            "freeable_bytes": freeable,
-        },
-        hint="Remove images that are not needed: roost image ls, roost image rm."
-        + (" Or end jobs that wait: roost job ls." if need.reserved_bytes else ""),
-    )
+def enough(found: Sequence[Freeable], lacking: int) -> list[Freeable] | None:
+    """The first of these that are `lacking` bytes together; None where all are too little."""
+    chosen: list[Freeable] = []
+    for item in found:
+        if lacking <= 0:
+            break
+        chosen.append(item)
+        lacking -= item.size_bytes
+    return chosen if lacking <= 0 else None

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from agent.archives.index import ArchiveIndex
 from agent.archives.layers import read_layers
 from agent.archives.platforms import Platform
@@ -78,6 +80,14 @@ class ImportKind(JobKind[ImportRequest]):
         """Give back its space and its layers, also where it never ran."""
         self._space.release(job.id)
         self._keeper.release(job.id)
+
+    def identity(self, request: ImportRequest) -> ImportRequest:
+        return msgspec.structs.replace(request, make_room=False)
+
+    def joined(self, request: ImportRequest, joining: ImportRequest) -> ImportRequest:
+        """Whoever gave the word to make room, it stands."""
+        make_room = request.make_room or joining.make_room
+        return msgspec.structs.replace(request, make_room=make_room)
 
     def locks(self, request: ImportRequest) -> tuple[str, ...]:
         return (f"file:{request.path}",)

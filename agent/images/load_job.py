@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from agent.images.arrival import Arrival
 from agent.images.blobs import Blobs
 from agent.images.keeping import Keeper
@@ -49,6 +51,14 @@ class LoadKind(JobKind[LoadRequest]):
 
     def subject(self, request: LoadRequest) -> str:
         return ", ".join(tag for image in request.images for tag in image.tags) or request.source
+
+    def identity(self, request: LoadRequest) -> LoadRequest:
+        return msgspec.structs.replace(request, make_room=False)
+
+    def joined(self, request: LoadRequest, joining: LoadRequest) -> LoadRequest:
+        """Whoever gave the word to make room, it stands."""
+        make_room = request.make_room or joining.make_room
+        return msgspec.structs.replace(request, make_room=make_room)
 
     def locks(self, request: LoadRequest) -> Sequence[str]:
         return [f"image:{config_digest(image)}" for image in request.images]

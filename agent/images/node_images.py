@@ -146,10 +146,13 @@ class NodeImages:
     async def plan(self, request: LoadRequest) -> LoadPlan:
         """What it would take to have these images. Raises ProblemError as `Planner.plan`."""
         job = self._jobs.known("image.load", request)
-        holder = None if job is None else job.id
-        return (
-            await self.planner.plan(request.images, signed=request.signed, holder=holder)
-        ).answer
+        planned = await self.planner.plan(
+            request.images,
+            signed=request.signed,
+            holder=None if job is None else job.id,
+            make_room=self._jobs.asked("image.load", request).make_room,
+        )
+        return planned.answer
 
     async def load(self, request: LoadRequest, *, owner: str, key: str | None) -> Job:
         """The job that has these images, with its space reserved before it is answered.
@@ -160,7 +163,9 @@ class NodeImages:
         async with self._asking:
             if self._jobs.known("image.load", request, key=key) is not None:
                 return await self._jobs.submit("image.load", request, owner=owner, key=key)
-            planned = await self.planner.plan(request.images, signed=request.signed)
+            planned = await self.planner.plan(
+                request.images, signed=request.signed, make_room=request.make_room
+            )
             planned.check()
             if planned.answer.wanted:
                 self.uploads.check_open()

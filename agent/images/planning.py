@@ -78,6 +78,7 @@ class Planner:
         on_node: Collection[str] = (),
         copied: bool = False,
         holder: str | None = None,
+        make_room: bool = False,
     ) -> Planned:
         """What it takes to have these images.
 
@@ -86,6 +87,8 @@ class Planner:
             on_node: diff_ids of layers that need not be sent: they lie in a file on this node.
             copied: those become blobs before they are loaded.
             holder: the job that asks, if it has reserved space already.
+            make_room: images may be removed for it; without it, where that would be needed, the
+                answer says which ones, and has `space.short`.
 
         Raises:
             ProblemError: `image.config`, `image.reference`, `runtime.*`, `blob.storage`,
@@ -103,7 +106,9 @@ class Planner:
             arriving += sum(each.size_bytes for each in load.needed if each.diff_id in coming)
         claims = await asyncio.to_thread(self._claims, arriving, load, facts)
         space = self._space.needs(claims, holder=holder)
-        room = await self._freeing.choose(space, images, contents, load, holder=holder)
+        room = await self._freeing.choose(
+            space, images, contents, load, holder=holder, make_room=make_room
+        )
         unfit = await self._unsigned(contents, signed)
         unfit += [problem for each in contents if (problem := self._unfit(each))]
         return Planned(

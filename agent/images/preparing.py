@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from agent.images.freeing import Freeing
 from agent.images.planning import Planned, Planner
 from agent.images.space import Space
 from agent.jobs.work import Work
-from agent.protocol.images import ImageContent
+from agent.protocol.images import ImageContent, ImportRequest, LoadRequest
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 
@@ -28,7 +27,7 @@ class Preparer:
 
     async def prepare(
         self,
-        work: Work[Any],
+        work: Work[LoadRequest] | Work[ImportRequest],
         contents: Sequence[ImageContent],
         *,
         signed: Sequence[SignedManifest] = (),
@@ -43,9 +42,18 @@ class Preparer:
         holder = work.job.id
         for _ in range(ROUNDS):
             await work.stage("planning", PLAN_SECONDS)
-            planned = await self._planner.plan(
-                contents, signed=signed, on_node=on_node, copied=copied, holder=holder
-            )
+            while True:
+                make_room = work.request.make_room
+                planned = await self._planner.plan(
+                    contents,
+                    signed=signed,
+                    on_node=on_node,
+                    copied=copied,
+                    holder=holder,
+                    make_room=make_room,
+                )
+                if make_room == work.request.make_room:  # else somebody gave the word meanwhile
+                    break
             planned.check()
             self._space.reserve(planned.claims, holder=holder)
             if not planned.answer.frees:

@@ -80,6 +80,7 @@ class Space:
                     needed_bytes=claim.needed_bytes,
                     free_bytes=max(0, claim.disk.free_bytes - reserved - SPARE_BYTES),
                     reserved_bytes=reserved,
+                    spare_bytes=SPARE_BYTES,
                 )
             else:
                 need.purposes.append(claim.purpose)

@@ -29,7 +29,8 @@ class Entry:
     ) -> None:
         self.stored = stored
         self.log = JobLog(store, stored.job.id, clock)
-        self.content = b""  # digest of kind and request, while it is under way
+        self.content = b""  # digest of kind and identity, while it is under way
+        self.request: msgspec.Struct | None = None  # while it is under way
         self.waits: str | None = None  # why it does not run yet, or cannot be written down
         self.queued_again = False  # on disk it still runs, as under the agent before
         self._progress: tuple[int, int | None, Literal["bytes", "items"]] | None = None
@@ -68,6 +69,18 @@ class Entry:
             self.stored = changed
         self._on_change()
         return True
+
+    async def ask(self, request: msgspec.Struct) -> None:
+        """Have it asked for this from now on, once that is on disk. Raises ProblemError `store.*`.
+
+        Which job it is, and what it locks, stays.
+        """
+        async with self._writing:
+            encoded = msgspec.json.encode(request)
+            await asyncio.to_thread(self._store.save_request, self.id, encoded)
+            self.stored = msgspec.structs.replace(self.stored, request_bytes=len(encoded))
+            if not self.ended:
+                self.request = request
 
     def new_stage(self, deadline_at: float) -> None:
         """A stage begins with unknown progress."""

@@ -98,6 +98,11 @@ class JobStore:
                 (_encoded(stored.job), stored.runs, stored.leaves, stored.job.id),
             )
 
+    def save_request(self, job: str, request: bytes) -> None:
+        """A job is asked for something else by now."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE jobs SET request = ? WHERE id = ?", (request, job))
+
     def remove(self, jobs: Iterable[str]) -> None:
         """Forget jobs with all that belongs to them."""
         names = [(name,) for name in jobs]

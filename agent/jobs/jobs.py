@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -31,6 +31,8 @@ LIVE_ENDED = 20
 ID_BYTES = 6
 # People type the start of an id.
 SHORTEST_START = 4
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,8 @@ class Jobs:
     ) -> Job:
         """A new job, or the one that the same `key` asked for before, also in a former agent.
 
-        Where the kind says `joins`, an equal request that is still under way is that job.
+        Where the kind says `joins`, a request of the same identity that is still under way is that
+        job, and what the kind makes of both is what it is asked for from then on.
 
         Args:
             owner: who asked, for people.
@@ -123,9 +126,17 @@ class Jobs:
     def known(self, kind: str, request: msgspec.Struct, *, key: str | None = None) -> Job | None:
         """The job that `submit` would answer with instead of a new one."""
         used = None if key is None else self._keys.get(key)
-        content = _digest(kind.encode(), msgspec.json.encode(request))
+        content = _content(self._kinds[kind], request)
         entry = self._under_way(content) if used is None else self._entries.get(used.job)
         return None if entry is None else entry.job()
+
+    def asked(self, kind: str, request: R) -> R:
+        """What the job that this would join would be asked for then; without one, just this."""
+        maker: JobKind[R] = self._kinds[kind]
+        entry = self._under_way(_content(maker, request)) if maker.joins else None
+        if entry is None or entry.request is None:
+            return request
+        return maker.joined(cast("R", entry.request), request)
 
     def newest(self, *, state: JobState | None = None, limit: int | None = None) -> list[Job]:
         """All jobs, or those in a state, the newest first.
@@ -208,8 +219,9 @@ class Jobs:
     ) -> Job:
         self._check_ready()
         encoded = msgspec.json.encode(request)
-        content = _digest(kind.name.encode(), encoded)
-        fingerprint = _digest(content, (parent or "").encode())
+        content = _content(kind, request)
+        whole = _digest(kind.name.encode(), encoded)
+        fingerprint = _digest(whole, (parent or "").encode())
         async with self._submitting:
             known = None if key is None else self._keys.get(key)
             if known is not None:
@@ -219,6 +231,7 @@ class Jobs:
                 return job
             joined = self._under_way(content) if kind.joins else None
             if joined is not None:
+                await self._join(joined, kind, request)
                 await self._remember(key, joined, fingerprint)
                 joined.log.add(f"{owner} asks for the same")
                 return joined.job()
@@ -241,11 +254,18 @@ class Jobs:
             if made is not None:
                 self._keys[made.key] = made
             entry = self._add(stored)
-            entry.content = content
-            self._queue.put(Waiting(entry, kind, request, keys))
+            entry.content, entry.request = content, request
+            self._queue.put(Waiting(entry, kind, keys))
         self._queue.look()
         self._changed()
         return entry.job()
+
+    async def _join(self, entry: Entry, kind: JobKind[Any], joining: msgspec.Struct) -> None:
+        if entry.request is None:
+            return
+        asked = kind.joined(entry.request, joining)
+        if asked != entry.request:
+            await entry.ask(asked)
 
     async def _remember(self, key: str | None, entry: Entry, fingerprint: bytes) -> None:
         if key is not None:
@@ -288,7 +308,6 @@ class Jobs:
 
     async def _recover(self, entry: Entry) -> None:
         encoded = await asyncio.to_thread(self._store.request, entry.id)
-        entry.content = _digest(entry.stored.job.kind.encode(), encoded)
         await entry.log.go_on()
         found = recover(entry.stored, encoded, self._kinds)
         if isinstance(found, Ended):
@@ -297,7 +316,8 @@ class Jobs:
         if entry.stored.job.state == "running":
             entry.queued_again = True
             entry.log.add("the agent started again, and this begins anew")
-        self._queue.put(Waiting(entry, *found))
+        entry.content, entry.request = _content(found.kind, found.request), found.request
+        self._queue.put(Waiting(entry, found.kind, found.keys))
 
     async def _end(self, entry: Entry, state: JobState, reason: str | None) -> None:
         await entry.change(
@@ -350,6 +370,11 @@ class Jobs:
     def _changed(self) -> None:
         for callback in self._listeners:
             callback()
+
+
+def _content(kind: JobKind[Any], request: msgspec.Struct) -> bytes:
+    """What jobs that may join have in common."""
+    return _digest(kind.name.encode(), msgspec.json.encode(kind.identity(request)))
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -48,6 +48,14 @@ class JobKind(ABC, Generic[R]):
         """
         return ()
 
+    def identity(self, request: R) -> R:
+        """The request without what makes no other job of it: equal ones join, where they do."""
+        return request
+
+    def joined(self, request: R, joining: R) -> R:
+        """What a job is asked for when `joining`, of the same identity, finds it under way."""
+        return request
+
     @abstractmethod
     async def run(self, work: Work[R]) -> dict[str, str]:
         """Do it; what comes back is the job's result. Name a stage within a minute.

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from agent.jobs import refusals
 from agent.jobs.entry import Entry
 from agent.jobs.kind import JobKind
@@ -29,12 +27,12 @@ class Waiting:
 
     entry: Entry
     kind: JobKind[Any]
-    request: msgspec.Struct
     keys: frozenset[str]
 
 
 def tell_ended(kind: JobKind[Any], entry: Entry) -> None:
-    """Let the kind put away what it keeps for a job."""
+    """Let go of what was asked, and the kind put away what it keeps for a job."""
+    entry.request = None
     try:
         kind.ended(entry.job())
     except Exception:
@@ -113,7 +111,6 @@ class Queue:
         run = Run(
             entry,
             waiting.kind,
-            waiting.request,
             locks=self._locks,
             refusal=self._refusal,
             on_release=self.look,

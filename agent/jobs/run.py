@@ -38,7 +38,6 @@ class Run(Generic[R]):
         self,
         entry: Entry,
         kind: JobKind[R],
-        request: R,
         *,
         locks: Locks,
         refusal: Callable[[Held], ProblemError],
@@ -49,9 +48,8 @@ class Run(Generic[R]):
         self.kind = kind
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._work = Work(
+        self._work: Work[R] = Work(
             entry,
-            request,
             locks=locks,
             refusal=refusal,
             on_release=on_release,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 import msgspec
 
@@ -23,7 +23,6 @@ class Work(Generic[R]):
     def __init__(
         self,
         entry: Entry,
-        request: R,
         *,
         locks: Locks,
         refusal: Callable[[Held], ProblemError],
@@ -31,7 +30,6 @@ class Work(Generic[R]):
         set_deadline: Callable[[float], float],
     ) -> None:
         """`set_deadline` takes seconds from now and returns Unix seconds."""
-        self.request = request
         self._entry = entry
         self._locks = locks
         self._refusal = refusal
@@ -39,6 +37,12 @@ class Work(Generic[R]):
         self._set_deadline = set_deadline
         self._cancelled = False
         self._left = False
+
+    @property
+    def request(self) -> R:
+        """What is asked for by now: who joins a job may add to it."""
+        self._check()
+        return cast("R", self._entry.request)
 
     @property
     def job(self) -> Job:

@@ -13,6 +13,8 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 # Docker's own limit on a manifest is 4 MiB; a config with a long history is some 100 KB.
 CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
 LAYERS_LIMIT = 512  # overlay2 takes 128, the containerd store more
+# How a line of a load's log begins that says what was removed for it.
+MADE_ROOM = "made room: "
 STAGING_REPOSITORY = "roost.local/staging"  # the name an image has until it is verified
 
 
@@ -52,12 +54,15 @@ class ImageContent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tags: list[str] = []
 
 
-class LoadRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class LoadRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`POST /v1/images/plan` answers a `LoadPlan`; `POST /v1/images/load` begins the job."""
 
     images: Annotated[list[ImageContent], msgspec.Meta(min_length=1, max_length=64)]
     source: str = ""  # for people: the archive's name
     signed: Annotated[list[SignedManifest], msgspec.Meta(max_length=64)] = []  # who vouches
+    # Images may be removed for it, of those that Roost loaded and nothing uses. It makes no other
+    # job of it: once anybody has said so, it holds for the job that has these images.
+    make_room: bool = False
 
 
 class WantedLayer(msgspec.Struct, kw_only=True):
@@ -85,6 +90,7 @@ class SpaceNeed(msgspec.Struct, kw_only=True):
     needed_bytes: int
     free_bytes: int  # what other jobs have reserved, and a spare, are taken off
     reserved_bytes: int = 0  # by other jobs
+    spare_bytes: int = 0  # stay free whatever comes
 
 
 class Freeable(msgspec.Struct, kw_only=True):
@@ -101,7 +107,7 @@ class LoadPlan(msgspec.Struct, kw_only=True):
     images: list[PlannedImage]
     wanted: list[WantedLayer]  # to send, bottom first
     space: list[SpaceNeed]
-    frees: list[Freeable] = []
+    frees: list[Freeable] = []  # layers go by themselves, images only with `make_room`
     problems: list[Problem] = []  # why it would be refused
 
 
@@ -118,10 +124,11 @@ class TagRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tag: str
 
 
-class ImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`POST /v1/images/import`: load an archive that lies on the node."""
 
     path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]  # absolute
+    make_room: bool = False  # as that of a load
 
 
 class FoundArchive(msgspec.Struct, kw_only=True):

@@ -48,7 +48,9 @@ def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:
         plan = answer.value
         if plan is None:
             continue
-        tell_freed(answer.entry.name, "would remove", plan.frees)
+        wants = any(problem.params.get("make_room") for problem in plan.problems)
+        how = "with --make-room, would remove" if wants else "would remove"
+        tell_freed(answer.entry.name, how, plan.frees)
         for problem in plan.problems:
             refused = True
             tell(ProblemError.from_problem(problem), node=answer.entry.name)

@@ -18,6 +18,7 @@ from console.cli.image_options import archives_argument, read_archives, to_optio
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option
 from console.cli.output import print_json
+from console.cli.room import room_option
 from console.cli.run import Answer, ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import print_table
@@ -41,19 +42,23 @@ class CheckRecord(msgspec.Struct, kw_only=True):
 @click.command("check")
 @archives_argument
 @to_option
+@room_option
 @json_option
 @click.pass_obj
-def command(setup: Setup, archives: tuple[Path, ...], selector: str, *, as_json: bool) -> int:
+def command(
+    setup: Setup, archives: tuple[Path, ...], selector: str, *, make_room: bool, as_json: bool
+) -> int:
     """Say per node what would be sent, needed and freed. Nothing changes.
 
     SEND is before compression. NOW is the image that has the name on the node. NEED and FREE are
-    of the disk with the least to spare; FREES is what would be removed to make room. Below it
-    says which sites can pass layers on (push --via-site). The exit code is 1 where a push would
-    be refused.
+    of the disk with the least to spare, less what stays free whatever comes; FREES is what would
+    be removed to make room: layers that are kept for later and, with --make-room, images. Below
+    it says which sites can pass layers on (push --via-site). The exit code is 1 where a push
+    would be refused; on a terminal, one that only wants --make-room asks for it.
     """
     entries = selected_nodes(setup, selector)
     sites: dict[str, SiteStatus] = {}
-    answers = check(setup, entries, read_archives(archives), sites=sites)
+    answers = check(setup, entries, read_archives(archives), make_room=make_room, sites=sites)
     if as_json:
         print_json(
             [
@@ -79,13 +84,17 @@ def check(
     entries: Sequence[NodeEntry],
     indexes: Sequence[ArchiveIndex],
     *,
+    make_room: bool,
     sites: dict[str, SiteStatus] | None = None,
 ) -> list[Answer[LoadPlan]]:
-    """Each node's plan; nothing changes. `sites` gets the site side of those that have a site."""
+    """Each node's plan, with or without the word to remove images; nothing changes.
+
+    `sites` gets the site side of those that have a site.
+    """
     limit = RateLimit(None)
 
     async def ask(entry: NodeEntry, client: NodeClient) -> LoadPlan:
-        push = Push(client, indexes, limit=limit, random=jitter())
+        push = Push(client, indexes, limit=limit, make_room=make_room, random=jitter())
         if sites is not None and LABEL in entry.labels:
             sites[entry.name] = await client.sites.status()
         return await push.check()

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from agent.archives.index import ArchiveIndex
-from agent.protocol.images import Freeable
+from agent.protocol.images import Freeable, LoadPlan
 from agent.protocol.problems import Problem, ProblemError
 from console.cli import check_table
 from console.cli.check_table import short
@@ -24,6 +24,7 @@ from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import NO_LIMIT, print_json, say
 from console.cli.push_display import PushDisplay
+from console.cli.room import ask_for_room, may_ask, room_option
 from console.cli.run import Answer, conclude, links
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit, print_table
@@ -76,6 +77,7 @@ class PushRecord(msgspec.Struct, kw_only=True):
     is_flag=True,
     help="Send once to each site (label `site`); its nodes pass the layers on.",
 )
+@room_option
 @yes_option
 @json_option
 @click.pass_obj
@@ -87,28 +89,42 @@ def command(
     budget: str | None,
     *,
     via_site: bool,
+    make_room: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
     """Bring the images of ARCHIVEs to nodes. Only layers that a node lacks are sent.
 
     What was sent is kept: after a cut, or when this command is ended and run again, it goes on
-    where it stopped. On production nodes you see what would be done, and are asked.
+    where it stopped. On production nodes you see what would be done, and are asked; also where
+    a node has no room without removing images, unless --make-room says so.
     """
     setup.refuse_changes("image push")
     rate = RateLimit(None if limit is None else parse_rate(limit))
     budget_bytes = None if budget is None else parse_bytes(budget)
     entries = selected_nodes(setup, selector)
     indexes = read_archives(archives)
-    consent(
-        entries,
-        f"load {', '.join(path.name for path in archives)}",
-        yes=yes,
-        show=lambda production: _show_plan(setup, production, indexes),
-    )
+    asks = not make_room and may_ask(yes=yes)
+    answers = check(setup, entries, indexes, make_room=True) if asks else []
+
+    def show(production: Sequence[NodeEntry]) -> None:
+        chosen = [answer for answer in answers if answer.entry in production]
+        _show(chosen or check(setup, production, indexes, make_room=make_room))
+
+    consent(entries, f"load {', '.join(path.name for path in archives)}", yes=yes, show=show)
+    if asks:
+        make_room = ask_for_room(answers)
     try:
         records = asyncio.run(
-            _push_all(links(setup), entries, indexes, rate, budget_bytes, via_site=via_site)
+            _push_all(
+                links(setup),
+                entries,
+                indexes,
+                rate,
+                budget_bytes,
+                via_site=via_site,
+                make_room=make_room,
+            )
         )
     except KeyboardInterrupt:
         say("stopped. The nodes keep what they have, and wait: run the same command to go on,")
@@ -132,9 +148,8 @@ def command(
     )
 
 
-def _show_plan(setup: Setup, entries: Sequence[NodeEntry], indexes: Sequence[ArchiveIndex]) -> None:
+def _show(answers: Sequence[Answer[LoadPlan]]) -> None:
     """What would be done, beside what this command prints."""
-    answers = check(setup, entries, indexes)
     limit = shutil.get_terminal_size().columns if sys.stderr.isatty() else NO_LIMIT
     for line in fit(check_table.COLUMNS, check_table.rows(answers), limit):
         say(line)
@@ -150,6 +165,7 @@ async def _push_all(
     budget_bytes: int | None,
     *,
     via_site: bool,
+    make_room: bool,
 ) -> list[tuple[PushRecord, PushState]]:
     gate = asyncio.Semaphore(NODES_AT_ONCE)
     display = PushDisplay(len(entries))
@@ -179,6 +195,7 @@ async def _push_all(
                 budget_bytes=budget_bytes,
                 at_once=at_once,
                 other_way=sites.other_way(entry.name),
+                make_room=make_room,
                 random=jitter(),
             )
             display.add(push.state)

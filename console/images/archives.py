@@ -22,7 +22,9 @@ class Cargo(msgspec.Struct, frozen=True):
     layers: dict[str, Layer]  # by diff_id, each once
 
 
-def cargo_for(archives: Sequence[ArchiveIndex], *, architecture: str) -> Cargo:
+def cargo_for(
+    archives: Sequence[ArchiveIndex], *, architecture: str, make_room: bool = False
+) -> Cargo:
     """The images of these archives that a node of this architecture runs.
 
     An image that is in several of them is asked for once, with all its tags.
@@ -48,7 +50,8 @@ def cargo_for(archives: Sequence[ArchiveIndex], *, architecture: str) -> Cargo:
     layers = {layer.diff_id: layer for image in images for layer in image.layers}
     # The same bundle may be named twice.
     signed = list({each.manifest: each for archive in archives for each in archive.signed}.values())
-    return Cargo(LoadRequest(images=images, source=names, signed=signed), places, layers)
+    request = LoadRequest(images=images, source=names, signed=signed, make_room=make_room)
+    return Cargo(request, places, layers)
 
 
 def _name(archive: ArchiveIndex) -> str:

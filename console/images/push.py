@@ -102,11 +102,14 @@ class Push:
         budget_bytes: int | None = None,
         at_once: int = AT_ONCE,
         other_way: OtherWay | None = None,
+        make_room: bool = False,
         on_change: Callable[[], None] = lambda: None,
         give_up_seconds: float = GIVE_UP_SECONDS,
         random: Random,
     ) -> None:
         """`limit` is shared by all pushes; `budget_bytes` is the most that is sent to this node.
+
+        `make_room`: images may be removed from the node, where it has no room otherwise.
 
         The first contact is not tried again; later ones are for `give_up_seconds`.
         """
@@ -114,6 +117,7 @@ class Push:
         self._client, self._archives = client, archives
         self._allowance = Allowance(limit, budget_bytes)
         self._at_once, self._other_way = at_once, other_way
+        self._make_room = make_room
         self._changed = on_change
         # Another push of the same finds the job while it is under way, by its content.
         self._key = secrets.token_hex(16)
@@ -175,7 +179,9 @@ class Push:
 
     async def _cargo(self) -> Cargo:
         facts = await self._client.node()
-        return cargo_for(self._archives, architecture=facts.host.architecture)
+        return cargo_for(
+            self._archives, architecture=facts.host.architecture, make_room=self._make_room
+        )
 
     async def _send(self, cargo: Cargo, plan: LoadPlan) -> None:
         """Whatever the job waits for, until somebody cancels this.

@@ -28,8 +28,9 @@ def content(made: Made) -> ImageContent:
     )
 
 
-def request(*images: Made, source: str = "made.tar") -> LoadRequest:
-    return LoadRequest(images=[content(made) for made in images], source=source)
+def request(*images: Made, source: str = "made.tar", make_room: bool = False) -> LoadRequest:
+    contents = [content(made) for made in images]
+    return LoadRequest(images=contents, source=source, make_room=make_room)
 
 
 class ImageSide:
@@ -38,13 +39,19 @@ class ImageSide:
     def __init__(self, images: NodeImages, jobs: Jobs, runtime: ContainerRuntime) -> None:
         self.images, self.jobs, self.runtime = images, jobs, runtime
 
-    async def plan(self, *images: Made) -> LoadPlan:
-        return await self.images.plan(request(*images))
+    async def plan(self, *images: Made, make_room: bool = False) -> LoadPlan:
+        return await self.images.plan(request(*images, make_room=make_room))
 
     async def load(
-        self, *images: Made, owner: str = "maria", key: str | None = None, source: str = "made.tar"
+        self,
+        *images: Made,
+        owner: str = "maria",
+        key: str | None = None,
+        source: str = "made.tar",
+        make_room: bool = False,
     ) -> Job:
-        return await self.images.load(request(*images, source=source), owner=owner, key=key)
+        asked = request(*images, source=source, make_room=make_room)
+        return await self.images.load(asked, owner=owner, key=key)
 
     async def send(self, *layers: bytes) -> None:
         """Upload these, plain."""

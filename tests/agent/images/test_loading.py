@@ -62,6 +62,7 @@ class Trouble(FixedRuntime):
         return await super().remove_image(reference)
 
     async def image_usage(self) -> ImageUsage:
+        await self._at("image_usage")
         return ImageUsage(alone_bytes={one.id: one.size_bytes for one in await self.images()})
 
     async def _at(self, method: str) -> None:
@@ -205,7 +206,7 @@ async def room_for_new(side: ImageSide, runtime: Trouble) -> tuple[str, Job]:
     lacks_until_gone(side, runtime, spare)
     runtime.held["remove_image"] = asyncio.Event()
     runtime.reached.clear()
-    job = await side.load(NEW)
+    job = await side.load(NEW, make_room=True)
     await side.at_stage(job, "making room")
     await until(lambda: "remove_image" in runtime.reached)
     return spare, job
@@ -217,6 +218,65 @@ async def test_cancelled_while_room_is_made(side: ImageSide, runtime: Trouble) -
     assert (await side.ended(job)).state == "cancelled"
     assert {spare} <= {one.id for one in await runtime.images()}
     assert side.images._space._held == {}
+
+
+async def test_without_a_word_no_image_goes(side: ImageSide, runtime: Trouble) -> None:
+    made = Made([layer("spare", 200_000)], tags=["spare:1"])
+    spare = (await side.push(made)).result["spare:1"]
+    room = {True: SPARE_BYTES, False: SPARE_BYTES + 10**9}
+    runtime.root_dir = "/var/lib/runtime"
+    side.images._space._free = lambda _: DiskFree(1, room[bool(side.images.blobs.list())])
+    # Layers are a cache, and enough here.
+    plan = await side.plan(NEW)
+    assert ([item.kind for item in plan.frees], plan.problems) == (["blob"], [])
+    assert (await side.push(NEW)).state == "succeeded"
+    assert spare in runtime._images
+
+    for blob in side.images.blobs.list():
+        side.images.blobs.remove(blob.diff_id)
+    lacks_until_gone(side, runtime, spare)
+    other = Made([layer("other")], tags=["other:1"])
+    plan = await side.plan(other)
+    assert [item.name for item in plan.frees] == ["spare:1"]
+    [problem] = plan.problems
+    assert problem.code == "space.short"
+    assert (problem.params["images"], problem.params["make_room"]) == (["spare:1"], True)
+    with pytest.raises(ProblemError) as raised:
+        await side.load(other)
+    assert raised.value.problem() == problem
+    assert (await side.plan(other, make_room=True)).problems == []
+    assert spare in runtime._images
+    assert len(side.jobs.newest()) == 2
+
+
+async def test_a_word_is_for_the_job_whoever_gives_it(side: ImageSide, runtime: Trouble) -> None:
+    """Two consoles: it was begun when there was room; when there is none, one allows to make it."""
+    made = Made([layer("spare", 200_000)], tags=["spare:1"])
+    spare = (await side.push(made)).result["spare:1"]
+    for blob in side.images.blobs.list():
+        side.images.blobs.remove(blob.diff_id)
+    taken = len(side.jobs.newest())
+    runtime.root_dir = "/var/lib/runtime"
+
+    def free(_: Path) -> DiskFree:
+        full = len(side.jobs.newest()) > taken and spare in runtime._images
+        return DiskFree(1, SPARE_BYTES + (0 if full else 10**9))
+
+    side.images._space._free = free
+    runtime.held = {"image_usage": asyncio.Event(), "remove_image": asyncio.Event()}
+    first = await side.load(NEW)
+    await until(lambda: "image_usage" in runtime.reached)  # it finds no room, and has no word
+    second = await side.load(NEW, owner="paul", make_room=True)
+    assert second.id == first.id
+    runtime.held["image_usage"].set()
+    await side.at_stage(first, "making room")
+    plan = await side.plan(NEW)  # who asks now need not say it again
+    assert ([item.name for item in plan.frees], plan.problems) == (["spare:1"], [])
+    runtime.held["remove_image"].set()
+    await side.send_wanted(NEW)
+    done = await side.ended(first)
+    assert (done.state, done.problem) == ("succeeded", None)
+    assert spare not in runtime._images
 
 
 async def test_stopped_while_room_is_made(tmp_path: Path, runtime: Trouble) -> None:

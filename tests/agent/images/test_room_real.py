@@ -66,12 +66,19 @@ async def test_what_goes_and_what_stays(
     plan = await side.plan(new)
     assert [(item.kind, item.name) for item in plan.frees] == [("image", "spare:1")]
     assert plan.frees[0].size_bytes >= 2 * MB
-    assert plan.problems == []
+    [problem] = plan.problems
+    assert (problem.code, problem.params["images"]) == ("space.short", ["spare:1"])
+    assert "removing 1 image would make room: spare:1 (" in problem.detail
+    assert "--make-room" in (problem.hint or "")
+    with pytest.raises(ProblemError) as raised:
+        await side.load(new)
+    assert raised.value.problem() == problem
+    assert (await side.plan(new, make_room=True)).problems == []
     assert set(ids.values()) <= set(
         (await docker(graphdriver, "images", "-aq", "--no-trunc")).split()
     )
 
-    job = await side.ended(await side.load(new))
+    job = await side.ended(await side.load(new, make_room=True))
     assert (job.state, job.problem) == ("succeeded", None)
     assert "made room: removed image spare:1" in await side.log(job)
     there = (await docker(graphdriver, "images", "--all", "--quiet", "--no-trunc")).split()
@@ -108,9 +115,11 @@ async def test_where_nothing_may_go_it_is_refused_before_a_byte_is_sent(
         await side.load(new)
     problem = raised.value
     assert problem.code == "space.short"
-    assert "0 could be freed" in problem.detail
-    assert problem.params["freeable_bytes"] == 0
-    assert problem.hint
+    assert "0 B could be freed" in problem.detail
+    assert (problem.params["freeable_bytes"], problem.params["make_room"]) == (0, False)
+    assert "roost image rm" in (problem.hint or "")
+    assert "--make-room" not in (problem.hint or "")
+    assert (await side.plan(new, make_room=True)).problems == [problem.problem()]
     assert side.jobs.newest() == side.jobs.newest(state="succeeded")
 
 
@@ -124,7 +133,7 @@ async def test_a_reservation_counts_until_its_job_has_ended(
     with pytest.raises(ProblemError) as raised:
         await side.load(second)
     assert raised.value.code == "space.short"
-    assert "of other jobs" in raised.value.detail
+    assert "are held for other jobs" in raised.value.detail
     assert "roost job ls" in (raised.value.hint or "")
     # The job itself is not in its own way.
     assert (await side.plan(first)).problems == []

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import yaml
 
 from agent.protocol.problems import ProblemError
 from agent.protocol.settings import convert_settings
+from agent.yaml_text import read_document, read_tree
 
 DEFAULT_FILE = Path("/etc/roost/agent.yaml")
 
@@ -83,30 +83,10 @@ def load_settings(file: Path | None) -> Settings:
 
 def parse_settings(text: str, *, file: str) -> Settings:
     """The settings in `text`; `file` is only for messages."""
-    try:
-        document = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ProblemError(
-            "settings.syntax",
-            f"{file}, line {line}: {error.problem or error.context}",
-            params={"file": file, "line": line},
-            hint="Check the indentation and quotes around that line.",
-        ) from None
-    except yaml.YAMLError as error:
-        raise ProblemError(
-            "settings.syntax", f"{file}: {error}", hint="Check that the file is plain text."
-        ) from None
-    except RecursionError:
-        raise ProblemError(
-            "settings.syntax", f"{file}: it is nested too deep", hint="Check the brackets in it."
-        ) from None
+    document = read_document(text, file=file)
     if document is None:
         return Settings()
-    settings = convert_settings(
-        document, Settings, file=file, tree=lambda: yaml.compose(text, yaml.SafeLoader)
-    )
+    settings = convert_settings(document, Settings, file=file, tree=lambda: read_tree(text))
     https = settings.https
     if https is not None and (https.certificate is None) != (https.key is None):
         given, missing = ("key", "certificate") if https.key else ("certificate", "key")

@@ -20,6 +20,7 @@ PURE: dict[str, set[str]] = {
     "agent/archives": {"msgspec", "zstandard", "agent"},
     "agent/signatures": {"cryptography", "agent"},
     "agent/durable.py": set(),
+    "agent/yaml_text.py": {"yaml", "agent"},
 }
 
 

@@ -8,13 +8,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from agent.durable import appearing, sync, sync_folder
 from agent.protocol.problems import ProblemError
 from agent.protocol.settings import convert_settings
+from agent.yaml_text import read_document, read_tree
 from console.fleet.inventory import Inventory, NodeEntry
 from console.fleet.yaml_edit import with_node, without_node
 from console.link.address import parse_address
@@ -43,29 +41,10 @@ def load_inventory(file: Path) -> Inventory:
 
 def parse_inventory(text: str, *, file: str) -> Inventory:
     """The fleet in `text`; `file` is only for messages."""
-    try:
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ProblemError(
-            "settings.syntax",
-            f"{file}, line {line}: {error.problem or error.context}",
-            params={"file": file, "line": line},
-            hint="Check the indentation and quotes around that line.",
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
-        raise ProblemError(
-            "settings.syntax",
-            f"{file}: {' '.join(str(error).split())}",
-            params={"file": file},
-            hint="Check that the file is plain text.",
-        ) from None
+    document = read_document(text, file=file)
     if document in (None, {"nodes": None}):  # all that was there is commented out
         return Inventory()
-    inventory = convert_settings(
-        document, Inventory, file=file, tree=lambda: yaml.compose(text, yaml.CSafeLoader)
-    )
+    inventory = convert_settings(document, Inventory, file=file, tree=lambda: read_tree(text))
     _check(inventory, file, lambda index, key: _line(text, index, key))
     return inventory
 
@@ -224,7 +203,7 @@ def _invalid(file: str, line: int, why: str, hint: str) -> ProblemError:
 
 def _line(text: str, index: int, key: str) -> int:
     """The line, from 1, where node `index` has its `key`."""
-    root: Any = yaml.compose(text, yaml.CSafeLoader)
+    root = read_tree(text)
     nodes = next(value for name, value in root.value if name.value == "nodes")
     for name, _ in nodes.value[index].value:
         if name.value == key:

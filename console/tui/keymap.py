@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.protocol.problems import ProblemError
+from agent.yaml_text import read_document
 from console.tui.action import Scope
 from console.tui.actions import ACTIONS, offered_on
 from console.tui.keys import RESERVED_KEYS, keys_of
@@ -57,16 +58,7 @@ def load_keymap(file: Path) -> dict[str, str]:
         raise ProblemError(
             "settings.unreadable", f"{file}: {error}", hint="Mend or remove that file."
         ) from None
-    import yaml  # only who has such a file pays for it
-
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        raise ProblemError(
-            "settings.syntax", f"{file}{line}: this is not YAML", hint="Mend that line."
-        ) from None
+    document = read_document(text, file=str(file))
     if document is None:
         return {}
     if not isinstance(document, dict):

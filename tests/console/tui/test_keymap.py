@@ -35,7 +35,8 @@ def test_keys_are_taken_as_people_write_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "detail", "hint"),
     [
-        ("a: [", "settings.syntax", "line 1", "Mend"),
+        ("help: f1\n\tmark: x", "settings.syntax", "line 2", "indentation"),
+        ("help: 2024-99-99", "settings.syntax", "month", "plain text"),
         ("- x", "settings.invalid", "action ids and keys", "container.stop"),
         ("help: f1\nhelpp: f2", "settings.unknown_key", "line 2", "Did you mean 'help'?"),
         ("help: 3", "settings.invalid", "a key is missing", "commas"),

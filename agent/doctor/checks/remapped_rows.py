@@ -1,17 +1,15 @@
-"""Memory rows that wait to be replaced by spare ones, or could not be."""
+"""Memory rows that wait to be replaced by spare ones, or could not be (Ampere on, with ECC)."""
 
 from __future__ import annotations
 
 from agent.doctor.check import conclude, does_not_apply, without_gpus
 from agent.doctor.commands import reset_gpu
 from agent.doctor.evidence import Evidence
+from agent.doctor.health import with_health
 from agent.protocol.findings import CheckOutcome, Finding
 from agent.protocol.gpus import Gpu, GpuHealth
 
 NAME = "remapped_rows"
-
-# Row remapping came with Ampere, and only boards with ECC have it.
-DO_NOT_HAVE_IT = ("not_supported", "function_missing")
 
 
 def check(evidence: Evidence) -> CheckOutcome:
@@ -19,37 +17,19 @@ def check(evidence: Evidence) -> CheckOutcome:
 
     Source: NVIDIA, GPU Memory Error Management, "Error Recovery and Response Flags".
     """
-    report = evidence.gpus
     if (ended := without_gpus(NAME, evidence)) is not None:
         return ended
-    health = {entry.uuid: entry for entry in report.health}
-    findings: list[Finding] = []
-    unknown: list[str] = []
-    told = False
-    for gpu in report.gpus:
-        entry = health.get(gpu.uuid)
-        reason = _unknown(entry)
-        if reason in DO_NOT_HAVE_IT:
-            continue
-        told = True
-        if entry is None or reason is not None:
-            unknown.append(f"GPU {gpu.index}: {reason}")
-        if entry is not None and entry.remap_failed:
-            findings.append(_failed(gpu, entry))
-        elif entry is not None and entry.remap_pending:
-            findings.append(_pending(gpu, entry))
-    if not told:
+    gpus = list(with_health(evidence, "remap_pending", "remap_failed"))
+    if not gpus:
         return does_not_apply(NAME, "no GPU here remaps memory rows")
+    findings: list[Finding] = []
+    for gpu, entry, _ in gpus:
+        if entry.remap_failed:
+            findings.append(_failed(gpu, entry))
+        elif entry.remap_pending:
+            findings.append(_pending(gpu, entry))
+    unknown = [f"GPU {gpu.index}: {reason}" for gpu, _, reason in gpus if reason is not None]
     return conclude(NAME, findings, unknown)
-
-
-def _unknown(entry: GpuHealth | None) -> str | None:
-    if entry is None:
-        return "not read yet"
-    for field in ("remap_pending", "remap_failed"):
-        if getattr(entry, field) is None:
-            return entry.unknown.get(field, "not read")
-    return None
 
 
 def _counts(entry: GpuHealth) -> dict[str, str]:

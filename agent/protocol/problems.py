@@ -222,6 +222,7 @@ CODES: Mapping[str, Code] = {
     "ssh.sudo": Code(None, "Your user there may not act as an admin"),
     "ssh.forwarding": Code(None, "That host forbids socket forwarding"),
     # this side
+    "console.internal": Code(None, "Roost made a mistake"),
     "console.usage": Code(None, "The command does not fit"),
     "console.read_only": Code(None, "The console is read-only"),
     "console.terminal": Code(None, "This needs a terminal"),

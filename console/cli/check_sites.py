@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from agent.protocol.site import SiteStatus
 from console.cli.output import say
 from console.fleet.inventory import NodeEntry
-from console.images.sites import LABEL
+from console.images.sites import site_outlooks
 
 
 def tell_sites(entries: Sequence[NodeEntry], statuses: Mapping[str, SiteStatus]) -> None:
@@ -15,16 +15,6 @@ def tell_sites(entries: Sequence[NodeEntry], statuses: Mapping[str, SiteStatus])
 
     `statuses` are by node; of a node that is not there nobody knows.
     """
-    for site in dict.fromkeys(entry.labels.get(LABEL, "") for entry in entries):
-        names = [entry.name for entry in entries if site and entry.labels.get(LABEL) == site]
-        if len(names) < 2:
-            continue
-        able = [name for name in names if name in statuses and statuses[name].listening]
-        if able:
-            say(f"site {site}: --via-site can send once, to {' or '.join(able)}")
-            continue
-        why = dict.fromkeys(
-            status.reason or "" for name, status in statuses.items() if name in names
-        )
-        said = "; ".join(reason for reason in why if reason) or "none of its nodes answered"
-        say(f"site {site}: --via-site would send to each of its {len(names)} nodes: {said}")
+    for outlook in site_outlooks(entries, statuses):
+        word = "works" if outlook.able else "does not help"
+        say(f"site {outlook.site}: --via-site {word}: {outlook.text}")

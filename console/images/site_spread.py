@@ -58,6 +58,7 @@ class SiteSpread:
         self._random, self._changed = random, changed
         self._seed: Seed | None = None
         self._seeds: list[Seed] = []  # all that there were
+        self._left_out: set[str] = set()
         self._none_left = False
         self._electing = asyncio.Lock()
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
@@ -84,6 +85,15 @@ class SiteSpread:
         self._ended.add(node)
         if self._seed is not None and self._seed.node == node:
             self._seed.own_push_waits()
+
+    def leave_out(self, node: str) -> None:
+        """Send nothing more to this node; where it is the seed, the others find another one."""
+        self._left_out.add(node)
+        self.ended(node)
+        seed = self._seed
+        if seed is not None and seed.node == node and seed.problem is None:
+            seed.fail(ProblemError("site.off", f"nothing more is sent to {node}"))
+            self._filling[-1].cancel()
 
     async def end(self) -> None:
         """No push is under way any more."""
@@ -239,7 +249,7 @@ class SiteSpread:
 
     async def _elect(self) -> Seed | None:
         """Of the nodes that listen the one with the most of the layers, then the first by name."""
-        failed = {seed.node for seed in self._seeds}
+        failed = {seed.node for seed in self._seeds} | self._left_out
         asked = [name for name in self._clients if name not in failed]
         found = await asyncio.gather(*map(self._holdings, asked))
         able = {name: held for name, held in zip(asked, found, strict=True) if held is not None}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
 import msgspec
 
 from agent.archives.index import ArchiveIndex
 from agent.protocol.problems import ProblemError
+from agent.protocol.site import SiteStatus
 from console.fleet.inventory import NodeEntry
 from console.images.push import PushState
 from console.images.rate import Allowance, RateLimit
@@ -27,6 +28,36 @@ class Account(msgspec.Struct, frozen=True):
     fetched_bytes: int  # from other nodes of its site
 
 
+class SiteOutlook(msgspec.Struct, frozen=True):
+    """Whether the nodes of one site can pass layers on; `text` says it in a few words."""
+
+    site: str
+    able: list[str]  # nodes that can be the seed
+    text: str
+
+
+def site_outlooks(
+    entries: Sequence[NodeEntry], statuses: Mapping[str, SiteStatus]
+) -> list[SiteOutlook]:
+    """For each site that has several of these nodes.
+
+    `statuses` are by node; of a node that is not there nobody knows.
+    """
+    found = []
+    for site in dict.fromkeys(entry.labels.get(LABEL, "") for entry in entries):
+        names = [entry.name for entry in entries if site and entry.labels.get(LABEL) == site]
+        if len(names) < 2:
+            continue
+        able = [name for name in names if name in statuses and statuses[name].listening]
+        text = f"sent once, to {' or '.join(able)}"
+        if not able:
+            why = dict.fromkeys(statuses[name].reason or "" for name in names if name in statuses)
+            said = "; ".join(reason for reason in why if reason) or "none of its nodes answered"
+            text = f"sent to each of its {len(names)} nodes: {said}"
+        found.append(SiteOutlook(site, able, text))
+    return found
+
+
 class Sites:
     """Spreads layers at each site that has several of these nodes; the others go directly."""
 
@@ -40,8 +71,14 @@ class Sites:
         budget_bytes: int | None,
         at_once: int,
         random: Random,
+        changed: Callable[[], None] = lambda: None,
+        close: bool = True,
     ) -> None:
-        """`connect` makes the client of a node, which stays open until `end`."""
+        """`connect` makes the client of a node; with `close` it is closed at the `end`.
+
+        `changed` hears when the state of a push is another.
+        """
+        self._close = close
         self._clients: dict[str, NodeClient] = {}
         self._spreads: dict[str, SiteSpread] = {}  # by node
         layers = {
@@ -65,6 +102,7 @@ class Sites:
                 allowance=lambda: Allowance(limit, budget_bytes),
                 at_once=at_once,
                 random=random,
+                changed=changed,
             )
             self._spreads |= dict.fromkeys(clients, spread)
 
@@ -72,10 +110,13 @@ class Sites:
         """Choose the seeds."""
         await asyncio.gather(*(spread.begin() for spread in set(self._spreads.values())))
 
+    def is_seed(self, name: str) -> bool:
+        """Whether others wait for what this node gets."""
+        return name in self._spreads and self._spreads[name].seed == name
+
     def seeds_first(self, entries: Sequence[NodeEntry]) -> list[NodeEntry]:
         """The same nodes: the push of a seed must not wait for those that wait for it."""
-        seeds = {spread.seed for spread in self._spreads.values()}
-        return sorted(entries, key=lambda entry: entry.name not in seeds)
+        return sorted(entries, key=lambda entry: not self.is_seed(entry.name))
 
     def client(self, name: str) -> NodeClient | None:
         """The client of a node that has a site; it is closed at the end."""
@@ -89,6 +130,11 @@ class Sites:
         """The push of a node has ended."""
         if name in self._spreads:
             self._spreads[name].ended(name)
+
+    def leave_out(self, name: str) -> None:
+        """Send this node nothing more, not for the others either."""
+        if name in self._spreads:
+            self._spreads[name].leave_out(name)
 
     async def settle(self) -> None:
         """Hear of what has just ended; then `account` says all."""
@@ -107,7 +153,8 @@ class Sites:
         return Account(", ".join(parts), state.sent_bytes + as_seed, fetched)
 
     async def end(self) -> None:
-        """Close all clients."""
+        """No push is under way any more."""
         for spread in set(self._spreads.values()):
             await spread.end()
-        await asyncio.gather(*(client.close() for client in self._clients.values()))
+        if self._close:
+            await asyncio.gather(*(client.close() for client in self._clients.values()))

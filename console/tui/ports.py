@@ -19,17 +19,21 @@ from agent.protocol.images import (
     TagRequest,
 )
 from agent.protocol.jobs import Job, JobLogLine
+from agent.protocol.site import SiteStatus
 from agent.protocol.telemetry import History, Metric
+from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
 from console.tui.look.look import Look
 from console.tui.profile import Profile
 from console.tui.pushing import Pushes
 from console.tui.shelf import Shelf
+from console.tui.terms import Terms
 
 # The images side is imported with the first push.
 if TYPE_CHECKING:
     from agent.archives.index import ArchiveIndex
     from console.images.push import PushState
+    from console.images.sites import Account
 
 ContainerVerb = Literal["start", "stop", "restart"]
 
@@ -110,6 +114,31 @@ class Pusher(Protocol):
         """What it would do; nothing changes. Raises ProblemError."""
 
 
+class Convoy(Protocol):
+    """Pushes of one archive to some nodes, under the same terms."""
+
+    async def begin(self) -> None:
+        """Before any of them runs: find out which node gets it first at each site."""
+
+    def pusher(self, node: str) -> Pusher:
+        """For one of the nodes. Raises ProblemError where it cannot be reached."""
+
+    def goes_first(self, node: str) -> bool:
+        """Whether other nodes wait for what this one gets."""
+
+    def ended(self, node: str, *, stopped: bool) -> None:
+        """The push of a node has ended; `stopped`: nothing more goes to it."""
+
+    def account(self, state: PushState) -> Account:
+        """Which way the layers of a node took."""
+
+    async def end(self) -> None:
+        """The last push has ended; after this `account` says all."""
+
+    def again(self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry]) -> Convoy:
+        """The same to these nodes once more. `helpers` have it: they can pass it on."""
+
+
 class Carrier(Protocol):
     """How archives get to nodes."""
 
@@ -119,10 +148,17 @@ class Carrier(Protocol):
         Raises ProblemError, and whatever `heard` raises to end it.
         """
 
-    def pusher(
-        self, node: str, archive: ArchiveIndex, nodes: int, on_change: Callable[[], None]
-    ) -> Pusher:
-        """For one of `nodes` nodes. Raises ProblemError where the node cannot be reached."""
+    def convoy(
+        self,
+        nodes: Sequence[NodeEntry],
+        archive: ArchiveIndex,
+        terms: Terms,
+        on_change: Callable[[], None],
+    ) -> Convoy:
+        """Pushes to these nodes; nothing is sent yet."""
+
+    async def site(self, node: str) -> SiteStatus:
+        """Whether a node can pass layers on at its site. Raises ProblemError."""
 
 
 class Context(msgspec.Struct, frozen=True):

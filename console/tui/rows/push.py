@@ -23,7 +23,9 @@ COLUMNS = (
     Column("done", "DONE", (4, 4, 13, 14), "right", largest_first=True),
     Column("rate", "RATE", (6, 7, 8, 8), "right", largest_first=True),
     Column("left", "LEFT", (4, 4, 5, 5), "right"),
-    Column("result", "RESULT", (17, 32, 44, 60), grow=100),
+    Column("sent", "SENT", (0, 0, 12, 12), "right", largest_first=True),
+    Column("way", "WAY", (0, 0, 9, 16), grow=8),
+    Column("result", "RESULT", (17, 32, 30, 52), grow=100),
     Column("file", "ARCHIVE", (0, 0, 0, 24), grow=20),
 )
 
@@ -39,10 +41,12 @@ def push_row(push: NodePush, *, production: bool) -> Row:
     sending = push.going_on and state.stage == "sending"
     cells = (
         Cell(push.node, sort=push.node, tag="PROD" if production else ""),
-        Cell(stage, tone, sort=4 if push.stopped else _STAGES[state.stage]),
+        Cell(stage, tone, sort=4 if push.held_back else _STAGES[state.stage]),
         _done(state),
         Cell(f"{words.size(state.bytes_per_second)}/s" if sending else ""),
         Cell(age(state.seconds_left) if sending and state.seconds_left is not None else ""),
+        _sent(push),
+        Cell(push.account.way if push.terms.via_site else "", "dim"),
         _result(push),
         Cell(push.file, "dim"),
     )
@@ -51,7 +55,7 @@ def push_row(push: NodePush, *, production: bool) -> Row:
 
 def _stage(push: NodePush) -> tuple[str, str]:
     state = push.state
-    if push.stopped:
+    if push.held_back:
         return "stopped", "warn"
     if state.ended:
         return state.stage, "good" if state.stage == "done" else "bad"
@@ -71,13 +75,20 @@ def _done(state: PushState) -> Cell:
     return Cell(text, sort=state.done_bytes / state.total_bytes, wide=wide)
 
 
+def _sent(push: NodePush) -> Cell:
+    """Over the link, encoded: by this console, also for others of its site."""
+    sent, budget = push.account.sent_bytes, push.terms.budget_bytes
+    text = words.size(sent)
+    return Cell(text, sort=sent, wide=None if budget is None else f"{text} of {words.size(budget)}")
+
+
 def _result(push: NodePush) -> Cell:
     state = push.state
     if push.stopped:
         job = f"; its job {state.job.id} waits" if state.job is not None else ""
         return Cell(f"not all was sent{job}", "warn")
     if state.problem is not None:
-        return Cell(state.problem.detail, "bad")
+        return Cell(state.problem.detail, "warn" if push.held_back else "bad")
     if state.stage == "done":
         what = ", ".join(f"{tag} {short(name)}" for tag, name in state.images.items())
         return Cell(what if state.job is not None else f"had it already: {what}")

@@ -17,6 +17,6 @@ def leave_question(context: Context) -> ConfirmScreen:
         BLANK,
         Entry("", "The sending ends with it. What was sent stays there, and the jobs wait."),
         BLANK,
-        Entry("Go on later: ", pushes.again_words(), "", "accent"),
+        *(Entry("Go on later: ", each, "", "accent") for each in pushes.again_words()),
     ]
     return ConfirmScreen(context, entries, title="A push goes on", choice="Leave", keep="Stay")

@@ -136,20 +136,20 @@ class PushScreen(TableView, Carrying):
         if not chosen:
             self.say("There is none that failed or was stopped.")
             return
-        views, pushes = self.context.fleet.nodes, self.context.pushes
-        archive = chosen[0].archive
-        same = [push for push in chosen if push.archive.path == archive.path]
+        same = [push for push in chosen if push.convoy is chosen[0].convoy]
+        file, terms = same[0].file, same[0].terms
 
         async def go() -> str:
-            nodes = [push.node for push in same]
-            pushes.begin(archive, nodes, read_when_ended(self), again=True)
+            self.context.pushes.again(same, read_when_ended(self))
             self.bring_up_to_date()
-            return f"pushing {same[0].file} again"
+            return f"pushing {file} again"
 
-        production = any(views[push.node].entry.production for push in same)
         names = " ".join(push.node for push in same)
-        task = Task(names, production, same[0].file, go)
-        self.give(Order("push", "pushing", "archive", [task]))
+        task = Task(names, any(push.entry.production for push in same), file, go)
+        about = [Entry("", "What the node has is not sent again.", "dim")]
+        if terms.text:
+            about.append(Entry("", f"As before: {terms.text}."))
+        self.give(Order("push", "pushing", "archive", [task], about))
 
 
 def _waits(push: NodePush) -> bool:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.protocol.images import LoadPlan
 from agent.protocol.problems import Problem, ProblemError
+from agent.protocol.site import SiteStatus
+from console.fleet.inventory import NodeEntry
 from console.fleet.selectors import check_selector, parse_selector
 from console.text import clean, plural
 from console.tui.commands import complete
 from console.tui.look import words
-from console.tui.ports import Carrier
+from console.tui.ports import Carrier, Convoy
 from console.tui.pushing import NodePush
 from console.tui.rows.push import is_there, plan_entries, to_send
 from console.tui.screens.base import View
 from console.tui.screens.talking import problem_of
+from console.tui.terms import Terms
 from console.tui.widgets.page import BLANK, Entry
 from console.tui.widgets.question import Question
 
 if TYPE_CHECKING:
     from agent.archives.index import ArchiveIndex
+    from console.images.sites import SiteOutlook
 
 _AT_ONCE = 16
 Outlook = LoadPlan | Problem
@@ -106,17 +111,28 @@ class PushFlow(View):
     # what would happen
 
     async def _prepare(self, carrier: Carrier, path: Path, names: Sequence[str]) -> None:
+        from console.images.sites import LABEL
+
         index = await self._read(carrier, path)
+        entries = self._entries(names)
+        convoy = carrier.convoy(entries, index, Terms(), lambda: None)
         plans: dict[str, Outlook] = {}
+        statuses: dict[str, SiteStatus] = {}
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(name: str) -> None:
+        async def one(entry: NodeEntry) -> None:
             async with gate:
-                plans[name] = await _check(carrier, index, name, len(names))
+                plans[entry.name] = plan = await _check(convoy, entry.name)
+                if LABEL in entry.labels and isinstance(plan, LoadPlan):
+                    with contextlib.suppress(ProblemError):
+                        statuses[entry.name] = await carrier.site(entry.name)
             self.footer.progress(f"asking {plural(len(names), 'node')} ... {len(plans)}")
 
-        await asyncio.gather(*map(one, names))
-        self.call_later(self._ask_whether, index, plans)
+        await asyncio.gather(*map(one, entries))
+        self.call_later(self._ask_whether, index, plans, statuses)
+
+    def _entries(self, names: Sequence[str]) -> list[NodeEntry]:
+        return [self.context.fleet.nodes[name].entry for name in names]
 
     async def _read(self, carrier: Carrier, path: Path) -> ArchiveIndex:
         """Raises ProblemError `archive.*`."""
@@ -139,9 +155,15 @@ class PushFlow(View):
             given_up.set()
             raise
 
-    def _ask_whether(self, index: ArchiveIndex, plans: dict[str, Outlook]) -> None:
-        from console.tui.screens.confirm import ConfirmScreen
+    def _ask_whether(
+        self,
+        index: ArchiveIndex,
+        plans: dict[str, Outlook],
+        statuses: Mapping[str, SiteStatus],
+    ) -> None:
+        from console.images.sites import site_outlooks
         from console.tui.screens.dialog import TextDialog
+        from console.tui.screens.push_dialog import PushDialog
 
         ready = {
             name: plan
@@ -158,26 +180,43 @@ class PushFlow(View):
         entries.append(
             Entry("", f"{words.size(total)} to {plural(len(ready), 'node')}, before compression.")
         )
-        production = sorted(n for n in ready if self.context.fleet.nodes[n].entry.production)
+        nodes = self._entries(sorted(ready))
+        sites = site_outlooks(nodes, statuses)
+        entries += [
+            Entry(
+                f"site {each.site} ", f"{'can' if each.able else 'cannot'} pass it on: {each.text}"
+            )
+            for each in sites
+        ]
+        production = [entry.name for entry in nodes if entry.production]
         if production:
             entries += [BLANK, Entry("", f"PRODUCTION: {', '.join(production)}", "bad")]
-        name = next(iter(ready))
-        typed = f"push {len(ready)}" if len(ready) > 1 else name if production else None
+        entries.append(BLANK)
+        typed = f"push {len(ready)}" if len(ready) > 1 else nodes[0].name if production else None
+        pushes = self.context.pushes
 
-        def answered(go: bool | None) -> None:  # noqa: FBT001  # Textual's callback
-            if go:
-                self.context.pushes.begin(index, sorted(ready), read_when_ended(self))
+        def answered(terms: Terms | None) -> None:
+            if terms is not None:
+                pushes.begin(index, nodes, terms, read_when_ended(self))
                 self.host.drill("push")
 
-        question = ConfirmScreen(
+        question = PushDialog(
             self.context,
             entries,
             title=f"PRODUCTION: push {file}" if production else f"Push {file}",
-            choice="Push",
+            first=pushes.terms,
+            total_bytes=total,
+            sites=_via_site(sites),
             typed=typed,
             danger=bool(production),
         )
         self.app.push_screen(question, answered)
+
+
+def _via_site(sites: Sequence[SiteOutlook]) -> str | None:
+    """Behind the switch; None: there is nothing to switch."""
+    able = [each.site for each in sites if each.able]
+    return f"send once to {', '.join(able)}; nodes there pass it on" if able else None
 
 
 def read_when_ended(view: View) -> Callable[[NodePush], None]:
@@ -191,9 +230,9 @@ def read_when_ended(view: View) -> Callable[[NodePush], None]:
     return ended
 
 
-async def _check(carrier: Carrier, index: ArchiveIndex, name: str, nodes: int) -> Outlook:
+async def _check(convoy: Convoy, name: str) -> Outlook:
     try:
-        return await carrier.pusher(name, index, nodes, lambda: None).check()
+        return await convoy.pusher(name).check()
     except Exception as error:  # noqa: BLE001  # one node stops no other
         return problem_of(error)
 

@@ -25,12 +25,13 @@ def said(capsys: pytest.CaptureFixture[str], *nodes: NodeEntry, **statuses: Site
 def test_who_can_be_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [node("a", "plant"), node("b", "plant"), node("c", "plant")]
     text = said(capsys, *nodes, a=OFF, b=ON, c=ON)
-    assert "site plant: --via-site can send once, to b or c" in text
+    assert "site plant: --via-site works: sent once, to b or c" in text
 
 
 def test_why_nobody_can(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [node("a", "plant"), node("b", "plant")]
-    assert "each of its 2 nodes: site_listen is not set" in said(capsys, *nodes, a=OFF, b=OFF)
+    text = said(capsys, *nodes, a=OFF, b=OFF)
+    assert "does not help: sent to each of its 2 nodes: site_listen is not set" in text
     assert "none of its nodes answered" in said(capsys, *nodes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,11 @@ from agent.archives.indexing import index_archive
 from agent.protocol.images import LoadPlan, PlannedImage, SpaceNeed, WantedLayer
 from agent.protocol.jobs import Job
 from agent.protocol.problems import Problem, ProblemError
+from agent.protocol.site import SiteStatus
+from console.fleet.inventory import NodeEntry
 from console.images.push import PushState
+from console.images.sites import Account
+from console.tui.terms import Terms
 from tests.archives_made import Made, docker_archive, layer
 from tests.console.tui.fakes import GIB, NOW
 
@@ -48,7 +52,7 @@ class FakePusher:
     state: PushState
     changed: Callable[[], None]
     plan: LoadPlan | ProblemError
-    ends_with: ProblemError | None = None
+    ends_with: Exception | None = None
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def check(self) -> LoadPlan:
@@ -59,8 +63,10 @@ class FakePusher:
     async def run(self) -> PushState:
         self.set(stage="sending", total_bytes=20 * MIB)
         await self.go_on.wait()
-        if self.ends_with is not None:
+        if isinstance(self.ends_with, ProblemError):
             self.set(stage="failed", problem=self.ends_with)
+        elif self.ends_with is not None:
+            raise self.ends_with
         else:
             job = Job(
                 id="j",
@@ -82,20 +88,76 @@ class FakePusher:
 
 
 class FakeCarrier:
-    """Reads real archives; `plans` and `ends` say what nodes do, `pushers` are the last ones."""
+    """Reads real archives; `plans` and `ends` say what nodes do, `pushers` are the last ones.
+
+    `sites` are what nodes say of their site; those that say they listen pass layers on.
+    """
 
     def __init__(self) -> None:
         self.plans: dict[str, LoadPlan | ProblemError] = {}
-        self.ends: dict[str, ProblemError] = {}
+        self.ends: dict[str, Exception] = {}
+        self.sites: dict[str, SiteStatus] = {}
         self.pushers: dict[str, FakePusher] = {}
+        self.convoys: list[FakeConvoy] = []
 
     def read(self, path: Path, heard: Callable[[int, int], None]) -> ArchiveIndex:
         return index_archive(path, heard=heard)
 
-    def pusher(
-        self, node: str, archive: ArchiveIndex, nodes: int, on_change: Callable[[], None]
-    ) -> FakePusher:
-        plan = self.plans.get(node, make_plan())
-        pusher = FakePusher(PushState(node=node), on_change, plan, self.ends.get(node))
-        self.pushers[node] = pusher
+    def convoy(
+        self,
+        nodes: Sequence[NodeEntry],
+        archive: ArchiveIndex,
+        terms: Terms,
+        on_change: Callable[[], None],
+    ) -> FakeConvoy:
+        convoy = FakeConvoy(self, [node.name for node in nodes], terms, on_change)
+        self.convoys.append(convoy)
+        return convoy
+
+    async def site(self, node: str) -> SiteStatus:
+        return self.sites.get(node, SiteStatus(listening=False, reason="site_listen is not set"))
+
+
+@dataclass
+class FakeConvoy:
+    """What it is told."""
+
+    carrier: FakeCarrier
+    nodes: list[str]
+    terms: Terms
+    changed: Callable[[], None]
+    helpers: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    async def begin(self) -> None:
+        self.told.append("begin")
+
+    def pusher(self, node: str) -> FakePusher:
+        plan = self.carrier.plans.get(node, make_plan())
+        ends = self.carrier.ends.get(node)
+        pusher = FakePusher(PushState(node=node), self.changed, plan, ends)
+        self.carrier.pushers[node] = pusher
         return pusher
+
+    def goes_first(self, node: str) -> bool:
+        return self.terms.via_site and node == self.nodes[0]
+
+    def ended(self, node: str, *, stopped: bool) -> None:
+        self.told.append(f"{node} {'stopped' if stopped else 'ended'}")
+
+    def account(self, state: PushState) -> Account:
+        way = "direct"
+        if self.terms.via_site:
+            way = "seed" if self.goes_first(state.node) else f"from {self.nodes[0]}"
+        return Account(way, state.sent_bytes, 0)
+
+    async def end(self) -> None:
+        self.told.append("end")
+
+    def again(self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry]) -> FakeConvoy:
+        names = [node.name for node in nodes]
+        convoy = FakeConvoy(
+            self.carrier, names, self.terms, self.changed, [node.name for node in helpers]
+        )
+        self.carrier.convoys.append(convoy)
+        return convoy

@@ -316,7 +316,7 @@ async def test_production_wants_the_name(make_app: MakeApp, folder: Path) -> Non
     async with app.run_test(size=(100, 24)) as pilot:
         text = await begin(pilot, "@gate")
         assert "PRODUCTION: gate" in text
-        assert "Type gate to go on:" in text
+        assert "type gate to go on" in text
         await pilot.press(*"gate", "enter")
         await settled(pilot)
         assert app.context.pushes.nodes["gate"].going_on

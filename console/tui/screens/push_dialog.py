@@ -1,0 +1,255 @@
+"""Asks before archives are sent, and how: fast, much, and which way. Cancel has the focus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input
+
+from agent.protocol.problems import ProblemError
+from console.images.rate import parse_bytes, parse_rate
+from console.text import age
+from console.tui.look import words
+from console.tui.look.look import Look
+from console.tui.ports import Context
+from console.tui.screens.dialog import Dialog
+from console.tui.terms import Terms
+from console.tui.widgets.bars import Bar
+from console.tui.widgets.page import Entry
+
+_LABEL, _INPUT = 11, 12
+
+
+class AmountField(Horizontal):
+    """A number of bytes that is checked while it is typed; empty is none."""
+
+    DEFAULT_CSS = f"""
+    AmountField {{ height: 1; }}
+    AmountField .label {{ width: {_LABEL}; }}
+    AmountField Input {{
+        width: {_INPUT}; height: 1; border: none; padding: 0; background: $background;
+    }}
+    """
+
+    def __init__(
+        self,
+        look: Look,
+        label: str,
+        parse: Callable[[str], int],
+        say: Callable[[int | None], str],
+        first: int | None,
+    ) -> None:
+        """`say` tells in words what a value means."""
+        super().__init__()
+        self.value = first
+        self.problem: ProblemError | None = None
+        self.label = label
+        self.input = Input("" if first is None else f"{first}B", compact=True)
+        self.input.cursor_blink = False
+        self._parse, self._say = parse, say
+        self._title, self._said = Bar(look), Bar(look)
+        self._title.add_class("label")
+
+    def compose(self) -> ComposeResult:
+        yield self._title
+        yield self.input
+        yield self._said
+
+    def on_mount(self) -> None:
+        self.show()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        text = event.value.strip()
+        self.value = self.problem = None
+        if text:
+            try:
+                self.value = self._parse(text)
+            except ProblemError as problem:
+                self.problem = problem
+        self.show()
+
+    def show(self) -> None:
+        """Label, and what the value means."""
+        here = self.input.has_focus
+        self._title.show([(f" {self.label:<{_LABEL - 2}}", "key" if here else "")])
+        if self.problem is not None:
+            self._said.show([(f" not that: {self.problem.hint}", "bad")])
+        else:
+            self._said.show([(f" {self._say(self.value)}", "dim" if self.value is None else "")])
+
+    def on_descendant_focus(self) -> None:
+        self.show()
+
+    def on_descendant_blur(self) -> None:
+        self.show()
+
+
+class SwitchField(Bar):
+    """Yes or no, by Space."""
+
+    def __init__(self, look: Look, label: str, said: str, *, on: bool) -> None:
+        super().__init__(look)
+        self.label, self.on = label, on
+        self._said = said
+        self.here = False
+        self.draw()
+
+    def draw(self) -> None:
+        """As it is now."""
+        sign = self.look.glyphs.cursor if self.here else " "
+        box = f"{sign}[{'x' if self.on else ' '}]"
+        self.show(
+            [
+                (f" {self.label:<{_LABEL - 2}}", "key" if self.here else ""),
+                (box, "cursor" if self.here else ""),
+                (f" {self._said}", "" if self.on else "dim"),
+            ]
+        )
+
+
+Stop = AmountField | SwitchField | Input | str
+"""Where Tab stops: a field, what has to be typed, or one of the two choices."""
+
+
+class PushDialog(Dialog[Terms | None]):
+    """Answers with the terms; None: do not push."""
+
+    def __init__(
+        self,
+        context: Context,
+        entries: Iterable[Entry],
+        *,
+        title: str,
+        first: Terms,
+        total_bytes: int,
+        sites: str | None = None,
+        typed: str | None = None,
+        danger: bool = False,
+    ) -> None:
+        """
+        Args:
+            first: what the fields hold at first.
+            total_bytes: to all nodes, before compression.
+            sites: what can be said of sending via site; None: no node has a site, or nobody there
+                can pass layers on.
+            typed: what has to be typed to go on.
+        """
+        super().__init__(context, entries, title=title, danger=danger)
+        self.typed = typed
+        self._total = total_bytes
+        look = context.look
+        self.limit = AmountField(look, "limit", parse_rate, self._rate, first.bytes_per_second)
+        self.budget = AmountField(look, "budget", parse_bytes, _budget, first.budget_bytes)
+        self.via_site = (
+            SwitchField(look, "via site", sites, on=first.via_site) if sites is not None else None
+        )
+        self._input: Input | None = None
+        if typed is not None:
+            self._input = Input(compact=True, placeholder=f" type {typed} to go on")
+            self._input.cursor_blink = False
+            self._input.styles.height = 1
+        self._bar = Bar(look)
+        fields: list[Stop] = [self.limit, self.budget, *self._switches()]
+        self._stops = [*fields, "cancel", "push"] if self._input is None else [*fields, self._input]
+        self._at = len(fields)
+
+    def _switches(self) -> list[SwitchField]:
+        return [switch for switch in (self.via_site,) if switch is not None]
+
+    def _rate(self, rate: int | None) -> str:
+        if rate is None:
+            return "to all nodes together: 2MB/s, 20Mbit/s"
+        return f"{words.size(rate)}/s: {age(self._total / rate)} before compression"
+
+    def below(self) -> Sequence[Widget]:
+        typed = [self._input] if self._input is not None else []
+        return [self.limit, self.budget, *self._switches(), *typed, self._bar]
+
+    def arrive(self) -> None:
+        super().arrive()
+        self._go(0)
+
+    # where Tab stops
+
+    @property
+    def _here(self) -> Stop:
+        return self._stops[self._at]
+
+    def _go(self, steps: int) -> None:
+        self._at = (self._at + steps) % len(self._stops)
+        here = self._here
+        for switch in self._switches():
+            switch.here = switch is here
+            switch.draw()
+        if isinstance(here, AmountField):
+            here.input.focus()
+        elif isinstance(here, Input):
+            here.focus()
+        else:
+            self.set_focus(None)
+        self._show_choices()
+
+    def _show_choices(self) -> None:
+        sign = self.context.look.glyphs.cursor
+        pieces = []
+        for name, text in (("cancel", "Cancel"), ("push", "Push")):
+            here = self._here == name or (name == "cancel" and self._here is self._input)
+            pieces.append((f" {sign if here else ' '}[ {text} ]", "cursor" if here else ""))
+        how = "Tab: next" if self.typed is None else f"type {self.typed}; Tab: next; Esc cancels"
+        self._bar.show([*pieces, (f"   {how}", "dim")])
+
+    def take_key(self, key: str) -> bool:
+        here = self._here
+        if key in {"tab", "shift+tab"}:
+            self._go(1 if key == "tab" else -1)
+        elif isinstance(here, SwitchField) and key in {"space", "enter"}:
+            here.on = not here.on
+            here.draw()
+        elif isinstance(here, str) and key in {"left", "right"}:
+            self._go(1 if here == "cancel" else -1)
+        elif here == "cancel" and key == "enter":
+            self.cancel()
+        elif here == "push" and key == "enter":
+            self._push()
+        else:
+            return super().take_key(key)
+        return True
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.input is not self._input:
+            self._go(1)
+        elif not event.value:
+            self.cancel()
+        elif event.value == self.typed:
+            # Having typed the name is the choice.
+            self._push()
+        else:
+            self._bar.show([(f" That is not {self.typed}. Esc cancels.", "warn")])
+
+    def _push(self) -> None:
+        for field in (self.limit, self.budget):
+            if field.problem is not None:
+                self._go(self._stops.index(field) - self._at)
+                self._bar.show([(f" {field.problem.detail}: {field.problem.hint}", "bad")])
+                return
+        self.dismiss(
+            Terms(
+                bytes_per_second=self.limit.value,
+                budget_bytes=self.budget.value,
+                via_site=self.via_site is not None and self.via_site.on,
+            )
+        )
+
+    def cancel(self) -> None:
+        self.dismiss(None)
+
+
+def _budget(budget: int | None) -> str:
+    if budget is None:
+        return "to each node: 500MB"
+    return f"{words.size(budget)} to each node, then its job waits for the rest"

@@ -6,7 +6,7 @@ damaged header for the end, and follows what a container archive never needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from agent.archives.decompressors import CutOffError
@@ -17,7 +17,9 @@ BLOCK_BYTES = 512
 EXTRA_LIMIT_BYTES = 1024 * 1024  # a pax header or a long name
 SIZE_LIMIT_BYTES = 1 << 50
 
-KINDS: dict[bytes, Literal["file", "folder", "symlink", "link"]] = {
+Kind = Literal["file", "folder", "symlink", "link", "other"]
+
+KINDS: dict[bytes, Kind] = {
     b"0": "file",
     b"\0": "file",
     b"7": "file",
@@ -31,6 +33,7 @@ REFUSED = {
     b"6": "a named pipe",
     b"S": "a sparse file",
 }
+LAYER_KINDS: dict[bytes, Kind] = {**KINDS, b"3": "other", b"4": "other", b"6": "other"}
 PAX_KEYS = ("path", "linkpath", "size")
 
 
@@ -38,14 +41,17 @@ class Member(NamedTuple):
     """One entry. `offset` is where its content begins in the tar; links have a `target`."""
 
     name: str
-    kind: Literal["file", "folder", "symlink", "link"]
+    kind: Kind
     target: str
     size_bytes: int
     offset: int
 
 
-def read_members(source: Source) -> Iterator[Member]:
+def read_members(source: Source, *, of_layer: bool = False) -> Iterator[Member]:
     """All members in order. What the caller leaves of a member's content is skipped.
+
+    Args:
+        of_layer: a root file system has devices and pipes, which no archive needs: kind "other".
 
     Raises:
         FaultError: `archive.unknown`, `archive.damaged`, `archive.member_kind`.
@@ -65,7 +71,8 @@ def read_members(source: Source) -> Iterator[Member]:
         if kind in (b"x", b"g", b"L", b"K"):
             _read_extra(source, kind, size, extra)
             continue
-        member = _member(header, extra, source.position)
+        kinds = LAYER_KINDS if of_layer else KINDS
+        member = _member(header, extra, source.position, kinds)
         extra = {}
         end = member.offset + member.size_bytes + _padding(member.size_bytes)
         yield member
@@ -85,8 +92,9 @@ def _checksum_wrong(header: bytes) -> bool:
     except ValueError:
         return True
     rest = header[:148] + b" " * 8 + header[156:]
+    plain = sum(rest)
     # Some old programs summed signed bytes.
-    return said not in (sum(rest), sum(rest) - 256 * sum(byte > 127 for byte in rest))
+    return said != plain and said != plain - 256 * sum(byte > 127 for byte in rest)
 
 
 def _number(field: bytes) -> int:
@@ -151,16 +159,18 @@ def _pax(data: bytes) -> dict[str, str]:
     return found
 
 
-def _member(header: bytes, extra: dict[str, str], offset: int) -> Member:
+def _member(
+    header: bytes, extra: dict[str, str], offset: int, kinds: Mapping[bytes, Kind]
+) -> Member:
     name = extra.get("path") or _text(header[:100])
     # GNU has other things where POSIX has the prefix.
     if "path" not in extra and header[257:263] == b"ustar\0" and header[345] != 0:
         name = f"{_text(header[345:500])}/{name}"
     flag = header[156:157]
-    if flag not in KINDS:
+    if flag not in kinds:
         what = REFUSED.get(flag, f"an entry of the unknown type {flag!r}")
         raise FaultError("archive.member_kind", f"it is {what}", member=name)
-    kind = KINDS[flag]
+    kind = kinds[flag]
     if kind == "file" and name.endswith("/"):
         kind = "folder"
     size = _number(header[124:136])

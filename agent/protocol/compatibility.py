@@ -18,6 +18,10 @@ class Found(msgspec.Struct, kw_only=True, frozen=True):
     where: str
 
 
+# `Found.where` of a CUDA version that NVIDIA's toolkit reads, too: it alone makes a "legacy image".
+CUDA_VERSION_VARIABLE = "env CUDA_VERSION"
+
+
 class CompatLibrary(msgspec.Struct, kw_only=True, frozen=True):
     """The forward-compatibility libcuda that an image brings, as its ELF note describes it.
 
@@ -45,6 +49,7 @@ class ImageNeeds(msgspec.Struct, kw_only=True):
     cuda: Found | None = None
     tensorrt: Found | None = None
     bundled_driver: Found | None = None  # CUDA_DRIVER_VERSION: the toolkit's own driver
+    l4t: Found | None = None  # made for Jetson Linux: a label, a package of JetPack
     requires: dict[str, str] = {}  # NVIDIA_REQUIRE_*: as written
     requires_disabled: bool = False  # NVIDIA_DISABLE_REQUIRE
     compat: CompatLibrary | None = None

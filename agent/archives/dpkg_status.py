@@ -1,0 +1,71 @@
+"""What dpkg has installed, of the packages that tell versions of NVIDIA's libraries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agent.archives.faults import FaultError
+from agent.archives.sources import Source
+
+STATUS = "var/lib/dpkg/status"
+STATUS_FOLDER = "var/lib/dpkg/status.d/"  # one file for each package: distroless images
+# A desktop with 3,000 packages has 4 MB.
+LIMIT_BYTES = 16 * 1024 * 1024
+LINE_LIMIT_BYTES = 64 * 1024
+PACKAGES_LIMIT = 200
+READ_BYTES = 64 * 1024
+PACKAGE = re.compile(
+    r"libnvinfer\d+|tensorrt|cuda-(?:cudart|compat)-\d+-\d+|nvidia-l4t-(?:core|cuda)"
+)
+VERSION = re.compile(r"(?:\d+:)?([0-9][A-Za-z0-9.+~-]{0,99})")
+
+
+def is_status(path: str) -> bool:
+    """Whether a file of this name is one of dpkg's."""
+    if path == STATUS:
+        return True
+    return path.startswith(STATUS_FOLDER) and not path.endswith(".md5sums")
+
+
+def read_packages(source: Source) -> dict[str, str]:
+    """Versions by name of those that are installed. The file is read in pieces, to its end.
+
+    Raises:
+        FaultError: `archive.too_large`.
+        CutOffError, DamagedError: the source's own.
+    """
+    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
+    for line in _lines(source):
+        if not line.strip():
+            _take(fields, found)
+            fields = {}
+        name, colon, value = line.partition(":")
+        if colon and name in ("Package", "Status", "Version"):
+            fields[name] = value.strip()
+    _take(fields, found)
+    return found
+
+
+def _take(fields: dict[str, str], found: dict[str, str]) -> None:
+    name = fields.get("Package", "")
+    version = VERSION.fullmatch(fields.get("Version", ""))
+    # Where there is a file for each package, none says that it is installed.
+    installed = fields.get("Status", "install ok installed").split()[-1:] == ["installed"]
+    if installed and version and PACKAGE.fullmatch(name) and len(found) < PACKAGES_LIMIT:
+        found[name] = version[1]
+
+
+def _lines(source: Source) -> Iterator[str]:
+    rest, read = b"", 0
+    while data := source.read(READ_BYTES):
+        read += len(data)
+        if read > LIMIT_BYTES:
+            raise FaultError("archive.too_large", f"more than {LIMIT_BYTES} bytes of packages")
+        *lines, rest = (rest + data).split(b"\n")
+        if len(rest) > LINE_LIMIT_BYTES:
+            raise FaultError("archive.too_large", "a line without end")
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+    yield rest.decode("utf-8", "replace")

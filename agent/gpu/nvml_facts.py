@@ -14,7 +14,7 @@ from agent.gpu.nvml_calls import (
     Way,
     text,
 )
-from agent.protocol.gpus import Gpu, MigInstance
+from agent.protocol.gpus import NVML_BRANDS, Gpu, MigInstance
 
 # NVML_DEVICE_ARCH_*
 ARCHITECTURES = {
@@ -52,6 +52,8 @@ def read_facts(caller: Caller, device: Device, system_memory_bytes: int | None) 
     architecture = ARCHITECTURES.get(ask("architecture", "nvmlDeviceGetArchitecture"))
     if architecture is None:
         unknown.setdefault("architecture", "not_supported")
+    # A newer driver's brand is "unknown" to libnvidia-container, too.
+    brand = ask("brand", "nvmlDeviceGetBrand")
     memory = _memory_total(caller, device, unknown)
     limit = ask("power_limit_watts", "nvmlDeviceGetEnforcedPowerLimit")
     persistence = ask("persistence", "nvmlDeviceGetPersistenceMode")
@@ -66,6 +68,7 @@ def read_facts(caller: Caller, device: Device, system_memory_bytes: int | None) 
         pci_bus_id=device.pci_bus_id,
         compute_capability=capability and f"{capability[0]}.{capability[1]}",
         architecture=architecture,
+        brand=None if brand is None else NVML_BRANDS.get(brand, "unknown"),
         memory_total_bytes=system_memory_bytes if device.unified else memory,
         unified_memory=device.unified,
         power_limit_watts=None if limit is None else limit / 1000,

@@ -49,6 +49,7 @@ class Board(msgspec.Struct, kw_only=True, frozen=True):
     name: str
     compute_capability: str
     architecture: str
+    brand: str | None  # of NVML_BRANDS
     memory_mebibytes: int | None  # None: unified with the system's
     reserved_mebibytes: int | None  # None: this driver does not tell it apart
     power_limit_watts: float | None

@@ -12,6 +12,27 @@ from typing import Literal
 
 import msgspec
 
+# NVML_BRAND_*, in the words that libnvidia-container compares `brand=` with; 0 is a brand, too.
+NVML_BRANDS = {
+    0: "unknown",
+    1: "quadro",
+    2: "tesla",
+    3: "nvs",
+    4: "grid",
+    5: "geforce",
+    6: "titan",
+    7: "vapps",
+    8: "vpc",
+    9: "vcs",
+    10: "vws",
+    11: "cloudgaming",
+    12: "quadrortx",
+    13: "nvidiartx",
+    14: "nvidia",
+    15: "geforcertx",
+    16: "titanrtx",
+}
+
 GpuState = Literal["ok", "lost", "reset_required", "hung", "error"]
 
 # Where the figures come from, or why there are none.
@@ -49,6 +70,7 @@ class Gpu(msgspec.Struct, kw_only=True):
     pci_bus_id: str | None = None  # "00000000:01:00.0"
     compute_capability: str | None = None  # "8.6"
     architecture: str | None = None  # "ampere"
+    brand: str | None = None  # of NVML_BRANDS: "tesla", "geforce", "nvidia"
     memory_total_bytes: int | None = None
     unified_memory: bool = False  # memory is the system's (Jetson, GB10)
     power_limit_watts: float | None = None

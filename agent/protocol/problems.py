@@ -170,6 +170,8 @@ CODES: Mapping[str, Code] = {
     "signature.revoked": Code(403, "The key that signed it was revoked"),
     "signature.wrong": Code(403, "The signature does not fit"),
     "signature.unwritable": Code(None, "The signature cannot be written"),
+    # whether an image can run
+    "compatibility.tables": Code(None, "The tables of drivers and GPUs cannot be used"),
     # settings and files
     "settings.syntax": Code(None, "The file is not valid YAML"),
     "settings.unknown_key": Code(None, "The file has an unknown key"),
@@ -199,6 +201,7 @@ CODES: Mapping[str, Code] = {
     "compose.cycle": Code(None, "Services wait for each other"),
     "compose.path": Code(None, "That is no path on the node"),
     "compose.conflict": Code(None, "Two things in the file exclude each other"),
+    "compose.name": Code(None, "The file does not say how its project is called"),
     "compose.env_file": Code(None, "The file with variables does not fit"),
     # reaching a node
     "link.unreachable": Code(None, "The node cannot be reached"),

@@ -83,7 +83,7 @@ def _gpu(board: Board, index: int, chance: Random, system_memory: int) -> Gpu:
     own = board.memory_mebibytes
     unknown = {}
     if tegra:
-        fields = ("minor", "pci_bus_id", "power_limit_watts", "persistence", "mig")
+        fields = ("brand", "minor", "pci_bus_id", "power_limit_watts", "persistence", "mig")
         unknown = dict.fromkeys(
             (*fields, "ecc", "pcie_link_generation", "pcie_link_width"), "not_supported"
         )
@@ -100,6 +100,7 @@ def _gpu(board: Board, index: int, chance: Random, system_memory: int) -> Gpu:
         pci_bus_id=None if tegra else f"00000000:{0x17 + 0x14 * index:02X}:00.0",
         compute_capability=board.compute_capability,
         architecture=board.architecture,
+        brand=board.brand,
         memory_total_bytes=system_memory if own is None else own * MEBIBYTE,
         unified_memory=own is None,
         power_limit_watts=board.power_limit_watts,

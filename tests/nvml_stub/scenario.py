@@ -168,6 +168,7 @@ def t4(path: Path) -> Scenario:
     s.set(
         0,
         name="Tesla T4",
+        brand=2,
         architecture=6,
         compute_capability=(7, 5),
         memory=(15843721216, 1073741824, 0),
@@ -190,6 +191,7 @@ def geforce(path: Path) -> Scenario:
     s.set(
         0,
         name="NVIDIA GeForce RTX 4090",
+        brand=5,
         architecture=8,
         compute_capability=(8, 9),
         memory=(25757220864, 2 * 1024 * MEBIBYTE, 300 * MEBIBYTE),

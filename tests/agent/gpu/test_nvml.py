@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.protocol.gpus import GpuHealth
 from tests.agent.gpu.conftest import Node
 from tests.nvml_stub import scenario as scenarios
@@ -22,6 +24,7 @@ async def test_eight_recorded_h200_are_healthy_in_spite_of_their_errors(node: No
     assert (gpu.index, gpu.minor, gpu.name) == (3, 3, "NVIDIA H200")
     assert gpu.pci_bus_id == "00000000:04:00.0"
     assert (gpu.compute_capability, gpu.architecture) == ("9.0", "hopper")
+    assert gpu.brand == "nvidia"
     assert (gpu.memory_total_bytes, gpu.unified_memory) == (150754820096, False)
     assert (gpu.power_limit_watts, gpu.persistence, gpu.ecc) == (700.0, True, True)
     assert (gpu.mig, gpu.mig_instances) == (False, [])
@@ -91,6 +94,29 @@ async def test_driver_470_is_asked_the_older_ways(node: Node) -> None:
     assert health.remap_failed is None
     assert health.unknown["remap_failed"] == "not_supported"
     assert (await source.inventory()).stack.cuda_version == "11.4"
+
+
+@pytest.mark.parametrize(
+    ("number", "brand"),
+    [
+        *((0, "unknown"), (1, "quadro"), (2, "tesla"), (5, "geforce"), (9, "vcs")),
+        *((12, "quadrortx"), (13, "nvidiartx"), (14, "nvidia"), (16, "titanrtx"), (99, "unknown")),
+    ],
+)
+async def test_the_brand_in_the_words_of_constraints(node: Node, number: int, brand: str) -> None:
+    node.install(scenarios.h200(node.scenario.path, count=1))
+    node.scenario.set(scenarios.EVERY_GPU, brand=number)
+    node.scenario.save()
+    assert (await node.source().inventory()).gpus[0].brand == brand
+
+
+async def test_a_brand_that_the_driver_does_not_tell_is_unknown(node: Node) -> None:
+    node.install(scenarios.h200(node.scenario.path, count=2))
+    node.scenario.fail("nvmlDeviceGetBrand", 999, 1)
+    node.scenario.save()
+    told, silent = (await node.source().inventory()).gpus
+    assert (told.brand, told.unknown) == ("nvidia", {})
+    assert (silent.brand, silent.unknown) == (None, {"brand": "error:999"})
 
 
 async def test_a_newer_call_that_the_driver_refuses_is_asked_once(node: Node) -> None:

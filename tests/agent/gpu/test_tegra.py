@@ -74,7 +74,7 @@ async def test_orin(tmp_path: Path) -> None:
     assert (gpu.compute_capability, gpu.architecture) == ("8.7", "ampere")
     assert (gpu.unified_memory, gpu.memory_total_bytes) == (True, 64349696 * 1024)
     assert set(gpu.unknown) == {
-        *("minor", "pci_bus_id", "power_limit_watts", "persistence", "ecc"),
+        *("brand", "minor", "pci_bus_id", "power_limit_watts", "persistence", "ecc"),
         *("pcie_link_generation", "pcie_link_width"),
     }
     (sample,) = (await source.read()).samples

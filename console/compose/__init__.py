@@ -1,0 +1,1 @@
+"""Compose files read as the Compose specification says, into workloads for single nodes."""

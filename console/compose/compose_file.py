@@ -1,0 +1,271 @@
+"""A Compose file, read once, and the workloads that it means for each node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import Workload
+from console.compose import tree
+from console.compose.definitions import NAME, read_definitions
+from console.compose.environment import EnvFiles
+from console.compose.findings import ComposeProblem, Findings
+from console.compose.interpolation import names_in
+from console.compose.order import start_order
+from console.compose.ports import see_published_once
+from console.compose.reading import Place
+from console.compose.service import Around, read_service
+
+SIZE_LIMIT = 1 << 20
+WORKLOADS_LIMIT = 64  # what a node takes at once
+PROJECT = "COMPOSE_PROJECT_NAME"
+_TOP = ("version", "name", "services", "networks", "volumes", "secrets", "configs", "include")
+_PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeFile:
+    """The file's tree, with variables not put in yet. Make it with `read_compose`."""
+
+    name: str
+    """As messages have it."""
+    folder: Path
+    root: tree.Node | None
+    profiles: frozenset[str]
+    problems: Sequence[ComposeProblem]
+    """What is wrong whatever the node; it is in each node's problems as well."""
+    variables: frozenset[str] | None
+    """All that decide what the file means; None: any may, for it names other files with more."""
+    env_files: EnvFiles
+
+
+@dataclass(frozen=True, slots=True)
+class NodeValues:
+    """A node, and what the file's variables are there."""
+
+    name: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWorkloads:
+    """What the file means for a node."""
+
+    node: str
+    project: str
+    workloads: Sequence[Workload]
+    """In the order in which they start; empty where a problem is an error."""
+    problems: Sequence[ComposeProblem]
+
+    @property
+    def refused(self) -> bool:
+        return any(problem.level == "error" for problem in self.problems)
+
+
+def read_compose(path: Path, *, profiles: Iterable[str] = ()) -> ComposeFile:
+    """Read a Compose file, and none of those that it may name.
+
+    `profiles` are those that are on; "*" means all.
+
+    Raises:
+        ProblemError: `compose.unreadable`, `compose.syntax`, `compose.too_large`.
+    """
+    try:
+        if path.is_file() and path.stat().st_size > SIZE_LIMIT:
+            raise _unreadable(path, f"it has more than {SIZE_LIMIT >> 20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise _unreadable(path, "it is not UTF-8") from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    return parse_compose(text, path=path, profiles=profiles)
+
+
+def parse_compose(text: str, *, path: Path, profiles: Iterable[str] = ()) -> ComposeFile:
+    """The same of a text; `path` says where it would stand.
+
+    Raises:
+        ProblemError: `compose.syntax`, `compose.too_large`.
+    """
+    findings = Findings(str(path))
+    try:
+        root = tree.read_tree(text, findings)
+    except tree.Unreadable:
+        raise findings.problems[-1].error() from None
+    folder = path.absolute().parent
+    return ComposeFile(
+        name=str(path),
+        folder=folder,
+        root=root,
+        profiles=frozenset(profiles),
+        problems=findings.problems,
+        variables=_variables(root),
+        env_files=EnvFiles(folder),
+    )
+
+
+def workloads_for(file: ComposeFile, node: NodeValues) -> NodeWorkloads:
+    """What `file` means for one node. Nothing is raised: mistakes are in the answer."""
+    findings = Findings(file.name)
+    found: list[Workload] = []
+    project = ""
+    if file.root is None:
+        findings.add("compose.invalid", None, "the file is empty", "It wants services: at least.")
+    else:
+        project, found = _workloads(file, file.root, dict(node.variables), findings)
+    problems = [*file.problems, *findings.problems]
+    refused = any(problem.level == "error" for problem in problems)
+    return NodeWorkloads(node.name, project, [] if refused else found, problems)
+
+
+def workloads_for_each(file: ComposeFile, nodes: Sequence[NodeValues]) -> list[NodeWorkloads]:
+    """The same for many: nodes for which the variables are the same are read once."""
+    read: dict[tuple[tuple[str, str], ...], NodeWorkloads] = {}
+    found: list[NodeWorkloads] = []
+    for node in nodes:
+        key = tuple(
+            pair
+            for pair in sorted(node.variables.items())
+            if file.variables is None or pair[0] in file.variables
+        )
+        if key not in read:
+            read[key] = workloads_for(file, node)
+        same = read[key]
+        found.append(NodeWorkloads(node.name, same.project, same.workloads, same.problems))
+    return found
+
+
+def _workloads(
+    file: ComposeFile, node: tree.Node, variables: dict[str, str], findings: Findings
+) -> tuple[str, list[Workload]]:
+    root = Place(node, "", variables, findings)
+    if not isinstance(node, tree.Mapping):
+        findings.add("compose.invalid", node.line, "the file is no mapping", "Begin: services:")
+        return "", []
+    root.known(_TOP)
+    if include := root.get("include"):
+        include.unsupported("Put all services into one file.")
+    project = _project(root, file.folder)
+    variables.setdefault(PROJECT, project)
+    services = root.get("services")
+    if services is None:
+        findings.add("compose.invalid", None, "it defines no services", "Begin with services:")
+        return project, []
+    on, off = _chosen(services, file.profiles)
+    around = Around(read_definitions(root, project), file.env_files, [*on], off)
+    read = {name: read_service(place, around) for name, place in on.items()}
+    found = {name: workload for name, workload in read.items() if workload is not None}
+    _see_all(on, off, found, findings)
+    order, cycle = start_order({name: workload.depends_on for name, workload in found.items()})
+    if cycle:
+        what = f"services wait for each other: {' -> '.join(cycle)}"
+        place = on[cycle[0]].get("depends_on") or on[cycle[0]]
+        findings.add("compose.cycle", place.line, what, "Take one of them out of depends_on.")
+    if "name" not in node.entries:
+        _see_name(project, found, findings)
+    return project, [found[name] for name in order]
+
+
+def _variables(root: tree.Node | None) -> frozenset[str] | None:
+    found: set[str] = set()
+    seen: set[int] = set()
+    left = [] if root is None else [root]
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, tree.Scalar):
+            found |= names_in(node.text)
+        elif isinstance(node, tree.Sequence):
+            left += node.items
+        elif "env_file" in node.entries:
+            return None
+        else:
+            left += [entry.value for entry in node.entries.values()]
+    return frozenset(found)
+
+
+def _project(root: Place, folder: Path) -> str:
+    """The file's own name, or its folder's: what networks and volumes are named after."""
+    if place := root.get("name"):
+        name = place.text()
+        if name is not None and not _PROJECT_NAME.fullmatch(name):
+            hint = "Lower-case letters, digits, dashes and underscores, and no dash first."
+            place.wrong(f"is {name[:80]!r}, which no project can be called", hint)
+        return name or ""
+    name = re.sub(r"[^a-z0-9_-]", "", folder.name.lower()).lstrip("_-")[:63]
+    if not name:
+        what = "has no name, and neither has its folder one that would do"
+        hint = "Say name: and how the project is called."
+        root.findings.add("compose.invalid", None, f"the file {what}", hint)
+    return name
+
+
+def _chosen(
+    services: Place, profiles: frozenset[str]
+) -> tuple[dict[str, Place], dict[str, list[str]]]:
+    """The services that run, and the profiles of those that do not."""
+    on: dict[str, Place] = {}
+    off: dict[str, list[str]] = {}
+    for name, place in services.entries():
+        if name.startswith("x-"):
+            continue
+        if not NAME.fullmatch(name):
+            hint = "Letters, digits, dots, dashes and underscores, at most 63."
+            place.wrong("is not a name that a service can have", hint)
+            continue
+        listed = place.get("profiles")
+        own = listed.texts() if listed else []
+        if own and "*" not in profiles and not profiles & set(own):
+            off[name] = own
+        else:
+            on[name] = place
+    return on, off
+
+
+def _see_all(
+    on: Mapping[str, Place],
+    off: Mapping[str, list[str]],
+    found: Mapping[str, Workload],
+    findings: Findings,
+) -> None:
+    if not on:
+        what = "no service is left" + (", for all are of a profile" if off else "")
+        findings.add("compose.invalid", None, what, "Name profiles with --profile, or add one.")
+    if len(found) > WORKLOADS_LIMIT:
+        what = f"it has {len(found)} services"
+        hint = f"A node takes {WORKLOADS_LIMIT} at once: make it several files."
+        findings.add("compose.too_large", None, what, hint)
+    see_published_once(
+        [(name, on[name].get("ports"), workload.ports) for name, workload in found.items()]
+    )
+
+
+def _see_name(project: str, found: Mapping[str, Workload], findings: Findings) -> None:
+    """From another folder, the same file would have other volumes: data would seem lost."""
+    prefix = f"{project}_"
+    own = sorted(
+        {
+            mount.source
+            for workload in found.values()
+            for mount in workload.mounts
+            if mount.kind == "volume" and mount.source.startswith(prefix) and not mount.external
+        }
+    )
+    if own:
+        what = f"the volume {own[0]} is named after this file's folder"
+        hint = f"Say name: {project} at the top, so that it is the same from every folder."
+        findings.add("compose.name", None, what, hint, level="warning")
+
+
+def _unreadable(path: Path, why: str) -> ProblemError:
+    return ProblemError(
+        "compose.unreadable",
+        f"{path}: {why}",
+        params={"file": str(path)},
+        hint="Name a Compose file that you can read.",
+    )

@@ -1,0 +1,92 @@
+"""`x-roost` of a service: what Compose has no words for. The GPU part is in gpus.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.protocol.workloads import ExecProbe, GpuProbe, HttpProbe, Probe, Strategy
+from console.compose.commands import read_command
+from console.compose.reading import Place
+
+_KEYS = ("gpu", "strategy", "probes", "soak", "start_deadline")
+_STRATEGIES: dict[str, Strategy] = {
+    "stop-then-start": "stop-then-start",
+    "start-then-stop": "start-then-stop",
+    "weighted": "weighted",
+}
+_KINDS = ("http", "exec", "gpu")
+
+
+@dataclass(slots=True)
+class Extension:
+    """As `agent.protocol.workloads.Workload` has it, and with its defaults; times in seconds."""
+
+    strategy: Strategy | None = None
+    probes: list[Probe] = field(default_factory=list)
+    soak: float = 10.0
+    start_deadline: float = 120.0
+
+
+def read_extension(service: Place) -> Extension:
+    """What the service's `x-roost` says."""
+    found = Extension()
+    place = service.get("x-roost")
+    if place is None or place.known(_KEYS) is None:
+        return found
+    if strategy := place.get("strategy"):
+        word = strategy.one_of(_STRATEGIES)
+        found.strategy = _STRATEGIES[word] if word else None
+    if soak := place.get("soak"):
+        found.soak = _or(soak.seconds(), found.soak)
+    if deadline := place.get("start_deadline"):
+        found.start_deadline = _or(deadline.seconds(), found.start_deadline)
+    if probes := place.get("probes"):
+        read = (_probe(item) for item in probes.items())
+        found.probes = [probe for probe in read if probe is not None]
+    return found
+
+
+def _probe(item: Place) -> Probe | None:
+    if item.known(_KINDS) is None:
+        return None
+    given = [(kind, place) for kind in _KINDS if (place := item.get(kind))]
+    if len(given) != 1:
+        hint = "Write it like http: {port: 8080, path: /health}, exec: {command: ...} or gpu: ..."
+        item.wrong("is not one probe", hint)
+        return None
+    kind, place = given[0]
+    if kind == "http":
+        return _http(place)
+    if place.known(("command", "timeout")) is None:
+        return None
+    command = read_command(place.get("command"))
+    if not command:
+        place.wrong("lacks its command", "Say what to run in the container: command: ...")
+        return None
+    probe = ExecProbe(command=command) if kind == "exec" else GpuProbe(command=command)
+    if timeout := place.get("timeout"):
+        probe.timeout = _or(timeout.seconds(), probe.timeout)
+    return probe
+
+
+def _http(place: Place) -> Probe | None:
+    if place.known(("port", "path", "timeout")) is None:
+        return None
+    port = number.integer(1, 65535) if (number := place.get("port")) else None
+    if port is None:
+        if place.get("port") is None:
+            place.wrong("lacks its port", "Say which port of the container answers: port: 8080")
+        return None
+    probe = HttpProbe(port=port)
+    if path := place.get("path"):
+        text = path.text()
+        if text is not None and not text.startswith("/"):
+            path.wrong(f"is {text[:60]!r}", "A path begins with a slash.")
+        probe.path = text or "/"
+    if timeout := place.get("timeout"):
+        probe.timeout = _or(timeout.seconds(), probe.timeout)
+    return probe
+
+
+def _or(given: float | None, otherwise: float) -> float:
+    return otherwise if given is None else given

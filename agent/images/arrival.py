@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from anyio import move_on_after
 
@@ -12,9 +12,12 @@ from agent.archives.writing import OpenLayer
 from agent.images.blobs import Blobs
 from agent.images.uploads import Uploads
 from agent.protocol.images import WantedLayer
+from agent.protocol.jobs import NO_SENDER, RECEIVING
 from agent.protocol.problems import ProblemError
 
 LOOK_SECONDS = 1.0
+# Bytes are synced, and so counted, at least each second; a cut link is tried again after that.
+QUIET_SECONDS = 10.0
 # The runtime begins when the rest is so far away: what comes and what it unpacks overlap. A slow
 # link leaves it nothing to hold open for hours.
 SOON_SECONDS = 10.0
@@ -38,13 +41,22 @@ class Arrival:
         open_layer: Callable[[str], OpenLayer],
         *,
         told: Callable[[int, int], None],
+        stage: Callable[[str], Awaitable[None]],
         ended: Callable[[], bool],
         late_seconds: float = LATE_SECONDS,
+        quiet_seconds: float,
     ) -> None:
-        """`told` hears of bytes that are here and of all; `ended`: the job waits for nothing."""
+        """What becomes of it is told to whom it concerns.
+
+        Args:
+            told: hears of bytes that are here and of all.
+            stage: hears `receiving` at first and whenever bytes come, and `no sender` once none has
+                for a while.
+            ended: whether the job waits for nothing any more.
+        """
         self._blobs, self._uploads, self._open = blobs, uploads, open_layer
-        self._told, self._ended = told, ended
-        self._late_seconds = late_seconds
+        self._told, self._stage, self._ended = told, stage, ended
+        self._late_seconds, self._quiet_seconds = late_seconds, quiet_seconds
         self._may_begin_early = True
         self._moved_at = time.monotonic()
         self._watching: asyncio.Task[None] | None = None
@@ -54,12 +66,17 @@ class Arrival:
         await self.stop()
         total = sum(layer.size_bytes for layer in wanted)
         began: tuple[float, int] | None = None
-        before = -1
+        before, came_at, quiet = -1, 0.0, False
         while (received := self._received(wanted)) < total or self._lacks(wanted):
             now = time.monotonic()
             if received != before:
                 began = began or (now, received)
-                before = received
+                before, came_at, quiet = received, now, False
+                await self._stage(RECEIVING)
+                self._told(received, total)
+            elif not quiet and now - came_at > self._quiet_seconds:
+                quiet = True
+                await self._stage(NO_SENDER)
                 self._told(received, total)
             if self._may_begin_early and began is not None and now - began[0] > SEEN_SECONDS:
                 rate = (received - began[1]) / (now - began[0])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.images.arrival import Arrival
+from agent.images.arrival import QUIET_SECONDS, Arrival
 from agent.images.blobs import Blobs
 from agent.images.keeping import Keeper
 from agent.images.loading import Loader, Source
@@ -18,12 +18,15 @@ from agent.images.uploads import Uploads
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.images import LoadRequest
-from agent.protocol.jobs import Job
+from agent.protocol.jobs import NO_SENDER, Job
 from agent.rules.loading import config_digest
 
 # A link that is gone for a night must not lose what came before; uploads live for a week.
 SILENT_SECONDS = 24 * 3600.0
-RECEIVING = "receiving"
+NOBODY_SENDS = (
+    "nobody sends its layers now: the same push again goes on with it; `roost job cancel` frees"
+    " the space it keeps"
+)
 
 
 class LoadKind(JobKind[LoadRequest]):
@@ -76,12 +79,20 @@ class LoadKind(JobKind[LoadRequest]):
             self._space.still_needs(work.job.id, "blobs", total - received)
             work.progress(received, total)
 
+        async def stage(name: str) -> None:
+            if name == NO_SENDER:
+                work.log(f"nothing has come for {QUIET_SECONDS:g} s: nobody sends")
+            idle = NOBODY_SENDS if name == NO_SENDER else None
+            await work.stage(name, SILENT_SECONDS, idle=idle)
+
         arrival = Arrival(
             self._blobs,
             self._uploads,
             self._keeper.open,
             told=told,
+            stage=stage,
             ended=lambda: work.cancelled,
+            quiet_seconds=QUIET_SECONDS,
         )
         try:
             return await self._loader.have(
@@ -100,7 +111,6 @@ class LoadKind(JobKind[LoadRequest]):
         if wanted := planned.answer.wanted:
             total = sum(layer.size_bytes for layer in wanted)
             work.log(f"waiting for {len(wanted)} layers, {total} bytes unpacked")
-            await work.stage(RECEIVING, SILENT_SECONDS)
             await arrival.soon(wanted)
         for layer in planned.load.needed:
             await asyncio.to_thread(self._blobs.touch, layer.diff_id)

@@ -35,6 +35,7 @@ class Entry:
         self.queued_again = False  # on disk it still runs, as under the agent before
         self._progress: tuple[int, int | None, Literal["bytes", "items"]] | None = None
         self._deadline_at: float | None = None
+        self._idle: str | None = None
         self._store = store
         self._on_change = on_change
         self._writing = asyncio.Lock()
@@ -82,10 +83,11 @@ class Entry:
             if not self.ended:
                 self.request = request
 
-    def new_stage(self, deadline_at: float) -> None:
-        """A stage begins with unknown progress."""
+    def new_stage(self, deadline_at: float, idle: str | None = None) -> None:
+        """A stage begins with unknown progress. `idle`: why nothing goes on in it."""
         self._progress = None
         self._deadline_at = deadline_at
+        self._idle = idle
         self._on_change()
 
     def move_deadline(self, deadline_at: float) -> None:
@@ -113,7 +115,7 @@ class Entry:
             total=total,
             unit=unit,
             deadline_at=self._deadline_at,
-            reason=self.waits or job.reason,
+            reason=self.waits or job.reason or self._idle,
         )
 
     def record(self) -> Record:

@@ -25,6 +25,7 @@ Why = Literal["cancel", "deadline", "stop"]
 FIRST_STAGE = "starting"
 FIRST_STAGE_SECONDS = 60.0
 FLUSH_SECONDS = 1.0
+LONG_SECONDS = 2 * 3600.0  # told in hours
 # How long until a state that could not be written is tried again.
 WRITE_AGAIN_SECONDS = 5.0
 
@@ -194,7 +195,7 @@ class Run(Generic[R]):
         stage = self.entry.stored.job.stage
         problem = ProblemError(
             "job.deadline",
-            f"stage {stage} took longer than {self._deadline_seconds:g} s"
+            f"stage {stage!r} took longer than {_span(self._deadline_seconds)}"
             + (f"; {note}" if note else ""),
             params={"job": self.entry.id, "stage": stage, "seconds": self._deadline_seconds},
             hint="Its log says how far it came. Then try it again: roost job retry"
@@ -231,6 +232,10 @@ class Run(Generic[R]):
             )
 
         return make
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < LONG_SECONDS else f"{seconds / 3600:g} h"
 
 
 def _seen(task: asyncio.Task[dict[str, str]]) -> None:

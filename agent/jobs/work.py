@@ -54,7 +54,14 @@ class Work(Generic[R]):
         """Whether it was cancelled, whatever for; a thread looks here from time to time."""
         return self._cancelled
 
-    async def stage(self, name: str, deadline_seconds: float, *, leaves: str | None = None) -> None:
+    async def stage(
+        self,
+        name: str,
+        deadline_seconds: float,
+        *,
+        leaves: str | None = None,
+        idle: str | None = None,
+    ) -> None:
         """Begin a stage; when its deadline passes, the job has failed.
 
         It is on disk when this returns. Naming the stage that it is in again only moves the
@@ -62,6 +69,7 @@ class Work(Generic[R]):
 
         Args:
             leaves: what is left half-done should the agent end in this stage, for people.
+            idle: why nothing goes on in this stage, and what to do, for people.
 
         Raises:
             ProblemError: `store.*`.
@@ -79,7 +87,7 @@ class Work(Generic[R]):
             leaves=leaves,
         )
         self._check()
-        self._entry.new_stage(self._set_deadline(deadline_seconds))
+        self._entry.new_stage(self._set_deadline(deadline_seconds), idle)
 
     def progress(
         self, done: int, total: int | None = None, unit: Literal["bytes", "items"] = "bytes"

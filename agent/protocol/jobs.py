@@ -21,6 +21,11 @@ ENDED: frozenset[JobState] = frozenset(
     {"succeeded", "failed", "cancelled", "interrupted", "skipped"}
 )
 
+# Stages of a load: bytes of its layers came in the last seconds; none did, so nobody sends them.
+RECEIVING = "receiving"
+NO_SENDER = "no sender"
+AWAITING_LAYERS = frozenset({RECEIVING, NO_SENDER})
+
 
 class Job(msgspec.Struct, kw_only=True):
     """One job. In the live picture its record is this, `done` in steps of 1 % of `total`."""
@@ -30,7 +35,8 @@ class Job(msgspec.Struct, kw_only=True):
     subject: str  # what it works on, for people: "detector:1.4"
     state: JobState
     stage: str | None = None  # "receiving", "loading", "verifying"
-    done: int | None = None  # of `total`; both None: indeterminate
+    # Of `total`; both None: indeterminate. Once it has ended: how far its last stage came.
+    done: int | None = None
     total: int | None = None
     unit: Literal["bytes", "items"] = "bytes"
     owner: str
@@ -40,7 +46,8 @@ class Job(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     deadline_at: float | None = None  # of the stage it is in
     cancelling: bool = False
-    reason: str | None = None  # why it was skipped or interrupted, and what is left half-done
+    # Why it waits, was skipped or interrupted, and what is left half-done.
+    reason: str | None = None
     problem: Problem | None = None  # why it failed
     result: dict[str, str] = {}  # what came of it, for people and programs
 

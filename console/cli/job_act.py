@@ -8,13 +8,12 @@ import click
 
 from agent.protocol.jobs import Job
 from console.cli.job_record import find_job, record_of
-from console.cli.job_words import state
 from console.cli.options import job_argument, json_option, selector_argument
 from console.cli.output import print_json
 from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
-from console.fleet.job_words import why
+from console.fleet.job_words import state, why
 from console.text import clean
 
 

@@ -12,13 +12,12 @@ from agent.protocol.jobs import Job, JobLogLine
 from agent.protocol.problems import ProblemError
 from console.cli.failures import FAILED, not_reached
 from console.cli.job_record import find_job
-from console.cli.job_words import state
 from console.cli.options import job_argument, json_option, selector_argument
 from console.cli.output import safe_json, say
 from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
-from console.fleet.job_words import why
+from console.fleet.job_words import state, why
 from console.link.client import NodeClient
 from console.text import clean_output
 

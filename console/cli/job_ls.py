@@ -10,31 +10,34 @@ import click
 from agent.protocol.jobs import Job, JobState
 from agent.protocol.node import NodeFacts
 from console.cli.job_record import JobRecord, record_of
-from console.cli.job_words import progress, state
+from console.cli.job_words import progress
 from console.cli.node_record import state_after
 from console.cli.node_words import marks
 from console.cli.options import json_option, selector_argument
 from console.cli.output import print_json
 from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
-from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
+from console.cli.table import NODE, UNKNOWN, Cell, Column, Row, print_table
 from console.fleet.inventory import NodeEntry
-from console.fleet.job_words import since, why
+from console.fleet.job_words import doing, short_progress, since, state, waits_until, why
 from console.link.client import NodeClient
 from console.text import age
 
-_COLUMNS = (
+COLUMNS = (
     NODE,
     Column("MARK"),
     Column("JOB"),
-    Column("KIND", keep=6),
+    Column("KIND", keep=4),
     Column("SUBJECT", keep=8, least=12),
-    Column("STATE"),
-    Column("PROGRESS", keep=7),
-    Column("BY", keep=5, least=8),
+    Column("STATE", least=11),
+    Column("DONE", keep=7),
+    Column("BY", keep=8, least=8),
     Column("SINCE", keep=6, right=True),
-    Column("WHY", keep=8, least=16),
+    Column("WAITS", keep=7, right=True),
+    Column("WHY", keep=5, least=16),
 )
+# The start of an id names a job, too.
+_SHORT_ID = 8
 Asked = tuple[NodeFacts, list[Job]]
 
 
@@ -53,7 +56,11 @@ Asked = tuple[NodeFacts, list[Job]]
 def command(
     setup: Setup, selector: str | None, in_state: JobState | None, limit: int, *, as_json: bool
 ) -> int:
-    """List jobs, the newest first. SINCE is how long a job is in its state."""
+    """List jobs, the newest first.
+
+    SINCE is how long a job is in its state. WAITS is how long it will still wait for somebody to
+    send it the rest, and keep its space.
+    """
 
     async def ask(_: NodeEntry, client: NodeClient) -> Asked:
         return await client.node(), await client.jobs(state=in_state, limit=limit)
@@ -62,7 +69,7 @@ def command(
     if as_json:
         print_json([record for answer in answers for record in _records(answer)])
     else:
-        print_table(_COLUMNS, [row for answer in answers for row in _rows(answer)])
+        print_table(COLUMNS, [row for answer in answers for row in rows(answer)])
     return conclude(answers)
 
 
@@ -74,11 +81,11 @@ def _records(answer: Answer[Asked]) -> list[JobRecord]:
     return [record_of(entry, job) for job in answer.value[1]] if answer.value else []
 
 
-def _rows(answer: Answer[Asked]) -> list[Row]:
+def rows(answer: Answer[Asked]) -> list[Row]:
     entry = answer.entry
     if answer.problem is not None:
         word = state_after(answer.problem.code)
-        blank = [""] * 4
+        blank = [""] * 5
         return [(entry.name, marks(entry, None), UNKNOWN, "", "", word, *blank)]
     if answer.value is None:
         return []
@@ -90,14 +97,19 @@ def _rows(answer: Answer[Asked]) -> list[Row]:
         (
             entry.name,
             mark,
-            job.id,
+            Cell(job.id, job.id[:_SHORT_ID]),
             job.kind,
             job.subject,
-            state(job),
-            progress(job),
+            Cell(state(job), doing(job)),
+            Cell(progress(job), short_progress(job) or UNKNOWN),
             job.owner,
             age(now - since(job)),
+            _left(waits_until(job), now),
             why(job),
         )
         for job in jobs
     ]
+
+
+def _left(until: float | None, now: float) -> str:
+    return "" if until is None else age(max(0.0, until - now))

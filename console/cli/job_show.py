@@ -6,12 +6,13 @@ from datetime import datetime, timezone
 
 import click
 
-from agent.protocol.jobs import Job
+from agent.protocol.jobs import ENDED, Job
 from console.cli.job_record import find_job, record_of
-from console.cli.job_words import progress, state
+from console.cli.job_words import got_to
 from console.cli.options import job_argument, json_option, selector_argument
 from console.cli.output import print_json
 from console.cli.setup import Setup
+from console.fleet.job_words import state, waits_until
 from console.text import clean
 
 
@@ -27,27 +28,28 @@ def command(setup: Setup, job: str, selector: str | None, *, as_json: bool) -> N
         print_json(record_of(entry, found))
         return
     node = f"{entry.name} PROD" if entry.production else entry.name
-    for name, text in [("node", node), *_facts(found)]:
+    for name, text in [("node", node), *facts_of(found)]:
         click.echo(f"{name:<10}{clean(text)}")
 
 
-def _facts(job: Job) -> list[tuple[str, str]]:
+def facts_of(job: Job) -> list[tuple[str, str]]:
     facts = [
         ("job", job.id),
         ("kind", job.kind),
         ("subject", job.subject),
         ("state", state(job)),
-        ("progress", progress(job)),
+        ("progress", got_to(job)),
         ("by", job.owner),
         ("asked", _moment(job.created_at)),
     ]
-    for name, at in (
-        ("begun", job.started_at),
-        ("ended", job.ended_at),
-        ("deadline", job.deadline_at),
-    ):
+    for name, at in (("begun", job.started_at), ("ended", job.ended_at)):
         if at is not None:
             facts.append((name, _moment(at)))
+    waits = waits_until(job)
+    if waits is not None:
+        facts.append(("waits", f"until {_moment(waits)}, and keeps its space until then"))
+    elif job.deadline_at is not None and job.state not in ENDED:
+        facts.append(("deadline", f"{_moment(job.deadline_at)}, of this stage"))
     if job.parent:
         facts.append(("parent", job.parent))
     if job.reason:

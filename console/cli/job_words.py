@@ -8,13 +8,11 @@ from console.fleet import job_words
 from console.text import size
 
 
-def state(job: Job) -> str:
-    """`running, loading`, `running, cancelling`, `failed`."""
-    if job.state != "running":
-        return job.state
-    return f"running, {'cancelling' if job.cancelling else job.stage or 'starting'}"
-
-
 def progress(job: Job) -> str:
-    """`43% of 600 MiB`, `12 of 40`, `1.5 MiB`; `-` where nobody knows."""
+    """`43% of 600 MiB`, `12 of 40`, `1.5 MiB`, `ended at 43% of 600 MiB`; `-`: nobody knows."""
     return job_words.progress(job, size=size, unknown=UNKNOWN)
+
+
+def got_to(job: Job) -> str:
+    """Where one ended that has not succeeded: `ended at 43%, in stage loading`; else as above."""
+    return job_words.got_to(job, size=size) or progress(job)

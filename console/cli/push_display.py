@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TextIO
 
+from agent.protocol.jobs import AWAITING_LAYERS
 from console.cli.output import say
 from console.cli.table import cells, cut
 from console.images.push import PushState
@@ -19,6 +20,7 @@ EVERY_SECONDS = 0.5
 # Without a terminal: a log, which is read afterwards.
 LINE_EVERY_SECONDS = 30.0
 NODES_SHOWN = 8
+_NOT_YET = AWAITING_LAYERS | {None}  # no stage of the node's own work
 _WORDS = {
     "connecting": "connecting",
     "planning": "looking what it has",
@@ -146,10 +148,10 @@ def _doing(state: PushState) -> str:
     if state.note is not None:
         return state.note
     job = state.job
-    if state.stage == "waiting" and job is not None and job.stage not in {None, "receiving"}:
+    if state.stage == "waiting" and job is not None and job.stage not in _NOT_YET:
         part = f" {100 * job.done // job.total}%" if job.done is not None and job.total else ""
         return f"{job.stage}{part}"
-    if state.stage == "waiting" and job is not None and job.reason:
+    if state.stage == "waiting" and job is not None and job.state == "queued" and job.reason:
         return f"all sent; {job.reason}"
     return _WORDS[state.stage]
 

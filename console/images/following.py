@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from random import Random
 
-from agent.protocol.jobs import ENDED, Job, JobLogLine
+from agent.protocol.jobs import AWAITING_LAYERS, ENDED, Job, JobLogLine
 from agent.protocol.problems import ProblemError
 from console.images.patience import Patience
 from console.link.client import NodeClient
@@ -17,7 +17,7 @@ from console.link.problems import garbage
 # this side knows how far it is.
 LOOK_SECONDS = 2.0
 LOOK_SELDOM_SECONDS = 30.0
-_SELDOM = frozenset({"receiving", None})
+_SELDOM = AWAITING_LAYERS | {None}
 # Lines come in bursts: one look for all of them.
 BURST_SECONDS = 0.5
 

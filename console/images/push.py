@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from math import inf
 from random import Random
@@ -14,7 +15,7 @@ import msgspec
 from agent.archives.encoders import Encoder, encoder_named
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import Layer, LoadPlan, WantedLayer
-from agent.protocol.jobs import Job
+from agent.protocol.jobs import AWAITING_LAYERS, Job
 from agent.protocol.problems import ProblemError
 from console.images.archives import Cargo, cargo_for, check_carried
 from console.images.encoding import choose_encoder
@@ -68,6 +69,7 @@ class PushState(msgspec.Struct, kw_only=True):
     note: str | None = None  # what it does or waits for, where that is not this console's sending
     problem: ProblemError | None = None  # how it ended
     images: dict[str, str] = {}  # tag: id on the node
+    clock_offset_seconds: float = 0.0  # the node's clock less this one's
 
     @property
     def ended(self) -> bool:
@@ -179,6 +181,8 @@ class Push:
 
     async def _cargo(self) -> Cargo:
         facts = await self._client.node()
+        if facts.now is not None:
+            self.state.clock_offset_seconds = facts.now - time.time()
         return cargo_for(
             self._archives, architecture=facts.host.architecture, make_room=self._make_room
         )
@@ -279,7 +283,8 @@ class Push:
         while waited < ASK_AGAIN_SECONDS:
             await asyncio.sleep(LOOK_SECONDS)
             job = self.state.job
-            waited = waited + LOOK_SECONDS if job and job.stage == "receiving" else 0.0
+            waits = job is not None and job.stage in AWAITING_LAYERS
+            waited = waited + LOOK_SECONDS if waits else 0.0
 
     def _seen(self, job: Job) -> None:
         self.state.job = job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.protocol.jobs import ENDED, Job
-from console.fleet.job_words import since
+from console.fleet.job_words import got_to, since, waits_until
 from console.fleet.picture import NodeView
 from console.text import age
 from console.tui.look import words
@@ -21,9 +21,16 @@ def job_entries(job: Job, view: NodeView) -> list[Entry]:
     state = state_text(job)
     tone = "warn" if state == "cancelling" else STATE_TONES[job.state]
     text = state if job.state in ENDED else words.join([state, job.stage or ""])
-    if job.done is not None and (job.total or job.state not in ENDED):
+    if job.state in ENDED:
+        text = words.join([text, got_to(job, size=words.size)])
+    elif job.done is not None:
         text += f", {progress_text(job)}"
     entries = [_entry("state", f"{text}, for {_span(time.time() - since(job) + offset)}", tone)]
+    waits = waits_until(job)
+    if waits is not None:
+        left = _span(waits - offset - time.time())
+        until = f"until {_moment(waits - offset)} ({left} more), and keeps its space until then"
+        entries.append(_entry("waits", until, "warn"))
     if job.reason:
         entries.append(_entry("reason", job.reason))
     if job.problem is not None:
@@ -38,7 +45,7 @@ def job_entries(job: Job, view: NodeView) -> list[Entry]:
     for label, at in (("begun", job.started_at), ("ended", job.ended_at)):
         if at is not None:
             entries.append(_entry(label, _moment(at - offset)))
-    if job.deadline_at is not None and job.state not in ENDED:
+    if job.deadline_at is not None and job.state not in ENDED and waits is None:
         entries.append(_entry("deadline", f"{_moment(job.deadline_at - offset)} for this stage"))
     if job.parent:
         entries.append(_entry("parent", job.parent))

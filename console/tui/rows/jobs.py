@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import time
 
-from agent.protocol.jobs import ENDED, Job, JobState
-from console.fleet.job_words import progress, since, why
+from agent.protocol.jobs import ENDED, NO_SENDER, Job, JobState
+from console.fleet.job_words import doing, progress, short_progress, since, waits_until, why
+from console.fleet.job_words import state as whole_state
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, SortKey, make_row
 from console.tui.rows.fleet import age_cell
 
+# Of what runs, the stage stands in place of the state where both do not fit. By itself it is for
+# programs that read a saved table.
+_STAGE = Column("stage", "STAGE", (0, 0, 0, 0))
+# How long it will still wait for somebody to send the rest, and keep its space.
+_WAITS = Column("waits", "WAITS", (0, 5, 5, 5), "right")
+
 COLUMNS = (
-    Column("node", "NODE", (12, 13, 18, 24), grow=10),
-    Column("subject", "SUBJECT", (15, 17, 22, 30), grow=16),
+    Column("node", "NODE", (12, 12, 18, 24), grow=10),
+    Column("subject", "SUBJECT", (15, 13, 22, 30), grow=16),
     Column("kind", "KIND", (0, 12, 13, 16)),
-    Column("state", "STATE", (11, 11, 11, 12)),
-    Column("stage", "STAGE", (0, 9, 10, 12)),
+    Column("state", "STATE", (11, 11, 20, 24)),
+    _STAGE,
     Column("progress", "DONE", (4, 4, 13, 14), "right", largest_first=True),
     Column("since", "FOR", (3, 3, 3, 4)),
+    _WAITS,
     Column("age", "AGE", (0, 3, 3, 4), largest_first=True),
-    Column("owner", "BY", (0, 0, 16, 20), grow=10),
+    Column("owner", "BY", (8, 8, 12, 20), grow=10),
     Column("reason", "WHY", (0, 0, 0, 30), grow=80),
 )
 
 NODE_COLUMNS = (
-    Column("subject", "SUBJECT", (18, 20, 28, 36), grow=16),
+    Column("subject", "SUBJECT", (15, 20, 28, 36), grow=16),
     Column("kind", "KIND", (12, 12, 13, 16)),
-    Column("state", "STATE", (11, 11, 11, 12)),
-    Column("stage", "STAGE", (0, 9, 10, 12)),
+    Column("state", "STATE", (11, 11, 20, 24)),
+    _STAGE,
     Column("progress", "DONE", (4, 4, 13, 14), "right", largest_first=True),
     Column("since", "FOR", (3, 3, 3, 4)),
-    Column("owner", "BY", (0, 12, 16, 20), grow=10),
+    _WAITS,
+    Column("owner", "BY", (8, 12, 16, 20), grow=10),
     Column("reason", "WHY", (0, 0, 12, 40), grow=80),
 )
 
@@ -56,8 +65,8 @@ def job_rows(view: NodeView) -> list[Row]:
     age = age_cell(view)
     rows = []
     for job in view.jobs():
-        subject, kind, state, stage, done, since, owner, reason = _cells(job, view)
-        cells = (node, subject, kind, state, stage, done, since, age, owner, reason)
+        subject, kind, state, stage, done, since, waits, owner, reason = _cells(job, view)
+        cells = (node, subject, kind, state, stage, done, since, waits, age, owner, reason)
         rows.append(make_row(f"{name}/{job.id}", name, cells, dim=dim, loud=3, more=job.id))
     return rows
 
@@ -101,21 +110,24 @@ def progress_text(job: Job) -> str:
     return progress(job, size=words.size, unknown=words.UNKNOWN)
 
 
-def _cells(job: Job, view: NodeView) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell, Cell]:
-    under_way = job.state not in ENDED
-    at = since(job) - (view.clock_offset_seconds or 0.0)
+def _cells(job: Job, view: NodeView) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell, Cell, Cell]:
+    offset = view.clock_offset_seconds or 0.0
+    at = since(job) - offset
     state = state_text(job)
     return (
         Cell(job.subject, sort=job.subject),
         Cell(job.kind, sort=job.kind),
         Cell(
-            state,
-            "warn" if state == "cancelling" else STATE_TONES[job.state],
+            doing(job),
+            "warn" if doing(job) in {"cancelling", NO_SENDER} else STATE_TONES[job.state],
             sort=_state_rank(job) * _RANK_SECONDS - at,
+            wide=whole_state(job),
+            data=state,
         ),
-        Cell((job.stage or "") if under_way else ""),
-        _progress(job) if under_way else Cell("", sort=None),
+        Cell((job.stage or "") if job.state not in ENDED else ""),
+        _progress(job),
         Cell(words.age(max(0.0, time.time() - at)), sort=-at),
+        _waits(waits_until(job), offset),
         Cell(job.owner, "dim", sort=job.owner),
         Cell(why(job), "bad" if job.state == "failed" else "dim"),
     )
@@ -129,9 +141,20 @@ def _state_rank(job: Job) -> int:
 
 
 def _progress(job: Job) -> Cell:
+    """Of one that has ended: how far it came, unless it succeeded."""
+    if job.state in ENDED:
+        text = short_progress(job)
+        return Cell(text, "dim", sort=None, wide=f"ended at {text}" if text else None)
     share: SortKey = None
     text = wide = progress_text(job)
     if job.done is not None and job.total:
         share = job.done / job.total
-        text = f"{100 * job.done // job.total}%"
+        text = short_progress(job)
     return Cell(text, sort=share, wide=wide)
+
+
+def _waits(until: float | None, offset: float) -> Cell:
+    if until is None:
+        return Cell("", sort=None)
+    left = max(0.0, until - offset - time.time())
+    return Cell(words.age(left), "warn", sort=left)

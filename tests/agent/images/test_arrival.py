@@ -15,6 +15,7 @@ from agent.images.blobs import Blobs
 from agent.images.uploads import Uploads
 from agent.protocol.images import WantedLayer
 from agent.protocol.problems import ProblemError
+from tests.agent.images.image_side import until
 
 SIZE = 1000
 
@@ -55,16 +56,23 @@ def arrival(
     incoming: Incoming,
     *,
     told: Callable[[int, int], None] = lambda _received, _total: None,
+    stage: Callable[[str], None] = lambda _name: None,
     ended: Callable[[], bool] = lambda: False,
     late_seconds: float = 30.0,
+    quiet_seconds: float = 60.0,
 ) -> Arrival:
+    async def at(name: str) -> None:
+        stage(name)
+
     return Arrival(
         cast("Blobs", incoming),
         cast("Uploads", incoming),
         lambda diff_id: cast("OpenLayer", io.BytesIO(diff_id.encode())),
         told=told,
+        stage=at,
         ended=ended,
         late_seconds=late_seconds,
+        quiet_seconds=quiet_seconds,
     )
 
 
@@ -74,6 +82,22 @@ async def test_layers_that_are_here_are_not_waited_for() -> None:
     made = arrival(incoming)
     await made.soon(incoming.wanted)
     assert made.open("a").read(10) == b"a"
+
+
+async def test_whether_anything_comes_is_told_once_each_time() -> None:
+    incoming, heard = Incoming("a", "b"), list[str]()
+    made = arrival(incoming, stage=heard.append, quiet_seconds=0)
+    waiting = asyncio.create_task(made.soon(incoming.wanted))
+    once = ["receiving", "no sender"]
+    await until(lambda: heard == once)
+    incoming.come("b", 0)  # something changed, but no byte came
+    incoming.come("a", 1)
+    await until(lambda: heard == once * 2)
+    incoming.come("a", SIZE)
+    incoming.come("b", SIZE)
+    await waiting
+    await made.stop()
+    assert heard[:4] == once * 2
 
 
 async def test_a_fast_link_lets_the_load_begin_and_it_waits_for_each_layer() -> None:

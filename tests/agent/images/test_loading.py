@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.containers.images_results import ImageUsage
+from agent.images import arrival, load_job
 from agent.images.records import ImageRecords
 from agent.images.space import SPARE_BYTES, DiskFree
 from agent.protocol.images import NodeImage, RemoveRequest, TagRequest
@@ -299,6 +300,49 @@ async def test_room_that_does_not_come(side: ImageSide, runtime: Trouble) -> Non
     assert job.problem is not None
     assert (job.problem.code, bool(job.problem.hint)) == ("space.short", True)
     assert spare not in runtime._images
+
+
+async def test_a_job_that_nobody_sends_to_says_so(
+    side: ImageSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_job, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "SOON_SECONDS", 0.0)
+    job = await side.load(NEW)
+    await side.at_stage(job, "no sender")
+    await side.send(NEW.layers[0])
+    # What came before is kept, and told.
+    await until(lambda: side.jobs.get(job.id).done == len(NEW.layers[0]))
+    await side.at_stage(job, "no sender")
+    await until(lambda: side.jobs.get(job.id).reason is not None)
+    job = side.jobs.get(job.id)
+    assert job.total == sum(map(len, NEW.layers))
+    assert job.reason is not None
+    assert "the same push again goes on" in job.reason
+    assert "roost job cancel" in job.reason
+    assert job.deadline_at is not None
+    assert "nobody sends" in await side.log(job)
+    await side.send_wanted(NEW)
+    job = await side.ended(job)
+    assert (job.state, job.reason) == ("succeeded", None)
+
+
+async def test_the_wait_for_a_sender_begins_anew_with_each_byte(
+    side: ImageSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that is slow for days is no link that is gone."""
+    now = [1000.0]
+    monkeypatch.setattr(side.jobs, "_clock", lambda: now[0])
+    monkeypatch.setattr(side.jobs._queue, "_clock", lambda: now[0])
+    monkeypatch.setattr(load_job, "SILENT_SECONDS", 3600.0)
+    monkeypatch.setattr(arrival, "SOON_SECONDS", 0.0)
+    job = await side.load(NEW)
+    await side.at_stage(job, "receiving")
+    assert side.jobs.get(job.id).deadline_at == 4600.0
+    now[0] = 9000.0
+    await side.send(NEW.layers[0])
+    await until(lambda: side.jobs.get(job.id).deadline_at == 12600.0)
+    await side.send_wanted(NEW)
+    assert (await side.ended(job)).state == "succeeded"
 
 
 async def test_what_a_cancelled_job_cannot_put_away_is_swept_later(

@@ -12,13 +12,19 @@ import pytest
 
 from agent.jobs.work import Work
 from agent.protocol.jobs import Job
+from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from console.cli.job_words import progress, state
+from console.cli.job_ls import COLUMNS, rows
+from console.cli.job_show import facts_of
+from console.cli.job_words import progress
+from console.cli.run import Answer
+from console.cli.table import fit
 from console.fleet.inventory import NodeEntry
-from console.fleet.job_words import why
+from console.fleet.job_words import state, why
 from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
 from tests.console.cli.commands import Done, roost_beside, write_fleet
 from tests.console.serving import ServedAgent, serve_agent
+from tests.console.tui.fakes import make_node
 
 
 class Fleet:
@@ -79,10 +85,10 @@ async def test_jobs_of_all_nodes_are_listed(fleet: Fleet) -> None:
     assert listed.code == 1  # one node is away
     rows = [line.split("  ") for line in listed.out.splitlines()]
     lines = [" ".join(part.strip() for part in row if part) for row in rows]
-    assert lines[0] == "NODE MARK JOB KIND SUBJECT STATE PROGRESS BY SINCE WHY"
+    assert lines[0] == "NODE MARK JOB KIND SUBJECT STATE DONE BY SINCE WHY"
     assert "failed - maria" in lines[1]
     assert "there is no \\x1bpaint" in lines[1]
-    assert f"left {first.id} test.paint wall succeeded 30 of 100 maria" in lines[2]
+    assert f"left {first.id} test.paint wall succeeded - maria" in lines[2]
     assert "right PROD" in lines[3]
     assert "roof running, drying" in lines[3]
     assert lines[4].startswith("away - offline")
@@ -90,6 +96,66 @@ async def test_jobs_of_all_nodes_are_listed(fleet: Fleet) -> None:
     assert only.code == 0
     (record,) = only.json
     assert (record["node"], record["production"], record["job"]["id"]) == ("right", True, slow.id)
+
+
+def at_night() -> Answer[tuple[NodeFacts, list[Job]]]:
+    """A node with a long name and jobs of all kinds, as `job ls` has them."""
+    half = Job(
+        id="0123456789ab",
+        kind="image.load",
+        subject="registry.plant-7.example/vision/detector:1.4.12",
+        state="running",
+        stage="no sender",
+        done=300 << 20,
+        total=600 << 20,
+        owner="maria@depot-console",
+        created_at=0.0,
+        started_at=1000.0,
+        deadline_at=90_000.0,
+        reason="nobody sends its layers now: the same push again goes on with it",
+    )
+    replace = msgspec.structs.replace
+    jobs = [
+        half,
+        replace(half, stage="waiting for somebody else's load"),
+        replace(half, state="cancelled", ended_at=2000.0),
+        replace(half, state="succeeded", ended_at=2000.0),
+    ]
+    facts = make_node("plant-07-line-03-cam-1").facts()
+    assert facts is not None
+    facts.now = 4600.0
+    entry = NodeEntry(name="plant-07-line-03-cam-1", address="unix:///x", production=True)
+    return Answer(entry, (facts, jobs))
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    lines = fit(COLUMNS, rows(at_night()), width)
+    assert max(map(len, lines)) <= width
+    for title in ("NODE", "JOB", "SUBJECT", "STATE", "BY"):
+        assert title in lines[0].split()
+    assert "no sender" in lines[1]
+    assert "maria" in lines[1]
+
+
+def test_how_long_it_still_waits_and_how_far_it_came() -> None:
+    lines = [" ".join(line.split()) for line in fit(COLUMNS, rows(at_night()), 400)]
+    assert "running, no sender 50% of 600 MiB maria@depot-console 1h 23h nobody sends" in lines[1]
+    assert "cancelled ended at 50% of 600 MiB maria@depot-console 43m nobody" in lines[3]
+    assert "succeeded - maria@depot-console 43m" in lines[4]
+
+
+def test_one_job_says_until_when_it_waits_and_how_far_it_came() -> None:
+    answer = at_night()
+    assert answer.value is not None
+    waiting, _, cancelled, _ = answer.value[1]
+    facts = dict(facts_of(waiting))
+    assert facts["state"] == "running, no sender"
+    assert facts["waits"] == "until 1970-01-02 01:00:00Z, and keeps its space until then"
+    assert "the same push again" in facts["reason"]
+    facts = dict(facts_of(cancelled))
+    assert facts["progress"] == "ended at 50% of 600 MiB, in stage no sender"
+    assert not {"waits", "deadline"} & facts.keys()
 
 
 @pytest.mark.timeout(60)

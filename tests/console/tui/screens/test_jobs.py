@@ -44,8 +44,8 @@ async def test_what_runs_comes_first_then_what_waits_then_what_ended_last(
         text = await settled(pilot)
         assert keys_of_rows(app) == ["a/j2", "b/j5", "a/j4", "b/j6", "a/j3", "a/j1"]
         rows = [" ".join(line.split()) for line in text.splitlines()[3:9]]
-    assert rows[0].endswith("a detector:1.4 image.load running receiving 25% of 1.0G 5m jo@plant")
-    assert "running loading 2 of 5 1h 3m maria@depot" in rows[1]
+    assert rows[0].endswith("a detector:1.4 image.load running, receiving 25% of 1.0G 5m jo@plant")
+    assert "running, loading 2 of 5 1h 3m maria@depot" in rows[1]
     assert rows[2].endswith("image.remove queued -- 1m maria@depot gpu:1 is busy")
     assert rows[3].endswith("the agent was stopped")
     assert rows[4].endswith("failed 10m maria@depot no room")
@@ -57,9 +57,70 @@ async def test_it_fits_a_small_terminal(make_app: MakeApp, size: tuple[int, int]
     app = make_app(busy_nodes(), first="jobs")
     async with app.run_test(size=size) as pilot:
         text = await settled(pilot)
-        assert "running" in text
+        assert "receiving" in text
         assert "25%" in text
+        assert "jo@plant" in text
         assert "1-6 of 6" in text
+
+
+def waiting_nodes() -> list[NodeView]:
+    """Nobody sends to the first job; the others ended before they were through."""
+    a = make_node("a")
+    put_job(
+        a,
+        "j1",
+        ago=7200,
+        stage="no sender",
+        done=GIB // 4,
+        total=GIB,
+        deadline_at=NOW + 82_900,
+        reason="nobody sends its layers now",
+    )
+    half: dict[str, object] = {"stage": "receiving", "done": GIB // 2, "total": GIB}
+    put_job(a, "j2", "cancelled", ago=600, subject="web:2", reason="cancelled by jo", **half)
+    put_job(a, "j3", "failed", ago=900, subject="web:3", problem=FULL, **half)
+    put_job(a, "j4", "succeeded", ago=950, subject="web:4", **half)
+    return [a]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+async def test_who_nobody_sends_to_says_how_long_it_waits(make_app: MakeApp, width: int) -> None:
+    app = make_app(waiting_nodes(), first="jobs")
+    async with app.run_test(size=(width, 24)) as pilot:
+        text = await settled(pilot)
+        line = " ".join(text.splitlines()[3].split())
+        assert "no sender 25%" in line
+        assert "2h 23h" in line  # for two hours, and 23 more
+        assert "FOR WAITS" in " ".join(text.splitlines()[2].split())
+
+
+async def test_what_it_waits_for_and_until_when(make_app: MakeApp) -> None:
+    app = make_app(waiting_nodes(), first="job @a j1")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert isinstance(app.view, JobScreen)
+        app.view._paint_now()
+        text = await settled(pilot)
+        assert "state     running, no sender, 25% of 1.0G, for 2h" in text
+        assert "waits     until 2026-05-05" in text
+        assert "(23h more), and keeps its space" in text
+        assert "reason    nobody sends its layers now" in text
+        assert "deadline" not in text
+
+
+@pytest.mark.parametrize(("width", "told"), [(80, "50%"), (200, "ended at 50%")])
+async def test_how_far_came_what_did_not_succeed(make_app: MakeApp, width: int, told: str) -> None:
+    app = make_app(waiting_nodes(), first="jobs")
+    async with app.run_test(size=(width, 24)) as pilot:
+        lines = [" ".join(line.split()) for line in (await settled(pilot)).splitlines()[4:7]]
+        assert f"cancelled {told} 10m" in lines[0]
+        assert f"failed {told} 15m" in lines[1]
+        assert "succeeded 15m" in lines[2]
+        text = await type_command(pilot, "job @a j2")
+        assert isinstance(app.view, JobScreen)
+        app.view._paint_now()
+        text = await settled(pilot)
+        assert "state     cancelled, ended at 50% of 1.0G, in stage receiving, for 10m" in text
 
 
 async def test_it_is_live(make_app: MakeApp) -> None:

@@ -103,6 +103,7 @@ class LinkConvoy:
             budget_bytes=self._terms.budget_bytes,
             at_once=self._at_once,
             other_way=self._sites.other_way(node),
+            make_room=self._terms.make_room,
             on_change=self._changed,
             random=jitter(),
         )

@@ -15,6 +15,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_second: int | None = None  # to all nodes together
     budget_bytes: int | None = None  # to each node
     via_site: bool = False  # once to each site, whose nodes pass it on
+    make_room: bool = False  # nodes may remove images for it; never suggested for the next push
 
     @property
     def text(self) -> str:
@@ -24,6 +25,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             f"at most {words.size(rate)}/s" if rate is not None else "",
             f"{words.size(budget)} to each node" if budget is not None else "",
             "via site" if self.via_site else "",
+            "may remove images" if self.make_room else "",
         ]
         return words.join(parts)
 
@@ -35,6 +37,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             f" --limit {rate}B/s" if rate is not None else "",
             f" --budget {budget}B" if budget is not None else "",
             " --via-site" if self.via_site else "",
+            " --make-room" if self.make_room else "",
         ]
         return "".join(parts)
 

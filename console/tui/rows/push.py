@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.protocol.images import LoadPlan
+from agent.protocol.images import Freeable, LoadPlan
 from agent.protocol.problems import Problem
 from console.text import age, plural
 from console.tui.look import words
@@ -149,12 +149,27 @@ def _needs(plan: LoadPlan) -> Sequence[str]:
     return parts
 
 
+def images_in_the_way(plan: LoadPlan) -> list[Freeable]:
+    """What would be removed to make room, but only once somebody has said so."""
+    return [item for item in plan.frees if item.kind == "image"]
+
+
+def room_words(plans: Mapping[str, LoadPlan]) -> str | None:
+    """What a switch for it stands for; None: there is room without."""
+    found = {name: images for name, plan in plans.items() if (images := images_in_the_way(plan))}
+    if not found:
+        return None
+    every = [item for images in found.values() for item in images]
+    total = words.size(sum(item.size_bytes for item in every))
+    where = next(iter(found)) if len(found) == 1 else plural(len(found), "node")
+    return f"remove {plural(len(every), 'image')} ({total}) on {where}"
+
+
 def _freed(plan: LoadPlan) -> list[Entry]:
-    images = [item for item in plan.frees if item.kind == "image"]
     kept = [item for item in plan.frees if item.kind == "blob"]
     entries = [
-        Entry("  ", f"removes image {item.name} ({words.size(item.size_bytes)})", "warn")
-        for item in images
+        Entry("  ", f"to make room: image {item.name} ({words.size(item.size_bytes)})", "warn")
+        for item in images_in_the_way(plan)
     ]
     if kept:
         total = words.size(sum(item.size_bytes for item in kept))

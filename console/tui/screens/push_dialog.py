@@ -1,4 +1,7 @@
-"""Asks before archives are sent, and how: fast, much, and which way. Cancel has the focus."""
+"""Asks before archives are sent, and how: fast, much, which way, and whether images may go for it.
+
+Cancel has the focus.
+"""
 
 from __future__ import annotations
 
@@ -127,6 +130,8 @@ class PushDialog(Dialog[Terms | None]):
         first: Terms,
         total_bytes: int,
         sites: str | None = None,
+        room: str | None = None,
+        only_with_room: bool = False,
         typed: str | None = None,
         danger: bool = False,
     ) -> None:
@@ -136,16 +141,21 @@ class PushDialog(Dialog[Terms | None]):
             total_bytes: to all nodes, before compression.
             sites: what can be said of sending via site; None: no node has a site, or nobody there
                 can pass layers on.
+            room: which images are in the way; None: none. The switch for it is off at first.
+            only_with_room: they are on every node.
             typed: what has to be typed to go on.
         """
         super().__init__(context, entries, title=title, danger=danger)
         self.typed = typed
-        self._total = total_bytes
+        self._total, self._only_with_room = total_bytes, only_with_room
         look = context.look
         self.limit = AmountField(look, "limit", parse_rate, self._rate, first.bytes_per_second)
         self.budget = AmountField(look, "budget", parse_bytes, _budget, first.budget_bytes)
         self.via_site = (
             SwitchField(look, "via site", sites, on=first.via_site) if sites is not None else None
+        )
+        self.make_room = (
+            SwitchField(look, "make room", room, on=False) if room is not None else None
         )
         self._input: Input | None = None
         if typed is not None:
@@ -158,7 +168,7 @@ class PushDialog(Dialog[Terms | None]):
         self._at = len(fields)
 
     def _switches(self) -> list[SwitchField]:
-        return [switch for switch in (self.via_site,) if switch is not None]
+        return [switch for switch in (self.via_site, self.make_room) if switch is not None]
 
     def _rate(self, rate: int | None) -> str:
         if rate is None:
@@ -237,11 +247,16 @@ class PushDialog(Dialog[Terms | None]):
                 self._go(self._stops.index(field) - self._at)
                 self._bar.show([(f" {field.problem.detail}: {field.problem.hint}", "bad")])
                 return
+        if self.make_room is not None and self._only_with_room and not self.make_room.on:
+            self._go(self._stops.index(self.make_room) - self._at)
+            self._bar.show([(" There is no room unless these images may go: Space.", "bad")])
+            return
         self.dismiss(
             Terms(
                 bytes_per_second=self.limit.value,
                 budget_bytes=self.budget.value,
                 via_site=self.via_site is not None and self.via_site.on,
+                make_room=self.make_room is not None and self.make_room.on,
             )
         )
 

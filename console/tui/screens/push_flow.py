@@ -19,7 +19,13 @@ from console.tui.commands import complete
 from console.tui.look import words
 from console.tui.ports import Carrier, Convoy
 from console.tui.pushing import NodePush
-from console.tui.rows.push import is_there, plan_entries, to_send
+from console.tui.rows.push import (
+    images_in_the_way,
+    is_there,
+    plan_entries,
+    room_words,
+    to_send,
+)
 from console.tui.screens.base import View
 from console.tui.screens.talking import problem_of
 from console.tui.terms import Terms
@@ -115,7 +121,8 @@ class PushFlow(View):
 
         index = await self._read(carrier, path)
         entries = self._entries(names)
-        convoy = carrier.convoy(entries, index, Terms(), lambda: None)
+        # What images would have to go is asked for; nothing changes.
+        convoy = carrier.convoy(entries, index, Terms(make_room=True), lambda: None)
         plans: dict[str, Outlook] = {}
         statuses: dict[str, SiteStatus] = {}
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -181,6 +188,10 @@ class PushFlow(View):
             Entry("", f"{words.size(total)} to {plural(len(ready), 'node')}, before compression.")
         )
         nodes = self._entries(sorted(ready))
+        roomy = [node for node in nodes if not images_in_the_way(ready[node.name])]
+        if len(roomy) < len(nodes):
+            text = "Where images are in the way, nothing is sent unless they may go."
+            entries.append(Entry("", text, "warn"))
         sites = site_outlooks(nodes, statuses)
         entries += [
             Entry(
@@ -197,7 +208,8 @@ class PushFlow(View):
 
         def answered(terms: Terms | None) -> None:
             if terms is not None:
-                pushes.begin(index, nodes, terms, read_when_ended(self))
+                chosen = nodes if terms.make_room else roomy
+                pushes.begin(index, chosen, terms, read_when_ended(self))
                 self.host.drill("push")
 
         question = PushDialog(
@@ -207,6 +219,8 @@ class PushFlow(View):
             first=pushes.terms,
             total_bytes=total,
             sites=_via_site(sites),
+            room=room_words(ready),
+            only_with_room=not roomy,
             typed=typed,
             danger=bool(production),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.archives.index import ArchiveIndex
 from agent.archives.indexing import index_archive
-from agent.protocol.images import LoadPlan, PlannedImage, SpaceNeed, WantedLayer
+from agent.protocol.images import Freeable, LoadPlan, PlannedImage, SpaceNeed, WantedLayer
 from agent.protocol.jobs import Job
 from agent.protocol.problems import Problem, ProblemError
 from agent.protocol.site import SiteStatus
@@ -32,7 +32,11 @@ def make_archive(folder: Path, name: str = "app.tar", tag: str = "app:1") -> Pat
 
 
 def make_plan(
-    *, present: bool = False, send: int = 20 * MIB, problem: Problem | None = None
+    *,
+    present: bool = False,
+    send: int = 20 * MIB,
+    problem: Problem | None = None,
+    frees: Sequence[Freeable] = (),
 ) -> LoadPlan:
     """What a node answers to an archive of one image."""
     digest = f"sha256:{'5' * 64}"
@@ -42,7 +46,9 @@ def make_plan(
     )
     space = [SpaceNeed(path="/", purposes=["blobs"], needed_bytes=GIB, free_bytes=40 * GIB)]
     problems = [problem] if problem is not None else []
-    return LoadPlan(images=[image], wanted=wanted, space=space, problems=problems)
+    return LoadPlan(
+        images=[image], wanted=wanted, space=space, problems=problems, frees=list(frees)
+    )
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.containers.runtime import ContainerRuntime
 from agent.images.loading import Loader
@@ -36,23 +36,42 @@ class RemoveKind(JobKind[RemoveRequest]):
     async def run(self, work: Work[RemoveRequest]) -> dict[str, str]:
         names = work.request.images
         result: dict[str, str] = {}
-        refused: ProblemError | None = None
-        for number, name in enumerate(names):
+        refused: dict[str, ProblemError] = {}
+        for name in names:
             await work.stage("removing", REMOVE_SECONDS)
-            work.progress(number, len(names), "items")
+            if len(names) > 1:  # of a single one nobody knows how far it is
+                work.progress(len(result), len(names), "items")
             try:
                 removal = await self._runtime.remove_image(name)
             except ProblemError as problem:
-                gone = problem.code == "image.not_found"
-                result[name] = "was not there" if gone else problem.detail
-                refused = refused if gone else refused or problem
+                if problem.code != "image.not_found":
+                    refused[name] = problem
+                    work.log(f"{name}: {problem.detail}")
+                    continue
+                result[name] = "was not there"
             else:
                 result[name] = "removed" if removal.deleted else "tag removed"
             work.log(f"{name}: {result[name]}")
+        if len(names) > 1:
+            work.progress(len(result), len(names), "items")
         await self._loader.forget_gone()
-        if refused is not None:
-            raise refused
+        if refused:
+            raise _not_all(refused, result)
         return result
+
+
+def _not_all(refused: Mapping[str, ProblemError], result: Mapping[str, str]) -> ProblemError:
+    """Why some did not go; `done` in `params` says which did, and how."""
+    first = next(iter(refused.values()))
+    return ProblemError(
+        first.code,
+        "; ".join(dict.fromkeys(problem.detail for problem in refused.values())),
+        params={
+            **first.params,
+            "done": [f"{name}={how}" for name, how in result.items()],
+        },
+        hint=first.hint,
+    )
 
 
 class TagKind(JobKind[TagRequest]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import click
 import msgspec
@@ -16,9 +16,9 @@ from console.cli.image_options import to_option
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import print_json
-from console.cli.run import ask_nodes, conclude
+from console.cli.run import Answer, ask_nodes, conclude
 from console.cli.setup import Setup
-from console.cli.table import NODE, UNKNOWN, Column, print_table
+from console.cli.table import NODE, Column, print_table
 from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.images.following import see_through
@@ -48,6 +48,7 @@ def tag(setup: Setup, image: str, tag: str, selector: str, *, yes: bool, as_json
     return _on_each(
         setup,
         selector,
+        [tag],
         f"tag {image} as {tag}",
         lambda client, key: client.tag_image(request, key),
         yes=yes,
@@ -67,6 +68,7 @@ def rm(setup: Setup, images: tuple[str, ...], selector: str, *, yes: bool, as_js
     return _on_each(
         setup,
         selector,
+        images,
         f"remove {', '.join(images)}",
         lambda client, key: client.remove_images(request, key),
         yes=yes,
@@ -77,6 +79,7 @@ def rm(setup: Setup, images: tuple[str, ...], selector: str, *, yes: bool, as_js
 def _on_each(
     setup: Setup,
     selector: str,
+    asked: Sequence[str],
     what: str,
     begin: Callable[[NodeClient, str], Awaitable[Job]],
     *,
@@ -109,9 +112,18 @@ def _on_each(
             [
                 (answer.entry.name, image, result)
                 for answer in answers
-                for image, result in (
-                    answer.value.result if answer.value else {UNKNOWN: "failed"}
-                ).items()
+                for image, result in _results(answer, asked)
             ],
         )
     return conclude(answers)
+
+
+def _results(answer: Answer[Job], asked: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What came of each; of a job that failed, what had gone well before."""
+    if answer.value is not None:
+        yield from answer.value.result.items()
+        return
+    done = answer.problem.params.get("done") if answer.problem is not None else None
+    well = dict(entry.rpartition("=")[::2] for entry in done) if isinstance(done, list) else {}
+    for image in asked:
+        yield image, well.get(image, "failed")

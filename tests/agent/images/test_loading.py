@@ -406,6 +406,12 @@ async def test_images_are_removed_one_by_one(side: ImageSide, runtime: Trouble) 
     job = await side.ended(job)
     assert job.problem is not None
     assert job.problem.code == "image.in_use"  # of detector:1; the others went nevertheless
+    assert job.problem.params["done"] == [
+        "app:1=tag removed",
+        "app:2=removed",
+        "never:1=was not there",
+    ]
+    assert (job.done, job.total, job.unit) == (3, 4, "items")
     log = await side.log(job)
     assert "app:1: tag removed" in log
     assert "app:2: removed" in log
@@ -414,6 +420,22 @@ async def test_images_are_removed_one_by_one(side: ImageSide, runtime: Trouble) 
     # Should it come back, Roost did not load it.
     records = side.images.planner._records
     assert gone not in records.known()
+
+
+async def test_how_far_a_removal_is(side: ImageSide, runtime: Trouble) -> None:
+    """Nobody knows that of a single image; of several, those that are done count."""
+    await side.push(OLD)
+    runtime.held["remove_image"] = asyncio.Event()
+    runtime.reached.clear()
+    job = await side.jobs.submit("image.remove", RemoveRequest(images=["app:1"]), owner="maria")
+    await until(lambda: "remove_image" in runtime.reached)
+    assert (side.jobs.get(job.id).done, side.jobs.get(job.id).total) == (None, None)
+    runtime.held["remove_image"].set()
+    job = await side.ended(job)
+    assert (job.state, job.result) == ("succeeded", {"app:1": "removed"})
+    request = RemoveRequest(images=["never:1", "never:2"])
+    job = await side.ended(await side.jobs.submit("image.remove", request, owner="maria"))
+    assert (job.done, job.total) == (2, 2)
 
 
 async def test_a_tag_is_moved_and_what_had_it_is_protected(side: ImageSide) -> None:

@@ -119,10 +119,20 @@ def test_what_is_in_use_stays(tmp_path: Path, fleet: Path) -> None:
     done = image(tmp_path, fleet, "rm", used, "--to", f"@{T4}")
     assert done.code == 1
     assert f"error: {T4}: " in done.err
+    assert [line.split() for line in done.out.splitlines()[1:]] == [[T4, used, "failed"]]
     assert image(tmp_path, fleet, "ls", f"@{T4}", "--json").json == listed
+    # What went is not told as failed with it.
+    push(tmp_path, fleet, archive(tmp_path, "went:1", noise("went", 9000)), f"@{T4}")
+    done = image(tmp_path, fleet, "rm", used, "went:1", "--to", f"@{T4}")
+    assert done.code == 1
+    assert [line.split() for line in done.out.splitlines()[1:]] == [
+        [T4, used, "failed"],
+        [T4, "went:1", "removed"],
+    ]
     unknown = image(tmp_path, fleet, "tag", "nobody:1", "other:1", "--to", f"@{T4}")
     assert unknown.code == 1
     assert "nobody:1" in unknown.err
+    assert unknown.out.splitlines()[1].split() == [T4, "other:1", "failed"]
 
 
 @pytest.mark.parametrize("verb", [("rm", "x:1"), ("tag", "x:1", "x:2")])

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from agent.protocol.images import ImportRequest
 from agent.protocol.jobs import ENDED, Job
 from console.fleet.picture import NodeView
-from console.text import clean
+from console.text import clean, plural
 from console.tui.rows.jobs import progress_text, state_text
 from console.tui.screens.carrying import Carrying, Order, Task
 from console.tui.widgets.page import Entry
@@ -69,8 +70,36 @@ class JobActions(Carrying):
 
             return do
 
+        if len(targets) == 1 and (images := _in_the_way(targets[0].job)):
+            self._import_with_room(targets[0], images)
+            return
         tasks = [_task(each, retry(each)) for each in targets]
         self.give(Order("retry", "retrying", "job", tasks))
+
+    def _import_with_room(self, target: NodeJob, images: Sequence[str]) -> None:
+        """The same import, and the word that it was refused for the want of."""
+        key = secrets.token_hex(16)
+
+        async def do() -> str:
+            client = self.context.fleet.client(target.view.name)
+            request = ImportRequest(path=target.job.subject, make_room=True)
+            job = await client.import_images(request, key)
+            return f"{_what(job)} is {state_text(job)} as {job.id}"
+
+        many = plural(len(images), "image")
+        about = [
+            Entry("", f"To make room, {many} that Roost loaded and nothing uses go first:", "warn"),
+            Entry("", ", ".join(images)),
+        ]
+        self.give(Order("retry", "retrying", "job", [_task(target, do)], about))
+
+
+def _in_the_way(job: Job) -> Sequence[str]:
+    """The images without which an import would have found room, where it failed for that."""
+    if job.kind != "image.import" or job.problem is None:
+        return []
+    images = job.problem.params.get("images")
+    return images if job.problem.params.get("make_room") and isinstance(images, list) else []
 
 
 def _task(target: NodeJob, do: Callable[[], Awaitable[str]]) -> Task:

@@ -146,7 +146,7 @@ class FakeClient:
 
     async def import_images(self, request: ImportRequest, key: str) -> Job:
         await self._answer()
-        self.asked.append(("import", request.path))
+        self.asked.append(("import", request.path + (" making room" if request.make_room else "")))
         return begun(self.view, "image.import", request.path)
 
     async def remove_images(self, request: RemoveRequest, key: str) -> Job:

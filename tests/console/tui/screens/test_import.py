@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from agent.protocol.images import FoundArchive, Medium
-from agent.protocol.problems import ProblemError
+from agent.protocol.problems import Problem, ProblemError
 from console.tui.app import RoostApp
 from tests.console.tui.conftest import MakeApp
-from tests.console.tui.fakes import NOW, make_node
+from tests.console.tui.fakes import NOW, make_node, put_job
 from tests.console.tui.showing import fleet_of, settled
 
 FOUND = FoundArchive(path="/media/usb/app.tar", size_bytes=600 * 1024**2, modified_at=NOW - 7200)
@@ -101,3 +101,27 @@ async def test_a_node_that_does_not_answer(make_app: MakeApp) -> None:
         await settled(pilot)
         await pilot.press("m")
         assert "link.timeout" in await settled(pilot)
+
+
+async def test_one_that_found_no_room_is_retried_with_the_word(make_app: MakeApp) -> None:
+    app = import_app(make_app, "job @a j1")
+    problem = Problem(
+        code="space.short",
+        title="There is not enough space",
+        status=507,
+        detail="600 MiB are needed",
+        params={"make_room": True, "images": ["old:1", "older:1"]},
+    )
+    node = fleet_of(app).nodes["a"]
+    put_job(node, "j1", "failed", kind="image.import", subject=FOUND.path, problem=problem)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("a")
+        text = await settled(pilot)
+        assert "2 images that Roost loaded and nothing uses go first" in text
+        assert "old:1, older:1" in text
+        assert ">[ Cancel ]" in text
+        await pilot.press("tab", "enter")
+        await settled(pilot)
+    asked = fleet_of(app).clients["a"].asked
+    assert asked == [("import", "/media/usb/app.tar making room")]

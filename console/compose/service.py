@@ -47,17 +47,16 @@ class Around(NamedTuple):
 
 def read_service(service: Place, around: Around) -> Workload | None:
     """The workload; None where there is no image or no service at all. Mistakes are noted."""
-    name_the_rest(service)
-    image = _image(service)
-    if image is None:
+    if not name_the_rest(service):
         return None
+    image = _image(service)
     extension = read_extension(service)
     limits = read_limits(service)
     networks, mode = read_networks(service, around.definitions.networks)
     devices, gpus = _devices(service.get("devices"))
     workload = Workload(
         name=service.name,
-        image=image,
+        image=image or "",
         command=read_command(service.get("command")),
         entrypoint=read_command(service.get("entrypoint")),
         environment=read_environment(service, around.env_files),
@@ -107,7 +106,8 @@ def read_service(service: Place, around: Around) -> Workload | None:
     _restart(service, workload)
     _logging(service.get("logging"), workload)
     _see_together(service, workload)
-    return workload
+    # What else is wrong is told all the same.
+    return None if image is None else workload
 
 
 def _see_together(service: Place, workload: Workload) -> None:

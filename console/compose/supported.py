@@ -72,10 +72,10 @@ UNSUPPORTED: Mapping[str, str] = {
 KNOWN = READ | IGNORED.keys() | UNSUPPORTED.keys() | {"build"}
 
 
-def name_the_rest(service: Place) -> None:
-    """Note unknown keys, and each known one that is not read."""
+def name_the_rest(service: Place) -> bool:
+    """Note unknown keys, and each known one that is not read; whether it is a service at all."""
     if service.known(KNOWN) is None:
-        return
+        return False
     for key, hint in IGNORED.items():
         if given := service.get(key):
             given.ignored(hint)
@@ -88,3 +88,4 @@ def name_the_rest(service: Place) -> None:
             build.ignored(hint)
         else:
             build.unsupported(f"{hint}; name it with image:")
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -18,12 +17,10 @@ from console.tui.commands import Command
 from console.tui.ports import Context
 from console.tui.rows.job import job_entries
 from console.tui.screens.job_actions import JobActions, NodeJob
-from console.tui.screens.log_reader import RETRY_SECONDS, LogReader
+from console.tui.screens.log_reader import LogReader
 from console.tui.widgets.line import Piece
 from console.tui.widgets.page import Entry, Page, wrap_entry
 
-# These do not go away by trying again.
-_FINAL = ("job.", "auth.", "request.")
 # The bars, and a line of the log at least.
 _AROUND = 4
 
@@ -32,11 +29,13 @@ class JobScreen(LogReader, JobActions):
     """`:job @NODE ID`."""
 
     scope: ClassVar[Scope] = "job"
+    final = ("job.", "auth.", "request.")
 
     def __init__(self, context: Context, command: Command) -> None:
         super().__init__(context, command)
         self.node, self.job_id = _node_and_job(command.argument, context)
-        self.crumb = f"job {self.node}/{self.job_id}"
+        self.about = f"{self.node}/{self.job_id}"
+        self.crumb = f"job {self.about}"
         self.job: Job | None = self._in_picture()
         self._page = Page(context.look)
         self._page.can_focus = False
@@ -84,30 +83,20 @@ class JobScreen(LogReader, JobActions):
 
     # its log
 
-    async def read_log(self) -> None:
-        """Follow the log; where the link is cut, go on from the last line."""
+    def read_again(self) -> None:
         self._last_line = 0
-        while True:
-            try:
-                client = self.context.fleet.client(self.node)
-                if self.job is None:
-                    self.job = await client.job(self.job_id)
-                    self.bring_up_to_date()
-                stream = client.job_log(self.job.id, follow=True, after=self._last_line)
-                async with aclosing(stream) as batches:
-                    self.set_state("following")
-                    async for batch in batches:
-                        self._take(batch)
-            except ProblemError as error:
-                if error.code.startswith(_FINAL):
-                    self.set_state("ended")
-                    self.show_problem(error.problem(), about=f"{self.node}/{self.job_id}")
-                    return
-                self.set_state(f"cut ({error.code}), trying again")
-            else:
-                self.set_state("ended")
-                return
-            await asyncio.sleep(RETRY_SECONDS)
+        super().read_again()
+
+    async def follow_log(self) -> None:
+        client = self.context.fleet.client(self.node)
+        if self.job is None:
+            self.job = await client.job(self.job_id)
+            self.bring_up_to_date()
+        stream = client.job_log(self.job.id, follow=True, after=self._last_line)
+        async with aclosing(stream) as batches:
+            self.set_state("following")
+            async for batch in batches:
+                self._take(batch)
 
     def _take(self, batch: list[JobLogLine] | Job) -> None:
         if isinstance(batch, Job):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.timer import Timer
 from textual.widget import Widget
 
 from agent.protocol.containers import LogLine
+from agent.protocol.problems import ProblemError
 from console.text import plural
 from console.tui.commands import Command
 from console.tui.log_buffer import LogBuffer
@@ -20,16 +23,19 @@ from console.tui.widgets.question import Question
 
 _PAINT_SECONDS = 0.25
 _LEAN_PAINT_SECONDS = 1.0
-RETRY_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 
 
 class LogReader(View):
     """For screens about the log of something on a node.
 
-    The classes below set `node` before their screen is shown.
+    The classes below set `node` and `about` before their screen is shown.
     """
 
     node: str
+    about: str  # "cam-01/web"
+    # These do not go away by trying again.
+    final: ClassVar[tuple[str, ...]]
 
     def __init__(self, context: Context, command: Command) -> None:
         super().__init__(context, command)
@@ -86,7 +92,27 @@ class LogReader(View):
         self.run_worker(self.read_log(), group="log", exclusive=True, exit_on_error=False)
 
     async def read_log(self) -> None:
-        """Take what the log has, with `take_lines` and `set_state`, until it ends."""
+        """Follow the log; where the link is cut, go on from the last line."""
+        while True:
+            try:
+                await self.follow_log()
+            except ProblemError as error:
+                if error.code.startswith(self.final):
+                    self.set_state("ended")
+                    self.show_problem(error.problem(), about=self.about)
+                    return
+                self.set_state(f"cut ({error.code}), trying again")
+            else:
+                self.set_state("ended")
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def follow_log(self) -> None:
+        """Take what comes after what was taken, with `take_lines` and `set_state`, until it ends.
+
+        Raises:
+            ProblemError: the link was cut, or one of `final`.
+        """
         raise NotImplementedError
 
     def take_lines(self, lines: list[LogLine]) -> None:

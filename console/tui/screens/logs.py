@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from typing import ClassVar
 
@@ -11,48 +10,38 @@ from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.moments import is_moment
 from console.tui.ports import Context
-from console.tui.screens.log_reader import RETRY_SECONDS, LogReader
+from console.tui.screens.log_reader import LogReader
 from console.tui.widgets.question import Question
 
 FIRST_LINES = 500
 LEAN_FIRST_LINES = 200
-# These do not go away by trying again.
-_FINAL = ("container.", "auth.", "request.")
 
 
 class LogsScreen(LogReader):
     """`:logs @NODE CONTAINER`."""
 
     scope: ClassVar[Scope] = "logs"
+    final = ("container.", "auth.", "request.")
 
     def __init__(self, context: Context, command: Command) -> None:
         super().__init__(context, command)
         self.node, self.container = _node_and_container(command.argument, context)
-        self.crumb = f"logs {self.node}/{self.container}"
+        self.about = f"{self.node}/{self.container}"
+        self.crumb = f"logs {self.about}"
 
-    async def read_log(self) -> None:
-        """Follow the log; where the link is cut, go on from the last line."""
+    async def follow_log(self) -> None:
         count = LEAN_FIRST_LINES if self.context.profile.lean else FIRST_LINES
-        since, tail = self.since, count if self.since is None else None
-        while True:
-            try:
-                client = self.context.fleet.client(self.node)
-                stream = client.logs(self.container, follow=True, since=since, tail=tail)
-                async with aclosing(stream) as batches:
-                    self.set_state("following")
-                    async for lines in batches:
-                        self.take_lines(self.buffer.without_known(lines))
-            except ProblemError as error:
-                if error.code.startswith(_FINAL):
-                    self.set_state("ended")
-                    self.show_problem(error.problem(), about=f"{self.node}/{self.container}")
-                    return
-                self.set_state(f"cut ({error.code}), trying again")
-            else:
-                self.set_state("ended")
-                return
-            await asyncio.sleep(RETRY_SECONDS)
-            since, tail = self.buffer.last_at or self.since, None if len(self.buffer) else tail
+        begun = self.since is not None or len(self.buffer)
+        stream = self.context.fleet.client(self.node).logs(
+            self.container,
+            follow=True,
+            since=self.buffer.last_at or self.since,
+            tail=None if begun else count,
+        )
+        async with aclosing(stream) as batches:
+            self.set_state("following")
+            async for lines in batches:
+                self.take_lines(self.buffer.without_known(lines))
 
     def act_logs_since(self) -> None:
         def read(text: str | None) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+
 import pytest
 
-from agent.protocol.jobs import JobLogLine
+from agent.protocol.jobs import Job, JobLogLine
 from agent.protocol.problems import Problem, ProblemError
 from console.fleet.picture import NodeView
 from console.tui.app import RoostApp
@@ -176,6 +179,41 @@ async def test_enter_shows_the_job_whole_and_follows_its_log(make_app: MakeApp) 
         fleet_of(app).changed.add("a")
         app.tick()
         assert "state     running, verifying" in await settled(pilot)
+
+
+async def test_after_a_cut_its_log_goes_on_from_the_last_line(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    again = asyncio.Event()
+
+    async def job_log(
+        name: str, *, follow: bool, after: int
+    ) -> AsyncGenerator[list[JobLogLine] | Job, None]:
+        asked.append(after)
+        if after == 0:
+            yield lines(3)
+            raise ProblemError("link.unreachable", "cut")
+        again.set()
+        yield lines(4)[3:]
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("console.tui.screens.log_reader._RETRY_SECONDS", 0.0)
+    app = make_app(busy_nodes(), first="jobs")
+    monkeypatch.setattr(fleet_of(app).clients["a"], "job_log", job_log)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        await again.wait()
+        await settled(pilot)
+        view = app.view
+        assert isinstance(view, JobScreen)
+        assert asked == [0, 3]
+        assert len(view.buffer) == 4
+        asked.clear()
+        view.read_again()
+        await settled(pilot)
+        assert asked[0] == 0
 
 
 async def test_a_job_that_has_ended_says_how(make_app: MakeApp) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
+
+import pytest
 
 from agent.protocol.containers import LogLine
 from agent.protocol.problems import ProblemError
@@ -221,6 +224,41 @@ async def test_a_cut_is_said_and_lines_are_not_told_twice(make_app: MakeApp) -> 
         await pilot.pause(0.1)
         assert "cut (link.unreachable), trying again" in await settled(pilot)
         assert "frame 2" in await settled(pilot)
+
+
+@pytest.mark.parametrize("since", [None, "10m"])
+async def test_after_a_cut_it_goes_on_from_the_last_line(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, since: str | None
+) -> None:
+    asked: list[tuple[str | None, int | None]] = []
+
+    async def logs(
+        name: str, *, follow: bool, since: str | None, tail: int | None
+    ) -> AsyncGenerator[list[LogLine], None]:
+        asked.append((since, tail))
+        if len(asked) == 1:
+            raise ProblemError("link.unreachable", "cut before a line came")
+        if len(asked) == 2:
+            yield some_log(3)
+            raise ProblemError("link.unreachable", "cut after some")
+        yield some_log(4)[2:]
+        raise ProblemError("container.not_found", "it is gone")
+
+    monkeypatch.setattr("console.tui.screens.log_reader._RETRY_SECONDS", 0.0)
+    app = logs_app(make_app, [])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        monkeypatch.setattr(fleet_of(app).clients["cam-01"], "logs", logs)
+        view = view_of(app)
+        view.since = since
+        view.read_again()
+        reading = [worker for worker in app.workers if not worker.is_cancelled]
+        await app.workers.wait_for_complete(reading)
+        text = await settled(pilot)
+        first = (None, 500) if since is None else (since, None)
+        assert asked == [first, first, (some_log(3)[-1].at, None)]
+        assert [kept.text for kept in view.buffer.shown] == [line.text for line in some_log(4)]
+        assert "it is gone" in text  # and that is final
 
 
 async def test_a_log_that_ends_says_so(make_app: MakeApp) -> None:

@@ -72,6 +72,24 @@ async def test_a_load_is_taken_at_once_and_waits_for_its_layers(served: Served) 
         assert job_of(other).id != job.id
 
 
+async def test_the_word_to_make_room_makes_no_other_job(served: Served) -> None:
+    """Two consoles, of which one may remove images: also on a simulated node."""
+    async with served.client() as client:
+        made = [
+            job_of(
+                await post(
+                    client, "load", request(APP, make_room=word), **{IDEMPOTENCY_HEADER: str(n)}
+                )
+            )
+            for n, word in enumerate([False, True, False])
+        ]
+        assert len({job.id for job in made}) == 1
+        reused = await post(
+            client, "load", request(APP, make_room=True), **{IDEMPOTENCY_HEADER: "0"}
+        )
+        assert (reused.status_code, reused.json()["code"]) == (409, "job.key_reused")
+
+
 def but(**changes: Any) -> ImageContent:
     return msgspec.structs.replace(content(APP), **changes)
 

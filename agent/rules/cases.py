@@ -1,0 +1,103 @@
+"""What a GPU and the driver under it are, as far as images are concerned.
+
+Many GPUs of a fleet are the same case, so each case is judged once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agent.protocol.gpus import NVML_BRANDS, Gpu
+from agent.protocol.node import NodeFacts
+from agent.rules.versions import Version, numbers
+
+PODMAN = "Podman"
+CSV, CDI, LEGACY = "csv", "cdi", "legacy"
+# From here on the toolkit's own default for `runtime: nvidia` is CDI.
+_CDI_BY_DEFAULT = (1, 18)
+
+# These never take a compatibility library.
+_CONSUMER_BRANDS = {"geforce", "geforcertx", "titan", "titanrtx"}
+_CONSUMER_NAMES = ("geforce", "titan")
+_NUMBERS = {word: number for number, word in NVML_BRANDS.items()}
+
+
+class Case(NamedTuple):
+    """One GPU under one driver."""
+
+    driver: str | None
+    cuda: str | None  # the highest that the driver runs by itself
+    l4t: str | None  # Jetson Linux; "" on a Tegra that does not say
+    capability: str | None
+    brand: str | None
+    consumer: bool  # GeForce or Titan
+    enforced: bool  # the image's own constraints are looked at when a container starts
+
+    @property
+    def tegra(self) -> bool:
+        return self.l4t is not None
+
+    @property
+    def driver_version(self) -> Version | None:
+        return numbers(self.driver)
+
+    @property
+    def cuda_version(self) -> Version | None:
+        return numbers(self.cuda)
+
+    @property
+    def brand_number(self) -> int | None:
+        return None if self.brand is None else _NUMBERS.get(self.brand.lower())
+
+
+def case_of(facts: NodeFacts, gpu: Gpu, *, enforced: bool) -> Case:
+    stack = facts.gpu_stack
+    tegra = is_tegra(facts)
+    return Case(
+        driver=stack.driver_version or stack.module_version,
+        cuda=stack.cuda_version,
+        l4t=(stack.l4t_version or "") if tegra else None,
+        capability=gpu.compute_capability,
+        brand=gpu.brand,
+        consumer=_is_consumer(gpu),
+        enforced=enforced,
+    )
+
+
+def is_tegra(facts: NodeFacts) -> bool:
+    """Whether the GPU is a Jetson's own."""
+    return facts.gpu_stack.source == "tegra" or facts.gpu_stack.l4t_version is not None
+
+
+def way_of(facts: NodeFacts) -> str | None:
+    """How a container on this node gets its GPU: "cdi", "legacy", "csv"; None: it cannot.
+
+    The order is that in which Roost tries: CDI, device request, `runtime: nvidia`.
+    """
+    runtime, toolkit = facts.runtime, facts.toolkit
+    if runtime.name == PODMAN:
+        return CDI if toolkit.cdi_specs or runtime.cdi_devices else None
+    if is_tegra(facts):
+        return CSV if "nvidia" in runtime.runtimes else None
+    if any(name.startswith("nvidia.com/") for name in runtime.cdi_devices) or (
+        runtime.cdi_spec_dirs and toolkit.cdi_specs
+    ):
+        return CDI
+    if toolkit.hook_path is not None:
+        return LEGACY
+    if "nvidia" in runtime.runtimes:
+        version = numbers(toolkit.version) or ()
+        by_default = toolkit.mode in (None, "auto") and version >= _CDI_BY_DEFAULT
+        return CDI if toolkit.mode == "cdi" or by_default else LEGACY
+    return None
+
+
+def checks_requirements(way: str | None) -> bool:
+    """Whether NVIDIA's toolkit refuses a container over NVIDIA_REQUIRE_*: not with CDI."""
+    return way in (LEGACY, CSV)
+
+
+def _is_consumer(gpu: Gpu) -> bool:
+    if gpu.brand is not None and gpu.brand != "unknown":
+        return gpu.brand in _CONSUMER_BRANDS
+    return any(word in gpu.name.lower() for word in _CONSUMER_NAMES)

@@ -1,0 +1,338 @@
+"""Images against servers' GPUs and drivers, one line for each case."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.protocol.compatibility import ImageNeeds
+from agent.protocol.node import NodeFacts
+from tests.agent.rules.judging import (
+    BY_LIBRARY,
+    C118,
+    C124,
+    C129,
+    C131,
+    D470,
+    OLDER,
+    TOO_OLD,
+    Expected,
+    expect,
+    fails,
+    runs,
+    unknown,
+    warns,
+)
+from tests.agent.rules.nodes_made import (
+    A10,
+    B200,
+    GB10,
+    GTX_1080,
+    H200,
+    K10,
+    K80,
+    M60,
+    P100,
+    RTX_4090,
+    RTX_5090,
+    RTX_A2000,
+    T4,
+    V100,
+    board,
+    image,
+    library,
+    node,
+)
+
+SERVERS: list[tuple[str, ImageNeeds, NodeFacts, Expected]] = [
+    # T4 under driver 470
+    ("11.4 is its own", image("11.4.3"), node(D470, T4), runs()),
+    ("every older CUDA", image("11.0.3"), node(D470, T4), runs()),
+    ("every older major", image("10.2.89"), node(D470, T4), runs()),
+    ("11.8 by the floor", image("11.8.0"), node(D470, T4), warns(OLDER)),
+    (
+        "11.8, compat",
+        image("11.8.0", compat=C118),
+        node(D470, T4),
+        runs("runs:cuda.forward_compat"),
+    ),
+    ("12.2, none", image("12.2.2"), node(D470, T4), fails(TOO_OLD, "525.60.13")),
+    ("12.4, none", image("12.4.1"), node(D470, T4), fails(TOO_OLD, "525.60.13")),
+    ("12.4, compat", image("12.4.1", compat=C124), node(D470, T4), warns(BY_LIBRARY)),
+    (
+        "12.9's library is not for 470",
+        image("12.9.1", compat=C129),
+        node(D470, T4),
+        fails("fails:cuda.compat_wrong_driver", "525.60.13"),
+    ),
+    ("13.0, none", image("13.0.1"), node(D470, T4), fails(TOO_OLD, "580.65.06")),
+    (
+        "13.0, compat without note",
+        image("13.0.1", compat=library("580.82.07")),
+        node(D470, T4),
+        fails("fails:cuda.compat_wrong_driver", "580.65.06"),
+    ),
+    (
+        "13.1, compat with note",
+        image("13.1.0", compat=C131),
+        node(D470, T4),
+        fails("fails:cuda.compat_wrong_driver", "580.65.06"),
+    ),
+    (
+        "12.4 by its config alone: there may be a library",
+        image("12.4.1", inside=False),
+        node(D470, T4),
+        unknown("unknown:cuda.compat_not_looked", "525.60.13"),
+    ),
+    (
+        "13.0 by its config alone: no library of 13.0 takes 470",
+        image("13.0.1", inside=False),
+        node(D470, T4),
+        fails(TOO_OLD, "580.65.06"),
+    ),
+    # the floor, to the digit
+    ("11.8 on 450.80.02", image("11.8.0"), node("450.80.02", T4), warns(OLDER)),
+    ("11.8 below it", image("11.8.0"), node("450.51.06", T4), fails(TOO_OLD, "450.80.02")),
+    ("12.9 on 525.60.13", image("12.9.1"), node("525.60.13", T4), warns(OLDER)),
+    (
+        "12.0 below it",
+        image("12.0.0"),
+        node("525.60.11", T4, cuda=None),
+        fails(TOO_OLD, "525.60.13"),
+    ),
+    ("13.1 on 580.65.06", image("13.1.0"), node("580.65.06", T4), warns(OLDER)),
+    ("13.0 on 575", image("13.0.0"), node("575.57.08", T4), fails(TOO_OLD, "580.65.06")),
+    ("10.2 on 440", image("10.2.89"), node("440.33.01", T4), runs()),
+    ("11.0 on 440", image("11.0.3"), node("440.33.01", T4), fails(TOO_OLD, "450.80.02")),
+    ("10.2 on 418", image("10.2.89"), node("418.87.00", T4, cuda="10.1"), fails(TOO_OLD, "440.33")),
+    (
+        "10.0 on 396: that row was not looked up",
+        image("10.0.130"),
+        node("396.37", T4, cuda="9.2"),
+        warns("warns:cuda.driver_too_old"),
+    ),
+    # what the two wrong tables refuse runs
+    ("11.8 under 515", image("11.8.0"), node("515.65.01", A10), warns(OLDER)),
+    ("11.8 under 520", image("11.8.0"), node("520.61.05", A10), runs()),
+    ("11.8 under 525", image("11.8.0"), node("525.60.13", A10), runs()),
+    ("12.1 under 530", image("12.1.1"), node("530.30.02", A10), runs()),
+    ("12.1 under 535.54", image("12.1.1"), node("535.54.03", A10), runs()),
+    ("12.2.2 under the first 535", image("12.2.2"), node("535.54.03", A10), runs()),
+    ("12.2.2.009 of NGC", image("12.2.2.009"), node("535.183.01", A10), runs()),
+    # the driver's own word counts; without it, the tables'
+    ("CUDA not told, new", image("12.2.2"), node("535.183.01", A10, cuda=None), runs()),
+    ("CUDA not told, old", image("12.4.1"), node("535.183.01", A10, cuda=None), warns(OLDER)),
+    ("no such release", image("12.7.0"), node("535.183.01", A10, cuda=None), warns(OLDER)),
+    ("a later release", image("13.4.1"), node("580.65.06", A10), warns(OLDER)),
+    ("a later release, told", image("13.4.1"), node("615.10", A10, cuda="13.4"), runs()),
+    ("CUDA 14", image("14.0.0"), node("580.65.06", A10), unknown("unknown:cuda.not_in_tables")),
+    ("CUDA 9 of old", image("9.0.176"), node("535.183.01", T4), warns("warns:gpu.newer_than_cuda")),
+    # compatibility libraries by kind of GPU
+    ("A10, 12.4", image("12.4.1", compat=C124), node(D470, A10), warns(BY_LIBRARY)),
+    (
+        "RTX A2000, 12.9",
+        image("12.9.1", compat=C129),
+        node("535.183.01", RTX_A2000),
+        runs("runs:cuda.forward_compat"),
+    ),
+    (
+        "GeForce below the floor: 804",
+        image("12.4.1", compat=C124),
+        node(D470, RTX_4090),
+        fails("fails:cuda.compat_wrong_gpu", "525.60.13"),
+    ),
+    (
+        "GeForce above it: the library stands in the way",
+        image("12.4.1", compat=C124),
+        node("535.183.01", RTX_4090),
+        warns(f"{OLDER} warns:cuda.compat_in_the_way"),
+    ),
+    ("GeForce, as new", image("12.4.1", compat=C124), node("550.54.15", RTX_4090), runs()),
+    (
+        "GeForce by config",
+        image("12.4.1", inside=False),
+        node(D470, RTX_4090),
+        fails(TOO_OLD, "525.60.13"),
+    ),
+    (
+        "GeForce that an old agent does not name",
+        image("13.1.0", compat=C131),
+        node("535.183.01", board("NVIDIA GeForce RTX 4090", "8.9", None)),
+        fails("fails:cuda.compat_wrong_gpu", "580.65.06"),
+    ),
+    (
+        "another that it does not name",
+        image("13.1.0", compat=C131),
+        node("535.183.01", board("NVIDIA A10", "8.6", None)),
+        unknown("unknown:cuda.compat_unclear", "580.65.06"),
+    ),
+    (
+        "NVS has no place in the note",
+        image("13.1.0", compat=C131),
+        node("535.183.01", board("NVS 810", "8.6", "nvs")),
+        fails("fails:cuda.compat_wrong_gpu", "580.65.06"),
+    ),
+    (
+        "library without note of a CUDA without window",
+        image("11.4.3", compat=library("470.82.01")),
+        node("440.33.01", T4),
+        unknown("unknown:cuda.compat_unclear", "450.80.02"),
+    ),
+    (
+        "library as old as the driver",
+        image("12.4.1", compat=C118),
+        node("525.60.13", A10),
+        warns(OLDER),
+    ),
+    (
+        "13.1 by its library",
+        image("13.1.0", compat=C131),
+        node("535.183.01", A10),
+        warns(BY_LIBRARY),
+    ),
+    (
+        "13.1 by its library",
+        image("13.1.0", compat=C131),
+        node("550.54.14", H200),
+        warns(BY_LIBRARY),
+    ),
+    (
+        "13.1, 580: more than the floor",
+        image("13.1.0", compat=C131),
+        node("580.65.06", H200),
+        runs("runs:cuda.forward_compat"),
+    ),
+    (
+        "a branch that the note leaves out",
+        image("13.1.0", compat=C131),
+        node("565.57.01", H200),
+        fails("fails:cuda.compat_wrong_driver", "580.65.06"),
+    ),
+    # the GPU is too old
+    ("Pascal, 12.9", image("12.9.1"), node("580.65.06", P100), runs()),
+    ("Pascal, 13.0", image("13.0.1"), node("580.65.06", P100), fails("fails:gpu.too_old_for_cuda")),
+    (
+        "Pascal, 13.0, 470",
+        image("13.0.1"),
+        node(D470, GTX_1080),
+        fails(f"fails:gpu.too_old_for_cuda {TOO_OLD}"),
+    ),
+    ("Volta, 13.0", image("13.0.1"), node("580.65.06", V100), fails("fails:gpu.too_old_for_cuda")),
+    ("Maxwell, 13.0", image("13.0.1"), node("580.65.06", M60), fails("fails:gpu.too_old_for_cuda")),
+    ("Maxwell, 12.4", image("12.4.1"), node("550.54.14", M60), runs()),
+    ("Turing, 13.0", image("13.0.1"), node("580.65.06", T4), runs()),
+    ("Kepler, 11.8", image("11.8.0"), node(D470, K80), warns(OLDER)),
+    ("Kepler, 11.4", image("11.4.0"), node(D470, K80), runs()),
+    (
+        "Kepler, 12.0",
+        image("12.0.0"),
+        node(D470, K80),
+        fails(f"fails:gpu.too_old_for_cuda {TOO_OLD}"),
+    ),
+    ("Kepler 3.0, 11.0", image("11.0.3"), node(D470, K10), fails("fails:gpu.too_old_for_cuda")),
+    ("Kepler 3.0, 10.2", image("10.2.89"), node(D470, K10), runs()),
+    # the GPU is too new
+    ("RTX 5090, 12.8", image("12.8.0"), node("570.86.10", RTX_5090), runs()),
+    (
+        "RTX 5090, 12.6",
+        image("12.6.3"),
+        node("570.86.10", RTX_5090),
+        fails("fails:gpu.too_new_for_cuda"),
+    ),
+    (
+        "RTX 5090, 11.8",
+        image("11.8.0"),
+        node("570.86.10", RTX_5090),
+        fails("fails:gpu.too_new_for_cuda"),
+    ),
+    ("RTX 5090, 13.0", image("13.0.1"), node("570.86.10", RTX_5090), fails(TOO_OLD, "580.65.06")),
+    ("B200, 12.8", image("12.8.1"), node("570.124.06", B200), runs()),
+    ("H200, 12.0", image("12.0.1"), node("580.159.04", H200), runs()),
+    ("H200, 11.8", image("11.8.0"), node("580.159.04", H200), runs()),
+    ("H200, 11.7", image("11.7.1"), node("580.159.04", H200), fails("fails:gpu.too_new_for_cuda")),
+    ("H200, 13.0", image("13.0.2"), node("580.159.04", H200), runs()),
+    (
+        "RTX 4090, 11.6: code for 8.6",
+        image("11.6.2"),
+        node("550.54.14", RTX_4090),
+        warns("warns:gpu.newer_than_cuda"),
+    ),
+    (
+        "A10, 11.0: code for 8.0",
+        image("11.0.3"),
+        node("535.183.01", A10),
+        warns("warns:gpu.newer_than_cuda"),
+    ),
+    ("GB10, 13.0", image("13.0.1"), node("580.173.02", GB10), runs()),
+    (
+        "GB10, 12.8: code for 12.0",
+        image("12.8.1"),
+        node("580.173.02", GB10),
+        warns("warns:gpu.newer_than_cuda"),
+    ),
+    ("GB10, 12.6", image("12.6.3"), node("580.173.02", GB10), warns("warns:gpu.too_new_for_cuda")),
+    (
+        "no such GPU",
+        image("12.8.0"),
+        node("580.65.06", board("X", "14.0", "nvidia")),
+        unknown("unknown:gpu.not_in_tables"),
+    ),
+    (
+        "not told",
+        image("12.8.0"),
+        node("580.65.06", board("X", None, "nvidia")),
+        unknown("unknown:gpu.capability_unknown"),
+    ),
+    # TensorRT
+    ("5090, 10.8", image("12.8.0", tensorrt="10.8.0.43"), node("570.86.10", RTX_5090), runs()),
+    (
+        "5090, 10.7",
+        image("12.8.0", tensorrt="10.7.0"),
+        node("570.86.10", RTX_5090),
+        fails("fails:gpu.too_new_for_tensorrt"),
+    ),
+    ("V100, 10.4", image("12.6.1", tensorrt="10.4.0"), node("560.35.03", V100), runs()),
+    (
+        "V100, 10.5",
+        image("12.6.1", tensorrt="10.5.0"),
+        node("560.35.03", V100),
+        fails("fails:gpu.too_old_for_tensorrt"),
+    ),
+    (
+        "Pascal, 10.0: not looked up",
+        image("12.4.1", tensorrt="10.0.1"),
+        node("550.54.14", P100),
+        warns("warns:gpu.too_old_for_tensorrt"),
+    ),
+    (
+        "Pascal, 8.6",
+        image("12.2.1", tensorrt="8.6.1.6+cuda12.0.1.011"),
+        node("535.86.10", P100),
+        runs(),
+    ),
+    ("Maxwell, 8.6", image("12.2.1", tensorrt="8.6.1"), node("535.86.10", M60), runs()),
+    (
+        "Maxwell, 10.0",
+        image("12.2.1", tensorrt="10.0.1"),
+        node("535.86.10", M60),
+        fails("fails:gpu.too_old_for_tensorrt"),
+    ),
+    (
+        "Kepler, 8.6",
+        image("11.4.0", tensorrt="8.6.1"),
+        node(D470, K80),
+        fails("fails:gpu.too_old_for_tensorrt"),
+    ),
+    ("T4, 10.14", image("13.0.2", tensorrt="10.14.1"), node("580.95.05", T4), runs()),
+    # what nobody knows fails nothing
+    ("driver not told", image("12.4.1"), node(None, T4), unknown("unknown:driver.unknown")),
+    ("CUDA not said", image(None), node("535.183.01", T4), unknown("unknown:cuda.version_unknown")),
+    ("nonsense", image("new"), node("535.183.01", T4), unknown("unknown:cuda.version_unknown")),
+]
+
+
+@pytest.mark.parametrize(
+    ("needs", "facts", "expected"),
+    [pytest.param(*case[1:], id=f"{number}: {case[0]}") for number, case in enumerate(SERVERS)],
+)
+def test_servers(needs: ImageNeeds, facts: NodeFacts, expected: Expected) -> None:
+    expect(needs, facts, expected)

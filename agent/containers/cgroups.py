@@ -20,7 +20,6 @@ TREE = "sys/fs/cgroup"
 _TREE_DEPTH = 6
 # v1 says "no limit" with the largest page-aligned number; nothing real comes near it.
 _NO_LIMIT_BYTES = 1 << 60
-_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _STAT_READ_BYTES = 8192
 
 
@@ -40,12 +39,6 @@ class CgroupReading(msgspec.Struct, kw_only=True, frozen=True):
     memory_used_bytes: int
     memory_limit_bytes: int | None
     process_count: int | None
-
-
-def container_id_of(cgroup_text: str) -> str | None:
-    """The container that a process belongs to, by its /proc/<pid>/cgroup; None outside of one."""
-    found = _CONTAINER_ID.findall(cgroup_text)
-    return found[-1] if found else None
 
 
 def find_cgroup(root: Path, container_id: str, pid: int | None) -> CgroupPlace | None:

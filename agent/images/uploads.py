@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 import msgspec
@@ -228,11 +228,6 @@ class Uploads:
     async def next_change(self) -> None:
         """Wait until bytes arrive somewhere, or an upload begins, ends or becomes a blob."""
         await self._changed.wait()
-
-    async def wait_for_blobs(self, diff_ids: Collection[str]) -> None:
-        """Wait until all of these layers are in the blob store. It is the caller who gives up."""
-        while not all(self._blobs.has(each) for each in diff_ids):
-            await self.next_change()
 
     async def _write(
         self,

@@ -26,7 +26,6 @@ EXTENSIONS = (
     "termination",
 )
 CHECKSUM_ALGORITHMS = ("sha256", "sha1")
-CHECKSUM_MISMATCH = 460
 CONTENT_TYPE = "application/offset+octet-stream"
 
 RESUMABLE = "Tus-Resumable"

@@ -44,7 +44,6 @@ class CellDiffDisplay(App[ReturnType]):
         super().__init__(driver_class, css_path, watch_css, ansi_color)
         self.bytes_written = 0
         """Bytes of all frames so far; mode switches and the clipboard are not counted."""
-        self.frames_written = 0
         self.frames_left_out = 0
         """Frames that the terminal was too slow for."""
         self._picture = Picture(0, 0)
@@ -131,7 +130,6 @@ class CellDiffDisplay(App[ReturnType]):
             frame = f"{SYNC_START}{frame}{SYNC_END}"
         driver.write(frame)
         driver.flush()
-        self.frames_written += 1
         self.bytes_written += len(frame.encode())
 
     def _leave_out_frame(self) -> None:

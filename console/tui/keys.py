@@ -1,11 +1,10 @@
-"""Keys: what each one does, how it reads to people, and all of them as a table."""
+"""Keys: what each one does, and how it reads to people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from console.tui.action import Action
-from console.tui.actions import ACTIONS
 
 RESERVED_KEYS = frozenset({"ctrl+a", "ctrl+b", "ctrl+s", "ctrl+q", "ctrl+z"})
 """tmux and screen take the first two, flow control and job control the others."""
@@ -47,24 +46,3 @@ def key_words(key: str) -> str:
     if len(key) == 1:
         return f"Shift+{key}" if key.isupper() else key
     return "+".join(part.capitalize() for part in key.split("+"))
-
-
-def keys_table(actions: Iterable[Action] = ACTIONS, keymap: Mapping[str, str] | None = None) -> str:
-    """The keys as a Markdown table, for the documentation."""
-    keymap = keymap or {}
-    lines = [
-        "| key | id | what it does | where | asks first | role |",
-        "|---|---|---|---|---|---|",
-    ]
-    for action in actions:
-        key = key_words(keymap.get(action.id, action.key))
-        cells = (
-            f"`{key}`" if key != "|" else "`\\|`",
-            f"`{action.id}`",
-            action.help,
-            ", ".join(action.scopes),
-            "no" if action.danger == "none" else "yes",
-            action.role,
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.containers.cgroups import CgroupFiles, CgroupReading, container_id_of, find_cgroup
+from agent.containers.cgroups import CgroupFiles, CgroupReading, find_cgroup
 from tests.agent.containers.answers import ID
 from tests.agent.containers.trees import v1_tree, v2_tree, write
 
@@ -111,10 +111,3 @@ def test_without_the_pids_controller_the_rest_is_read(tmp_path: Path) -> None:
     reading = read(tmp_path)
     assert reading is not None
     assert (reading.process_count, reading.cpu_ns) == (None, READ.cpu_ns)
-
-
-def test_the_container_of_a_process() -> None:
-    assert container_id_of(f"0::/system.slice/docker-{ID}.scope\n") == ID
-    assert container_id_of("0::/system.slice/ssh.service\n") is None
-    inner = "f" * 64
-    assert container_id_of(f"0::/kubepods/pod1/{ID}/docker/{inner}\n") == inner

@@ -299,16 +299,6 @@ async def test_uploads_go_on_after_a_restart(images: NodeImages, tmp_path: Path)
     await again.stop()
 
 
-async def test_waiting_for_blobs_ends_when_all_are_there(images: NodeImages) -> None:
-    both = [diff_id(LAYER), diff_id(TEXT)]
-    waiting = asyncio.create_task(images.uploads.wait_for_blobs(both))
-    for data in (LAYER, TEXT):
-        assert not waiting.done()
-        made = await images.uploads.create(plain_record(data))
-        await images.uploads.receive(made.record.id, 0, pieces(data))
-    await asyncio.wait_for(waiting, 5)
-
-
 async def test_an_upload_that_nobody_went_on_with_expires(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "blobs")
     uploads = Uploads(FileShelf(tmp_path / "uploads", blobs), blobs, expiry_seconds=0)

@@ -7,7 +7,7 @@ import pytest
 from console.tui.action import Scope
 from console.tui.actions import ACTIONS, TABLE_SCREENS, action_by_id, offered_on
 from console.tui.app import RoostApp
-from console.tui.keys import RESERVED_KEYS, key_words, keys_of, keys_table
+from console.tui.keys import RESERVED_KEYS, key_words, keys_of
 from console.tui.screens.base import View
 from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
@@ -85,13 +85,6 @@ def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
     assert len(changing) == 11
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
-
-
-def test_the_keys_table_has_a_line_for_every_action() -> None:
-    table = keys_table(keymap={"help": "f1"})
-    assert table.count("\n") == len(ACTIONS) + 2
-    assert "| `F1` | `help` |" in table
-    assert "| `Shift+U` | `sort.utilization` |" in table
 
 
 def test_keys_read_as_people_call_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from agent.images.shortage import needs_a_word, too_little
 from agent.protocol.images import MADE_ROOM, Freeable, ImageContent, NodeImage, SpaceNeed
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import chain_ids
-from agent.rules.loading import Load, config_digest
+from agent.rules.loading import Load, config_digest, is_verified
 from agent.rules.sizes import size
 
 # A plan is an answer that somebody waits for; the runtime counts for minutes on a bad disk.
@@ -124,19 +125,29 @@ class Freeing:
         chains: set[str],
         usage: ImageUsage,
     ) -> list[Freeable]:
-        """Those without a name first, then those that were loaded first."""
+        """Those without a name first, then those that were loaded first.
+
+        Of the layers in `chains` an image always stays that has them.
+        """
         loaded_at = await asyncio.to_thread(self._records.loaded_at)
+        counts = Counter(
+            chain
+            for image in filter(is_verified, images)
+            for chain in chains.intersection(chain_ids(image.diff_ids))
+        )
         found = []
         for image in sorted(
             images, key=lambda image: (bool(image.tags), loaded_at.get(image.id, 0.0))
         ):
             alone = usage.alone_bytes.get(image.id, 0)
+            shared = chains.intersection(chain_ids(image.diff_ids))
             if (
                 alone > 0
                 and image.protected is None
                 and image.config_digest not in kept
-                and chains.isdisjoint(chain_ids(image.diff_ids))
+                and all(counts[chain] > 1 for chain in shared)
             ):
+                counts.subtract(shared)
                 name = image.tags[0] if image.tags else image.id
                 found.append(Freeable(kind="image", name=name, size_bytes=alone))
         return found

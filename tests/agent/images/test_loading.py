@@ -250,6 +250,39 @@ async def test_without_a_word_no_image_goes(side: ImageSide, runtime: Trouble) -
     assert len(side.jobs.newest()) == 2
 
 
+async def test_of_a_base_that_is_counted_on_one_image_stays(
+    side: ImageSide, runtime: Trouble
+) -> None:
+    """Each version of an application is over the same base, as the new one is."""
+    ids = []
+    for name in ("one", "two", "three"):
+        made = Made([BASE, layer(name, 50_000)], tags=[f"{name}:1"])
+        ids.append((await side.push(made)).result[f"{name}:1"])
+    for blob in side.images.blobs.list():
+        side.images.blobs.remove(blob.diff_id)
+    runtime.root_dir = "/var/lib/runtime"
+    there = 2
+
+    def free(_: Path) -> DiskFree:
+        few = len({*ids} & runtime._images.keys()) <= there
+        return DiskFree(1, SPARE_BYTES + (10**9 if few else 0))
+
+    side.images._space._free = free
+    assert [item.name for item in (await side.plan(NEW)).frees] == ["one:1"]
+    # However little there is, the last one that has the base is not counted.
+    new = Made([BASE, layer("large", 30_000)], tags=["new:1"])
+    plan = await side.plan(new, make_room=True)
+    assert [item.name for item in plan.frees] == ["one:1", "two:1"]
+    new = Made([BASE, layer("larger", 120_000)], tags=["new:1"])
+    plan = await side.plan(new, make_room=True)
+    assert (plan.frees, [problem.code for problem in plan.problems]) == ([], ["space.short"])
+    there = 1
+    job = await side.load(Made([BASE, layer("large", 30_000)], tags=["new:1"]), make_room=True)
+    await side.send(layer("large", 30_000))
+    assert (await side.ended(job)).state == "succeeded"
+    assert ids[2] in runtime._images
+
+
 async def test_a_word_is_for_the_job_whoever_gives_it(side: ImageSide, runtime: Trouble) -> None:
     """Two consoles: it was begun when there was room; when there is none, one allows to make it."""
     made = Made([layer("spare", 200_000)], tags=["spare:1"])

@@ -8,11 +8,12 @@ import secrets
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Protocol
 
 from anyio import move_on_after
 
-from agent.containers.runtime import ContainerRuntime
+from agent.containers.runtime import NodeRuntime
 from agent.doctor.evidence import ClockOffset
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
@@ -38,10 +39,12 @@ from agent.protocol.telemetry import Telemetry
 from agent.protocol.version import API_VERSION
 from agent.site.node_site import NodeSite
 from agent.store.audit import AuditLog
+from agent.store.database import Database
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
+from agent.workloads.node_workloads import NodeWorkloads
 
-CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs"]
+CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
 # A disk that was full or read-only is mended by a person.
@@ -74,12 +77,13 @@ class Node:
         name: str,
         gpu: GpuSource,
         host: HostSource,
-        runtime: ContainerRuntime,
+        runtime: NodeRuntime,
         examiner: NodeExaminer,
         audit: AuditLog,
         tokens: TokenStore,
         jobs: Jobs,
         images: NodeImages,
+        database: Database,
         keys: TrustedKeys | None = None,
         simulated: bool = False,
         history: HistorySource | None = None,
@@ -100,6 +104,14 @@ class Node:
             history=HistoryStore() if history is None else history,
             on_tick=self._ticked,
             in_thread=not simulated,
+        )
+        self.workloads = NodeWorkloads(
+            runtime=runtime,
+            jobs=jobs,
+            database=database,
+            facts=lambda: self.facts,
+            samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
+            procfs=None if simulated else Path("/proc"),
         )
         self.ready = asyncio.Event()
         self._examiner = examiner
@@ -123,6 +135,7 @@ class Node:
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
         await self.refresh_facts()
+        await self.workloads.start(by_itself=by_itself)
         try:
             await self.jobs.start()
         except ProblemError as problem:
@@ -144,6 +157,7 @@ class Node:
             self._late_jobs.cancel()
             await asyncio.gather(self._late_jobs, return_exceptions=True)
         await self.jobs.stop()
+        await self.workloads.stop()
         await self.site.stop()
         await self.images.stop()
         for task in self._tasks:

@@ -33,6 +33,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,
+        database=database,
         keys=keys,
         images=images_in(
             settings.state,

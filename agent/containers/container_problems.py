@@ -47,6 +47,16 @@ def not_running(name: str, state: str) -> ProblemError:
     )
 
 
+def conflict(detail: str, name: str) -> ProblemError:
+    """That a container's state, or another one's name, is in the way."""
+    return ProblemError(
+        "container.conflict",
+        detail,
+        params={"container": name},
+        hint="Look at it: roost container ls.",
+    )
+
+
 def short(message: str) -> str:
     """A runtime's message on one line and of bounded length."""
     line = " ".join(message.split())

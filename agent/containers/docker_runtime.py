@@ -15,9 +15,9 @@ from collections.abc import (
     Sequence,
 )
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from agent.containers import actions, exec_session, inspection, logs
+from agent.containers import actions, exec_session, inspection, logs, recreation
 from agent.containers.addresses import usual_addresses
 from agent.containers.connection import CALLS_AT_ONCE, Connection, Json, Patience
 from agent.containers.container_problems import not_found
@@ -158,6 +158,40 @@ class DockerRuntime:
         return await exec_session.start(connection, one, request)
 
     async def images(self) -> list[NodeImage]:
+    async def inspect(self, name: str) -> Json:
+        """All that the runtime knows of one container."""
+        return (await self._ask(name))[1]
+
+    async def create_container(
+        self, name: str, body: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]
+    ) -> str:
+        """Make a container; its id."""
+        return await recreation.create(await self._keeper.ready(), name, body, networks)
+
+    async def rename_container(self, container_id: str, name: str) -> None:
+        """Give a container another name."""
+        await recreation.rename(await self._keeper.ready(), container_id, name)
+
+    async def remove_container(self, container_id: str) -> None:
+        """Remove a stopped container, never its volumes."""
+        await recreation.remove(await self._keeper.ready(), container_id)
+
+    async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
+        """Change what the runtime does when the container ends."""
+        await recreation.set_restart_policy(await self._keeper.ready(), container_id, policy)
+
+    async def labelled(self, label: str) -> list[str]:
+        """Ids of containers with this label, newest first."""
+        return await recreation.labelled(await self._keeper.ready(), label)
+
+    async def changed_paths(self, container_id: str) -> list[str]:
+        """What was changed inside it."""
+        return await recreation.changed_paths(await self._keeper.ready(), container_id)
+
+    async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
+        """Make a network where there is none of that name."""
+        return await recreation.ensure_network(await self._keeper.ready(), name, settings)
+
         """The images, asked just now."""
         return await self._images.images()
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Literal
+from random import Random
+from typing import Any, Literal
 
 import msgspec
 
-from agent.containers import simulated_logs
-from agent.containers.container_problems import not_running
+from agent.containers import simulated_containers, simulated_logs
+from agent.containers.container_problems import conflict, not_running
 from agent.containers.inspection import RUNNING
 from agent.containers.log_request import LogRequest
 from agent.containers.naming import find
@@ -29,6 +29,7 @@ from agent.protocol.containers import (
 from agent.protocol.images import NodeImage
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
+from agent.rules.chance import repeatable
 
 BATCH_LINES = 500
 # How soon a follower of a log sees that its container was stopped.
@@ -66,13 +67,16 @@ class InMemoryRuntime(SimulatedImages):
         self._walk: dict[str, ContainerFigures] = {}
         self._callbacks: list[Callable[[], None]] = []
         self._exec_numbers = count(1)
+        self._bodies: dict[str, Mapping[str, Any]] = {}  # of those that were made here
+        self._networks: set[str] = set()
+        self._made = count(1)
         self._away: str | None = None
 
     # What a simulation does to it
 
     def tick(self, now: float) -> None:
         """One step of the random walk. `now` is Unix seconds, and seeds the step."""
-        chance = random.Random(f"{self._seed}/{now}")  # noqa: S311 - meant to be repeatable
+        chance = repeatable(f"{self._seed}/{now}")
         self._walk = {
             one: _step(self._walk.get(one), one, chance) for one in sorted(self._containers)
         }
@@ -199,6 +203,72 @@ class InMemoryRuntime(SimulatedImages):
         shell = SimulatedShell(hostname=container.id[:12], nvidia_smi=self._nvidia_smi(container))
         return SimulatedExec(f"simulated-{next(self._exec_numbers)}", request, shell)
 
+    async def inspect(self, name: str) -> Mapping[str, Any]:
+        """As much as is simulated."""
+        container = self._find(name)
+        return simulated_containers.answer(container, self._body_of(container))
+
+    async def create_container(
+        self, name: str, body: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]
+    ) -> str:
+        """A record; its id."""
+        del networks
+        self._check_name_free(name)
+        image = await self.image(str(body.get("Image") or ""))
+        container = simulated_containers.made(
+            name, body, number=next(self._made), image_id=image.id, now=self._now()
+        )
+        self._bodies[container.id] = body
+        self.put(container)
+        return container.id
+
+    async def rename_container(self, container_id: str, name: str) -> None:
+        """Change the record."""
+        container = self._find(container_id)
+        if container.name != name:
+            self._check_name_free(name)
+            self.put(msgspec.structs.replace(container, name=name))
+
+    async def remove_container(self, container_id: str) -> None:
+        """Forget it; a running one stays."""
+        container = self._reachable().get(container_id)
+        if container is not None and container.state in RUNNING:
+            raise conflict(f"container {container.name} is {container.state}", container.name)
+        self._bodies.pop(container_id, None)
+        self.remove(container_id)
+
+    async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
+        """Change what `inspect` answers."""
+        container = self._find(container_id)
+        body = self._body_of(container)
+        host = {**(body.get("HostConfig") or {}), "RestartPolicy": dict(policy)}
+        self._bodies[container.id] = {**body, "HostConfig": host}
+
+    async def labelled(self, label: str) -> list[str]:
+        """Ids, newest first."""
+        key, _, value = label.partition("=")
+        found = [one for one in self._reachable().values() if one.labels.get(key) == value]
+        return [one.id for one in sorted(found, key=lambda one: -one.created_at)]
+
+    async def changed_paths(self, container_id: str) -> list[str]:
+        """There are no files."""
+        self._find(container_id)
+        return []
+
+    async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
+        """Remember the name."""
+        del settings
+        new = name not in self._networks
+        self._networks.add(name)
+        return new
+
+    def _body_of(self, container: Container) -> Mapping[str, Any]:
+        return self._bodies.get(container.id) or simulated_containers.body_of(container)
+
+    def _check_name_free(self, name: str) -> None:
+        if any(one.name == name for one in self._reachable().values()):
+            raise conflict(f"the name {name} is in use", name)
+
     def _reachable(self) -> Mapping[str, Container]:
         if self._away is not None:
             raise ProblemError("runtime.unreachable", self._away, hint="It is simulated.")
@@ -219,9 +289,7 @@ class InMemoryRuntime(SimulatedImages):
             callback()
 
 
-def _step(
-    before: ContainerFigures | None, container_id: str, chance: random.Random
-) -> ContainerFigures:
+def _step(before: ContainerFigures | None, container_id: str, chance: Random) -> ContainerFigures:
     if before is None or before.cpu_percent is None or before.memory_used_bytes is None:
         return ContainerFigures(
             id=container_id,

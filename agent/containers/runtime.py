@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from typing import Literal, Protocol
 
 from agent.containers.images_runtime import ImageRuntime
+from agent.containers.workload_runtime import WorkloadRuntime
 from agent.protocol.containers import (
     Container,
     ContainerChange,
@@ -100,3 +101,7 @@ class ContainerRuntime(ImageRuntime, Protocol):
         """
 
     async def exec(self, name: str, request: ExecRequest) -> ExecSession: ...
+
+
+class NodeRuntime(ContainerRuntime, WorkloadRuntime, Protocol):
+    """All that a node needs of its runtime."""

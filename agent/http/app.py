@@ -45,12 +45,22 @@ from agent.http.uploads import (
     write_upload,
 )
 from agent.protocol.problems import ProblemError
+from agent.http.workloads import (
+    confirm_deployment,
+    list_workloads,
+    pin_container,
+    plan_pin,
+    renew_deployment,
+    revert_deployment,
+    show_deployment,
+)
 
 HANDLERS = [
     upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
     cancel_job,
     create_upload,
+    confirm_deployment,
     fetch_layers,
     get_audit,
     get_container,
@@ -77,15 +87,21 @@ HANDLERS = [
     list_media,
     load_images,
     make_grant,
+    list_workloads,
     override_method,
     plan_images,
     remove_images,
+    pin_container,
     remove_upload,
+    plan_pin,
     resize_terminal,
     retry_job,
+    renew_deployment,
     revoke_key,
     start_exec,
+    revert_deployment,
     tag_image,
+    show_deployment,
     trust_key,
     write_input,
     write_upload,

@@ -74,6 +74,7 @@ class SimulatedNode:
             audit=AuditLog(database),
             tokens=TokenStore(database),
             jobs=jobs,
+            database=database,
             images=simulated_images(
                 runtime=self.runtime,
                 jobs=jobs,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agent.protocol.problems import ProblemError
 
-# 1: audit, tokens. 2: jobs and images.
-SCHEMA_VERSION = 2
+# 1: audit, tokens. 2: jobs and images. 3: workloads and deployments.
+SCHEMA_VERSION = 3
 
 # Statements that also bring a file of an older version up to date.
 _SCHEMA = """
@@ -53,6 +53,15 @@ CREATE TABLE IF NOT EXISTS loaded_images (
     id TEXT PRIMARY KEY,
     config_digest TEXT NOT NULL,
     at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS workloads (
+    name TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS deployments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS moved_tags (
     tag TEXT PRIMARY KEY,

@@ -10,6 +10,7 @@ _VERBS = {
     "ls": ("console.cli.container_ls", "list containers"),
     "logs": ("console.cli.container_logs", "print a container's output"),
     "exec": ("console.cli.container_exec", "run a command in a container"),
+    "pin": ("console.cli.container_pin", "put a container on other GPUs"),
     "start": ("console.cli.container_act:start", "start a container"),
     "stop": ("console.cli.container_act:stop", "stop a container"),
     "restart": ("console.cli.container_act:restart", "stop a container and start it again"),

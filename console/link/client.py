@@ -45,6 +45,7 @@ from console.link.requests import (
 from console.link.site import SiteClient
 from console.link.stream import Stream
 from console.link.uploads import UploadClient
+from console.link.workloads import WorkloadClient
 
 T = TypeVar("T")
 Query = dict[str, str | int | float | bool | None]
@@ -91,6 +92,7 @@ class NodeClient:
         )
         self.uploads = UploadClient(node, self._requests)
         self.sites = SiteClient(node, self._requests)
+        self.workloads = WorkloadClient(node, self._requests)
 
     async def node(self) -> NodeFacts:
         return await self._get("/v1/node", NodeFacts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -120,7 +120,37 @@ class EchoSession:
         self.closed = True
 
 
-class FixedRuntime(SimulatedImages):
+class NoWorkloads:
+    """A runtime whose containers nobody makes or moves."""
+
+    async def inspect(self, name: str) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    async def create_container(
+        self, name: str, body: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]
+    ) -> str:
+        raise NotImplementedError
+
+    async def rename_container(self, container_id: str, name: str) -> None:
+        raise NotImplementedError
+
+    async def remove_container(self, container_id: str) -> None:
+        raise NotImplementedError
+
+    async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
+        raise NotImplementedError
+
+    async def labelled(self, label: str) -> list[str]:
+        raise NotImplementedError
+
+    async def changed_paths(self, container_id: str) -> list[str]:
+        raise NotImplementedError
+
+    async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
+        raise NotImplementedError
+
+
+class FixedRuntime(SimulatedImages, NoWorkloads):
     """One container, `detector`, and its image."""
 
     def __init__(self) -> None:
@@ -227,6 +257,7 @@ def make_node(name: str = "t4", gpu: GpuSource | None = None, *, state: Path | N
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,
+        database=database,
         images=(
             simulated_images(runtime=runtime, jobs=jobs, database=database, platform=platform)
             if state is None

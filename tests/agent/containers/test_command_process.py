@@ -24,7 +24,14 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(*words: str, leads: bool = True) -> subprocess.Popen[str]:
-        child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=leads)
+        # Whoever runs the tests may ignore hang-ups, and children take that over.
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            child = subprocess.Popen(
+                words, stdout=subprocess.PIPE, text=True, start_new_session=leads
+            )
+        finally:
+            signal.signal(signal.SIGHUP, before)
         started.append(child)
         return child
 

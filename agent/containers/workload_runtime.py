@@ -1,0 +1,42 @@
+"""What workloads need of a container runtime: containers made, renamed, taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+Json = Mapping[str, Any]
+
+
+class WorkloadRuntime(Protocol):
+    """Bodies and answers are those of Docker's own API, version 1.41 or what the runtime speaks.
+
+    All methods raise `runtime.*`, `container.not_found` and `container.conflict`. Each says done
+    only when the runtime did; repeated, it finds done what is done.
+    """
+
+    async def inspect(self, name: str) -> Json:
+        """All that the runtime knows of one container, values of its environment included."""
+
+    async def create_container(self, name: str, body: Json, networks: Mapping[str, Json]) -> str:
+        """Make a container and put it into `networks`, endpoint settings by name; its id.
+
+        It is not started. One that cannot be put into all of them is removed again.
+        """
+
+    async def rename_container(self, container_id: str, name: str) -> None: ...
+
+    async def remove_container(self, container_id: str) -> None:
+        """Remove a stopped container, never its volumes. One that is gone already is well."""
+
+    async def set_restart_policy(self, container_id: str, policy: Json) -> None:
+        """`policy` is `{"Name": "always", "MaximumRetryCount": 0}`."""
+
+    async def labelled(self, label: str) -> list[str]:
+        """Ids of all containers, running or not, with this label ("key=value"), newest first."""
+
+    async def changed_paths(self, container_id: str) -> list[str]:
+        """Files of the writable layer: changed or new, folders that only hold others left out."""
+
+    async def ensure_network(self, name: str, settings: Json) -> bool:
+        """Make a network where there is none of that name; True: it was made."""

@@ -1,0 +1,88 @@
+"""`/v1/workloads`, `/v1/deployments`, and pins of containers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import JSONBody, PathParameter
+
+from agent.http.caller import TheCaller, TheNode
+from agent.http.containers import Name
+from agent.http.jobs import IdempotencyKey
+from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
+from agent.protocol.jobs import Job
+
+DeploymentName = Annotated[str, PathParameter(min_length=1, max_length=64)]
+
+
+@get("/v1/workloads", tags=["workloads"])
+async def list_workloads(node: TheNode) -> list[WorkloadStatus]:
+    """The workloads that Roost placed here."""
+    return await node.workloads.list()
+
+
+@post(
+    "/v1/containers/{name:str}/pin/plan",
+    tags=["workloads"],
+    status_code=200,
+    continues=True,  # it changes nothing
+)
+async def plan_pin(node: TheNode, name: Name, data: JSONBody[PinRequest]) -> DeployPlan:
+    """What a pin would do. Nothing changes."""
+    return await node.workloads.plan_pin(name, data)
+
+
+@post("/v1/containers/{name:str}/pin", tags=["workloads"], status_code=202, role="operator")
+async def pin_container(
+    node: TheNode,
+    caller: TheCaller,
+    name: Name,
+    data: JSONBody[PinRequest],
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """The same container again, on other GPUs; the one before comes back if that fails."""
+    caller.doing("container.pin", f"container/{name}", gpu=data.gpu.select)
+    return await node.workloads.pin(name, data, owner=caller.owner, key=idempotency_key)
+
+
+@get("/v1/deployments/{deployment:str}", tags=["workloads"])
+async def show_deployment(node: TheNode, deployment: DeploymentName) -> Deployment:
+    """One deployment with its history."""
+    return await node.workloads.deployment(deployment)
+
+
+@post(
+    "/v1/deployments/{deployment:str}/confirm",
+    tags=["workloads"],
+    status_code=200,
+    role="operator",
+)
+async def confirm_deployment(
+    node: TheNode, caller: TheCaller, deployment: DeploymentName
+) -> Deployment:
+    """It may stay. Asked again, it answers what has become of it."""
+    caller.doing("deployment.confirm", f"deployment/{deployment}")
+    return await node.workloads.confirm(deployment)
+
+
+@post(
+    "/v1/deployments/{deployment:str}/renew", tags=["workloads"], status_code=200, role="operator"
+)
+async def renew_deployment(
+    node: TheNode, caller: TheCaller, deployment: DeploymentName
+) -> Deployment:
+    """Whoever steers is still there: the lease begins anew."""
+    caller.doing("deployment.renew", f"deployment/{deployment}")
+    return await node.workloads.renew(deployment)
+
+
+@post(
+    "/v1/deployments/{deployment:str}/revert", tags=["workloads"], status_code=202, role="operator"
+)
+async def revert_deployment(node: TheNode, caller: TheCaller, deployment: DeploymentName) -> Job:
+    """Take it back, also one that is done. It waits for nobody."""
+    caller.doing("deployment.revert", f"deployment/{deployment}")
+    return await node.workloads.revert(
+        deployment, by=caller.owner, why=f"{caller.owner} took it back"
+    )

@@ -1,0 +1,157 @@
+"""Deployments on the wire: workloads of one release as they change on one node.
+
+`POST /v1/workloads/plan` and `POST /v1/containers/{name}/pin/plan` answer a `DeployPlan` and
+change nothing; the same without `/plan` begin a deployment and answer its job.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from agent.protocol.problems import Problem
+from agent.protocol.workloads import GpuRequest, Name, Seconds, Strategy, Workload
+
+DeploymentState = Literal[
+    "planned",
+    "preparing",
+    "prepared",
+    "starting",
+    "probing",
+    "canary",
+    "confirming",
+    "done",
+    "reverting",
+    "reverted",
+    "stuck",
+]
+AT_REST: frozenset[DeploymentState] = frozenset({"done", "reverted", "stuck"})
+
+GpuWay = Literal["none", "cdi", "device_request", "runtime"]
+GpuChecked = Literal["not_asked", "nvidia-smi", "probe", "namespaces", "could_not_tell"]
+
+CONFIRM_WITHIN_SECONDS = 900.0
+
+
+class DeployOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How a deployment goes, whatever it brings."""
+
+    confirm: Literal["auto", "manual"] = "auto"
+    # The lease: unless it is confirmed or renewed within so long, the node reverts by itself.
+    confirm_within: Annotated[float, msgspec.Meta(ge=1, le=30 * 86400)] = CONFIRM_WITHIN_SECONDS
+
+
+class ApplyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/workloads`: have these run as said. Others stay as they are."""
+
+    release: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    workloads: Annotated[list[Workload], msgspec.Meta(min_length=1, max_length=64)]
+    options: DeployOptions = DeployOptions()
+
+
+class PinRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/containers/{name}/pin`: the same container again, on these GPUs."""
+
+    gpu: GpuRequest
+    strategy: Strategy | None = None
+    soak: Seconds = 10.0
+    start_deadline: Seconds = 120.0
+    options: DeployOptions = DeployOptions()
+
+
+class GpuChoice(msgspec.Struct, kw_only=True):
+    """A GPU or a MIG slice that was chosen."""
+
+    uuid: str
+    index: int
+    name: str
+    why: str = ""
+
+
+class PlannedWorkload(msgspec.Struct, kw_only=True):
+    """What would become of one workload, in words for people."""
+
+    name: str
+    action: Literal["create", "replace", "keep", "remove"]
+    strategy: Strategy | None = None
+    strategy_why: str = ""
+    gpus: list[GpuChoice] = []
+    gpu_way: GpuWay = "none"
+    steps: list[str] = []  # what happens, in turn
+    changes: list[str] = []  # what differs from the container that runs now
+    lost: list[str] = []  # what the runtime cannot carry over
+    warnings: list[str] = []
+    problems: list[Problem] = []  # why it would be refused
+
+
+class DeployPlan(msgspec.Struct, kw_only=True):
+    """Nothing has changed yet."""
+
+    release: str
+    workloads: list[PlannedWorkload]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Why it would be refused."""
+        return [problem for each in self.workloads for problem in each.problems]
+
+
+class StateChange(msgspec.Struct, kw_only=True):
+    state: DeploymentState
+    at: float  # Unix seconds, by the node's clock
+    by: str
+    why: str = ""
+
+
+class DeployedWorkload(msgspec.Struct, kw_only=True):
+    """One workload's part of a deployment."""
+
+    name: str
+    strategy: Strategy
+    gpus: list[str] = []
+    gpu_way: GpuWay = "none"
+    gpu_checked: GpuChecked = "not_asked"
+    gpu_check: str = ""  # what was seen, in words
+    old: str | None = None  # the container that ran before: kept, stopped
+    new: str | None = None
+    lost: list[str] = []
+
+
+class Deployment(msgspec.Struct, kw_only=True):
+    """One release on one node."""
+
+    id: str
+    release: str
+    state: DeploymentState
+    owner: str
+    created_at: float
+    options: DeployOptions
+    workloads: list[DeployedWorkload]
+    history: list[StateChange]  # oldest first
+    job: str | None = None  # that is at work on it, or was last
+    problem: Problem | None = None  # why it reverts, has reverted, or is stuck
+    lease_seconds_left: float | None = None  # while it is not confirmed
+    confirmed: bool = False
+
+
+class WorkloadStatus(msgspec.Struct, kw_only=True):
+    """`GET /v1/workloads`: one workload that this node runs by Roost's hand."""
+
+    name: Name
+    release: str
+    container: str | None  # id of the stable one
+    state: str  # of the container, or "missing"
+    gpus: list[str] = []
+    gpu_way: GpuWay = "none"
+    memory_bytes: int | None = None  # its ceiling on each GPU
+    deployment: str | None = None
+    deployment_state: DeploymentState | None = None
+    can_undo: bool = False
+    drift: list[str] = []
+
+
+class ResolveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/workloads/{name}/resolve`: the way out of `stuck`."""
+
+    how: Literal["keep-old", "keep-new", "retry"]

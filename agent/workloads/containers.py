@@ -1,0 +1,167 @@
+"""Single steps with containers. Each looks first, so that repeated it finds done what is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.containers.runtime import NodeRuntime
+from agent.jobs.finishing import finish
+from agent.protocol.containers import Container
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+from agent.workloads.gpu_ways import cdi_names, with_gpus
+from agent.workloads.recipe import DEPLOYMENT, NO_RESTART, WORKLOAD, Recipe
+from agent.workloads.records import OldContainer, Part
+
+# A stop that was asked for before goes on in the runtime, and may end what was just started.
+START_TRIES = 5
+RUNNING = ("running", "restarting", "paused")
+
+
+class Containers:
+    """What a deployment does to the containers of one node.
+
+    All methods raise ProblemError `runtime.*` and `container.*`.
+    """
+
+    def __init__(self, runtime: NodeRuntime, facts: Callable[[], NodeFacts]) -> None:
+        self._runtime, self._facts = runtime, facts
+
+    async def find(self, container_id: str | None) -> Container | None:
+        """A container as it is now; None: it is gone."""
+        if container_id is None:
+            return None
+        try:
+            return (await self._runtime.details(container_id)).container
+        except ProblemError as problem:
+            if problem.code != "container.not_found":
+                raise
+            return None
+
+    async def candidate(self, part: Part, deployment: str) -> str | None:
+        """The candidate's id, also of one that was made and not written down."""
+        if part.new is not None and await self.find(part.new) is not None:
+            return part.new
+        for container_id in await self._runtime.labelled(f"{DEPLOYMENT}={deployment}"):
+            container = await self.find(container_id)
+            if container is not None and container.labels.get(WORKLOAD) == part.name:
+                return container_id
+        return None
+
+    async def make(self, part: Part, deployment: str) -> str:
+        """The candidate, made under a name of its own, not started.
+
+        Raises:
+            ProblemError: also `gpu.*`, where the GPUs it shall have are not there.
+        """
+        found = await self.candidate(part, deployment)
+        if found is not None:
+            return found
+        recipe = self._with_gpus(part)
+        body = recipe.made_for(part.name, deployment)
+        return await finish(
+            self._runtime.create_container(
+                spare_name(part.name, "next", deployment), body, recipe.networks
+            )
+        )
+
+    async def make_old(self, part: Part, old: OldContainer, deployment: str) -> str:
+        """A container that is gone, once more from its recipe and image, GPUs and all."""
+        host = {**(old.recipe.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
+        body = {**old.recipe.body, "HostConfig": host}
+        name = spare_name(part.name, "old", deployment)
+        try:
+            return await finish(self._runtime.create_container(name, body, old.recipe.networks))
+        except ProblemError as problem:
+            found = await self.find(name) if problem.code == "container.conflict" else None
+            if found is None:
+                raise
+            return found.id
+
+    async def prepare(self, recipe: Recipe) -> list[str]:
+        """Have the networks and folders that it needs; what was made, for people."""
+        made = [
+            f"network {name}"
+            for name, settings in recipe.makes_networks.items()
+            if await self._runtime.ensure_network(name, settings)
+        ]
+        folders = await asyncio.to_thread(_make_folders, recipe.folders)
+        return made + [f"folder {folder}" for folder in folders]
+
+    async def name(self, container_id: str, name: str) -> None:
+        """Give it this name, unless it has it."""
+        container = await self.find(container_id)
+        if container is not None and container.name != name:
+            await finish(self._runtime.rename_container(container_id, name))
+
+    async def stop(self, container_id: str) -> None:
+        """It does not run, and does not come up by itself. One that is gone is well."""
+        container = await self.find(container_id)
+        if container is None:
+            return
+        await finish(self._runtime.set_restart_policy(container_id, NO_RESTART))
+        if container.state in RUNNING:
+            await finish(self._stop(container_id))
+
+    async def start(self, container_id: str) -> None:
+        """It was started: it may have ended since."""
+        await finish(self._start(container_id))
+
+    async def keep_running(self, container_id: str) -> bool:
+        """Start it until it stays; False: it does not."""
+        for _ in range(START_TRIES):
+            container = await self.find(container_id)
+            if container is not None and container.state in RUNNING:
+                return True
+            await self.start(container_id)
+        container = await self.find(container_id)
+        return container is not None and container.state in RUNNING
+
+    async def remove(self, container_id: str) -> None:
+        """Stop and remove it; its volumes stay."""
+        await self.stop(container_id)
+        await finish(self._runtime.remove_container(container_id))
+
+    async def set_policy(self, container_id: str, recipe: Recipe) -> None:
+        """The restart policy that it has once it is stable."""
+        await finish(self._runtime.set_restart_policy(container_id, recipe.restart))
+
+    async def last_lines(self, container_id: str, count: int) -> list[str]:
+        """The end of its output, for the log of whoever removes it."""
+        lines: list[str] = []
+        async for batch in self._runtime.logs(container_id, follow=False, tail=count):
+            lines += [line.text for line in batch]
+        return lines[-count:]
+
+    async def _stop(self, container_id: str) -> None:
+        await self._runtime.act(container_id, "stop")
+
+    async def _start(self, container_id: str) -> None:
+        await self._runtime.act(container_id, "start")
+
+    def _with_gpus(self, part: Part) -> Recipe:
+        if not part.gpus or part.gpu_way == "none":
+            return part.recipe
+        facts = self._facts()
+        return with_gpus(
+            part.recipe,
+            part.gpus,
+            part.gpu_way,
+            cdi_names=cdi_names(facts, part.gpus) if part.gpu_way == "cdi" else {},
+            capabilities=part.gpu.capabilities if part.gpu else (),
+            tegra=facts.gpu_stack.source == "tegra",
+        )
+
+
+def spare_name(name: str, what: str, deployment: str) -> str:
+    """A name beside the workload's own, that nobody else uses."""
+    return f"{name}.{what}-{deployment[:6]}"
+
+
+def _make_folders(paths: list[str]) -> list[str]:
+    made = [path for path in paths if not Path(path).exists()]
+    for path in made:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return made

@@ -1,0 +1,150 @@
+"""Whether a container sees the GPUs that it was given, and no other, looked at from inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from anyio import fail_after
+
+from agent.containers.runtime import ContainerRuntime
+from agent.doctor.inside import InsideLook, InsideLooker
+from agent.protocol.containers import Container, ExecExit, ExecRequest
+from agent.protocol.deployments import GpuChecked
+from agent.protocol.gpus import Gpu
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import GpuProbe
+
+OUTPUT_LIMIT_BYTES = 64 * 1024
+
+
+class Ran(NamedTuple):
+    """A command that ran in a container."""
+
+    code: int | None
+    output: str
+
+
+class GpuSeen(NamedTuple):
+    """`how` is the rung of the ladder that told."""
+
+    verdict: Literal["right", "wrong", "unknown"]
+    how: GpuChecked
+    what: str
+
+
+async def run_inside(
+    runtime: ContainerRuntime, container: str, command: Sequence[str], seconds: float
+) -> Ran:
+    """Run a command in a container and wait for its end.
+
+    Raises:
+        ProblemError: `exec.command`, `container.*`, `runtime.*`.
+        TimeoutError: it took longer; its end is asked for.
+    """
+    session = await runtime.exec(container, ExecRequest(command=list(command)))
+    output, code = bytearray(), None
+    try:
+        with fail_after(seconds):
+            async for item in session.output():
+                if isinstance(item, ExecExit):
+                    code = item.code
+                elif len(output) < OUTPUT_LIMIT_BYTES:
+                    output += item.data
+    finally:
+        await session.close()
+    return Ran(code, output.decode("utf-8", "replace"))
+
+
+class GpuCheck:
+    """The ladder: `nvidia-smi -L` inside; the workload's own probe; its namespaces."""
+
+    def __init__(self, runtime: ContainerRuntime, looker: InsideLooker) -> None:
+        self._runtime, self._looker = runtime, looker
+
+    async def look(
+        self,
+        container: Container,
+        wanted: Sequence[str],
+        gpus: Sequence[Gpu],
+        probe: GpuProbe | None,
+    ) -> GpuSeen:
+        """Compare what a running container sees with what it was given.
+
+        Args:
+            wanted: UUIDs of GPUs and MIG slices.
+            gpus: of the node, to know a device node's GPU.
+
+        Raises:
+            ProblemError: `runtime.unreachable`: nothing can be told now, and may be in a moment.
+        """
+        look = (await self._looker.look([container])).get(container.id)
+        if look is not None and look.way == "exec" and look.sees is not None:
+            return _by_uuids("nvidia-smi", set(look.uuids), set(wanted), gpus)
+        if probe is not None:
+            found = await self._by_probe(container, wanted, probe)
+            if found is not None:
+                return found
+        return _by_nodes(look, wanted, gpus)
+
+    async def _by_probe(
+        self, container: Container, wanted: Sequence[str], probe: GpuProbe
+    ) -> GpuSeen | None:
+        """None: the probe could not be run."""
+        try:
+            ran = await run_inside(self._runtime, container.id, probe.command, probe.timeout)
+        except TimeoutError:
+            return GpuSeen("wrong", "probe", f"its own probe took longer than {probe.timeout:g} s")
+        except ProblemError as problem:
+            if problem.code.startswith("runtime."):
+                raise
+            return None
+        missing = [uuid for uuid in wanted if uuid not in ran.output]
+        if ran.code != 0:
+            said = " ".join(ran.output.split())[:200]
+            return GpuSeen("wrong", "probe", f"its own probe ended with {ran.code}: {said}")
+        if missing:
+            return GpuSeen("wrong", "probe", f"its own probe does not see {', '.join(missing)}")
+        return GpuSeen("right", "probe", f"its own probe sees {', '.join(wanted)}")
+
+
+def _by_uuids(how: GpuChecked, seen: set[str], wanted: set[str], gpus: Sequence[Gpu]) -> GpuSeen:
+    # nvidia-smi lists the GPU of a slice above it.
+    parents = {
+        gpu.uuid for gpu in gpus if {each.uuid for each in gpu.mig_instances} & (seen | wanted)
+    }
+    extra, missing = seen - wanted - parents, wanted - seen
+    if not extra and not missing:
+        return GpuSeen("right", how, f"{how} inside it lists {', '.join(sorted(wanted))}")
+    told = [
+        f"{how} inside it does not list {', '.join(sorted(missing))}" if missing else "",
+        f"{how} inside it lists {', '.join(sorted(extra))}, which it was not given"
+        if extra
+        else "",
+        "" if seen else "it sees no GPU",
+    ]
+    return GpuSeen("wrong", how, "; ".join(filter(None, told)))
+
+
+def _by_nodes(look: InsideLook | None, wanted: Sequence[str], gpus: Sequence[Gpu]) -> GpuSeen:
+    """By device nodes and the environment of process 1, which is all that some images show."""
+    if look is None:
+        return GpuSeen("unknown", "could_not_tell", "the container does not run")
+    if look.environment is not None:
+        named = {name.strip() for name in look.environment.split(",")}
+        other = named - set(wanted) - {"void", "none", ""}
+        # A CDI device says "void" here; "all" is what an image says of itself.
+        if other and other != {"all"}:
+            return GpuSeen("wrong", "namespaces", f"its process 1 was given {look.environment}")
+    minors = {gpu.minor: gpu.uuid for gpu in gpus if gpu.minor is not None}
+    parents = {each.uuid: gpu.uuid for gpu in gpus for each in gpu.mig_instances}
+    expected = {parents.get(uuid, uuid) for uuid in wanted}
+    if look.minors:
+        seen = {minors.get(minor, f"/dev/nvidia{minor}") for minor in look.minors}
+        if seen == expected:
+            nodes = ", ".join(f"/dev/nvidia{minor}" for minor in look.minors)
+            return GpuSeen("right", "namespaces", f"it has {nodes}, of the GPUs it was given")
+        return GpuSeen("wrong", "namespaces", f"it has device nodes of {', '.join(sorted(seen))}")
+    if look.sees is False and any(gpu.minor is not None for gpu in gpus):
+        return GpuSeen("wrong", "namespaces", "it has no device node of a GPU")
+    return GpuSeen("unknown", "could_not_tell", look.reason or "nothing inside it tells")

@@ -1,0 +1,199 @@
+"""How a GPU gets into a container on this node, and how a recipe says so.
+
+In this order: CDI, which needs no hook; a device request, which needs NVIDIA's hook beside
+dockerd; the `nvidia` runtime, the only way on a Jetson. Podman takes CDI alone: it drops other
+requests without a word (`facts/docker.md`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from agent.containers.gpu_asks import NVIDIA_CDI
+from agent.protocol.deployments import GpuWay
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+from agent.workloads.recipe import Recipe
+
+Json = Mapping[str, Any]
+
+VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
+_NODE = re.compile(r"/dev/nvidia(\d+)")
+
+
+class WayFound(msgspec.Struct, kw_only=True, frozen=True):
+    """One of the ways, and why it is or is not there."""
+
+    way: GpuWay
+    there: bool
+    why: str
+
+
+def ways(facts: NodeFacts) -> list[WayFound]:
+    """All three, the best first, as this node has them now."""
+    runtime, toolkit = facts.runtime, facts.toolkit
+    podman = runtime.name == "Podman"
+    tegra = facts.gpu_stack.source == "tegra"
+    cdi = [name for name in runtime.cdi_devices if name.startswith(NVIDIA_CDI)]
+    specs = podman and bool(toolkit.cdi_specs)
+    simulated = facts.agent.simulated
+    return [
+        WayFound(
+            way="cdi",
+            there=bool(cdi) or specs,
+            why=(
+                f"the runtime knows {len(cdi)} CDI devices"
+                if cdi
+                else "CDI specs are there"
+                if specs
+                else "the runtime knows no CDI device of nvidia.com/gpu"
+            ),
+        ),
+        WayFound(
+            way="device_request",
+            there=not podman and not tegra and (bool(toolkit.hook_path) or simulated),
+            why=(
+                "Podman drops device requests"
+                if podman
+                else "on Tegra the hook refuses device requests"
+                if tegra
+                else f"the hook is {toolkit.hook_path}"
+                if toolkit.hook_path
+                else "simulated"
+                if simulated
+                else "nvidia-container-runtime-hook is not installed"
+            ),
+        ),
+        WayFound(
+            way="runtime",
+            there=not podman and "nvidia" in runtime.runtimes,
+            why=(
+                "Podman has no nvidia runtime"
+                if podman
+                else "the runtime has one named nvidia"
+                if "nvidia" in runtime.runtimes
+                else "no runtime named nvidia is configured"
+            ),
+        ),
+    ]
+
+
+def way_of(facts: NodeFacts) -> GpuWay:
+    """The best way there is. Raises ProblemError `gpu.no_way`."""
+    found = ways(facts)
+    for each in found:
+        if each.there:
+            return each.way
+    raise ProblemError(
+        "gpu.no_way",
+        f"no GPU can get into a container of {facts.name}: "
+        + "; ".join(each.why for each in found),
+        params={"node": facts.name},
+        hint="Install the NVIDIA Container Toolkit, then `nvidia-ctk cdi generate"
+        " --output=/var/run/cdi/nvidia.yaml`, or `nvidia-ctk runtime configure` for Docker.",
+    )
+
+
+def with_gpus(
+    recipe: Recipe,
+    gpus: Sequence[str],
+    way: GpuWay,
+    *,
+    cdi_names: Mapping[str, str],
+    capabilities: Sequence[str] = (),
+    tegra: bool = False,
+) -> Recipe:
+    """The recipe with these GPUs and no other.
+
+    Args:
+        gpus: UUIDs of GPUs or MIG slices.
+        cdi_names: the CDI device of each UUID, as `cdi_names` found them just now.
+        capabilities: NVIDIA_DRIVER_CAPABILITIES, unless the recipe says them already.
+        tegra: the one GPU there is has no UUID that the toolkit takes.
+    """
+    bare = without_gpus(recipe)
+    if not gpus or way == "none":
+        return bare
+    host = dict(bare.body.get("HostConfig") or {})
+    env = list(bare.body.get("Env") or [])
+    if capabilities and not any(entry.startswith(f"{CAPABILITIES}=") for entry in env):
+        env.append(f"{CAPABILITIES}={','.join(capabilities)}")
+    requests = list(host.get("DeviceRequests") or [])
+    if way == "cdi":
+        names = [cdi_names[uuid] for uuid in gpus]
+        host["DeviceRequests"] = [*requests, {"Driver": "cdi", "DeviceIDs": names}]
+        # CUDA images say "all", which the nvidia runtime would take where it is the default.
+        env.append(f"{VISIBLE}=void")
+    elif way == "device_request":
+        request = {"Driver": "", "DeviceIDs": list(gpus), "Capabilities": [["gpu"]]}
+        host["DeviceRequests"] = [*requests, request]
+    else:
+        host["Runtime"] = "nvidia"
+        env.append(f"{VISIBLE}={'all' if tegra else ','.join(gpus)}")
+    return msgspec.structs.replace(bare, body={**bare.body, "Env": env, "HostConfig": host})
+
+
+def without_gpus(recipe: Recipe) -> Recipe:
+    """The recipe without what any of the ways, or a device by hand, puts into it."""
+    body = dict(recipe.body)
+    host = dict(body.get("HostConfig") or {})
+    host["DeviceRequests"] = [
+        each for each in host.get("DeviceRequests") or [] if not _asks_nvidia(each)
+    ]
+    host["Devices"] = [
+        each
+        for each in host.get("Devices") or []
+        if not _NODE.fullmatch(str(each.get("PathOnHost") or ""))
+        and not str(each.get("PathOnHost") or "").startswith(NVIDIA_CDI)
+    ]
+    if host.get("Runtime") == "nvidia":
+        host.pop("Runtime")
+    body["Env"] = [entry for entry in body.get("Env") or [] if not entry.startswith(f"{VISIBLE}=")]
+    body["HostConfig"] = {key: value for key, value in host.items() if value != []}
+    return msgspec.structs.replace(recipe, body=body)
+
+
+def cdi_names(facts: NodeFacts, gpus: Sequence[str]) -> dict[str, str]:
+    """The CDI device of each UUID: by UUID where the spec has it, else by the index it has now.
+
+    Raises:
+        ProblemError: `gpu.no_cdi_device`.
+    """
+    known = set(facts.runtime.cdi_devices)
+    found = {}
+    for uuid in gpus:
+        names = [f"{NVIDIA_CDI}{each}" for each in (uuid, *_indices(facts, uuid))]
+        fit = [name for name in names if name in known]
+        # Podman does not list its devices; it takes the name or refuses at the start.
+        if not fit and known:
+            raise ProblemError(
+                "gpu.no_cdi_device",
+                f"no CDI device is named {' or '.join(names)}",
+                params={"gpu": uuid},
+                hint="The CDI spec is older than the driver or the MIG layout: run `nvidia-ctk cdi"
+                " generate --output=/var/run/cdi/nvidia.yaml`.",
+            )
+        found[uuid] = (fit or names[-1:])[0]
+    return found
+
+
+def _indices(facts: NodeFacts, uuid: str) -> list[str]:
+    for gpu in facts.gpus:
+        if gpu.uuid == uuid:
+            return [str(gpu.index)]
+        for slice_ in gpu.mig_instances:
+            if slice_.uuid == uuid:
+                return [f"{gpu.index}:{slice_.index}"]
+    return []
+
+
+def _asks_nvidia(request: Json) -> bool:
+    driver = str(request.get("Driver") or "")
+    if driver == "cdi":
+        return any(str(name).startswith(NVIDIA_CDI) for name in request.get("DeviceIDs") or [])
+    capabilities = {name for group in request.get("Capabilities") or [] for name in group}
+    return driver.startswith("nvidia") or bool(capabilities & {"gpu", "nvidia"})

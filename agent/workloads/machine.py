@@ -1,0 +1,247 @@
+"""A deployment, from planned to done.
+
+Each state is on disk before anything of it is done, and each step looks before it acts: whoever
+takes up the deployment after a `kill -9` goes on in the state that is written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from agent.containers.runtime import NodeRuntime
+from agent.protocol.deployments import Deployment, DeploymentState
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+from agent.workloads.attempt import Attempt, OverruledError, Progress
+from agent.workloads.candidates import LOOK_SECONDS, Candidates
+from agent.workloads.containers import Containers, spare_name
+from agent.workloads.gpu_check import GpuCheck, GpuSeen
+from agent.workloads.lease import BootClock, counted, renewed, seconds_left
+from agent.workloads.probing import Prober
+from agent.workloads.records import (
+    DeploymentRecord,
+    Part,
+    WorkloadRecord,
+    WorkloadStore,
+    moved,
+)
+
+COUNT_LEASE_SECONDS = 15.0
+# Looks in a row in which a candidate that was well may fail its probes.
+MISSES = 3
+PREPARE_SECONDS = 900.0
+CONFIRM_SECONDS = 300.0
+STOP_SECONDS = 60.0
+# Beside what the containers get to stop and to become well.
+MARGIN_SECONDS = 120.0
+
+
+class Machine:
+    """Drives deployments of one node forward. Whatever fails is raised: reverting is for others."""
+
+    def __init__(
+        self,
+        *,
+        runtime: NodeRuntime,
+        store: WorkloadStore,
+        containers: Containers,
+        facts: Callable[[], NodeFacts],
+        check: GpuCheck,
+        prober: Prober,
+        boot_clock: BootClock,
+    ) -> None:
+        self._runtime, self._store, self._containers = runtime, store, containers
+        self._facts, self._check, self._prober = facts, check, prober
+        self._boot_clock = boot_clock
+
+    async def forward(self, deployment_id: str, progress: Progress) -> Deployment:
+        """Go on until it is done.
+
+        Raises:
+            ProblemError: `deploy.*`, `gpu.*`, `image.*`, `runtime.*`, `store.*`: it shall revert.
+            OverruledError: it is not this caller's any more.
+        """
+        attempt = Attempt(self._store, deployment_id, progress)
+        candidates = Candidates(
+            attempt,
+            self._containers,
+            facts=self._facts,
+            check=self._check,
+            prober=self._prober,
+        )
+        steps: dict[DeploymentState, Callable[[Attempt, Candidates], Awaitable[None]]] = {
+            "planned": self._prepare,
+            "preparing": self._prepare,
+            "prepared": self._start,
+            "starting": self._start,
+            "probing": self._probe,
+            "canary": self._soak,
+            "confirming": self._confirm,
+        }
+        while step := steps.get(attempt.state):
+            await step(attempt, candidates)
+        if attempt.state != "done":
+            raise OverruledError(f"it is {attempt.state}")
+        return attempt.record.shown
+
+    async def _prepare(self, attempt: Attempt, candidates: Candidates) -> None:
+        """No downtime: what is missing is found before anything is touched."""
+        await attempt.enter("preparing", PREPARE_SECONDS)
+        for part in attempt.record.parts:
+            candidates.check_gpus(part)
+            await attempt.do(self._runtime.image, part.recipe.image)
+            for made in await attempt.do(self._containers.prepare, part.recipe):
+                attempt.log(f"{part.name}: {made} made")
+        await attempt.enter("prepared", MARGIN_SECONDS)
+
+    async def _start(self, attempt: Attempt, candidates: Candidates) -> None:
+        await attempt.enter("starting", _limit(attempt))
+        for number in range(len(attempt.record.parts)):
+            part = attempt.record.parts[number]
+            candidates.check_gpus(part)
+            new = await attempt.do(self._containers.make, part, attempt.id)
+            await _write_new(attempt, number, new)
+            if part.old is None or part.strategy == "stop-then-start":
+                await self._swap(attempt, part, new)
+            attempt.log(f"{part.name}: starts")
+            await candidates.start(part, new)
+            if part.awaited != "started":
+                await candidates.until_well(part, new)
+        await attempt.enter("probing", _limit(attempt))
+
+    async def _probe(self, attempt: Attempt, candidates: Candidates) -> None:
+        await attempt.enter("probing", _limit(attempt))
+        for number in range(len(attempt.record.parts)):
+            part, new = attempt.record.parts[number], _new(attempt, number)
+            container = await candidates.until_well(part, new)
+            seen = await candidates.gpus_seen(part, container)
+            if seen is not None:
+                attempt.log(f"{part.name}: {seen.what}")
+                await _write_seen(attempt, number, seen)
+        await attempt.enter("canary", _soak_seconds(attempt))
+
+    async def _soak(self, attempt: Attempt, candidates: Candidates) -> None:
+        await attempt.enter("canary", _soak_seconds(attempt))
+        for number, part in enumerate(attempt.record.parts):  # after start-then-stop
+            await self._swap(attempt, part, _new(attempt, number))
+        if attempt.record.lease_until is None:
+            await attempt.change(lambda record: renewed(record, self._boot_clock))
+        soaked_at = time.monotonic() + max((part.soak for part in attempt.record.parts), default=0)
+        misses, counted_at = 0, time.monotonic()
+        while True:
+            why = await _first_unwell(attempt, candidates)
+            misses = misses + 1 if why else 0
+            if misses >= MISSES:
+                raise ProblemError(
+                    "deploy.unwell", str(why), hint="It was well before, and is not any more."
+                )
+            record = attempt.refresh()
+            soaked = time.monotonic() >= soaked_at and not why
+            if soaked and (record.shown.confirmed or record.shown.options.confirm == "auto"):
+                break
+            await self._keep_lease(attempt, record)
+            if time.monotonic() - counted_at >= COUNT_LEASE_SECONDS:
+                counted_at = time.monotonic()
+                await attempt.change(lambda record: counted(record, self._boot_clock))
+            await asyncio.sleep(LOOK_SECONDS)
+        await attempt.enter("confirming", CONFIRM_SECONDS)
+
+    async def _confirm(self, attempt: Attempt, candidates: Candidates) -> None:
+        del candidates
+        await attempt.enter("confirming", CONFIRM_SECONDS)
+        for number, part in enumerate(attempt.record.parts):
+            await attempt.do(self._containers.set_policy, _new(attempt, number), part.recipe)
+            if part.kept_before is not None:
+                await attempt.do(self._containers.remove, part.kept_before)
+        await attempt.change(
+            lambda record: moved(record, "done", at=time.time(), by=record.shown.owner),
+            workloads=lambda record: [
+                confirmed(record, part, self._store.workload(part.name)) for part in record.parts
+            ],
+        )
+
+    async def _swap(self, attempt: Attempt, part: Part, new: str) -> None:
+        """The old one stops, and the new one has the name."""
+        if part.old is not None:
+            await attempt.do(self._containers.stop, part.old.id)
+            kept = spare_name(part.name, "kept", attempt.id)
+            await attempt.do(self._containers.name, part.old.id, kept)
+        await attempt.do(self._containers.name, new, part.name)
+
+    async def _keep_lease(self, attempt: Attempt, record: DeploymentRecord) -> None:
+        """Only where somebody has to confirm can the lease run out."""
+        if record.shown.options.confirm == "auto":
+            return
+        left = seconds_left(record, self._boot_clock)
+        if left <= 0:
+            raise ProblemError(
+                "deploy.unconfirmed",
+                f"nobody confirmed it within {record.shown.options.confirm_within:g} s",
+                hint="Deploy it again, and confirm it: roost workload confirm NODE NAME",
+            )
+        await attempt.enter("canary", left + MARGIN_SECONDS)
+
+
+async def _first_unwell(attempt: Attempt, candidates: Candidates) -> str | None:
+    for number, part in enumerate(attempt.record.parts):
+        why = await candidates.unwell(part, _new(attempt, number))
+        if why is not None:
+            return why
+    return None
+
+
+def _new(attempt: Attempt, number: int) -> str:
+    new = attempt.record.parts[number].new
+    if new is None:  # it is written down before "probing" is
+        raise OverruledError(f"{attempt.record.parts[number].name} has no candidate")
+    return new
+
+
+async def _write_new(attempt: Attempt, number: int, new: str) -> None:
+    def with_new(record: DeploymentRecord) -> DeploymentRecord:
+        record.parts[number].new = new
+        record.shown.workloads[number].new = new
+        return record
+
+    if attempt.record.parts[number].new != new:
+        await attempt.change(with_new)
+
+
+async def _write_seen(attempt: Attempt, number: int, seen: GpuSeen) -> None:
+    def with_seen(record: DeploymentRecord) -> DeploymentRecord:
+        shown = record.shown.workloads[number]
+        shown.gpu_checked, shown.gpu_check = seen.how, seen.what
+        return record
+
+    await attempt.change(with_seen)
+
+
+def _limit(attempt: Attempt) -> float:
+    each = (part.start_deadline + STOP_SECONDS for part in attempt.record.parts)
+    return sum(each) + MARGIN_SECONDS
+
+
+def _soak_seconds(attempt: Attempt) -> float:
+    soak = max((part.soak for part in attempt.record.parts), default=0.0)
+    return soak + STOP_SECONDS * len(attempt.record.parts) + MARGIN_SECONDS
+
+
+def confirmed(
+    record: DeploymentRecord, part: Part, before: WorkloadRecord | None
+) -> WorkloadRecord:
+    """A workload as it is once its deployment is done."""
+    return msgspec.structs.replace(
+        before or WorkloadRecord(name=part.name),
+        release=record.shown.release,
+        stable=part.new,
+        recipe=part.recipe,
+        gpu=part.gpu,
+        gpus=part.gpus,
+        gpu_way=part.gpu_way,
+        deployment=record.shown.id,
+        kept=None if part.old is None else part.old.id,
+    )

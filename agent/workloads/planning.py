@@ -1,0 +1,230 @@
+"""What a pin or an apply would do to this node, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from agent.containers.runtime import NodeRuntime
+from agent.protocol.containers import Container
+from agent.protocol.deployments import DeployPlan, GpuChoice, GpuWay, PinRequest, PlannedWorkload
+from agent.protocol.gpus import GpuSample
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import GpuRequest
+from agent.rules.placement import GpuSlot, choose
+from agent.workloads.adopting import adopt
+from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
+from agent.workloads.recipe import Recipe
+from agent.workloads.records import OldContainer, Part, WorkloadStore
+from agent.workloads.slots import slots
+from agent.workloads.strategies import choose_strategy, downtime
+
+Json = Mapping[str, Any]
+
+
+class Planned(msgspec.Struct, kw_only=True):
+    """The answer, and what a deployment is made of."""
+
+    answer: DeployPlan
+    parts: list[Part]
+
+    def check(self) -> None:
+        """Raises the first of its problems, as ProblemError."""
+        for problem in self.answer.problems:
+            raise ProblemError.from_problem(problem)
+
+
+class Planner:
+    """Plans for one node. `samples` are the newest figures of its GPUs."""
+
+    def __init__(
+        self,
+        *,
+        runtime: NodeRuntime,
+        store: WorkloadStore,
+        facts: Callable[[], NodeFacts],
+        samples: Callable[[], Sequence[GpuSample]],
+    ) -> None:
+        self._runtime, self._store = runtime, store
+        self._facts, self._samples = facts, samples
+
+    async def pin(self, name: str, request: PinRequest) -> Planned:
+        """The same container again, on other GPUs.
+
+        Raises:
+            ProblemError: `container.not_found`, `runtime.*`; what else is wrong is in the plan.
+        """
+        answer = await self._runtime.inspect(name)
+        details = await self._runtime.details(str(answer["Id"]))
+        container = details.container
+        planned = PlannedWorkload(name=container.name, action="replace")
+        plan = DeployPlan(release=f"pin {container.name}", workloads=[planned])
+        try:
+            part = await self._pin(container, answer, request, planned)
+        except ProblemError as problem:
+            if problem.code.startswith("runtime."):
+                raise
+            planned.problems.append(problem.problem())
+            return Planned(answer=plan, parts=[])
+        return Planned(answer=plan, parts=[part])
+
+    async def _pin(
+        self, container: Container, answer: Json, request: PinRequest, planned: PlannedWorkload
+    ) -> Part:
+        old = await self.found(container, answer, planned)
+        bare = without_gpus(old.recipe)
+        part = Part(
+            name=container.name,
+            recipe=bare,
+            strategy="stop-then-start",
+            gpu=request.gpu,
+            soak=request.soak,
+            start_deadline=request.start_deadline,
+            old=old,
+        )
+        self.place(part, planned)
+        self.order(part, planned, request.strategy)
+        planned.changes.append(
+            f"GPUs: {_shown(container.gpus, container.gpu_way)} becomes"
+            f" {_shown(part.gpus, part.gpu_way)}"
+        )
+        if not old.running:
+            planned.warnings.append(f"{container.name} does not run now; it will")
+        return part
+
+    async def found(
+        self, container: Container, answer: Json, planned: PlannedWorkload
+    ) -> OldContainer:
+        """A container that is there, as what comes back if the new one fails.
+
+        Raises:
+            ProblemError: `pin.auto_remove`, `runtime.*`.
+        """
+        changed = await self._runtime.changed_paths(container.id)
+        others = [
+            await self._runtime.inspect(each.id)
+            for each in self._runtime.containers().values()
+            if each.id != container.id and each.state == "running"
+        ]
+        adopted = adopt(answer, changed=changed, others=others)
+        image = await self._runtime.image(container.image_id)
+        planned.lost += adopted.lost
+        planned.warnings += adopted.warnings
+        known = self._store.workload(container.name)
+        managed = known is not None and known.stable == container.id
+        return OldContainer(
+            id=container.id,
+            running=container.state in ("running", "restarting"),
+            healthy=container.health,
+            recipe=msgspec.structs.replace(adopted.recipe, config_digest=image.config_digest),
+            managed=managed,
+            release=known.release if known and managed else "",
+            gpu=known.gpu if known and managed else None,
+            gpus=container.gpus,
+            gpu_way=_way(container),
+        )
+
+    def place(self, part: Part, planned: PlannedWorkload) -> None:
+        """Choose its GPUs, and how they get in.
+
+        Raises:
+            ProblemError: `placement.*`, `gpu.no_way`, `gpu.no_cdi_device`.
+        """
+        if part.gpu is None:
+            return
+        facts = self._facts()
+        there = slots(
+            facts.gpus, self._samples(), self._store.workloads(), self._store.deployments()
+        )
+        chosen = choose(part.gpu, there, workload=part.name)
+        part.gpus = [slot.uuid for slot in chosen]
+        part.gpu_way = way_of(facts)
+        if part.gpu_way == "cdi":
+            cdi_names(facts, part.gpus)
+        planned.gpus = [_choice(slot, part.gpu) for slot in chosen]
+        planned.gpu_way = part.gpu_way
+        planned.warnings += _crowded(chosen, part.gpu)
+
+    def order(self, part: Part, planned: PlannedWorkload, wanted: Any) -> None:
+        """Choose the strategy, and say what will happen. Raises ProblemError `deploy.strategy`."""
+        old: Recipe | None = None
+        if part.old is not None and part.old.running:
+            old = part.old.recipe
+        chosen = choose_strategy(
+            wanted, part.recipe, old, memory_for_both=self._memory_for_both(part)
+        )
+        part.strategy = chosen.strategy
+        planned.strategy, planned.strategy_why = chosen
+        planned.steps = _steps(part, planned)
+
+    def _memory_for_both(self, part: Part) -> str | None:
+        """Why old and new do not fit at once on the GPUs that they share."""
+        if part.old is None or not part.gpus:
+            return None
+        facts = self._facts()
+        named = {gpu.uuid for gpu in facts.gpus if str(gpu.index) in part.old.gpus}
+        shared = set(part.gpus) & (set(part.old.gpus) | named)
+        if "all" in part.old.gpus:
+            shared = set(part.gpus)
+        if not shared:
+            return None
+        figures = {sample.uuid: sample for sample in self._samples()}
+        for gpu in facts.gpus:
+            used = figures[gpu.uuid].memory_used_bytes if gpu.uuid in figures else None
+            if gpu.uuid not in shared:
+                continue
+            if used is None or gpu.memory_total_bytes is None:
+                return f"how much memory of GPU {gpu.index} is free is not known"
+            if used > gpu.memory_total_bytes / 2:
+                return f"GPU {gpu.index} has too little free memory for both"
+        return None
+
+
+def _choice(slot: GpuSlot, request: GpuRequest) -> GpuChoice:
+    used = slot.memory_used_bytes
+    why = request.select if used is None else f"{request.select}; {used / 2**30:.1f} GiB in use"
+    return GpuChoice(uuid=slot.uuid, index=slot.index, name=slot.name, why=why)
+
+
+def _crowded(chosen: Sequence[GpuSlot], request: GpuRequest) -> list[str]:
+    """Memory that others use, whoever they are, is not reserved: it may go. It is told."""
+    found = []
+    for slot in chosen:
+        total, used = slot.memory_total_bytes, slot.memory_used_bytes
+        if not (request.memory_bytes and total is not None and used is not None):
+            continue
+        if request.memory_bytes > total - used:
+            found.append(
+                f"GPU {slot.index} has {(total - used) / 2**30:.1f} GiB free now, which is less"
+                f" than the {request.memory_bytes / 2**30:.1f} GiB that are reserved"
+            )
+    return found
+
+
+def _way(container: Container) -> GpuWay:
+    return "none" if container.gpu_way == "devices" else container.gpu_way
+
+
+def _shown(gpus: Sequence[str], way: str) -> str:
+    return f"{', '.join(gpus)} ({way})" if gpus else "none"
+
+
+def _steps(part: Part, planned: PlannedWorkload) -> list[str]:
+    """In words, in turn."""
+    gpus = ", ".join(f"GPU {each.index} {each.name}" for each in planned.gpus)
+    on = f" on {gpus} ({part.gpu_way})" if gpus else ""
+    make = f"make the new container{on}"
+    well = f"wait until it is well, at most {part.start_deadline:g} s"
+    check = ["look from inside whether it sees its GPUs, and no other"] if gpus else []
+    watch = f"watch it for {part.soak:g} s"
+    back = "if any of this fails: the old container runs again as before"
+    if part.old is None:
+        return [make, "start it", well, *check, watch, "if any of this fails: remove it"]
+    down = f"downtime: {downtime(part.strategy, replaces=part.old.running)}"
+    stop = f"stop the old container and keep it as {part.name}.kept-..."
+    if part.strategy == "stop-then-start":
+        return [make, stop, "start the new one", well, *check, watch, down, back]
+    return [make, "start it beside the old one", well, *check, stop, watch, down, back]

@@ -1,0 +1,41 @@
+"""What a container is made from, as the runtime's API takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+Json = Mapping[str, Any]
+
+# Labels of all that Roost makes.
+WORKLOAD, DEPLOYMENT = "roost.workload", "roost.deployment"
+NO_RESTART: Json = {"Name": "no", "MaximumRetryCount": 0}
+
+
+class Recipe(msgspec.Struct, kw_only=True, frozen=True):
+    """All that it takes to make a container again, without a registry and without a tag.
+
+    `body` is that of `POST /containers/create`, without `NetworkingConfig`: `networks` has the
+    endpoint settings by name. `restart` is the policy that the container has once it is stable;
+    while it is not, it has none.
+    """
+
+    image: str  # the runtime's own id, so that no tag that moves changes what runs
+    config_digest: str | None = None
+    body: dict[str, Any]
+    networks: dict[str, dict[str, Any]] = {}
+    restart: dict[str, Any] = msgspec.field(default_factory=lambda: dict(NO_RESTART))
+    makes_networks: dict[str, dict[str, Any]] = {}  # to make where they lack
+    folders: list[str] = []  # of binds, to make where they lack
+
+    def made_for(self, workload: str, deployment: str) -> dict[str, Any]:
+        """The body of a candidate: labelled, and it does not come up by itself."""
+        labels = {
+            **(self.body.get("Labels") or {}),
+            WORKLOAD: workload,
+            DEPLOYMENT: deployment,
+        }
+        host = {**(self.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
+        return {**self.body, "Labels": labels, "HostConfig": host}

@@ -1,0 +1,119 @@
+"""In which order old and new run, chosen from what the two would fight over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import Strategy
+from agent.workloads.recipe import Recipe
+
+Json = Mapping[str, Any]
+
+
+class Chosen(NamedTuple):
+    """A strategy, and why."""
+
+    strategy: Strategy
+    why: str
+
+
+def choose_strategy(
+    wanted: Strategy | None, recipe: Recipe, old: Recipe | None, *, memory_for_both: str | None
+) -> Chosen:
+    """The strategy asked for, if it can work; else the one that loses least for sure.
+
+    Args:
+        old: of the container that runs now; None: there is none.
+        memory_for_both: why both do not fit on their GPUs at once; None: they do.
+
+    Raises:
+        ProblemError: `deploy.strategy`.
+    """
+    if wanted == "weighted":
+        raise _refused(wanted, "traffic cannot be split on this node yet", "stop-then-start")
+    if old is None:
+        return Chosen("stop-then-start", "nothing runs under that name")
+    fights = _fights(recipe, old)
+    if wanted == "start-then-stop" and fights:
+        raise _refused(wanted, f"both would need {fights[0]}", "stop-then-start")
+    if wanted is not None:
+        return Chosen(wanted, "asked for")
+    shared = _written_by_both(recipe, old)
+    reasons = [
+        *(f"both would need {fight}" for fight in fights),
+        *([f"both would write {shared[0]}"] if shared else []),
+        *([memory_for_both] if memory_for_both else []),
+    ]
+    if reasons:
+        return Chosen("stop-then-start", reasons[0])
+    return Chosen("start-then-stop", "they share no port, no address and no volume")
+
+
+def _fights(recipe: Recipe, old: Recipe) -> list[str]:
+    """What only one container can have."""
+    mode, before = _mode(recipe), _mode(old)
+    found = ["the host's network"] if "host" in (mode, before) else []
+    found += [f"port {port}" for port in sorted(_ports(recipe) & _ports(old))]
+    return found + [f"address {each}" for each in sorted(_addresses(recipe) & _addresses(old))]
+
+
+def _mode(recipe: Recipe) -> str:
+    return str((recipe.body.get("HostConfig") or {}).get("NetworkMode") or "")
+
+
+def _ports(recipe: Recipe) -> set[str]:
+    bindings = (recipe.body.get("HostConfig") or {}).get("PortBindings") or {}
+    return {
+        f"{binding['HostPort']}/{inside.partition('/')[2] or 'tcp'}"
+        for inside, each in bindings.items()
+        for binding in each or []
+        if binding.get("HostPort") not in (None, "", "0")
+    }
+
+
+def _addresses(recipe: Recipe) -> set[str]:
+    return {
+        str(address)
+        for endpoint in recipe.networks.values()
+        for key, address in (endpoint.get("IPAMConfig") or {}).items()
+        if key in ("IPv4Address", "IPv6Address") and address
+    }
+
+
+def _written_by_both(recipe: Recipe, old: Recipe) -> list[str]:
+    return sorted(_written(recipe) & _written(old))
+
+
+def _written(recipe: Recipe) -> set[str]:
+    host = recipe.body.get("HostConfig") or {}
+    binds = [str(bind).split(":") for bind in host.get("Binds") or []]
+    found = {
+        parts[0]
+        for parts in binds
+        if len(parts) > 1 and "ro" not in (parts[2] if len(parts) > 2 else "").split(",")
+    }
+    return found | {
+        str(mount["Source"])
+        for mount in host.get("Mounts") or []
+        if mount.get("Source") and not mount.get("ReadOnly")
+    }
+
+
+def downtime(strategy: Strategy, *, replaces: bool) -> str:
+    """What whoever uses the workload notices, in words."""
+    if not replaces:
+        return "none: nothing runs under that name"
+    if strategy == "stop-then-start":
+        return "from the stop of the old container until the new one answers"
+    return "none for clients that find the new port; the old one stops once the new one is well"
+
+
+def _refused(wanted: Strategy, why: str, instead: Strategy) -> ProblemError:
+    return ProblemError(
+        "deploy.strategy",
+        f"{wanted} cannot work here: {why}",
+        params={"strategy": wanted},
+        hint=f"Use {instead}, or leave it to Roost to choose.",
+    )

@@ -1,0 +1,132 @@
+"""`roost container pin`: the same container on other GPUs."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal
+
+import click
+
+from agent.protocol.deployments import DeployOptions, DeployPlan, PinRequest
+from agent.protocol.jobs import Job
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import GpuRequest, Strategy
+from console.cli.consent import consent
+from console.cli.nodes import one_node
+from console.cli.options import container_argument, json_option, node_argument, yes_option
+from console.cli.output import print_json, say
+from console.cli.plan_text import plan_lines
+from console.cli.run import ask_one
+from console.cli.setup import Setup
+from console.fleet.back_off import jitter
+from console.fleet.inventory import NodeEntry
+from console.images.following import see_through
+from console.images.rate import parse_bytes
+from console.link.client import NodeClient
+from console.text import clean
+
+
+@click.command("pin")
+@node_argument
+@container_argument
+@click.option(
+    "--gpu",
+    "select",
+    required=True,
+    metavar="SELECT",
+    help="A GPU-... or MIG-... UUID or its beginning, an index, name=A10, profile=1g.10gb,"
+    " least-memory, least-busy or all. Several with commas.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, 64), default=1, help="How many, where SELECT chooses."
+)
+@click.option("--exclusive", is_flag=True, help="No other workload of Roost's may be on it.")
+@click.option("--memory", metavar="SIZE", help="Reserve so much on each GPU: 6GiB.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["stop-then-start", "start-then-stop"]),
+    help="Chosen from ports, volumes and free GPU memory unless said.",
+)
+@click.option("--verify", is_flag=True, help="Fail where the GPU cannot be checked from inside.")
+@click.option(
+    "--confirm",
+    type=click.Choice(["auto", "manual"]),
+    default="auto",
+    help="manual: it comes back by itself unless you run `roost workload confirm`.",
+)
+@click.option("--check", is_flag=True, help="Say what would happen, and change nothing.")
+@yes_option
+@json_option
+@click.pass_obj
+def command(
+    setup: Setup,
+    node: str,
+    container: str,
+    *,
+    select: str,
+    count: int,
+    exclusive: bool,
+    memory: str | None,
+    strategy: Strategy | None,
+    verify: bool,
+    confirm: Literal["auto", "manual"],
+    check: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Make CONTAINER on NODE again on the GPUs that SELECT says, with everything else it has.
+
+    The new container is made before the old one is touched. If it does not start, is not well or
+    does not see its GPUs, the old one runs again as before. `roost workload undo` goes back later.
+    """
+    entry = one_node(setup, node)
+    request = PinRequest(
+        gpu=GpuRequest(
+            select=select,
+            count=count,
+            exclusive=exclusive,
+            memory_bytes=None if memory is None else parse_bytes(memory),
+            verify="required" if verify else "if-possible",
+        ),
+        strategy=strategy,
+        options=DeployOptions(confirm=confirm),
+    )
+    plan = ask_one(
+        setup, entry.name, lambda _, client: client.workloads.plan_pin(container, request)
+    )
+    if check:
+        if as_json:
+            print_json(plan)
+        else:
+            _tell(entry, plan)
+        return 1 if plan.problems else 0
+    for problem in plan.problems:
+        raise ProblemError.from_problem(problem)
+    setup.refuse_changes("container pin")
+    _tell(entry, plan)
+    consent([entry], f"pin {container}", yes=yes)
+
+    async def pin(_: NodeEntry, client: NodeClient) -> Job:
+        job = await client.workloads.pin(container, request, secrets.token_hex(16))
+        stage = ""
+
+        def seen(job: Job) -> None:
+            nonlocal stage
+            if job.stage and job.stage != stage:
+                stage = job.stage
+                say(f"{entry.name}: {stage}")
+
+        return await see_through(client, job, random=jitter(), seen=seen)
+
+    job = ask_one(setup, entry.name, pin)
+    if as_json:
+        print_json(job)
+    else:
+        for name, outcome in job.result.items():
+            click.echo(clean(f"{entry.name}  {name}  {outcome}"))
+    return 0
+
+
+def _tell(entry: NodeEntry, plan: DeployPlan) -> None:
+    for line in plan_lines(plan):
+        say(clean(f"{entry.name}: {line}"))

@@ -1,0 +1,62 @@
+"""Asking a node about its workloads: see `agent.protocol.deployments`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import msgspec
+
+from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
+from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
+from console.link.requests import Call, Requests, decode
+
+
+class WorkloadClient:
+    """One node's workload side. All methods raise ProblemError: the agent's own, or `link.*`."""
+
+    def __init__(self, node: str, requests: Requests) -> None:
+        self._node, self._requests = node, requests
+
+    async def list(self) -> list[WorkloadStatus]:
+        """The workloads that Roost placed there, by name."""
+        content = await self._requests.exchange(Call(target="/v1/workloads"))
+        return decode(self._node, content, list[WorkloadStatus])
+
+    async def plan_pin(self, container: str, request: PinRequest) -> DeployPlan:
+        """What a pin would do. Nothing changes."""
+        content = await self._post(f"/v1/containers/{_quoted(container)}/pin/plan", request)
+        return decode(self._node, content, DeployPlan)
+
+    async def pin(self, container: str, request: PinRequest, key: str) -> Job:
+        """Begin, or find, the job that has the container on other GPUs."""
+        content = await self._post(f"/v1/containers/{_quoted(container)}/pin", request, key)
+        return decode(self._node, content, Job)
+
+    async def deployment(self, deployment: str) -> Deployment:
+        """One deployment with its history."""
+        content = await self._requests.exchange(
+            Call(target=f"/v1/deployments/{_quoted(deployment)}")
+        )
+        return decode(self._node, content, Deployment)
+
+    async def confirm(self, deployment: str) -> Deployment:
+        """It may stay; whether it does is in the answer's state."""
+        content = await self._post(f"/v1/deployments/{_quoted(deployment)}/confirm")
+        return decode(self._node, content, Deployment)
+
+    async def revert(self, deployment: str) -> Job:
+        """Take it back, also one that is done."""
+        content = await self._post(f"/v1/deployments/{_quoted(deployment)}/revert")
+        return decode(self._node, content, Job)
+
+    async def _post(
+        self, target: str, request: msgspec.Struct | None = None, key: str | None = None
+    ) -> bytes:
+        body = b"" if request is None else msgspec.json.encode(request)
+        headers = [] if key is None else [(IDEMPOTENCY_HEADER, key)]
+        call = Call(method="POST", target=target, headers=headers, body=body)
+        return await self._requests.exchange(call)
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")

@@ -1,0 +1,150 @@
+"""The workload side of a node over a real runtime, with GPUs that only its facts know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.containers.docker_runtime import DockerRuntime
+from agent.jobs.jobs import Jobs
+from agent.protocol.deployments import PinRequest
+from agent.protocol.gpus import Gpu, GpuSample, GpuStack
+from agent.protocol.jobs import Job
+from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, ToolkitFacts
+from agent.protocol.workloads import GpuRequest
+from agent.store.database import Database
+from agent.workloads.node_workloads import NodeWorkloads
+from tests.real.busybox import IMAGE
+from tests.real.docker_engine import DockerEngine
+
+GPUS = [
+    Gpu(
+        uuid=f"GPU-{letter * 8}-0000", index=index, name="NVIDIA A10", memory_total_bytes=24 * 2**30
+    )
+    for index, letter in enumerate("abc")
+]
+UUIDS = [gpu.uuid for gpu in GPUS]
+HOOK = """#!/bin/sh
+cat > {folder}/hook-said.json
+[ -e {folder}/hook-fails ] && {{ echo "no such GPU" >&2; exit 1; }}
+exit 0
+"""
+# Lists what process 1 was given, as the real one lists what the toolkit put there.
+SMI = """#!/bin/sh
+seen=$(tr '\\0' '\\n' </proc/1/environ | sed -n 's/^NVIDIA_VISIBLE_DEVICES=//p' | tail -n 1)
+[ -e /lies ] && seen=$(cat /lies)
+index=0
+for gpu in $(echo "$seen" | tr , ' '); do
+  echo "GPU $index: NVIDIA A10 (UUID: $gpu)"
+  index=$((index + 1))
+done
+"""
+SERVES = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+
+
+class WorkloadSide(msgspec.Struct):
+    """A node's workloads, its jobs, and the runtime below them."""
+
+    engine: DockerEngine
+    workloads: NodeWorkloads
+    jobs: Jobs
+    runtime: DockerRuntime
+
+    async def ended(self, job: Job) -> Job:
+        """The job when it has ended."""
+        async for _ in self.jobs.log(job.id):
+            pass
+        return self.jobs.get(job.id)
+
+    async def pin(self, container: str, select: str, **more: Any) -> Job:
+        """Pin and wait for the end."""
+        return await self.ended(await self.begin_pin(container, select, **more))
+
+    async def begin_pin(self, container: str, select: str, **more: Any) -> Job:
+        request = pin_request(select, **more)
+        return await self.workloads.pin(container, request, owner="maria", key=None)
+
+    def run(self, name: str, *options: str, command: Sequence[str] = SERVES) -> str:
+        """`docker run` of a container that has nvidia-smi; its id."""
+        smi = self.engine.folder / "nvidia-smi"
+        smi.write_text(SMI)
+        smi.chmod(0o755)
+        return self.engine.docker(
+            "run", "--detach", f"--name={name}", "--volume", f"{smi}:/bin/nvidia-smi:ro",
+            *options, IMAGE, *command,
+        )  # fmt: skip
+
+    def inspect(self, name: str) -> Any:
+        """What `docker inspect` says of a container."""
+        return json.loads(self.engine.docker("inspect", "--type=container", name))[0]
+
+    def names(self) -> dict[str, str]:
+        """State by name of all containers."""
+        said = self.engine.docker("ps", "--all", "--format", "{{.Names}} {{.State}}")
+        return dict(sorted(line.split(" ") for line in said.splitlines()))
+
+
+def pin_request(select: str, *, soak: float = 0.0, **more: Any) -> PinRequest:
+    """A pin that soaks for as good as no time."""
+    gpu = {key: more.pop(key) for key in list(more) if key in GpuRequest.__struct_fields__}
+    return PinRequest(gpu=GpuRequest(select=select, **gpu), soak=soak, **more)
+
+
+def facts(engine: DockerEngine, *, runtime: Any, hook: bool = True) -> NodeFacts:
+    """A node with three A10 and NVIDIA's hook."""
+    return NodeFacts(
+        name="a10",
+        agent=AgentInfo(version="1", api_version="1.0", boot="b", started_at=0.0),
+        host=HostFacts(
+            hostname="a10",
+            os="Debian GNU/Linux 12",
+            kernel="6.1",
+            architecture="amd64",
+            cpu_count=2,
+            memory_total_bytes=2**30,
+        ),
+        gpu_stack=GpuStack(state="ok", source="nvml", driver_version="535.183.01"),
+        gpus=GPUS,
+        toolkit=ToolkitFacts(
+            version="1.14.0",
+            hook_path=str(engine.hooks / "nvidia-container-runtime-hook") if hook else None,
+        ),
+        runtime=runtime,
+        disks=[],
+    )
+
+
+@asynccontextmanager
+async def workload_side(
+    engine: DockerEngine,
+    database: Path,
+    *,
+    samples: Callable[[], Sequence[GpuSample]] = list,
+) -> AsyncIterator[WorkloadSide]:
+    """Like an agent that has just started over this runtime and this database."""
+    runtime = DockerRuntime([engine.url])
+    await runtime.start()
+    known = await runtime.facts()
+    stored = Database(database)
+    jobs = Jobs(stored)
+    workloads = NodeWorkloads(
+        runtime=runtime,
+        jobs=jobs,
+        database=stored,
+        facts=lambda: facts(engine, runtime=known),
+        samples=samples,
+    )
+    await workloads.start()
+    await jobs.start()
+    try:
+        yield WorkloadSide(engine, workloads, jobs, runtime)
+    finally:
+        await jobs.stop()
+        await workloads.stop()
+        await runtime.stop()
+        stored.close()

@@ -48,7 +48,7 @@ class Images:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._checker = Checker()
-        self._parts: dict[tuple[str, int], ImageParts] = {}  # by id and size
+        self._parts: dict[tuple[str, int, tuple[str, ...]], ImageParts] = {}  # by `key`
 
     async def images(self) -> list[NodeImage]:
         """All of them, by tag."""
@@ -57,7 +57,7 @@ class Images:
         listed = understood(
             lambda: [listed_image(entry) for entry in answer or []], connection.address
         )
-        known = {(one.id, one.size_bytes) for one in listed}
+        known = {one.key for one in listed}
         self._parts = {key: parts for key, parts in self._parts.items() if key in known}
         # Asked, for the table is a moment behind: what is used now must not be removed.
         entries = await _listing(connection, "/containers/json", query={"all": "1"})
@@ -145,7 +145,7 @@ class Images:
 
     async def _parts_of(self, connection: Connection, one: ListedImage) -> ImageParts | None:
         """What an inspection tells; None where the image is gone by now."""
-        key = (one.id, one.size_bytes)
+        key = one.key
         if key not in self._parts:
             try:
                 answer: Json = await connection.ask("GET", f"/images/{quote(one.id)}/json")

@@ -10,6 +10,7 @@ import msgspec
 
 from agent.containers.api_stream import StreamBrokenError
 from agent.containers.images_results import ImageUsage, LoadedImages
+from agent.containers.moments import unix_seconds
 from agent.protocol.containers import Container
 from agent.protocol.images import NodeImage
 from agent.protocol.node import ImageStore
@@ -32,14 +33,20 @@ class ListedImage(msgspec.Struct, kw_only=True, frozen=True):
     size_bytes: int
     created_at: float | None
 
+    @property
+    def key(self) -> tuple[str, int, tuple[str, ...]]:
+        """What its inspection hangs on."""
+        return self.id, self.size_bytes, self.tags
+
 
 class ImageParts(msgspec.Struct, kw_only=True, frozen=True):
-    """What is only in `GET /images/{id}/json`, and never changes for an id of that size."""
+    """What is only in `GET /images/{id}/json`, and stays while the `ListedImage.key` does."""
 
     diff_ids: tuple[str, ...]
     os: str
     architecture: str
     variant: str
+    tagged_at: float | None = None
 
 
 UNKNOWN_PARTS = ImageParts(diff_ids=(), os="", architecture="", variant="")
@@ -64,6 +71,7 @@ def image_parts(answer: Json) -> ImageParts:
         os=str(answer.get("Os") or ""),
         architecture=str(answer.get("Architecture") or ""),
         variant=str(answer.get("Variant") or ""),
+        tagged_at=unix_seconds((answer.get("Metadata") or {}).get("LastTagTime")),
     )
 
 
@@ -82,6 +90,7 @@ def node_image(
         tags=sorted(listed.tags),
         size_bytes=listed.size_bytes,
         created_at=listed.created_at,
+        tagged_at=parts.tagged_at,
         os=parts.os,
         architecture=parts.architecture,
         variant=parts.variant,

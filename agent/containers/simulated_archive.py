@@ -90,6 +90,7 @@ class SimulatedArchive:
             tags=[familiar(tag) for tag in entry.get("RepoTags") or []],
             size_bytes=sum(self._sizes.get(name, 0) for name in entry["Layers"]),
             created_at=now,
+            tagged_at=now,
             os=config.get("os", "linux"),
             architecture=config.get("architecture", ""),
             variant=config.get("variant", ""),

@@ -157,6 +157,7 @@ def images_of(containers: Iterable[Container], *, architecture: str, at: float) 
                     tags=[name],
                     size_bytes=(400 + int(image_id[-2:], 16) * 8) * _MIB,
                     created_at=at - age * 86400,
+                    tagged_at=at - (age - 1) * 86400,
                     architecture=architecture,
                 )
     return list(found.values())

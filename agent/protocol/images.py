@@ -32,6 +32,7 @@ class NodeImage(msgspec.Struct, kw_only=True):
     tags: list[str] = []
     size_bytes: int
     created_at: float | None = None
+    tagged_at: float | None = None  # when a name was last given to it here; None: not told
     os: str = "linux"
     architecture: str = ""
     variant: str = ""

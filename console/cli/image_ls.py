@@ -13,7 +13,7 @@ from console.cli.output import on_terminal, print_json, say, width
 from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN, Column, Row, cells, print_table
-from console.images.matrix import SameImage, by_name, differing
+from console.images.matrix import ImageLine, SameImage, by_name, differing, lines_of
 from console.text import clean, plural, size
 
 _COLUMNS = (
@@ -89,22 +89,18 @@ def _fits(answers: Answers, rows: list[SameImage]) -> bool:
 
 def _matrix(answers: Answers, rows: list[SameImage]) -> list[Row]:
     """A line for each name; images without one have a line each."""
-    lines: dict[tuple[str, str], dict[str, str]] = {}
-    most: dict[str, str] = {}
-    for row in rows:
-        usual = most.setdefault(row.tag, row.id)
-        line = lines.setdefault((row.tag, "" if row.tag else row.id), {})
-        star = "*" if row.tag and row.id != usual else ""
-        line |= dict.fromkeys(row.nodes, short(row.id) + star)
     names = [answer.entry.name for answer in answers]
     silent = {answer.entry.name for answer in answers if answer.problem is not None}
-    return [
-        (
-            tag or UNKNOWN,
-            *(UNASKED if name in silent else line.get(name, UNKNOWN) for name in names),
-        )
-        for (tag, _), line in lines.items()
-    ]
+
+    def cell(line: ImageLine, node: str) -> str:
+        if node in silent:
+            return UNASKED
+        image = line.on.get(node)
+        if image is None:
+            return UNKNOWN
+        return short(image.id) + ("" if image is line.usual else "*")
+
+    return [(line.tag or UNKNOWN, *(cell(line, name) for name in names)) for line in lines_of(rows)]
 
 
 def _list(answers: Answers, rows: list[SameImage]) -> list[Row]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -19,6 +20,46 @@ class SameImage(msgspec.Struct, kw_only=True):
     size_bytes: int
     nodes: list[str]
     containers: list[str]  # made from it, on all nodes
+
+
+class ImageLine:
+    """A line of the matrix: one name, or one image that has none."""
+
+    def __init__(self, images: Sequence[SameImage]) -> None:
+        """`images`: those of that name, the most common one first."""
+        self.images = images
+
+    @property
+    def tag(self) -> str:
+        return self.images[0].tag
+
+    @property
+    def key(self) -> str:
+        """What it is called: the name, or the id of an image without one."""
+        return self.tag or self.images[0].id
+
+    @property
+    def usual(self) -> SameImage:
+        """The image that most nodes have under the name."""
+        return self.images[0]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the name is different images on different nodes."""
+        return len(self.images) > 1
+
+    @cached_property
+    def on(self) -> Mapping[str, SameImage]:
+        """Which image the name is, by node; a node that lacks it is not there."""
+        return {node: image for image in reversed(self.images) for node in image.nodes}
+
+
+def lines_of(rows: Iterable[SameImage]) -> list[ImageLine]:
+    """What `by_name` gave, with one line for each name."""
+    lines: dict[tuple[str, str], list[SameImage]] = {}
+    for row in rows:
+        lines.setdefault((row.tag, "" if row.tag else row.id), []).append(row)
+    return [ImageLine(images) for images in lines.values()]
 
 
 def by_name(found: Mapping[str, Iterable[NodeImage]]) -> list[SameImage]:
@@ -39,7 +80,7 @@ def by_name(found: Mapping[str, Iterable[NodeImage]]) -> list[SameImage]:
                         tag=tag, id=identity, size_bytes=image.size_bytes, nodes=[], containers=[]
                     ),
                 )
-                if node not in row.nodes:
+                if not row.nodes or row.nodes[-1] != node:
                     row.nodes.append(node)
                 row.containers += [each for each in image.containers if each not in row.containers]
     return sorted(rows.values(), key=lambda row: (row.tag, -len(row.nodes), row.id))

@@ -77,6 +77,15 @@ WORK: tuple[Action, ...] = (
         footer=35,
     ),
     action(
+        "images.differing",
+        "d",
+        "differing",
+        "Only names that are another image somewhere; then also those that not all nodes have",
+        ("images",),
+        "Rows",
+        footer=31,
+    ),
+    action(
         "image.tag",
         "t",
         "tag",

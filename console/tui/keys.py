@@ -26,6 +26,8 @@ _KEY_WORDS = {
     "question_mark": "?",
     "asterisk": "*",
     "minus": "-",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "escape": "Esc",
     "enter": "Enter",
     "space": "Space",

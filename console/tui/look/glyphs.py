@@ -22,6 +22,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     more: str  # the end of a text that was cut
     dot: str
     line: str
+    differs: str
     levels: str
     """Heights of a history line, lowest first; the first one is drawn for zero too."""
     ascii: bool
@@ -39,6 +40,7 @@ UNICODE = Glyphs(
     more="…",
     dot="·",
     line="─",
+    differs="≠",
     levels="▁▂▃▄▅▆▇█",
     ascii=False,
 )
@@ -55,6 +57,7 @@ ASCII = Glyphs(
     more="~",
     dot="|",
     line="-",
+    differs="!",
     levels="_.-:=+*#",
     ascii=True,
 )

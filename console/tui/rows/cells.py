@@ -27,7 +27,8 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
     """One row. `key` names it in its table; `group` is the node it belongs to.
 
-    `tone` is "dim" for what is not live; `more` is what the filter looks at beyond the cells.
+    `tone` is "dim" for what is not live; `more` is what the filter looks at beyond the cells, and
+    `find`, where there is one, instead of them.
     """
 
     key: str
@@ -35,9 +36,12 @@ class Row(NamedTuple):
     cells: tuple[Cell, ...]
     tone: str
     more: str = ""
+    find: str | None = None
 
     def search_text(self) -> str:
         """What the filter looks at. Only made where there is a filter: rows change all the time."""
+        if self.find is not None:
+            return self.find
         return " ".join([*(plain(cell) for cell in self.cells), self.more])
 
 
@@ -91,6 +95,7 @@ def make_row(
     dim: bool = False,
     loud: int = -1,
     more: str = "",
+    find: str | None = None,
 ) -> Row:
     """A row. In a `dim` one only the cell with index `loud` keeps its tone.
 
@@ -101,7 +106,7 @@ def make_row(
             cell if index == loud or not cell.tone else cell._replace(tone="dim")
             for index, cell in enumerate(cells)
         )
-    return Row(key, group, cells, "dim" if dim else "", more)
+    return Row(key, group, cells, "dim" if dim else "", more, find)
 
 
 def whole_text(cell: Cell) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
+from console.images.matrix import ImageLine, by_name, lines_of
 from console.text import clean
 from console.tui.action import Scope
 from console.tui.commands import Command
@@ -34,7 +36,7 @@ class ImageScreen(ReadsImages):
             )
         self.image = command.argument
         super().__init__(context, command)
-        self._usual: str | None = None
+        self._line: ImageLine | None = None
 
     @property
     def selector(self) -> str:
@@ -52,16 +54,13 @@ class ImageScreen(ReadsImages):
     def fill(self, changed: AbstractSet[str] | None) -> None:
         shelf, nodes = self.context.shelf, self.context.fleet.nodes
         if changed is None:
-            self._usual = self._id_on_most()
+            self._line = self._on_all()
         for name in nodes if changed is None else changed & nodes.keys():
-            self.model.put(name, [on_node_row(nodes[name], shelf, self.image, self._usual)])
+            self.model.put(name, [on_node_row(nodes[name], shelf, self.image, self._line)])
 
-    def _id_on_most(self) -> str | None:
-        from console.images.matrix import by_name
-
-        tag = self.image
-        found = by_name(self.context.shelf.images)
-        return next((same.id for same in found if tag in {same.tag, same.id}), None)
+    def _on_all(self) -> ImageLine | None:
+        found = lines_of(by_name(self.context.shelf.images))
+        return next((line for line in found if line.key == self.image), None)
 
     def open_row(self, row: Row) -> None:
         from console.tui.screens.dialog import TextDialog
@@ -101,6 +100,8 @@ def image_entries(image: NodeImage) -> list[Entry]:
         Entry("config    ", image.config_digest or "not known on this store"),
         Entry("size      ", words.size(image.size_bytes)),
         Entry("platform  ", platform),
+        Entry("named     ", _moment(image.tagged_at)),
+        Entry("built     ", _moment(image.created_at)),
         Entry("used by   ", clean(", ".join(image.containers)) or "no container"),
     ]
     if image.protected:
@@ -109,3 +110,8 @@ def image_entries(image: NodeImage) -> list[Entry]:
         Entry("layers    " if not n else " " * 10, id_) for n, id_ in enumerate(image.diff_ids)
     ]
     return [*entries, *layers]
+
+
+def _moment(at: float | None) -> str:
+    """A time on this machine's clock."""
+    return "not known" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -5,20 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from textual.widget import Widget
 
 from console.fleet.selectors import check_selector, parse_selector
+from console.images.matrix import ImageLine, by_name, lines_of
 from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.look import words
 from console.tui.ports import Context
 from console.tui.rows.cells import Row
-from console.tui.rows.images import COLUMNS, image_on, image_rows
+from console.tui.rows.images import image_on
+from console.tui.rows.matrix import IMAGE_COLUMNS, about_line, matrix_rows, node_head
 from console.tui.screens.image_actions import ImageActions
 from console.tui.screens.import_flow import ImportFlow
 from console.tui.screens.push_flow import PushFlow
 from console.tui.screens.tables import TableView
+from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
+from console.tui.widgets.matrix import MatrixTable
+
+Shown = Literal["all", "other", "uneven"]
+_NEXT: dict[Shown, Shown] = {"all": "other", "other": "uneven", "uneven": "all"}
+_WORDS: dict[Shown, str] = {
+    "all": "",
+    "other": "differing",
+    "uneven": "uneven",
+}
 
 
 class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
@@ -88,12 +102,22 @@ class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
 
 
 class ImagesScreen(ReadsImages):
-    """`:images SELECTOR /FILTER`. Enter shows one image node by node."""
+    """`:images SELECTOR /FILTER`: a column for each node. Enter shows one image node by node."""
 
     scope: ClassVar[Scope] = "images"
-    columns = COLUMNS
+    columns = IMAGE_COLUMNS
     first_sort = "image"
     noun = "image"
+
+    def __init__(self, context: Context, command: Command) -> None:
+        self._lines: dict[str, ImageLine] = {}
+        self._shown_ones: Shown = "all"
+        super().__init__(context, command)
+        self.table: MatrixTable = MatrixTable(self.model, context.look)
+        self._about = Bar(context.look)
+
+    def body(self) -> Sequence[Widget]:
+        return [self.table, self._about]
 
     def node_names(self) -> Sequence[str]:
         return self._names
@@ -112,14 +136,79 @@ class ImagesScreen(ReadsImages):
         self._seen_version = -1
 
     def fill(self, changed: AbstractSet[str] | None) -> None:
-        if changed is not None:
-            return  # no row here says how a node is
-        from console.images.matrix import by_name
+        shelf, nodes = self.context.shelf, self.context.fleet.nodes
+        heads = [node_head(nodes[name], shelf) for name in self._names if name in nodes]
+        if changed is not None and heads == self.table.heads:
+            return
+        if changed is None:
+            lines = lines_of(by_name({h.name: shelf.images[h.name] for h in heads if h.answered}))
+            self._lines = {line.key: line for line in lines}
+        self.table.take_heads(heads)
+        answered = sum(head.answered for head in heads)
+        chosen = [line for line in self._lines.values() if self._is_shown(line, answered)]
+        self.table.take_longest(max((len(line.tag) for line in chosen), default=0))
+        self.model.put("", matrix_rows(chosen, heads, self.context.look.glyphs))
 
-        shelf = self.context.shelf
-        answered = [name for name in self._names if name in shelf.images]
-        same = by_name({name: shelf.images[name] for name in answered})
-        self.model.put("", image_rows(same, answered))
+    # which images
+
+    def _is_shown(self, line: ImageLine, answered: int) -> bool:
+        if self._shown_ones == "all" or line.differs:
+            return True
+        return self._shown_ones == "uneven" and len(line.on) < answered
+
+    def act_images_differing(self) -> None:
+        self._show_ones(_NEXT[self._shown_ones])
+
+    def _show_ones(self, ones: Shown) -> None:
+        self._shown_ones = ones
+        self._seen_version = -1
+        self.bring_up_to_date()
+
+    def act_back(self) -> None:
+        narrowed = self.model.filter.text or self._labels or self.model.marks
+        if self._shown_ones == "all" or narrowed or self.is_working:
+            super().act_back()
+        else:
+            self._show_ones("all")
+
+    def when_empty(self) -> str:
+        if self._shown_ones != "all" and self._lines and not self.model.filter.text:
+            return f"no image is {_WORDS[self._shown_ones]}: d shows others"
+        return super().when_empty()
+
+    # sideways
+
+    def act_move_left(self) -> None:
+        self.table.go_sideways(-1)
+
+    def act_move_right(self) -> None:
+        self.table.go_sideways(1)
+
+    def act_move_page_left(self) -> None:
+        self.table.go_sideways(-self.table.across.shown)
+
+    def act_move_page_right(self) -> None:
+        self.table.go_sideways(self.table.across.shown)
+
+    def on_matrix_table_scrolled(self) -> None:
+        self.show_bars()
+
+    def position(self) -> list[Piece]:
+        pieces = super().position()
+        if self._shown_ones != "all":
+            pieces.insert(0, (f" {_WORDS[self._shown_ones]}", "warn"))
+        first, end = self.table.seen
+        count = len(self.table.heads)
+        if self.table.size.width and end - first < count:
+            pieces.append((f" <{first + 1}-{end} of {count}>", "dim"))
+        return pieces
+
+    def show_bars(self) -> None:
+        super().show_bars()
+        row = self.table.current
+        line = self._lines.get(row.key) if row is not None else None
+        glyphs = self.context.look.glyphs
+        self._about.show([] if line is None else about_line(line, self.table.heads, glyphs))
 
     def is_production(self) -> bool:
         nodes = self.context.fleet.nodes

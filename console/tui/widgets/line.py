@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -16,14 +17,18 @@ Piece = tuple[str, str]
 """Text and its tone."""
 
 
-def fit(text: str, width: int, look: Look, *, right: bool = False, middle: bool = False) -> str:
-    """`text`, made safe, in exactly `width` cells; a cut end, or middle, is marked."""
+Cut = Literal["start", "middle", "end"]
+
+
+def fit(text: str, width: int, look: Look, *, right: bool = False, cut: Cut = "end") -> str:
+    """`text`, made safe, in exactly `width` cells; where it was cut is marked."""
     text = clean(text)
     length = len(text) if text.isascii() else cell_len(text)
     if length > width:
         if width <= 0:
             return ""
-        tail = _end_of(text, (width - 1) // 2) if middle else ""
+        kept = {"start": width - 1, "middle": (width - 1) // 2, "end": 0}[cut]
+        tail = _end_of(text, kept)
         head = set_cell_size(text, width - 1 - cell_len(tail))
         return head + look.glyphs.more + tail
     return " " * (width - length) + text if right else text + " " * (width - length)

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from console.tui.look.look import Look
 from console.tui.rows.cells import Column, Row, lay_out
 from console.tui.rows.model import TableModel
-from console.tui.widgets.line import Piece, draw, fit
+from console.tui.widgets.line import Cut, Piece, draw, fit
 
 _REORDER_SECONDS = 3.0
 _WHEEL_ROWS = 3
@@ -80,7 +80,12 @@ class RowTable(Widget, can_focus=True):
 
     @property
     def body_height(self) -> int:
-        return max(1, self.size.height - 1)
+        return max(1, self.size.height - self.header_height)
+
+    @property
+    def header_height(self) -> int:
+        """Lines over the rows."""
+        return 1
 
     @property
     def _layout(self) -> list[tuple[int, int]]:
@@ -207,8 +212,8 @@ class RowTable(Widget, can_focus=True):
     # drawing
 
     def _refresh_line(self, index: int) -> None:
-        y = index - self.top + 1
-        if 1 <= y < self.size.height:
+        y = index - self.top + self.header_height
+        if self.header_height <= y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
     def _refresh_changed_lines(self) -> None:
@@ -227,11 +232,12 @@ class RowTable(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         base = self.rich_style
-        if y == 0:
-            return draw(self._header(), width, self.look, base=base, fill="title")
-        index = self.top + y - 1
+        head = self.header_height
+        if y < head:
+            return draw(self._header(y), width, self.look, base=base, fill="title")
+        index = self.top + y - head
         if index >= len(self.model.shown):
-            text = f" {self.empty}" if y == 1 and not self.model.shown else ""
+            text = f" {self.empty}" if y == head and not self.model.shown else ""
             return draw([(text, "dim")], width, self.look, base=base)
         row = self.model.shown[index]
         marked = row.key in self.model.marks
@@ -253,39 +259,48 @@ class RowTable(Widget, can_focus=True):
             if cell.wide is not None and len(cell.wide) <= room:
                 text = cell.wide
             column = self.model.columns[index]
-            right, middle = column.align == "right", column.id in _NAMES
+            right, cut = column.align == "right", self.cut_of(column)
             tone = ground if here else cell.tone or ground
-            pieces.append((fit(text, room, self.look, right=right, middle=middle), tone))
+            pieces.append((fit(text, room, self.look, right=right, cut=cut), tone))
             if tag:
                 pieces.append((" ", ground))
                 pieces.append((tag, "production"))
         return draw(pieces, width, self.look, base=base, fill=ground)
 
-    def _header(self) -> list[Piece]:
+    def cut_of(self, column: Column) -> Cut:
+        """Which part of a text goes that is too long for the column."""
+        return "middle" if column.id in _NAMES else "end"
+
+    def _header(self, y: int) -> list[Piece]:
+        """The line `y` of the head; the last one has the columns' titles."""
         pieces: list[Piece] = [(" ", "title")]
         for position, (index, width) in enumerate(self._layout):
             if position:
                 pieces.append((" ", "title"))
             column = self.model.columns[index]
-            title = column.title
-            if column.id == self.model.sort_column:
-                glyphs = self.look.glyphs
-                sign = glyphs.sort_down if self.model.reverse else glyphs.sort_up
-                title = title[: max(0, width - 1)] + sign
+            title = self.with_sort_sign(column, column.title, width)
             pieces.append((fit(title, width, self.look, right=column.align == "right"), "title"))
         return pieces
+
+    def with_sort_sign(self, column: Column, title: str, width: int) -> str:
+        """A column's title, and which way it is sorted."""
+        if column.id != self.model.sort_column:
+            return title
+        glyphs = self.look.glyphs
+        sign = glyphs.sort_down if self.model.reverse else glyphs.sort_up
+        return title[: max(0, width - 1)] + sign
 
     # the mouse
 
     def on_click(self, event: events.Click) -> None:
-        if event.y == 0:
+        if event.y < self.header_height:
             x = 1
             for index, width in self._layout:
                 if x <= event.x < x + width:
                     self.post_message(self.HeaderClicked(self.model.columns[index].id))
                 x += width + 1
             return
-        index = self.top + event.y - 1
+        index = self.top + event.y - self.header_height
         if index < len(self.model.shown):
             self.move_to(index)
             if event.chain > 1:

@@ -54,6 +54,21 @@ def test_the_config_digest_is_not_told_by_all(store: ImageStore | None, known: b
     assert image.containers == []
 
 
+@pytest.mark.parametrize(
+    ("metadata", "at"),
+    [
+        ({"LastTagTime": "2026-05-04T13:06:40.5Z"}, 1_777_900_000.5),
+        ({"LastTagTime": "0001-01-01T00:00:00Z"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_since_when_it_has_its_name(metadata: dict[str, str] | None, at: float | None) -> None:
+    parts = image_parts({"RootFS": {"Layers": [ID]}, "Metadata": metadata})
+    listed = listed_image({"Id": ID, "Size": 7})
+    assert node_image(listed, parts, [], store="graphdriver").tagged_at == at
+
+
 def test_podmans_usage_is_unknown() -> None:
     entry = {"Id": "a" * 64, "Size": 10, "SharedSize": 0}
     answer = {"LayersSize": 0, "Images": [entry]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.protocol.images import NodeImage
-from console.images.matrix import UNTAGGED, by_name, differing
+from console.images.matrix import UNTAGGED, by_name, differing, lines_of
 
 
 def digest(letter: str) -> str:
@@ -77,3 +77,32 @@ def test_images_without_a_name_do_not_differ() -> None:
     rows = by_name({"a": [image("1", layers="a"), image("2")], "b": [image("3")]})
     assert [row.tag for row in rows] == [UNTAGGED] * 3
     assert differing(rows) == []
+
+
+def test_a_line_says_which_image_the_name_is_on_each_node() -> None:
+    [line] = lines_of(
+        by_name(
+            {
+                "a": [image("2", "app:1", config="2", layers="ac")],
+                "b": [image("1", "app:1", config="1", layers="ab")],
+                "c": [image("1", "app:1", config="1", layers="ab")],
+                "d": [],
+            }
+        )
+    )
+    assert (line.tag, line.key, line.differs) == ("app:1", "app:1", True)
+    assert line.usual.id == digest("1")
+    assert {node: each.id[7] for node, each in line.on.items()} == {"a": "2", "b": "1", "c": "1"}
+
+
+def test_images_without_a_name_have_a_line_each() -> None:
+    lines = lines_of(by_name({"a": [image("1", layers="a"), image("2")], "b": [image("3")]}))
+    assert sorted(line.key for line in lines) == [digest("1"), digest("2"), digest("3")]
+    assert not any(line.differs for line in lines)
+
+
+def test_one_image_under_one_name_is_counted_once_on_a_node() -> None:
+    # The containerd store lists an image for each of its platforms.
+    twice = [image("1", "app:1", config="1", layers="ab")] * 2
+    [row] = by_name({"a": twice})
+    assert row.nodes == ["a"]

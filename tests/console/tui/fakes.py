@@ -231,6 +231,7 @@ def make_image(tag: str, build: int = 1, **fields: object) -> NodeImage:
         "tags": [tag],
         "size_bytes": 600 * 1024**2,
         "created_at": NOW - 86400 * build,
+        "tagged_at": NOW - 3600 * build,
         "architecture": "amd64",
         **fields,
     }

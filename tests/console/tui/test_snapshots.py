@@ -11,7 +11,7 @@ from console.tui.look.glyphs import ASCII
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
 from tests.console.tui.fakes import some_log
-from tests.console.tui.screens.test_images import image_app
+from tests.console.tui.screens.test_images import image_app, many_app
 from tests.console.tui.screens.test_jobs import busy_nodes, lines
 from tests.console.tui.screens.test_push import begin, push_app
 from tests.console.tui.showing import fleet_of, settled, type_command
@@ -59,6 +59,17 @@ async def test_images(
 ) -> None:
     app = image_app(make_app, command)
     async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_images_of_many_nodes(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    app = many_app(make_app, 25)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("end", *["greater_than_sign"] * 4)
         assert await settled(pilot) == snapshot
 
 

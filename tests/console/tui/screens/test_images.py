@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from pathlib import Path
+
 import pytest
 
 from agent.protocol.problems import ProblemError
 from console.tui.app import RoostApp
+from console.tui.look.glyphs import ASCII
+from console.tui.screens.images import ImagesScreen
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fakes import NOW, make_image, make_node
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
@@ -30,27 +36,191 @@ def image_app(make_app: MakeApp, first: str = "images", *, read_only: bool = Fal
     return app
 
 
-async def test_a_row_for_each_name_says_where_it_is_and_what_differs(make_app: MakeApp) -> None:
+def rows_in(text: str) -> list[str]:
+    """The table's lines under its head, with one blank between cells."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    head = next(n for n, line in enumerate(lines) if line.startswith("IMAGE"))
+    return lines[head + 1 :]
+
+
+async def test_a_cell_says_yes_other_no_or_unknown_with_its_age(make_app: MakeApp) -> None:
     app = image_app(make_app)
+    other = make_image("web:1", 2).id.removeprefix("sha256:")
     async with app.run_test(size=(200, 50)) as pilot:
         text = await settled(pilot)
-    rows = [" ".join(line.split()) for line in text.splitlines()[3:5]]
-    assert rows[0].startswith(">old:1 1/3 600M ")
-    assert rows[0].endswith(" b, c")
-    assert rows[1].startswith("web:1 3/3 2 images: other on c 600M 1 ")
-    assert "1 did not answer" in text
-    assert "read 0s ago" in text
+        rows = rows_in(text)
+        usual = make_image("old:1", 9).id.removeprefix("sha256:")[:12]
+        assert rows[0] == f">old:1 1/3 600M {usual} yes - - ? 2h"
+        usual = make_image("web:1").id.removeprefix("sha256:")[:12]
+        assert rows[1] == f"web:1 3/3 ≠1 600M 1 {usual} yes yes ≠{other[:8]} ? 2h"
+        assert "1 did not answer" in text
+        assert "read 0s ago" in text
+        heads = [line.split() for line in text.splitlines()[2:5]]
+        assert heads[:2] == [["a", "b", "c", "d"], ["PROD"]]
+        assert text.splitlines()[-2].startswith(" old:1  yes, on a  ? d  600M ")
+        await pilot.press("down")
+        about = (await settled(pilot)).splitlines()[-2]
+        assert about.startswith(f" web:1  ≠{other[:12]} on c  ? d  600M {usual}  used by web")
 
 
 @pytest.mark.parametrize("size", [(60, 14), (80, 24)])
-async def test_what_differs_is_a_word_on_a_small_terminal_too(
+async def test_what_differs_is_a_sign_on_a_small_terminal_too(
     make_app: MakeApp, size: tuple[int, int]
 ) -> None:
     app = image_app(make_app)
+    other = make_image("web:1", 2).id.removeprefix("sha256:")
     async with app.run_test(size=size) as pilot:
-        line = (await settled(pilot)).splitlines()[4]
-    assert "web:1" in line
-    assert "2 images" in line
+        row = rows_in(await settled(pilot))[1]
+    assert row.startswith("web:1 3/3 ≠1 ")
+    assert f" yes yes ≠{other[:4]}" in row
+    assert row.endswith(" ? 2h")
+
+
+async def test_a_terminal_that_knows_ascii_only(make_app: MakeApp) -> None:
+    app = make_app([make_node("a"), make_node("b"), make_node("c")], first="images", glyphs=ASCII)
+    for name, build in (("a", 1), ("b", 1), ("c", 2)):
+        fleet_of(app).clients[name].held = [make_image("web:1", build)]
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await settled(pilot)
+    assert text.isascii()
+    assert rows_in(text)[0].startswith(">web:1 3/3 !1 ")
+
+
+def many_app(make_app: MakeApp, count: int) -> RoostApp:
+    """`count` nodes; image 3 is another one on the last node, image 4 only there."""
+    nodes = [make_node(f"plant-7-cam-{n:03d}", containers=0) for n in range(count)]
+    app = make_app(nodes, first="images")
+    for view in nodes:
+        last = view is nodes[-1]
+        fleet_of(app).clients[view.name].held = [
+            make_image(f"registry.example/vision/image-{n}:1", 2 if last and n == 3 else 1)
+            for n in range(5)
+            if n < 4 or last
+        ]
+    return app
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+@pytest.mark.parametrize("count", [25, 300])
+async def test_many_nodes_are_looked_through_sideways(
+    make_app: MakeApp, count: int, size: tuple[int, int]
+) -> None:
+    app = many_app(make_app, count)
+    async with app.run_test(size=size) as pilot:
+        text = await settled(pilot)
+        assert isinstance(app.view, ImagesScreen)
+        table = app.view.table
+        first, end = table.seen
+        assert first == 0
+        if (count, size[0]) == (25, 200):
+            assert end == 25
+        else:
+            assert f"<1-{end} of {count}>" in text
+            await pilot.press("right", "right")
+            assert f"<3-{end + 2} of {count}>" in await settled(pilot)
+            await pilot.press("left", "greater_than_sign")
+            assert table.seen[0] == min(end + 1, count - end)
+            await pilot.press("less_than_sign", "left", "left")
+            assert table.seen == (0, end)
+            for _ in range(count // end + 1):
+                await pilot.press("greater_than_sign")
+        text = await settled(pilot)
+        assert table.seen[1] == count
+        # The first column has stayed, the last node is there.
+        rows = rows_in(text)
+        assert "image-3:1" in rows[3]
+        assert "≠" in rows[3].split()[-1]
+        assert rows[4].endswith(" - yes")
+        assert all(len(line) <= size[0] for line in text.splitlines())
+
+
+async def test_no_cell_is_made_anew_while_nothing_is_new(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = many_app(make_app, 300)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        monkeypatch.setattr("console.tui.screens.images.matrix_rows", _must_not)
+        monkeypatch.setattr("console.tui.screens.images.by_name", _must_not)
+        fleet_of(app).changed |= set(fleet_of(app).nodes)
+        app.tick()
+        await pilot.press("down", "right", "greater_than_sign")
+        assert "image-1:1" in await settled(pilot)
+
+
+def _must_not(*_: object) -> None:
+    raise AssertionError
+
+
+async def test_only_what_differs(make_app: MakeApp) -> None:
+    app = many_app(make_app, 25)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("d")
+        text = await settled(pilot)
+        assert [row.key for row in table_of(app).model.shown] == [
+            "registry.example/vision/image-3:1"
+        ]
+        assert " differing " in text
+        await pilot.press("d")
+        text = await settled(pilot)
+        assert [row.key[-3] for row in table_of(app).model.shown] == ["3", "4"]
+        assert " uneven " in text
+        await pilot.press("d")
+        await settled(pilot)
+        assert len(table_of(app).model.shown) == 5
+        await pilot.press("d", "escape")
+        await settled(pilot)
+        assert len(table_of(app).model.shown) == 5
+        await pilot.press("slash", *"image-1", "enter", "d")
+        assert "nothing matches" in await settled(pilot)
+
+
+async def test_where_nothing_differs_it_says_so(make_app: MakeApp) -> None:
+    app = image_app(make_app, "images site=lab")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("d")
+        assert "no image is differing: d shows others" in await settled(pilot)
+        await pilot.press("d")
+        assert "old:1" in await settled(pilot)
+
+
+async def test_sort_and_filter(make_app: MakeApp) -> None:
+    app = many_app(make_app, 25)
+
+    async def order(*keys: str) -> str:
+        await pilot.press(*keys)
+        await settled(pilot)
+        return "".join(row.key[-3] for row in table_of(app).model.shown)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert await order("D") == "30124"
+        assert await order("O", "O") == "40123"
+        assert await order("I") == "01234"
+        # A node's column sorts too, by a click on its head.
+        app.view.act_sort("@plant-7-cam-024")
+        assert await order() == "01243"
+        assert await order("slash", *"image-4", "enter") == "4"
+        # By the node that has it; what the cells say of others is not looked at.
+        assert await order("escape", "slash", *"yes", "enter") == ""
+        digits = make_image("registry.example/vision/image-3:1", 2).id[7:15]
+        assert await order("escape", "slash", *digits, "enter") == "3"
+
+
+async def test_what_is_saved_has_a_column_for_each_node(make_app: MakeApp, tmp_path: Path) -> None:
+    app = image_app(make_app)
+    file = tmp_path / "out.json"
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("e", "ctrl+u", *str(file), "enter")
+        await settled(pilot)
+    records = json.loads(await asyncio.to_thread(file.read_text))
+    web = next(record for record in records if record["image"] == "web:1")
+    assert (web["@a"], web["@d"]) == ("yes", None)
+    assert web["@c"].startswith("other ")
+    assert records[0]["@b"] == "no"
 
 
 async def test_it_is_read_on_opening_and_again_with_r_and_not_in_between(
@@ -80,7 +250,7 @@ async def test_a_node_that_does_not_answer_keeps_what_it_said(make_app: MakeApp)
         await pilot.press("r")
         text = await settled(pilot)
         assert "2 did not answer" in text
-        assert "2 images" in text
+        assert "≠1" in text
         await type_command(pilot, "image web:1")
         text = await settled(pilot)
         assert "c did not answer" in text
@@ -109,13 +279,15 @@ async def test_enter_shows_it_node_by_node(make_app: MakeApp) -> None:
         assert app.view.crumb == "image web:1"
         rows = [" ".join(line.split()) for line in text.splitlines()[3:7]]
         assert rows[0].startswith(">a yes ")
-        assert rows[0].endswith("600M 1d web")
+        assert rows[0].endswith("600M 1h 1d web")
         assert rows[2].startswith("c PROD another ")
-        assert "500M 2d" in rows[2]
+        assert "500M 2h 2d" in rows[2]
         assert rows[3].startswith("d unknown ")
         assert rows[3].endswith("2h d: no route to host")
         await pilot.press("enter")
         text = await settled(pilot)
+        assert "named     2026-05-04 12:06:40" in text
+        assert "built     2026-05-03 13:06:40" in text
         assert "used by   web" in text
         assert "platform  linux/amd64" in text
         assert "layers    sha256:" in text

@@ -9,7 +9,7 @@ from rich.style import Style
 
 from console.tui.look.glyphs import UNICODE
 from console.tui.look.look import Look
-from console.tui.widgets.line import draw, fit, spread
+from console.tui.widgets.line import Cut, draw, fit, spread
 
 LOOK = Look("roost-ansi", UNICODE)
 BASE = Style()
@@ -17,17 +17,19 @@ texts = st.text(st.sampled_from("ab \x1b\x07\u202e世한é…●\t\n") | st.char
 pieces = st.lists(st.tuples(texts, st.sampled_from(["", "bad", "dim", "cursor"])), max_size=6)
 
 
-@given(texts, st.integers(0, 40), st.booleans(), st.booleans())
-def test_a_fitted_text_has_its_width(text: str, width: int, right: bool, middle: bool) -> None:
-    fitted = fit(text, width, LOOK, right=right, middle=middle)
+@given(texts, st.integers(0, 40), st.booleans(), st.sampled_from(["start", "middle", "end"]))
+def test_a_fitted_text_has_its_width(text: str, width: int, right: bool, cut: Cut) -> None:
+    fitted = fit(text, width, LOOK, right=right, cut=cut)
     assert cell_len(fitted) == width
     assert not any(character < " " for character in fitted)
 
 
 def test_names_are_cut_in_the_middle() -> None:
-    assert fit("plant-1-gpu-lost", 15, LOOK, middle=True) == "plant-1…pu-lost"
-    assert fit("plant-1-gpu-lost", 16, LOOK, middle=True) == "plant-1-gpu-lost"
-    assert fit("世世世世世", 6, LOOK, middle=True) == "世 …世"
+    assert fit("plant-1-gpu-lost", 15, LOOK, cut="middle") == "plant-1…pu-lost"
+    assert fit("plant-1-gpu-lost", 16, LOOK, cut="middle") == "plant-1-gpu-lost"
+    assert fit("世世世世世", 6, LOOK, cut="middle") == "世 …世"
+    assert fit("plant-1-gpu-lost", 9, LOOK, cut="start") == "…gpu-lost"
+    assert fit("世世世世世", 6, LOOK, cut="start") == " …世世"
 
 
 @given(pieces, st.integers(1, 60))

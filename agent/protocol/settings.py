@@ -42,7 +42,7 @@ def convert_settings(
     path = _path(where.rstrip("`"))
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
         key = unknown[1]
-        line = _line(tree(), [*path, key])
+        line = line_of(tree(), [*path, key])
         known = _known_keys(wanted, path)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         raise ProblemError(
@@ -53,13 +53,17 @@ def convert_settings(
                 f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(sorted(known))}."
             ),
         )
-    line = _line(tree(), path)
+    line = line_of(tree(), path)
     place = f" at {'.'.join(str(step) for step in path)}" if path else ""
     raise ProblemError(
         "settings.invalid",
         f"{file}, line {line}: {message[0].lower()}{message[1:]}{place}",
         params={"file": file, "line": line},
-        hint="Mend that line and run the command again.",
+        hint=(
+            "Put it in quotes."
+            if re.fullmatch("Expected `str`, got `(int|float|bool)`", message)
+            else "Mend that line and run the command again."
+        ),
     )
 
 
@@ -82,7 +86,7 @@ def _path(where: str) -> list[str | int]:
     return steps
 
 
-def _line(node: YamlNode | None, path: list[str | int]) -> int:
+def line_of(node: YamlNode | None, path: list[str | int]) -> int:
     """The line, from 1, of the deepest part of `path` that the tree has."""
     line = 1
     for step in path:

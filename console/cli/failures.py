@@ -24,7 +24,7 @@ EXPECTED = (
     BrokenPipeError,
 )
 # About the command or the fleet's file, not about what happened on a node.
-_OURS = ("fleet.", "settings.", "console.")
+_OURS = ("fleet.", "settings.", "console.", "compose.")
 _USAGE_CODES = (
     "fleet.",
     "settings.",

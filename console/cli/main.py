@@ -24,6 +24,7 @@ _NOUNS = {
     "key": ("console.cli.key", "make keys, sign with them, say which of them nodes trust"),
     "node": ("console.cli.node", "list, show, add and remove nodes"),
     "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),
+    "workload": ("console.cli.workload", "have nodes run the services of Compose files"),
 }
 
 

@@ -146,7 +146,7 @@ def _image(service: Place) -> str | None:
         return image
     if "@" in image:
         hint = (
-            "Name its tag, or the image's own digest (`roost image ls --wide`): a registry's digest"
+            "Name its tag, or the image's own digest (`roost image ls --json`): a registry's digest"
             " says nothing where there is no registry."
         )
         place.unsupported(hint, f"is {image[:80]!r}, by a registry's digest")

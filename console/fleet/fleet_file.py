@@ -9,11 +9,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from agent.durable import appearing, sync, sync_folder
 from agent.protocol.problems import ProblemError
-from agent.protocol.settings import convert_settings
+from agent.protocol.settings import convert_settings, line_of
 from agent.yaml_text import read_document, read_tree
 from console.fleet.inventory import Inventory, NodeEntry
+from console.fleet.variables import wrong_variables
 from console.fleet.yaml_edit import with_node, without_node
 from console.link.address import parse_address
 
@@ -45,7 +48,9 @@ def parse_inventory(text: str, *, file: str) -> Inventory:
     if document in (None, {"nodes": None}):  # all that was there is commented out
         return Inventory()
     inventory = convert_settings(document, Inventory, file=file, tree=lambda: read_tree(text))
-    _check(inventory, file, lambda index, key: _line(text, index, key))
+    _check(inventory, file, lambda index, key: line_of(read_tree(text), ["nodes", index, key]))
+    for path, why, hint in wrong_variables(inventory):
+        raise _invalid(file, line_of(read_tree(text), path), why, hint)
     return inventory
 
 
@@ -64,7 +69,7 @@ def add_node(file: Path, entry: NodeEntry) -> None:
                 params={"node": entry.name, "file": str(file)},
                 hint=f"Give another name with --name, or first: roost node rm {entry.name}",
             )
-        return with_node(text, entry), Inventory(nodes=[*inventory.nodes, entry])
+        return with_node(text, entry), _with(inventory, [*inventory.nodes, entry])
 
     _edit(file, edit)
 
@@ -86,9 +91,13 @@ def remove_node(file: Path, name: str) -> None:
                 hint="See the names: roost node ls",
             )
         left = inventory.nodes[:index] + inventory.nodes[index + 1 :]
-        return without_node(text, index), Inventory(nodes=left)
+        return without_node(text, index), _with(inventory, left)
 
     _edit(file, edit)
+
+
+def _with(inventory: Inventory, nodes: list[NodeEntry]) -> Inventory:
+    return msgspec.structs.replace(inventory, nodes=nodes)
 
 
 def _edit(file: Path, edit: Callable[[str, Inventory], tuple[str, Inventory]]) -> None:
@@ -199,13 +208,3 @@ def _invalid(file: str, line: int, why: str, hint: str) -> ProblemError:
         params={"file": file, "line": line},
         hint=hint,
     )
-
-
-def _line(text: str, index: int, key: str) -> int:
-    """The line, from 1, where node `index` has its `key`."""
-    root = read_tree(text)
-    nodes = next(value for name, value in root.value if name.value == "nodes")
-    for name, _ in nodes.value[index].value:
-        if name.value == key:
-            return int(name.start_mark.line) + 1
-    return int(nodes.value[index].start_mark.line) + 1

@@ -1,0 +1,144 @@
+"""Arguments and options of the verbs that read Compose files, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from agent.protocol.problems import ProblemError
+from console.cli.failures import tell
+from console.cli.nodes import fleet_file
+from console.cli.output import say
+from console.cli.setup import Setup
+from console.compose.compose_file import NodeValues, NodeWorkloads, read_compose, workloads_for_each
+from console.compose.env_file import parse_env_file, read_env_file
+from console.compose.findings import ComposeProblem, Findings, gathered
+from console.fleet.fleet_file import load_inventory
+from console.fleet.inventory import Inventory, NodeEntry
+from console.fleet.variables import NAME, OWN, node_variables, own_variables
+from console.text import plural
+
+C = TypeVar("C", bound=Callable[..., object])
+
+NAMED = 20  # nodes that a message names
+
+file_argument = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+_set_option = click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable's value on every node; it goes before all others.",
+)
+_env_file_option = click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="A file of NAME=value lines, for what fleet.yaml does not say.",
+)
+_profile_option = click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="NAME",
+    help="Also the services of this profile; * means all.",
+)
+
+
+def value_options(command: C) -> C:
+    """`--set`, `--env-file` and `--profile`: arguments `given`, `env_files` and `profiles`."""
+    for option in (_profile_option, _env_file_option, _set_option):
+        command = option(command)
+    return command
+
+
+def read_workloads(
+    setup: Setup,
+    entries: Sequence[NodeEntry],
+    file: Path,
+    *,
+    given: Sequence[str],
+    env_files: Sequence[Path],
+    profiles: Sequence[str],
+) -> list[NodeWorkloads]:
+    """What `file` means for each node, with its problems.
+
+    Raises:
+        ProblemError: `compose.*` where there is nothing to read, `console.usage`,
+            `fleet.variable`, `settings.*`.
+    """
+    compose = read_compose(file, profiles=profiles)
+    sets = _sets(given)
+    common: dict[str, str] = {}
+    for path in env_files:
+        common |= _of_file(path, sets)
+    path = fleet_file(setup)
+    inventory = load_inventory(path) if path.exists() else Inventory()
+    values = [
+        NodeValues(
+            entry.name,
+            {**common, **node_variables(inventory, entry), **sets, **own_variables(entry)},
+        )
+        for entry in entries
+    ]
+    return workloads_for_each(compose, values)
+
+
+def tell_problems(found: Sequence[NodeWorkloads]) -> bool:
+    """Say each problem once, with its nodes if it is not of all; whether one is an error."""
+    problems = gathered((node.node, node.problems) for node in found)
+    for problem in problems:
+        nodes = "" if len(problem.nodes) == len(found) else f"{_nodes(problem)}: "
+        if problem.level == "error":
+            error = problem.error()
+            error.detail = nodes + error.detail
+            tell(error)
+        else:
+            say(f"warning: {nodes}{problem.place}: {problem.what}")
+            say(f"hint: {problem.hint}")
+    return any(problem.level == "error" for problem in problems)
+
+
+def _nodes(problem: ComposeProblem) -> str:
+    more = len(problem.nodes) - NAMED
+    names = ", ".join(problem.nodes[:NAMED])
+    return f"{names} and {plural(more, 'more node')}" if more > 0 else names
+
+
+def _sets(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not NAME.fullmatch(name):
+            raise ProblemError(
+                "console.usage", f"--set {text}: that is not NAME=VALUE", hint="Like: --set PORT=80"
+            )
+        if name.startswith(OWN):
+            raise ProblemError(
+                "console.usage",
+                f"--set {text}: {name} is one of Roost's own",
+                hint="Take a name that does not begin with ROOST_.",
+            )
+        found[name] = value
+    return found
+
+
+def _of_file(path: Path, sets: dict[str, str]) -> dict[str, str]:
+    findings = Findings(str(path))
+    text = read_env_file(path, findings, line=None)
+    found = (
+        {}
+        if text is None
+        else parse_env_file(text, name=str(path), variables=sets, findings=findings)
+    )
+    if findings.problems:
+        *others, last = [problem.error() for problem in findings.problems]
+        for problem in others:
+            tell(problem)
+        raise last
+    return found

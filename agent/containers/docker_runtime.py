@@ -157,7 +157,6 @@ class DockerRuntime:
         connection, one = await self._inspect(name)
         return await exec_session.start(connection, one, request)
 
-    async def images(self) -> list[NodeImage]:
     async def inspect(self, name: str) -> Json:
         """All that the runtime knows of one container."""
         return (await self._ask(name))[1]
@@ -192,6 +191,7 @@ class DockerRuntime:
         """Make a network where there is none of that name."""
         return await recreation.ensure_network(await self._keeper.ready(), name, settings)
 
+    async def images(self) -> list[NodeImage]:
         """The images, asked just now."""
         return await self._images.images()
 

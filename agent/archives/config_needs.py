@@ -17,6 +17,7 @@ from agent.protocol.compatibility import Found, ImageNeeds
 
 TEXT_LIMIT = 16 * 1024
 VERSION_LIMIT = 60
+NOT_LOOKED = "nobody has looked into the image"
 _VERSION = re.compile(r"\d{1,5}(?:\.\d{1,9}){0,3}")
 _CUDA_ENV = ("CUDA_VERSION", "NV_CUDA_LIB_VERSION", "NV_CUDA_CUDART_VERSION")
 _CUDA_LABELS = ("com.nvidia.cuda.version",)
@@ -105,6 +106,17 @@ def needs_of_config(
         product=environment.get("NVIDIA_PRODUCT_NAME") or None,
         unknown=unknown,
     )
+
+
+def only_config(needs: ImageNeeds, reason: str) -> ImageNeeds:
+    """The same needs, with why the image's files were not looked at; not if they were."""
+    if needs.looked_inside:
+        return needs
+    unknown = dict(needs.unknown)
+    for field in ("compat", "cuda", "tensorrt"):
+        if getattr(needs, field) is None and unknown.get(field, NOT_LOOKED) == NOT_LOOKED:
+            unknown[field] = NOT_LOOKED if reason == NOT_LOOKED else f"{NOT_LOOKED}: {reason}"
+    return msgspec.structs.replace(needs, unknown=unknown)
 
 
 def _first(

@@ -58,15 +58,18 @@ class LayerFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     problem: str = ""  # why there may be more
 
 
-def layer_facts(source: Source) -> LayerFacts:
+def layer_facts(source: Source, *, folder: str = "") -> LayerFacts:
     """Pass once over a layer's tar. What is wrong with it is the answer's `problem`.
+
+    Args:
+        folder: Where in the image its names begin.
 
     Raises:
         OSError: the disk's, as are others that `source` gives.
     """
     facts = LayerFacts()
     try:
-        _fill(facts, source)
+        _fill(facts, source, folder)
     except FaultError as fault:
         where = f"{shown(fault.member)}: " if fault.member else ""
         facts.problem = f"{where}{fault.what}"
@@ -75,11 +78,11 @@ def layer_facts(source: Source) -> LayerFacts:
     return facts
 
 
-def _fill(facts: LayerFacts, source: Source) -> None:
+def _fill(facts: LayerFacts, source: Source, folder: str) -> None:
     for count, member in enumerate(read_members(source, of_layer=True)):
         if count >= MEMBERS_LIMIT:
             raise FaultError("archive.too_large", f"it has more than {MEMBERS_LIMIT} files")
-        _take(facts, member, source)
+        _take(facts, member, source, folder)
 
 
 def visible(layers: Iterable[LayerFacts]) -> dict[str, FoundFile]:
@@ -103,8 +106,8 @@ def _itself_and_above(path: str) -> Iterable[str]:
         path = posixpath.dirname(path)
 
 
-def _take(facts: LayerFacts, member: Member, source: Source) -> None:
-    path = _path(member.name)
+def _take(facts: LayerFacts, member: Member, source: Source, within: str) -> None:
+    path = _path(f"{within}/{member.name}")
     if not path:
         return
     folder, name = posixpath.split(path)

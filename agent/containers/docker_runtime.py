@@ -31,6 +31,7 @@ from agent.containers.naming import checked, fits
 from agent.containers.refusals import understood
 from agent.containers.table import ContainerTable
 from agent.containers.workers import Workers
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import (
     Container,
     ContainerChange,
@@ -214,6 +215,10 @@ class DockerRuntime:
     ) -> NodeImage:
         """Look whether an image is whole."""
         return await self._images.check(reference, diff_ids)
+
+    async def image_needs(self, reference: str, *, inside: bool = False) -> ImageNeeds:
+        """What an image needs to run."""
+        return await self._images.needs(reference, inside=inside)
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:
         """Give an image a tag."""

@@ -21,14 +21,17 @@ from agent.containers.images_answers import (
     node_image,
     with_algorithm,
 )
-from agent.containers.images_check import Checker
+from agent.containers.images_check import check
 from agent.containers.images_load import Chunks
 from agent.containers.images_naming import find_image, read_back, tag_of
+from agent.containers.images_needs import NeedsReader
 from agent.containers.images_problems import image_in_use, image_not_found, last_tag
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
+from agent.containers.images_temporary import TemporaryContainers
 from agent.containers.inspection import listed as listed_container
 from agent.containers.keeper import Keeper
 from agent.containers.refusals import understood
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 from agent.rules.references import familiar, full, split_tag
@@ -47,7 +50,8 @@ class Images:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._checker = Checker()
+        self._temporary = TemporaryContainers()
+        self._needs = NeedsReader(self._temporary)
         self._parts: dict[tuple[str, int, tuple[str, ...]], ImageParts] = {}  # by `key`
 
     async def images(self) -> list[NodeImage]:
@@ -93,8 +97,13 @@ class Images:
     async def check(self, reference: str, diff_ids: Sequence[str] | None) -> NodeImage:
         """Look whether it is whole."""
         image = await self.image(reference)
-        await self._checker.check(await self._keeper.ready(), image, diff_ids)
+        await check(await self._keeper.ready(), image, diff_ids, self._temporary)
         return image
+
+    async def needs(self, reference: str, *, inside: bool) -> ImageNeeds:
+        """What it needs to run."""
+        image = await self.image(reference)
+        return await self._needs.read(await self._keeper.ready(), image, inside=inside)
 
     async def tag(self, reference: str, tag: str) -> NodeImage:
         """Give it a tag, and read back that it has it."""

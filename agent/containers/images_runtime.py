@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.images import NodeImage
 
 
@@ -60,6 +61,18 @@ class ImageRuntime(Protocol):
 
         Raises:
             ProblemError: `image.broken`, `space.full` where it could not be unpacked.
+        """
+
+    async def image_needs(self, reference: str, *, inside: bool = False) -> ImageNeeds:
+        """What the image says it needs to run; kept by its id.
+
+        Args:
+            inside: look at its files, too, through a container that is made from it, never
+                started, and removed again.
+
+        Raises:
+            ProblemError: only about the image's name and its config; that nobody could look
+                inside is told in the answer.
         """
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:

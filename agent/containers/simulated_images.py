@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from agent.archives.config_needs import needs_of_config, only_config
 from agent.containers.images_naming import find_image, tag_of
 from agent.containers.images_problems import broken, image_in_use, last_tag
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
 from agent.containers.simulated_archive import SimulatedArchive
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import Container
 from agent.protocol.images import NodeImage
 from agent.rules.chains import known_chains
 from agent.rules.references import split_tag
 
 _MIB = 1024 * 1024
+_CUDA = re.compile(r"cuda-?(\d+(?:\.\d+)*)")
 _BASE_LAYERS = 3
 _OWN_LAYERS = 2
 
@@ -95,6 +99,17 @@ class SimulatedImages:
         if diff_ids is not None and list(diff_ids) != image.diff_ids:
             raise broken(image, "it has other layers")
         return image
+
+    async def image_needs(self, reference: str, *, inside: bool = False) -> ImageNeeds:
+        """What its tag says of CUDA, as an image's environment would."""
+        del inside  # there is nothing to look into
+        image = await self.image(reference)
+        found = [match[1] for tag in image.tags if (match := _CUDA.search(tag))]
+        environment = {"CUDA_VERSION": found[0], "NVIDIA_VISIBLE_DEVICES": "all"} if found else {}
+        needs = needs_of_config(
+            environment, {}, os=image.os, architecture=image.architecture, variant=image.variant
+        )
+        return only_config(needs, "the node is simulated")
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:
         """Give it a tag."""

@@ -20,6 +20,7 @@ from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_in
 from agent.http.gpus import get_gpus
 from agent.http.health import get_healthz, get_readyz
 from agent.http.images import (
+    get_needs,
     import_images,
     list_images,
     list_media,
@@ -44,7 +45,6 @@ from agent.http.uploads import (
     upload_options,
     write_upload,
 )
-from agent.protocol.problems import ProblemError
 from agent.http.workloads import (
     confirm_deployment,
     list_workloads,
@@ -54,13 +54,14 @@ from agent.http.workloads import (
     revert_deployment,
     show_deployment,
 )
+from agent.protocol.problems import ProblemError
 
 HANDLERS = [
     upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
     cancel_job,
-    create_upload,
     confirm_deployment,
+    create_upload,
     fetch_layers,
     get_audit,
     get_container,
@@ -73,6 +74,7 @@ HANDLERS = [
     get_job_log,
     get_metrics,
     get_logs,
+    get_needs,
     get_node,
     get_readyz,
     get_site,
@@ -85,23 +87,23 @@ HANDLERS = [
     list_jobs,
     list_keys,
     list_media,
+    list_workloads,
     load_images,
     make_grant,
-    list_workloads,
     override_method,
-    plan_images,
-    remove_images,
     pin_container,
-    remove_upload,
+    plan_images,
     plan_pin,
+    remove_images,
+    remove_upload,
+    renew_deployment,
     resize_terminal,
     retry_job,
-    renew_deployment,
-    revoke_key,
-    start_exec,
     revert_deployment,
-    tag_image,
+    revoke_key,
     show_deployment,
+    start_exec,
+    tag_image,
     trust_key,
     write_input,
     write_upload,

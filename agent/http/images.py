@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from litestar import get, post
-from litestar.params import JSONBody
+from typing import Annotated
 
+from litestar import get, post
+from litestar.params import FromQuery, JSONBody, QueryParameter
+
+from agent.archives.config_needs import only_config
 from agent.http.caller import TheCaller, TheNode
 from agent.http.jobs import IdempotencyKey
+from agent.protocol.access import may
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.images import (
     CONFIG_LIMIT_BYTES,
     ImportRequest,
@@ -28,6 +33,29 @@ REQUEST_LIMIT_BYTES = 12 * CONFIG_LIMIT_BYTES
 async def list_images(node: TheNode) -> list[NodeImage]:
     """The images of the runtime, those with tags first."""
     return await node.images.planner.images()
+
+
+@get("/v1/images/needs", tags=["images"])
+async def get_needs(
+    node: TheNode,
+    caller: TheCaller,
+    image: Annotated[str, QueryParameter(min_length=1, max_length=512)],
+    *,
+    inside: FromQuery[bool] = False,
+) -> ImageNeeds:
+    """What an image needs to run, by its config; `inside` also looks at some of its files.
+
+    For that a container is made from it, never started, and removed, so it is for operators; to
+    others the config alone is told.
+    """
+    if not inside:
+        return await node.runtime.image_needs(image)
+    if not may(caller.role or "viewer", "operator"):
+        return only_config(await node.runtime.image_needs(image), "that needs role operator")
+    caller.doing("image.look", f"image/{image}")
+    caller.mutating = True
+    await caller.begin()
+    return await node.runtime.image_needs(image, inside=True)
 
 
 @post(

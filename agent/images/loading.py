@@ -30,12 +30,13 @@ VERIFY_SECONDS = 1800.0
 TAG_SECONDS = 120.0
 # Others load: as many as may wait, each within its own deadline.
 TURN_SECONDS = 24 * 3600.0
-# After a power cut the agent may be up long before the runtime is.
+# After a power cut the agent may be up long before the runtime is; one that died may come back.
 RUNTIME_SECONDS = 300.0
 RUNTIME_AGAIN_SECONDS = 1.0
+AWAY = "runtime.unreachable"
 # Less than a job has once it is cancelled; what stays is swept away later.
 DROP_SECONDS = 20.0
-RUNTIME_STAGE = "waiting for the runtime"
+RUNTIME_STAGE = "no runtime"
 # Images without a name of their own are kept under this one.
 NAMELESS = "roost.local/image"
 # After these it may be that something is gone that was there when the load was planned.
@@ -82,21 +83,29 @@ class Loader:
         """Have the images, under their tags; the image ids by tag.
 
         Whatever happens, a tag names the image it named before or the new one, verified. Where
-        something vanished after it was prepared, that is done once more.
+        something vanished after it was prepared, that is done once more; so it is where the
+        runtime went away and came back.
 
         Raises:
             ProblemError: `image.*`, `space.full`, `blob.*`, `runtime.*`, `store.*`, and what
                 `prepare` and `source` raise.
         """
         await self._begin(work)
-        for last in (False, True):
+        mended = came_back = False
+        while True:
             try:
-                return await self._in_turn(work, contents, prepare, source)
-            except _StaleError as stale:
-                if last or not await self._may_mend(work, contents, stale):
-                    raise stale.problem from None
-                work.log(f"{stale.problem.detail}; what was there is gone: once more")
-        raise AssertionError("the last round returns or raises")
+                try:
+                    return await self._in_turn(work, contents, prepare, source)
+                except _StaleError as stale:
+                    if mended or not await self._may_mend(work, contents, stale):
+                        raise stale.problem from None
+                    mended = True
+                    work.log(f"{stale.problem.detail}; what was there is gone: once more")
+            except ProblemError as problem:
+                if came_back or problem.code != AWAY:
+                    raise
+                await self._come_back(work, problem)
+                came_back = True
 
     async def _begin(self, work: Work[Any]) -> None:
         """Remove what an agent before this one staged for this job, once the runtime answers."""
@@ -106,14 +115,33 @@ class Loader:
                 await self.sweep(lambda tag: staged_by(tag) == work.job.id)
             except ProblemError as problem:
                 late = time.monotonic() - began > RUNTIME_SECONDS
-                if problem.code != "runtime.unreachable" or late:
+                if problem.code != AWAY or late:
                     raise
                 if work.job.stage != RUNTIME_STAGE:
                     work.log(f"{problem.detail}: waiting for it")
-                await work.stage(RUNTIME_STAGE, 2 * RUNTIME_SECONDS)
+                    idle = f"{problem.detail}; it is waited for, {RUNTIME_SECONDS:g} s at most"
+                    await work.stage(RUNTIME_STAGE, 2 * RUNTIME_SECONDS, idle=idle)
                 await asyncio.sleep(RUNTIME_AGAIN_SECONDS)
             else:
                 return
+
+    async def _come_back(self, work: Work[Any], problem: ProblemError) -> None:
+        """Wait until the runtime that went away amid the work answers. Raises as `images`."""
+        work.log(f"{problem.detail} amid the work: once it is back, that is done once more")
+        try:
+            await self._begin(work)
+        except ProblemError as still:
+            if still.code != AWAY:
+                raise
+            raise ProblemError(
+                AWAY,
+                f"the runtime went away amid the work and was not back within"
+                f" {RUNTIME_SECONDS:g} s: {still.detail}",
+                params=still.params,
+                hint="Look why it is not up (on the node: systemctl status docker podman). The"
+                f" layers are kept, so nothing is sent again: roost job retry {work.job.id}",
+            ) from still
+        work.log("the runtime is back: once more")
 
     async def sweep(self, unwanted: Callable[[str], bool]) -> None:
         """Remove staged images whose tag is `unwanted`, asked after they were listed.

@@ -10,6 +10,7 @@ import pytest
 
 from agent.archives.writing import OpenLayer
 from agent.containers.docker_runtime import DockerRuntime
+from agent.images import loading
 from agent.images.keeping import Keeper
 from agent.images.space import disk_free
 from agent.protocol.problems import ProblemError
@@ -198,9 +199,84 @@ async def test_a_config_that_no_runtime_takes(docker_side: ImageSide) -> None:
     assert await side.tags() == ["app:1"]
 
 
-async def test_dockerd_killed_in_the_middle_of_a_load(
+async def test_dockerd_killed_in_the_middle_of_a_load_comes_back(
     docker_engine_factory: DockerEngineFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As a supervisor starts it anew: the load is done once more, with no console."""
+    engine = await asyncio.to_thread(docker_engine_factory)
+    seen = DockerRuntime([engine.url], patience=PATIENCE)
+    await seen.start()
+    async with image_side(tmp_path / "state", seen) as side:
+        old = await old_id(side)
+
+        async def kill() -> None:
+            await asyncio.to_thread(engine.kill)
+
+        midway = Midway(monkeypatch, kill)
+        job = await side.load(NEW)
+        await side.send(NEW.layers[1])
+        await side.at_stage(job, "no runtime")
+        assert midway.happened
+        await until(lambda: side.jobs.get(job.id).reason is not None)
+        assert "it is waited for" in (side.jobs.get(job.id).reason or "")
+        await asyncio.to_thread(engine.start)
+        job = await side.ended(job)
+        assert (job.state, job.problem, job.reason) == ("succeeded", None, None)
+        assert job.result["app:1"] != old
+        log = await side.log(job)
+        assert "once it is back, that is done once more" in log
+        assert "the runtime is back: once more" in log
+        assert log.count("loading app:1") == 2
+        image = await side.image("app:1")
+        assert image is not None
+        assert image.diff_ids == NEW.diff_ids
+        assert await side.tags() == ["app:1"]
+    await seen.stop()
+
+
+async def test_dockerd_killed_in_the_middle_of_a_load_twice(
+    docker_engine_factory: DockerEngineFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What kills it each time must not be done to it for ever."""
+    engine = await asyncio.to_thread(docker_engine_factory)
+    seen = DockerRuntime([engine.url], patience=PATIENCE)
+    await seen.start()
+    async with image_side(tmp_path / "state", seen) as side:
+        old = await old_id(side)
+
+        up = asyncio.Event()
+        up.set()
+
+        async def kill() -> None:
+            await up.wait()  # who starts it waits for it
+            await asyncio.to_thread(engine.kill)
+
+        midway = Midway(monkeypatch, kill)
+        job = await side.load(NEW)
+        await side.send(NEW.layers[1])
+        await side.at_stage(job, "no runtime")
+        midway.happened = False
+        up.clear()
+        await asyncio.to_thread(engine.start)
+        up.set()
+        job = await side.ended(job)
+        assert job.state == "failed"
+        assert job.problem is not None
+        assert (job.problem.code, bool(job.problem.hint)) == ("runtime.unreachable", True)
+        assert midway.happened
+        await asyncio.to_thread(engine.start)
+        await until_reached(seen)
+        assert await side.tags() == ["app:1"]
+        image = await side.image("app:1")
+        assert image is not None
+        assert image.id == old
+    await seen.stop()
+
+
+async def test_dockerd_killed_in_the_middle_of_a_load_stays_away(
+    docker_engine_factory: DockerEngineFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "RUNTIME_SECONDS", 2.0)
     engine = await asyncio.to_thread(docker_engine_factory)
     seen = DockerRuntime([engine.url], patience=PATIENCE)
     await seen.start()
@@ -215,9 +291,11 @@ async def test_dockerd_killed_in_the_middle_of_a_load(
         await side.send(NEW.layers[1])
         job = await side.ended(job)
         assert midway.happened
-        assert job.state == "failed"
+        assert (job.state, job.stage) == ("failed", "no runtime")
         assert job.problem is not None
-        assert (job.problem.code, bool(job.problem.hint)) == ("runtime.unreachable", True)
+        assert job.problem.code == "runtime.unreachable"
+        assert "was not back within 2 s" in job.problem.detail
+        assert f"roost job retry {job.id}" in (job.problem.hint or "")
         # What needs the runtime says so at once; the layers that came are kept.
         with pytest.raises(ProblemError) as raised:
             await side.load(NEW)

@@ -21,7 +21,7 @@ from agent.protocol.node import NodeFacts
 from agent.rules.cases import Case, case_of, checks_requirements, is_tegra, way_of
 from agent.rules.driver_reasons import MENDED_BY_DRIVER, driver_reasons, tegra_reasons
 from agent.rules.gpu_reasons import gpu_reasons
-from agent.rules.known import Known
+from agent.rules.known import Known, KnownDriver
 from agent.rules.node_reasons import node_reasons
 from agent.rules.requirements import Subject, evaluate, requirements
 from agent.rules.tables import Tables
@@ -33,12 +33,13 @@ _NO_DRIVER = "driver.no_library"
 
 
 class _Judged(NamedTuple):
-    """A case; drivers are None where none mends anything."""
+    """A case; the driver is None where none is needed, and where none mends anything."""
 
+    case: Case
     ability: Ability
     reasons: list[Reason]
+    mendable: bool  # by a driver, if at all
     least_driver: str | None  # that lets it run
-    whole_driver: str | None  # that does away with warnings, too
 
 
 class Judge:
@@ -74,9 +75,14 @@ class Judge:
         verdict, judged = self._judge(facts)
         if not whole or not judged or verdict.ability == "runs":
             return verdict.needs_driver
-        if verdict.ability == "warns" or verdict.needs_driver is not None:
-            return _least(each.whole_driver for each in judged if each.ability != "runs")
-        return None
+        own = self._known.own
+        if own is None or (verdict.ability != "warns" and verdict.needs_driver is None):
+            return None
+        return _least(
+            self._least_driver(each.case, own.driver)
+            for each in judged
+            if each.mendable and each.ability != "runs"
+        )
 
     def _judge(self, facts: NodeFacts) -> tuple[Verdict, list[_Judged]]:
         needs = self.needs
@@ -145,12 +151,12 @@ class Judge:
         mendable = not case.tegra and all(
             code in MENDED_BY_DRIVER or code == _REFUSED for code in in_the_way
         )
-        own = known.own.driver if known.own else ()
         return _Judged(
+            case=case,
             ability=_worst(reasons),
             reasons=reasons,
+            mendable=mendable,
             least_driver=self._least_driver(case, ()) if mendable and in_the_way else None,
-            whole_driver=self._least_driver(case, own) if mendable and known.own else None,
         )
 
     def _refusals(self, case: Case) -> list[Reason]:
@@ -194,30 +200,22 @@ class Judge:
     def _least_driver(self, case: Case, least: Version) -> str | None:
         """The first driver of the tables, from `least` on, with which nothing is in the way."""
         known = self._known
-        floor = known.floor
-        if floor is not None:
-            least = max(least, numbers(floor.driver) or ())
+        if known.floor is not None:
+            least = max(least, numbers(known.floor.driver) or ())
         row = known.architecture(case.capability) if case.capability else None
         last_branch = row.last_driver if row else None
-        drivers = [(each.driver, each.row.driver) for each in known.shipped]
-        if floor is not None:
-            drivers.append((numbers(floor.driver) or (), floor.driver))
-        for version, text in sorted(drivers):
-            if last_branch is not None and version[0] > last_branch:
+        for driver in known.drivers:
+            if last_branch is not None and driver.version[0] > last_branch:
                 return None
-            if version >= least and self._allowed(case, version, text):
-                return text
+            if driver.version >= least and self._allowed(case, driver):
+                return driver.text
         return None
 
-    def _allowed(self, case: Case, version: Version, text: str) -> bool:
-        if not case.enforced or not self._requirements:
+    def _allowed(self, case: Case, driver: KnownDriver) -> bool:
+        if not case.enforced:
             return True
-        cuda = self._known.cuda_of(version)
         subject = Subject(
-            cuda=".".join(map(str, cuda)) if cuda else None,
-            driver=text,
-            arch=case.capability,
-            brand=case.brand,
+            cuda=driver.cuda, driver=driver.text, arch=case.capability, brand=case.brand
         )
         return all(
             expression is not None and evaluate(expression, subject).state == "satisfied"

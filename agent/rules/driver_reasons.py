@@ -10,7 +10,7 @@ from __future__ import annotations
 from agent.protocol.compatibility import Ability, Reason
 from agent.rules.cases import Case
 from agent.rules.compat_library import State, compat_state
-from agent.rules.known import Known
+from agent.rules.known import Known, driver_runs
 from agent.rules.versions import Version, dotted, minor, numbers
 
 GUIDE = "NVIDIA, CUDA Compatibility"
@@ -90,7 +90,7 @@ def _is_full(known: Known, case: Case, driver: Version) -> bool:
         return minor(cuda) <= minor(runs)
     if known.own is not None:
         return driver >= known.own.driver
-    older = known.cuda_of(driver)
+    older = driver_runs(known.tables, driver)
     return older is not None and minor(cuda) <= older
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -16,7 +15,7 @@ from agent.rules.tables import (
     TensorRtSupport,
     ToolkitDriver,
 )
-from agent.rules.versions import Version, minor, numbers, within
+from agent.rules.versions import Version, dotted, minor, numbers, within
 
 _Row = TypeVar("_Row", DriverFloor, ForwardCompat)
 
@@ -29,6 +28,14 @@ class Shipped(NamedTuple):
     row: ToolkitDriver
 
 
+class KnownDriver(NamedTuple):
+    """A driver of the tables, and the newest CUDA that it runs by itself."""
+
+    version: Version
+    text: str
+    cuda: str | None
+
+
 class Known:
     """What the tables say that bears on the image."""
 
@@ -37,6 +44,7 @@ class Known:
         self.cuda = self._cuda(needs)
         self.tensorrt = numbers(needs.tensorrt.version) if needs.tensorrt else None
         self.shipped = _shipped(tables)
+        self.drivers = _drivers(tables)
         self.floor = self._floor()
         self.own = self._own()
         self.window = self._window()
@@ -60,10 +68,6 @@ class Known:
             return None
         fitting = [row for row in self.tables.jetson.values() if within(version, _read(row.l4t))]
         return max(fitting, key=lambda row: len(_read(row.l4t)), default=None)
-
-    def cuda_of(self, driver: Version) -> Version | None:
-        """The newest CUDA release that the driver can run."""
-        return _newest(self.shipped, driver)
 
     def same_family(self, capability: str, cuda: Version) -> str | None:
         """The highest lower capability of the same major that this CUDA makes code for."""
@@ -100,11 +104,8 @@ class Known:
 
 def driver_runs(tables: Tables, driver: Version) -> Version | None:
     """The newest CUDA release whose own driver is that one or older, as major and minor."""
-    return _newest(_shipped(tables), driver)
-
-
-def _newest(shipped: Iterable[Shipped], driver: Version) -> Version | None:
-    return max((each.cuda for each in shipped if each.driver <= driver), default=None)
+    runs = (each.cuda for each in _shipped(tables) if each.driver <= driver)
+    return max(runs, default=None)
 
 
 @lru_cache(maxsize=4)
@@ -113,6 +114,18 @@ def _shipped(tables: Tables) -> tuple[Shipped, ...]:
     rows = tables.toolkit_drivers.values()
     found = (Shipped(_read(row.driver), minor(_read(row.cuda)), row) for row in rows)
     return tuple(sorted(found, key=lambda each: (each.driver, each.cuda)))
+
+
+@lru_cache(maxsize=4)
+def _drivers(tables: Tables) -> tuple[KnownDriver, ...]:
+    """All that the tables name, the oldest first."""
+    texts = {row.driver for row in tables.toolkit_drivers.values()}
+    texts |= {row.driver for row in tables.driver_floors.values()}
+    found = []
+    for version, text in sorted((_read(text), text) for text in texts):
+        cuda = driver_runs(tables, version)
+        found.append(KnownDriver(version, text, dotted(cuda) if cuda else None))
+    return tuple(found)
 
 
 def _of(table: dict[str, _Row], cuda: Version | None) -> _Row | None:

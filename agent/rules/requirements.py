@@ -11,6 +11,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from agent.protocol.compatibility import CUDA_VERSION_VARIABLE, ImageNeeds
@@ -57,7 +58,7 @@ class Subject(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`term` is the one that decided: the offending one, or the last that did not hold."""
+    """`term` is the offending one, or the last that did not hold."""
 
     state: State
     term: str = ""
@@ -102,89 +103,151 @@ def legacy_expression(version: str) -> str | None:
 
 def evaluate(expression: str, subject: Subject) -> Outcome:
     """Whether the expression holds. Never raises."""
+    have = _have(subject)
     outcome = Outcome("satisfied")
-    for alternative in expression.split(" "):
-        if not alternative:
-            continue
-        for term in alternative.split(","):
-            if not term:
-                continue
-            state = _evaluate_term(term, subject)
-            if state in ("invalid", "unknown_property"):
-                return Outcome(state, term)
-            outcome = Outcome(state, term)
-            if state == "unsatisfied":
+    for alternative in _read(expression):
+        for term in alternative:
+            state = _state(term, have)
+            if state != "satisfied":
+                outcome = Outcome(state, term.text)
                 break
         else:
             # Commas alone leave the outcome as it was, and end the search.
+            return Outcome("satisfied") if alternative else outcome
+        if state != "unsatisfied":
             return outcome
     return outcome
 
 
+# The numbers of a version. What is wrong in it is a number below zero: it matters only where the
+# comparison gets there.
+_Numbers = tuple[int, ...]
+_DOT_FIRST, _TOO_LARGE = -1, -2
+_NO_VERSION: _Numbers = (-3,)
+
+
+class _Have(NamedTuple):
+    """A subject, ready to be compared."""
+
+    cuda: _Numbers | None
+    driver: _Numbers | None
+    arch: _Numbers | None
+    brand: bytes | None
+
+
+class _Term(NamedTuple):
+    """A term as read. One with a `fault` is nothing else."""
+
+    text: str
+    fault: State | None = None
+    place: int = 0  # of its property in `_Have`
+    compare: Comparison = operator.eq
+    numbers: _Numbers = ()
+    word: bytes = b""  # the value without case
+    fits: bool = True  # into the buffer, if it does not hold
+
+
+_PLACES = {name.encode(): place for place, name in enumerate(_Have._fields)}
+_BRAND = _PLACES[b"brand"]
+
+
 def compare_versions(have: str, compare: Comparison, want: str) -> bool | None:
     """As numbers between dots; what one has more is nothing if it is zeros. None: no version."""
-    if not (_VERSION_CHARACTERS.issuperset(have) and _VERSION_CHARACTERS.issuperset(want)):
+    return _compare(_numbers(have), compare, _numbers(want))
+
+
+def _state(term: _Term, have: _Have) -> State:
+    if term.fault is not None:
+        return term.fault
+    held: bool | None
+    if term.place == _BRAND:
+        if have.brand is None:
+            return "satisfied"
+        if term.compare is operator.eq:
+            held = have.brand == term.word
+        else:
+            held = have.brand != term.word if term.compare is operator.ne else None
+    else:
+        version = (have.cuda, have.driver, have.arch)[term.place]
+        if version is None:
+            return "satisfied"
+        held = _compare(version, term.compare, term.numbers)
+    if held:
+        return "satisfied"
+    return "unsatisfied" if held is not None and term.fits else "invalid"
+
+
+def _compare(have: _Numbers, compare: Comparison, want: _Numbers) -> bool | None:
+    if have is _NO_VERSION or want is _NO_VERSION:
         return None
-    while have and want:
-        one, have = _first_number(have)
-        other, want = _first_number(want)
-        if one is None or other is None:
+    for one, other in zip(have, want, strict=False):
+        if one < 0 or other < 0:
             return None
         if one != other:
             return compare(one, other)
-    return compare(bool(have.lstrip(".0")) - bool(want.lstrip(".0")), 0)
+    return compare(_more(have, len(want)), _more(want, len(have)))
 
 
-def _evaluate_term(term: str, subject: Subject) -> State:
+def _more(numbers: _Numbers, start: int) -> bool:
+    """Whether there is anything but zeros and dots from there on."""
+    return any(number not in (0, _DOT_FIRST) for number in numbers[start:])
+
+
+@lru_cache(maxsize=4096)
+def _numbers(text: str) -> _Numbers:
+    if not _VERSION_CHARACTERS.issuperset(text):
+        return _NO_VERSION
+    found = [_number(part) for part in text.split(".") if part]
+    return (_DOT_FIRST, *found) if text.startswith(".") else tuple(found)
+
+
+def _number(digits: str) -> int:
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > _UINTMAX_DIGITS or int(digits) >= _UINTMAX:
+        return _TOO_LARGE
+    return int(digits)
+
+
+def _have(subject: Subject) -> _Have:
+    return _Have(
+        cuda=None if subject.cuda is None else _numbers(subject.cuda),
+        driver=None if subject.driver is None else _numbers(subject.driver),
+        arch=None if subject.arch is None else _numbers(subject.arch),
+        brand=None if subject.brand is None else _lower(subject.brand),
+    )
+
+
+@lru_cache(maxsize=256)
+def _read(expression: str) -> tuple[tuple[_Term, ...], ...]:
+    """Alternatives of terms. Nothing is an error yet: not every term is looked at."""
+    return tuple(
+        tuple(_read_term(term) for term in alternative.split(",") if term)
+        for alternative in expression.split(" ")
+        if alternative
+    )
+
+
+def _read_term(term: str) -> _Term:
     name = re.split(rf"[{_SYMBOLS}]", term, maxsplit=1)[0]
     rest = term[len(name) :]
     value = rest.lstrip(_SYMBOLS)
     symbol = rest[: len(rest) - len(value)]
-    if not name or not symbol or not value:
-        return "invalid"
-    compare = next((do for written, do in _OPERATORS if written.startswith(symbol)), None)
-    if compare is None:
-        return "invalid"
-    held = _holds(_lower(name), compare, value, subject)
-    if isinstance(held, str):
-        return held
-    if held:
-        return "satisfied"
-    written = next(written for written, _ in _OPERATORS if written.startswith(symbol))
-    length = len(f"{name} {written} {value}".encode("utf-8", "surrogatepass"))
-    return "unsatisfied" if length < _TERM_BYTES else "invalid"
-
-
-def _holds(name: bytes, compare: Comparison, value: str, subject: Subject) -> bool | State:
-    have: str | None
-    if name == b"brand":
-        have = subject.brand
-        if have is None:
-            return True
-        if compare not in (operator.eq, operator.ne):
-            return "invalid"
-        return (_lower(have) == _lower(value)) == (compare is operator.eq)
-    if name == b"cuda":
-        have = subject.cuda
-    elif name == b"driver":
-        have = subject.driver
-    elif name == b"arch":
-        have = subject.arch
-    else:
-        return "unknown_property"
-    if have is None:
-        return True
-    held = compare_versions(have, compare, value)
-    return "invalid" if held is None else held
-
-
-def _first_number(text: str) -> tuple[int | None, str]:
-    """The number at the beginning, and what follows it and its dots."""
-    rest = text.lstrip("0123456789")
-    digits = text[: len(text) - len(rest)].lstrip("0") or "0"
-    if len(rest) == len(text) or len(digits) > _UINTMAX_DIGITS or int(digits) >= _UINTMAX:
-        return None, ""
-    return int(digits), rest.lstrip(".")
+    found = [(written, do) for written, do in _OPERATORS if written.startswith(symbol)]
+    if not name or not symbol or not value or not found:
+        return _Term(term, fault="invalid")
+    place = _PLACES.get(_lower(name))
+    if place is None:
+        return _Term(term, fault="unknown_property")
+    written, compare = found[0]
+    message = f"{name} {written} {value}".encode("utf-8", "surrogatepass")
+    return _Term(
+        term,
+        place=place,
+        compare=compare,
+        numbers=_numbers(value),
+        word=_lower(value),
+        fits=len(message) < _TERM_BYTES,
+    )
 
 
 def _lower(text: str) -> bytes:

@@ -130,14 +130,14 @@ class LinkConvoy:
         finally:
             await self._sites.end()
 
-    def again(self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry]) -> LinkConvoy:
-        """To these nodes once more, under the same limit."""
+    def again(
+        self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry], terms: Terms
+    ) -> LinkConvoy:
+        """To these nodes once more; what still goes on under the same rate counts for it too."""
+        from console.images.rate import RateLimit
+
+        same = terms.bytes_per_second == self._terms.bytes_per_second
+        limit = self._limit if same else RateLimit(terms.bytes_per_second)
         return LinkConvoy(
-            self._client,
-            nodes,
-            self._archive,
-            self._terms,
-            self._limit,
-            self._changed,
-            helpers=helpers,
+            self._client, nodes, self._archive, terms, limit, self._changed, helpers=helpers
         )

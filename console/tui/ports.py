@@ -135,7 +135,9 @@ class Convoy(Protocol):
     async def end(self) -> None:
         """The last push has ended; after this `account` says all."""
 
-    def again(self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry]) -> Convoy:
+    def again(
+        self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry], terms: Terms
+    ) -> Convoy:
         """The same to these nodes once more. `helpers` have it: they can pass it on."""
 
 

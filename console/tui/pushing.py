@@ -111,18 +111,23 @@ class Pushes:
         convoy = self.carrier.convoy(nodes, archive, terms, self._note)
         self._set_out([NodePush(entry, archive, terms, convoy) for entry in nodes], ended)
 
-    def again(self, chosen: Sequence[NodePush], ended: Ended = lambda _: None) -> None:
+    def again(
+        self, chosen: Sequence[NodePush], terms: Terms, ended: Ended = lambda _: None
+    ) -> None:
         """Send once more what failed or was stopped; all of `chosen` were in one convoy."""
         first = chosen[0]
-        had = [
-            push.entry
-            for push in self.nodes.values()
-            if push.convoy is first.convoy and push.state.stage == "done"
+        self.terms = terms
+        had = self.helpers_of(first)
+        convoy = first.convoy.again([push.entry for push in chosen], had, terms)
+        self._set_out([NodePush(push.entry, push.archive, terms, convoy) for push in chosen], ended)
+
+    def helpers_of(self, push: NodePush) -> list[NodeEntry]:
+        """Nodes that got the same in the same convoy, and have it now."""
+        return [
+            each.entry
+            for each in self.nodes.values()
+            if each.convoy is push.convoy and each.state.stage == "done"
         ]
-        convoy = first.convoy.again([push.entry for push in chosen], had)
-        self._set_out(
-            [NodePush(push.entry, push.archive, push.terms, convoy) for push in chosen], ended
-        )
 
     def _set_out(self, pushes: Sequence[NodePush], ended: Ended) -> None:
         self.seen = False

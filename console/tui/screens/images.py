@@ -128,11 +128,11 @@ class ImagesScreen(ReadsImages):
         selectors = [parse_selector(text) for text in texts if text]
         for selector in selectors:
             check_selector(selector, [view.entry for view in nodes.values()])
-        self._names = [
+        self._names = sorted(
             name
             for name, view in nodes.items()
             if all(selector.matches(name, view.entry.labels) for selector in selectors)
-        ]
+        )
         self._seen_version = -1
 
     def fill(self, changed: AbstractSet[str] | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar
 
 from agent.protocol.jobs import ENDED
+from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
 from console.text import plural
 from console.tui.action import Scope
@@ -16,12 +17,13 @@ from console.tui.rows.cells import Row
 from console.tui.rows.jobs import state_text
 from console.tui.rows.push import COLUMNS, push_row
 from console.tui.screens.carrying import Carrying, Order, Task
-from console.tui.screens.push_flow import read_when_ended
+from console.tui.screens.push_flow import PushFlow, read_when_ended
 from console.tui.screens.tables import TableView
+from console.tui.terms import Terms
 from console.tui.widgets.page import Entry
 
 
-class PushScreen(TableView, Carrying):
+class PushScreen(PushFlow, TableView, Carrying):
     """`:push`. Enter opens the node's job, or says why it failed."""
 
     scope: ClassVar[Scope] = "push"
@@ -69,6 +71,9 @@ class PushScreen(TableView, Carrying):
             self.host.drill(f"job @{push.node} {push.state.job.id}")
         else:
             self.say(f"There is no job on {push.node}.")
+
+    def push_selector(self) -> str:
+        return ",".join(f"@{push.node}" for push in self._chosen())
 
     # stopping, and going on
 
@@ -136,20 +141,28 @@ class PushScreen(TableView, Carrying):
         if not chosen:
             self.say("There is none that failed or was stopped.")
             return
-        same = [push for push in chosen if push.convoy is chosen[0].convoy]
-        file, terms = same[0].file, same[0].terms
+        if self.is_working:
+            self.say("Something is still going on: Esc cancels it.", "warn")
+            return
+        pushes = self.context.pushes
+        same = {push.node: push for push in chosen if push.convoy is chosen[0].convoy}
+        file = chosen[0].file
 
-        async def go() -> str:
-            self.context.pushes.again(same, read_when_ended(self))
+        def go(nodes: Sequence[NodeEntry], terms: Terms) -> None:
+            pushes.again([same[node.name] for node in nodes], terms, read_when_ended(self))
             self.bring_up_to_date()
-            return f"pushing {file} again"
+            self.say(f"pushing {file} again: what the nodes have is not sent again")
 
-        names = " ".join(push.node for push in same)
-        task = Task(names, any(push.entry.production for push in same), file, go)
-        about = [Entry("", "What the node has is not sent again.", "dim")]
-        if terms.text:
-            about.append(Entry("", f"As before: {terms.text}."))
-        self.give(Order("push", "pushing", "archive", [task], about))
+        if pushes.carrier is not None:
+            offer = self.offer(
+                pushes.carrier,
+                chosen[0].archive,
+                list(same),
+                chosen[0].terms,
+                go,
+                pushes.helpers_of(chosen[0]),
+            )
+            self.begin(offer, "asking the nodes ...")
 
 
 def _waits(push: NodePush) -> bool:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16
 Outlook = LoadPlan | Problem
+Go = Callable[[Sequence[NodeEntry], Terms], None]
 
 
 class _GivenUpError(Exception):
@@ -117,12 +118,32 @@ class PushFlow(View):
     # what would happen
 
     async def _prepare(self, carrier: Carrier, path: Path, names: Sequence[str]) -> None:
+        index = await self._read(carrier, path)
+        pushes = self.context.pushes
+
+        def go(nodes: Sequence[NodeEntry], terms: Terms) -> None:
+            pushes.begin(index, nodes, terms, read_when_ended(self))
+            self.host.drill("push")
+
+        await self.offer(carrier, index, names, pushes.terms, go)
+
+    async def offer(
+        self,
+        carrier: Carrier,
+        index: ArchiveIndex,
+        names: Sequence[str],
+        first: Terms,
+        go: Go,
+        helpers: Sequence[NodeEntry] = (),
+    ) -> None:
+        """Ask the nodes what would happen, then the person whether and how; `go` does it.
+
+        `helpers` have it already, and may pass it on at their sites.
+        """
         from console.images.sites import LABEL
 
-        index = await self._read(carrier, path)
         entries = self._entries(names)
-        # What images would have to go is asked for; nothing changes.
-        convoy = carrier.convoy(entries, index, Terms(make_room=True), lambda: None)
+        convoy = carrier.convoy(entries, index, Terms(), lambda: None)
         plans: dict[str, Outlook] = {}
         statuses: dict[str, SiteStatus] = {}
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -130,13 +151,17 @@ class PushFlow(View):
         async def one(entry: NodeEntry) -> None:
             async with gate:
                 plans[entry.name] = plan = await _check(convoy, entry.name)
-                if LABEL in entry.labels and isinstance(plan, LoadPlan):
-                    with contextlib.suppress(ProblemError):
-                        statuses[entry.name] = await carrier.site(entry.name)
+                if isinstance(plan, LoadPlan):
+                    await site_of(entry)
             self.footer.progress(f"asking {plural(len(names), 'node')} ... {len(plans)}")
 
-        await asyncio.gather(*map(one, entries))
-        self.call_later(self._ask_whether, index, plans, statuses)
+        async def site_of(entry: NodeEntry) -> None:
+            if LABEL in entry.labels:
+                with contextlib.suppress(ProblemError):
+                    statuses[entry.name] = await carrier.site(entry.name)
+
+        await asyncio.gather(*map(one, entries), *map(site_of, helpers))
+        self.call_later(self._ask_whether, index, plans, statuses, first, go, helpers)
 
     def _entries(self, names: Sequence[str]) -> list[NodeEntry]:
         return [self.context.fleet.nodes[name].entry for name in names]
@@ -167,6 +192,9 @@ class PushFlow(View):
         index: ArchiveIndex,
         plans: dict[str, Outlook],
         statuses: Mapping[str, SiteStatus],
+        first: Terms,
+        go: Go,
+        helpers: Sequence[NodeEntry],
     ) -> None:
         from console.images.sites import site_outlooks
         from console.tui.screens.dialog import TextDialog
@@ -192,7 +220,7 @@ class PushFlow(View):
         if len(roomy) < len(nodes):
             text = "Where images are in the way, nothing is sent unless they may go."
             entries.append(Entry("", text, "warn"))
-        sites = site_outlooks(nodes, statuses)
+        sites = site_outlooks([*nodes, *helpers], statuses)
         entries += [
             Entry(
                 f"site {each.site} ", f"{'can' if each.able else 'cannot'} pass it on: {each.text}"
@@ -204,19 +232,16 @@ class PushFlow(View):
             entries += [BLANK, Entry("", f"PRODUCTION: {', '.join(production)}", "bad")]
         entries.append(BLANK)
         typed = f"push {len(ready)}" if len(ready) > 1 else nodes[0].name if production else None
-        pushes = self.context.pushes
 
         def answered(terms: Terms | None) -> None:
             if terms is not None:
-                chosen = nodes if terms.make_room else roomy
-                pushes.begin(index, chosen, terms, read_when_ended(self))
-                self.host.drill("push")
+                go(nodes if terms.make_room else roomy, terms)
 
         question = PushDialog(
             self.context,
             entries,
             title=f"PRODUCTION: push {file}" if production else f"Push {file}",
-            first=pushes.terms,
+            first=first,
             total_bytes=total,
             sites=_via_site(sites),
             room=room_words(ready),

@@ -160,10 +160,10 @@ class FakeConvoy:
     async def end(self) -> None:
         self.told.append("end")
 
-    def again(self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry]) -> FakeConvoy:
-        names = [node.name for node in nodes]
-        convoy = FakeConvoy(
-            self.carrier, names, self.terms, self.changed, [node.name for node in helpers]
-        )
+    def again(
+        self, nodes: Sequence[NodeEntry], helpers: Sequence[NodeEntry], terms: Terms
+    ) -> FakeConvoy:
+        convoy = FakeConvoy(self.carrier, [node.name for node in nodes], terms, self.changed)
+        convoy.helpers = [node.name for node in helpers]
         self.carrier.convoys.append(convoy)
         return convoy

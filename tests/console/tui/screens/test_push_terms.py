@@ -126,13 +126,13 @@ async def test_a_budget_that_is_used_up_is_no_failure(make_app: MakeApp, folder:
         assert "5 MB were sent, which is all that may be" in text
         carrier.ends.clear()
         await pilot.press("a")
-        assert "What the node has is not sent again." in await settled(pilot)
+        assert "a send 20M" in await settled(pilot)
         await pilot.press("tab", "enter")
-        await settled(pilot)
+        assert "what the nodes have is not sent again" in await settled(pilot)
         assert app.context.pushes.nodes["a"].going_on
 
 
-async def test_again_is_under_the_same_terms_and_those_that_have_it_help(
+async def test_again_suggests_the_same_terms_and_those_that_have_it_help(
     make_app: MakeApp, folder: Path
 ) -> None:
     app, carrier = site_app(make_app, folder, "a")
@@ -147,12 +147,16 @@ async def test_again_is_under_the_same_terms_and_those_that_have_it_help(
         app.tick()
         await settled(pilot)
         await pilot.press("down", "a")
-        assert "As before: at most 977K/s, via site." in await settled(pilot)
-        await pilot.press("tab", "enter")
+        text = await settled(pilot)
+        assert "977K/s: 20s before compression" in text
+        assert "via site  [x] send once to lab" in text
+        await pilot.press("tab", "tab", "enter", *"5MB", "enter", "tab", "tab", "enter")
         await settled(pilot)
         last = carrier.convoys[-1]
         assert (last.nodes, last.helpers) == (["b"], ["a"])
-        assert last.terms == Terms(bytes_per_second=1_000_000, via_site=True)
+        assert last.terms == Terms(
+            bytes_per_second=1_000_000, budget_bytes=5_000_000, via_site=True
+        )
 
 
 async def test_a_stopped_node_gets_nothing_for_others_either(

@@ -89,12 +89,15 @@ def adopt(answer: Json, *, changed: Sequence[str], others: Sequence[Json]) -> Ad
     body["HostConfig"] = {key: value for key, value in host.items() if value is not None}
     recipe = Recipe(
         image=body["Image"],
+        reference=str(config.get("Image") or ""),
         body=body,
         networks=_networks(answer, container_id, str(host.get("NetworkMode") or "")),
         restart=restart,
     )
     return Adopted(
-        recipe=recipe, lost=_lost(changed), warnings=_dependents(container_id, name, others)
+        recipe=recipe,
+        lost=_lost(_own(changed, answer)),
+        warnings=_dependents(container_id, name, others),
     )
 
 
@@ -136,6 +139,18 @@ def _networks(answer: Json, container_id: str, mode: str) -> dict[str, dict[str,
         found[name] = settings
     # The network of NetworkMode is the first: the runtime publishes ports there.
     return dict(sorted(found.items(), key=lambda each: each[0] != mode))
+
+
+def _own(changed: Sequence[str], answer: Json) -> list[str]:
+    """Paths of the writable layer but for the places that the runtime made there to mount on."""
+    host = answer.get("HostConfig") or {}
+    made = {
+        *(str(mount.get("Destination")) for mount in answer.get("Mounts") or []),
+        *(host.get("Tmpfs") or {}),
+        *(str(each.get("PathInContainer")) for each in host.get("Devices") or []),
+        "/sbin/docker-init",
+    }
+    return [path for path in changed if path not in made and not path.startswith("/dev/")]
 
 
 def _lost(changed: Sequence[str]) -> list[str]:

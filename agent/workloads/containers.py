@@ -60,17 +60,22 @@ class Containers:
         if found is not None:
             return found
         recipe = self._with_gpus(part)
-        body = recipe.made_for(part.name, deployment)
-        return await finish(
-            self._runtime.create_container(
-                spare_name(part.name, "next", deployment), body, recipe.networks
-            )
-        )
+        name = spare_name(part.name, "next", deployment)
+        image = await self._named(recipe)
+        body = recipe.made_for(part.name, deployment, image=image)
+        made = await finish(self._runtime.create_container(name, body, recipe.networks))
+        container = await self.find(made)
+        if container is None or container.image_id == recipe.image:
+            return made
+        # The name went to another image in between.
+        await self.remove(made)
+        body = recipe.made_for(part.name, deployment, image=recipe.image)
+        return await finish(self._runtime.create_container(name, body, recipe.networks))
 
     async def make_old(self, part: Part, old: OldContainer, deployment: str) -> str:
         """A container that is gone, once more from its recipe and image, GPUs and all."""
         host = {**(old.recipe.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
-        body = {**old.recipe.body, "HostConfig": host}
+        body = {**old.recipe.body, "Image": await self._named(old.recipe), "HostConfig": host}
         name = spare_name(part.name, "old", deployment)
         try:
             return await finish(self._runtime.create_container(name, body, old.recipe.networks))
@@ -134,6 +139,18 @@ class Containers:
         async for batch in self._runtime.logs(container_id, follow=False, tail=count):
             lines += [line.text for line in batch]
         return lines[-count:]
+
+    async def _named(self, recipe: Recipe) -> str:
+        """The image by the name that people know, as long as that is this image's; else its id."""
+        if not recipe.reference or recipe.reference.startswith("sha256:"):
+            return recipe.image
+        try:
+            named = await self._runtime.image(recipe.reference)
+        except ProblemError as problem:
+            if not problem.code.startswith("image."):
+                raise
+            return recipe.image
+        return recipe.reference if named.id == recipe.image else recipe.image
 
     async def _stop(self, container_id: str) -> None:
         await self._runtime.act(container_id, "stop")

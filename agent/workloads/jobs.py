@@ -80,7 +80,15 @@ class DeployKind(JobKind[DeploymentWork]):
             work.log(f"{problem.detail}; going back")
             why = problem.problem()
             await self._reverter.begin(deployment, by="roost", why=problem.detail, problem=why)
-            await take_back(self._reverter, deployment, work)
+            try:
+                await take_back(self._reverter, deployment, work)
+            except ProblemError as stuck:
+                raise ProblemError(
+                    stuck.code,
+                    f"{problem.detail}. And then: {stuck.detail}",
+                    params=stuck.params,
+                    hint=stuck.hint,
+                ) from problem
             raise ProblemError(
                 problem.code,
                 f"{problem.detail}. What ran before runs again as it was",

@@ -84,6 +84,7 @@ class Planner:
             soak=request.soak,
             start_deadline=request.start_deadline,
             old=old,
+            kept_before=self._kept(container.name),
         )
         self.place(part, planned)
         self.order(part, planned, request.strategy)
@@ -126,6 +127,11 @@ class Planner:
             gpus=container.gpus,
             gpu_way=_way(container),
         )
+
+    def _kept(self, name: str) -> str | None:
+        """The container that is kept until the next deployment is done."""
+        known = self._store.workload(name)
+        return None if known is None else known.kept
 
     def place(self, part: Part, planned: PlannedWorkload) -> None:
         """Choose its GPUs, and how they get in.

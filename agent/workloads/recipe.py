@@ -23,6 +23,7 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     image: str  # the runtime's own id, so that no tag that moves changes what runs
+    reference: str = ""  # the name that it was asked for by, shown as long as it is that image's
     config_digest: str | None = None
     body: dict[str, Any]
     networks: dict[str, dict[str, Any]] = {}
@@ -30,7 +31,7 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     makes_networks: dict[str, dict[str, Any]] = {}  # to make where they lack
     folders: list[str] = []  # of binds, to make where they lack
 
-    def made_for(self, workload: str, deployment: str) -> dict[str, Any]:
+    def made_for(self, workload: str, deployment: str, *, image: str) -> dict[str, Any]:
         """The body of a candidate: labelled, and it does not come up by itself."""
         labels = {
             **(self.body.get("Labels") or {}),
@@ -38,4 +39,4 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
             DEPLOYMENT: deployment,
         }
         host = {**(self.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
-        return {**self.body, "Labels": labels, "HostConfig": host}
+        return {**self.body, "Image": image, "Labels": labels, "HostConfig": host}

@@ -38,6 +38,7 @@ exit 0
 SMI = """#!/bin/sh
 seen=$(tr '\\0' '\\n' </proc/1/environ | sed -n 's/^NVIDIA_VISIBLE_DEVICES=//p' | tail -n 1)
 [ -e /lies ] && seen=$(cat /lies)
+[ -n "$seen" ] || { echo "No devices were found"; exit 6; }
 index=0
 for gpu in $(echo "$seen" | tr , ' '); do
   echo "GPU $index: NVIDIA A10 (UUID: $gpu)"

@@ -12,12 +12,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from agent.durable import sync_folder, write_whole
+from agent.images import upload_problems as problems
 from agent.images.blobs import BlobStore
 from agent.images.disk import folder_for_us, told
 from agent.images.upload_record import ID, UploadRecord
@@ -59,6 +61,9 @@ class Receipt(Protocol):
 
         Raises ProblemError `blob.*`, `space.full`.
         """
+
+    def there(self) -> bool:
+        """Whether nobody has removed what was written."""
 
     def forget_hash(self) -> None:
         """Free the memory that hashing needs; it begins anew when it must."""
@@ -164,7 +169,7 @@ class FileReceipt:
         self._cut()
 
     def append(self, data: bytes | bytearray) -> None:
-        with told(self._data), self._data.open("r+b", buffering=0) as file:
+        with self._told(), self._data.open("r+b", buffering=0) as file:
             file.seek(self.written)
             view = memoryview(data)
             while view:
@@ -177,7 +182,7 @@ class FileReceipt:
         if verifier is None:
             verifier = self._verifier = self._record.verifier()
         until = min(self.written, verifier.position + at_most)
-        with told(self._data), self._data.open("rb", buffering=0) as file:
+        with self._told(), self._data.open("rb", buffering=0) as file:
             file.seek(verifier.position)
             while verifier.position < until:
                 piece = file.read(min(READ_BYTES, until - verifier.position))
@@ -188,7 +193,7 @@ class FileReceipt:
 
     def sync(self) -> None:
         try:
-            with told(self._data):
+            with self._told():
                 with self._data.open("r+b") as file:
                     os.fdatasync(file.fileno())
                 with self._offset_file.open("r+b", buffering=0) as file:
@@ -202,7 +207,7 @@ class FileReceipt:
 
     def rollback(self) -> None:
         self.written = self.offset
-        with told(self._data):
+        with self._told():
             self._cut()
 
     def become_blob(self) -> None:
@@ -215,6 +220,18 @@ class FileReceipt:
 
     def forget_hash(self) -> None:
         self._verifier = None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """As `told`; a file that somebody removed under us is `upload.removed`."""
+        with told(self._data):
+            try:
+                yield
+            except FileNotFoundError:
+                raise problems.file_gone(self._record) from None
+
+    def there(self) -> bool:
+        return self._data.exists() and self._offset_file.exists()
 
     def _cut(self) -> None:
         if self._data.stat().st_size > self.offset:

@@ -6,7 +6,7 @@ from agent.images.upload_record import UploadRecord
 from agent.protocol.problems import ProblemError
 
 # After these nothing of an upload is kept.
-SPOILT = frozenset({"blob.digest", "blob.size", "blob.encoding"})
+SPOILT = frozenset({"blob.digest", "blob.size", "blob.encoding", "upload.removed"})
 GO_ON = "Ask for the offset with HEAD, and go on from there."
 
 
@@ -110,6 +110,15 @@ def taken_over() -> ProblemError:
 def removed() -> ProblemError:
     return ProblemError(
         "upload.removed", "it was removed while it was written", hint="Begin a new upload."
+    )
+
+
+def file_gone(record: UploadRecord) -> ProblemError:
+    return ProblemError(
+        "upload.removed",
+        f"somebody removed what had come of layer {record.diff_id} from the node's disk",
+        params={"upload": record.id, "diff_id": record.diff_id},
+        hint="Begin a new upload: the layer is sent anew.",
     )
 
 

@@ -139,7 +139,8 @@ class Uploads:
                 await self._end_silent(before)
                 if before.writer is not None:
                     raise problems.locked(before.record)
-                if before.receipt is not None and before.record.encoder == record.encoder:
+                same = before.record.encoder == record.encoder
+                if same and await self._is_there(before):
                     return self._state(before)
                 await self._drop(before)
             if sum(each.receipt is not None for each in self._uploads.values()) >= UPLOADS_LIMIT:
@@ -293,6 +294,9 @@ class Uploads:
         if writer is not None and writer.silent_for() > self._silent_seconds:
             await writer.end(problems.taken_over())
             await writer.released.wait()
+
+    async def _is_there(self, upload: _Upload) -> bool:
+        return upload.receipt is not None and await self._threads.run(upload.receipt.there)
 
     async def _drop(self, upload: _Upload) -> None:
         # First out of reach, so that nobody begins to write while the writer ends.

@@ -347,3 +347,38 @@ def test_a_length_that_cannot_be_is_refused(size: str, length: int | None) -> No
             {"sha256": diff_id(b"")[7:], "size": size, "encoder": "zstd"}, length=length, header=""
         )
     assert code(raised) == "upload.too_large"
+
+
+@pytest.mark.parametrize("lost", ["data", "offset"])
+async def test_a_file_that_somebody_removed_is_begun_anew(
+    images: NodeImages, tmp_path: Path, lost: str
+) -> None:
+    """Under an agent that runs: it need not be started again for that."""
+    state = await images.uploads.create(plain_record(LAYER))
+    with pytest.raises(ProblemError):
+        await images.uploads.receive(state.record.id, 0, broken_off(LAYER[:1_000_000]))
+    [file] = (tmp_path / "uploads").glob(f"*.{lost}")
+    file.unlink()
+    # Whoever asks for the offset first, and whoever goes on from what it knows.
+    with pytest.raises(ProblemError) as raised:
+        await images.uploads.receive(state.record.id, 1_000_000, pieces(LAYER[1_000_000:]))
+    assert (code(raised), bool(raised.value.hint)) == ("upload.removed", True)
+    again = await images.uploads.create(plain_record(LAYER))
+    assert (again.record.id != state.record.id, again.offset) == (True, 0)
+    done = await images.uploads.receive(again.record.id, 0, pieces(LAYER))
+    assert done.done
+    assert images.blobs.has(diff_id(LAYER))
+    assert names(tmp_path / "uploads") == [".json"]
+
+
+async def test_who_goes_on_with_an_upload_whose_file_is_gone_gets_a_new_one(
+    images: NodeImages, tmp_path: Path
+) -> None:
+    state = await images.uploads.create(plain_record(LAYER))
+    with pytest.raises(ProblemError):
+        await images.uploads.receive(state.record.id, 0, broken_off(LAYER[:1_000_000]))
+    for file in (tmp_path / "uploads").iterdir():
+        file.unlink()
+    again = await images.uploads.create(plain_record(LAYER))
+    assert (again.record.id != state.record.id, again.offset) == (True, 0)
+    assert (await images.uploads.receive(again.record.id, 0, pieces(LAYER))).done

@@ -24,6 +24,7 @@ from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import NO_LIMIT, print_json, say
 from console.cli.push_display import PushDisplay
+from console.cli.push_stopped import stopped
 from console.cli.room import ask_for_room, may_ask, room_option
 from console.cli.run import Answer, conclude, links
 from console.cli.setup import Setup
@@ -114,9 +115,11 @@ def command(
     consent(entries, f"load {', '.join(path.name for path in archives)}", yes=yes, show=show)
     if asks:
         make_room = ask_for_room(answers)
+    display = PushDisplay(len(entries))
     try:
         records = asyncio.run(
             _push_all(
+                display,
                 links(setup),
                 entries,
                 indexes,
@@ -127,8 +130,8 @@ def command(
             )
         )
     except KeyboardInterrupt:
-        say("stopped. The nodes keep what they have, and wait: run the same command to go on,")
-        say("or end their jobs: roost job ls, roost job cancel JOB")
+        for line in stopped(display.states):
+            say(line)
         raise
     if as_json:
         print_json([record for record, _ in records])
@@ -158,6 +161,7 @@ def _show(answers: Sequence[Answer[LoadPlan]]) -> None:
 
 
 async def _push_all(
+    display: PushDisplay,
     ways: Links,
     entries: Sequence[NodeEntry],
     indexes: Sequence[ArchiveIndex],
@@ -168,7 +172,6 @@ async def _push_all(
     make_room: bool,
 ) -> list[tuple[PushRecord, PushState]]:
     gate = asyncio.Semaphore(NODES_AT_ONCE)
-    display = PushDisplay(len(entries))
     at_once = max(1, min(AT_ONCE, LAYERS_AT_ONCE // len(entries)))
     sites = Sites(
         entries if via_site else (),

@@ -38,7 +38,7 @@ class PushDisplay:
         """`out` None: standard error."""
         self._nodes = nodes
         self._out = out or sys.stderr
-        self._states: list[PushState] = []
+        self.states: list[PushState] = []
         self._terminal = self._out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._shown: list[str] = []
         self._told: dict[str, str] = {}
@@ -46,7 +46,7 @@ class PushDisplay:
 
     def add(self, state: PushState) -> None:
         """Show this one too; it is looked at again and again."""
-        self._states.append(state)
+        self.states.append(state)
 
     async def __aenter__(self) -> None:
         self._task = asyncio.create_task(self._keep_showing())
@@ -72,7 +72,7 @@ class PushDisplay:
                 self._tell()
                 if since >= LINE_EVERY_SECONDS:
                     since = 0.0
-                    say(total_line(self._states, self._nodes))
+                    say(total_line(self.states, self._nodes))
             await asyncio.sleep(EVERY_SECONDS)
             since += EVERY_SECONDS
 
@@ -92,13 +92,13 @@ class PushDisplay:
         self._shown = lines
 
     def _lines(self, room: int) -> list[str]:
-        busy = [state for state in self._states if not state.ended]
+        busy = [state for state in self.states if not state.ended]
         shown = busy[: min(room, NODES_SHOWN)]
         wide = max((cells(clean(state.node)) for state in shown), default=0)
         lines = [node_line(state, wide) for state in shown]
         if len(busy) > len(shown):
             lines.append(f"and {len(busy) - len(shown)} more")
-        return [*lines, total_line(self._states, self._nodes)]
+        return [*lines, total_line(self.states, self._nodes)]
 
     def _write(self, text: str) -> None:
         self._out.write(text)
@@ -106,7 +106,7 @@ class PushDisplay:
 
     def _tell(self) -> None:
         """A line for each node that began to send, has trouble, or has ended."""
-        for state in self._states:
+        for state in self.states:
             doing = _doing(state)
             told = self._told.get(state.node)
             special = state.trouble is not None or state.note is not None

@@ -79,7 +79,9 @@ async def test_a_console_that_is_ended_goes_on_where_it_was(
         assert out == b""
         if way == signal.SIGINT:
             assert running.returncode == 130
-            assert b"The nodes keep what they have" in err
+            assert b"stopped. What came is kept:" in err
+            assert b"waits for the rest" in err
+            assert b"roost job cancel" in err
             assert b"Traceback" not in err
     before = site.link.up_bytes
     done = await site.roost(*push, "--json")

@@ -19,7 +19,7 @@ from console.compose.findings import Findings
 from console.compose.interpolation import BadTemplate, Unset, interpolate
 
 SIZE_LIMIT = 1 << 20
-_NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(=|:|(?=[\r\n#]|$))")
+_NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*(=|:|(?=[\r\n#]|$))")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$$"}
 _LIKE = "Write NAME=value, one on each line."
 
@@ -110,18 +110,19 @@ class _Lines:
             hint = "Write NAME= and its value: what is set around roost is never taken."
             self._wrong(f"{match[1]} has no value", hint)
             return
-        while self._text.startswith((" ", "\t"), self._at):
-            self._at += 1
         value = self._value()
         if value is not None:
             self._found[match[1]] = value
 
     def _value(self) -> str | None:
+        start = self._at
+        while self._text.startswith((" ", "\t"), self._at):
+            self._at += 1
         quote = self._text[self._at : self._at + 1]
-        if quote not in ("'", '"') or not quote:
-            value = re.split(r"(?:^|\s)#", self._rest(), maxsplit=1)[0]
-            return self._filled(value.strip())
-        return self._quoted(quote)
+        if quote in ("'", '"'):
+            return self._quoted(quote)
+        self._at = start  # a comment wants the space
+        return self._filled(self._rest().partition(" #")[0].strip())
 
     def _quoted(self, quote: str) -> str | None:
         end = self._closing(quote)

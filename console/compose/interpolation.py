@@ -4,7 +4,7 @@ $NAME ${NAME}                    its value
 ${NAME:-other} ${NAME-other}     "other" where it is empty or unset; where it is unset
 ${NAME:?why} ${NAME?why}         an error that says "why", likewise
 ${NAME:+other} ${NAME+other}     "other" where it is set and not empty; where it is set
-$$                               a dollar sign
+$$                               a dollar sign, as is one before what begins no name: $1
 
 "other" and "why" may hold variables themselves.
 """
@@ -39,7 +39,7 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
     """`text` with its variables' values.
 
     Raises:
-        BadTemplate: a dollar sign that begins no variable.
+        BadTemplate: a brace that holds no variable, or is not closed.
         Unset: a variable has no value, and no other is given for that.
     """
     if "$" not in text:
@@ -97,7 +97,10 @@ class _Reading:
         braced = text.startswith("${", start)
         match = _NAME.match(text, start + (2 if braced else 1))
         if match is None:
-            raise BadTemplate(f"{_short(text[start:])} begins no variable")
+            if braced:
+                raise BadTemplate(f"{_short(text[start:])} begins no variable")
+            self._at += 1
+            return "$"
         self._at = match.end()
         if not braced:
             return self._value(match[0], wanted=wanted)

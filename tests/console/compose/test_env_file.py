@@ -31,7 +31,9 @@ def values(text: str, *, raw: bool = False) -> tuple[dict[str, str], list[tuple[
         ("  V=b", "b"),
         ("V=b # c", "b"),
         ("V=b# c", "b# c"),
-        ("V=# c", ""),
+        ("V=# c", "# c"),
+        ("V= # c", ""),
+        ("V=b\t# c", "b\t# c"),
         ("V=b c  d", "b c  d"),
         ("V=b=c", "b=c"),
         ("V='b # c'", "b # c"),
@@ -67,14 +69,14 @@ def test_line(line: str, value: str) -> None:
     [
         ("A=b\n\njust words\n", "compose.env_file", 3),
         ("=b", "compose.env_file", 1),
-        ("1A=b", "compose.env_file", 1),
+        ("a b=c", "compose.env_file", 1),
         ("A", "compose.env_file", 1),
         ("A # c\n", "compose.env_file", 1),
         ("A=b\nB='c\nd", "compose.env_file", 2),
         ('A="b" c', "compose.env_file", 1),
         ("A=b\nB='c\nd'\nC=$NO", "compose.variable", 4),
         ("A=${NO:?say it}", "compose.variable", 1),
-        ("A=$1", "compose.env_file", 1),
+        ("A=${", "compose.env_file", 1),
     ],
 )
 def test_line_that_does_not_fit(text: str, code: str, line: int) -> None:

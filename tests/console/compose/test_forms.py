@@ -37,7 +37,12 @@ networks:
   cams: {name: cameras, driver: macvlan, driver_opts: {parent: eth1}, enable_ipv6: true}
   old: {external: {name: old-1}}
 """
-SECRETS = "secrets: {cam: {external: true}, key: {name: tls.key}, other: }"
+SECRETS = """
+secrets:
+  cam: {external: true}
+  key: {external: true, name: tls.key}
+  other: {external: true}
+"""
 
 
 def port(target: int, published: int | None = None, ip: str = "", protocol: Any = "tcp") -> Port:
@@ -158,7 +163,7 @@ FORMS: list[tuple[str, str, Any]] = [
     ("networks: {site: }", "networks", [NetworkUse(name="site", aliases=["app"], external=True)]),
     ("networks: [old]", "networks", [NetworkUse(name="old-1", aliases=["app"], external=True)]),
     (
-        "networks: {back: {aliases: [db, app], ipv4_address: 10.9.0.5}}",
+        "networks: {back: {aliases: [db], ipv4_address: 10.9.0.5}}",
         "networks",
         [
             NetworkUse(

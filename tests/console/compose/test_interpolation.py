@@ -51,6 +51,9 @@ VARIABLES = {"A": "a", "EMPTY": "", "_x1": "under", "LONG": "$A"}
         ("${NO:-$$}", "$"),
         ("${NO:-}}", "}"),
         ("{A}", "{A}"),
+        ("$", "$"),  # what begins no name is none
+        ("cost: $1, $-, $ A, 5$", "cost: $1, $-, $ A, 5$"),
+        ("^\\d+$", "^\\d+$"),
     ],
 )
 def test_value(text: str, value: str) -> None:
@@ -79,7 +82,7 @@ def test_unset(text: str, name: str, why: str | None, empty: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["$", "a$", "$1", "${", "${}", "${A", "${A:-b", "${A!}", "${1A}", "${A:}", "$-", "${ A}"],
+    ["${", "${}", "${A", "${A:-b", "${A!}", "${1A}", "${A:}", "${ A}", "a ${A/b/c}"],
 )
 def test_no_variable(text: str) -> None:
     with pytest.raises(BadTemplate):
@@ -93,7 +96,7 @@ def test_nesting_has_a_bound() -> None:
 
 def test_names() -> None:
     assert names_in("$A ${B:-${C:+$D}} $$E ${F?$G}") == {"A", "B", "C", "D", "F", "G"}
-    assert names_in("$A $1 $B") == {"A"}  # nobody gets as far as B
+    assert names_in("$A ${1} $B") == {"A"}  # nobody gets as far as B
 
 
 @given(st.text(alphabet="$${}:-?+AB_1 ", max_size=40))

@@ -110,7 +110,7 @@ REFUSED = [
     ("command: $CMD", "variable", 6, "CMD is not set", "--set CMD="),
     ("command: ${CMD:?say what runs}", "variable", 6, "CMD is not set: say what runs", "--env"),
     ("user: $ROOST_LABEL_site", "variable", 6, "not set", "Did you mean ROOST_LABEL_SITE?"),
-    ("command: echo $1", "template", 6, "'$1' begins no variable", "$$"),
+    ("command: echo ${1}", "template", 6, "'${1}' begins no variable", "$$"),
     # dependencies
     ("depends_on: [db]", "undefined", 6, "the service 'db'", "at the top"),
     ("depends_on: {app: {condition: ready}}", "invalid", 6, "'ready'", "service_healthy"),
@@ -225,6 +225,13 @@ def test_refused_at_the_top(text: str, code: str, line: int | None, says: str) -
 def test_a_secret_in_a_file_is_told_how_to_be_set() -> None:
     found = problem(TOP + "    secrets: [s]\nsecrets: {s: {file: ./s, name: cam-key}}")
     assert "roost secret set NODE cam-key" in found.hint
+
+
+@pytest.mark.parametrize("said", ["", "{}", "{external: true}", "{name: s}"])
+def test_a_secret_of_the_node_needs_no_more_than_its_name(said: str) -> None:
+    found = meaning(TOP + f"    secrets: [s]\nsecrets:\n  s: {said}\n")
+    assert found.problems == []
+    assert found.workloads[0].secrets[0].name == "s"
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

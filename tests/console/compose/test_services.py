@@ -150,6 +150,11 @@ def test_the_project_is_named_after_its_folder() -> None:
     assert (found.project, found.workloads[0].image) == ("own", "x:own")
 
 
+def test_a_service_has_its_name_in_each_network_once() -> None:
+    found = meaning("services:\n  a: {image: x, networks: {default: {aliases: [b, a, b]}}}\n")
+    assert found.workloads[0].networks[0].aliases == ["a", "b"]
+
+
 def test_a_folder_without_a_name() -> None:
     found = problem("services:\n  a: {image: x}\n", path=Path("/compose.yaml"))
     assert found.code == "compose.invalid"

@@ -10,6 +10,7 @@ import pytest
 from agent.containers.docker_runtime import DockerRuntime
 from tests.agent.containers.parts import PATIENCE, STORES
 from tests.agent.images.image_side import ImageSide, image_side
+from tests.agent.images.loads import OLD, Loads
 from tests.real.docker_engine import DockerEngine
 from tests.real.runtime import PrivateRuntime
 
@@ -43,6 +44,19 @@ async def docker_side(graphdriver: DockerEngine, tmp_path: Path) -> AsyncIterato
     """The image side over `graphdriver`."""
     async for made in over(graphdriver, tmp_path / "state"):
         yield made
+
+
+@pytest.fixture
+def loads(short_folder: Path, graphdriver: DockerEngine) -> Iterator[Loads]:
+    """The agent has loaded OLD, and does not run."""
+    made = Loads(short_folder, graphdriver)
+    try:
+        made.start()
+        assert made.ended(made.load(OLD))["state"] == "succeeded"
+        assert made.agent.stop() == 0
+        yield made
+    finally:
+        made.agent.close()
 
 
 async def over(runtime: PrivateRuntime, state: Path) -> AsyncIterator[ImageSide]:

@@ -175,6 +175,50 @@ async def test_a_stick_that_is_pulled_out(
 
 
 @pytest.mark.real("filesystem")
+async def test_a_stick_that_is_unmounted_by_force_and_comes_back(
+    graphdriver: DockerEngine,
+    docker_side: ImageSide,
+    short_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While its first layer is read. The tag stays what it was; with the stick in, it goes on."""
+    path = written(short_folder / "new.tar", docker_archive([Made(ONE.layers, tags=["app:1"])]))
+    old = (await docker_side.push(Made([TWO.layers[1]], tags=["app:1"]))).result["app:1"]
+    disk, stick = short_folder / "disk", short_folder / "stick"
+    stick.mkdir()
+    enter = graphdriver.enter
+    enter("truncate", "-s", "64M", str(disk))
+    enter("mkfs.ext4", "-q", str(disk))
+    mount = ("mount", "-o", "loop", str(disk), str(stick))
+    enter(*mount)
+    enter("cp", str(path), str(stick))
+    read, pulled = LayerReader.read, threading.Event()
+
+    def reading(reader: LayerReader, count: int) -> bytes:
+        if not pulled.is_set():
+            pulled.set()
+            enter("umount", "-l", str(stick))
+        return read(reader, count)
+
+    monkeypatch.setattr(LayerReader, "read", reading)
+    inside = Path(f"/proc/{graphdriver.enclosure.pid}/root{stick}")
+    job = await imported(docker_side, inside / "new.tar")
+    assert pulled.is_set()
+    assert job.state == "failed"
+    assert job.problem is not None
+    assert (job.problem.code, bool(job.problem.hint)) == ("archive.unreadable", True)
+    assert graphdriver.docker("inspect", "--format", "{{.Id}}", "app:1") == old
+    assert await docker_side.tags() == ["app:1"]
+    try:
+        enter(*mount)
+        again = await docker_side.ended(await docker_side.jobs.retry(job.id, owner="maria"))
+        assert (again.state, again.problem) == ("succeeded", None)
+        assert graphdriver.docker("inspect", "--format", "{{.Id}}", "app:1") != old
+    finally:
+        enter("umount", "-l", str(stick))
+
+
+@pytest.mark.real("filesystem")
 async def test_a_full_state_folder(graphdriver: DockerEngine, short_folder: Path) -> None:
     """Known before where it is full; told where somebody fills it meanwhile. No stray file."""
     state = short_folder / "state"

@@ -11,6 +11,7 @@ import pytest
 from console.fleet.inventory import NodeEntry
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import write_fleet
+from tests.console.cli.signing_bench import Bench
 from tests.real.docker_engine import DockerEngine
 from tests.simulated import simulator_process
 
@@ -42,3 +43,19 @@ def docker_fleet(docker_engine: DockerEngine, short_folder: Path, tmp_path: Path
         entry = NodeEntry(name="dock", address=f"unix://{agent.sockets['operator']}")
         yield write_fleet(tmp_path / "fleet.yaml", [entry])
     docker_engine.clear()
+
+
+@pytest.fixture
+def bench(
+    docker_engine: DockerEngine, short_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Bench]:
+    required = getattr(request, "param", False)
+    settings = {
+        "runtime": docker_engine.url,
+        "policy": {"require_signature": required},
+        "trusted_keys": str(short_folder / "trusted-keys"),
+    }
+    with AgentProcess(short_folder, settings) as agent:
+        yield Bench(tmp_path, agent, docker_engine)
+    docker_engine.clear()
+    docker_engine.clear_images()

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from console.fleet.inventory import NodeEntry
-from tests.agent_process import BIN, AgentProcess
-from tests.archives_made import COMPRESS, Made, docker_archive, layer
-from tests.console.cli.commands import Done, roost, write_fleet
-from tests.real.docker_engine import DockerEngine
+from tests.agent_process import AgentProcess
+from tests.console.cli.signing_bench import BASE, ONE, TWO, Bench
 from tests.real.runtime import PrivateRuntime
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -24,68 +19,6 @@ WHOLE_STORES = [
         "containerd_store", marks=[pytest.mark.real("containerd_store"), pytest.mark.runtimes]
     ),
 ]
-
-BASE = layer("base", 300_000)
-ONE, TWO = layer("one", 100_000), layer("two", 90_000)
-
-
-class Bench:
-    """A console, an agent that wants signatures, and a runtime."""
-
-    def __init__(self, folder: Path, agent: AgentProcess, engine: PrivateRuntime) -> None:
-        self.folder, self.agent, self.engine = folder, agent, engine
-        entry = NodeEntry(name="dock", address=f"unix://{agent.sockets['operator']}")
-        self.fleet = write_fleet(folder / "fleet.yaml", [entry])
-
-    def run(self, *arguments: str | Path) -> Done:
-        return roost(self.folder, "--fleet", self.fleet, *arguments)
-
-    def good(self, *arguments: str | Path) -> Done:
-        done = self.run(*arguments)
-        assert done.code == 0, done
-        return done
-
-    def archive(self, tag: str, *layers: bytes, compression: str = "none") -> Path:
-        file = self.folder / f"{tag.replace(':', '-')}.tar"
-        file.write_bytes(COMPRESS[compression](docker_archive([Made(layers, tags=[tag])])))
-        return file
-
-    def key(self, name: str) -> Path:
-        file = self.folder / name
-        self.good("key", "make", "-o", file, "--name", name)
-        return file
-
-    def push(self, *files: Path) -> Done:
-        return self.run("bundle", "push", *files, "--to", "@dock", "--json")
-
-    def import_on_node(self, path: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [BIN / "roost-agent", "bundle", "import", path, "--config", self.agent.config],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=50,
-        )
-
-    def tags(self) -> set[str]:
-        shown = self.engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-        return {tag for tag in shown if tag.startswith(("app:", "other:", "roost.local"))}
-
-
-@pytest.fixture
-def bench(
-    docker_engine: DockerEngine, short_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Bench]:
-    required = getattr(request, "param", False)
-    settings = {
-        "runtime": docker_engine.url,
-        "policy": {"require_signature": required},
-        "trusted_keys": str(short_folder / "trusted-keys"),
-    }
-    with AgentProcess(short_folder, settings) as agent:
-        yield Bench(tmp_path, agent, docker_engine)
-    docker_engine.clear()
-    docker_engine.clear_images()
 
 
 def test_made_shown_verified_pushed(bench: Bench) -> None:

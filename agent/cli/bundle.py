@@ -81,7 +81,7 @@ def _may_remove(problem: Problem | None) -> bool:
     named = images if isinstance(images, list) else []
     click.echo(_printable(problem.detail), err=True)
     click.echo(
-        "These are images that Roost loaded and nothing uses: " + _printable(", ".join(named)),
+        "In the way, and loaded by Roost and used by nothing: " + _printable(", ".join(named)),
         err=True,
     )
     many = "1 image" if len(named) == 1 else f"{len(named)} images"

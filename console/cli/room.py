@@ -18,7 +18,7 @@ room_option = click.option(
     is_flag=True,
     help="Where a node has no room, remove images: those that Roost loaded and nothing uses.",
 )
-_WHICH = "which Roost loaded and nothing uses"
+_WHICH = "loaded by Roost and used by nothing"
 
 
 def may_ask(*, yes: bool) -> bool:
@@ -39,7 +39,7 @@ def ask_for_room(answers: Sequence[Answer[LoadPlan]]) -> bool:
     many = plural(len(every), "image")
     where = next(iter(wanted)) if len(wanted) == 1 else plural(len(wanted), "node")
     taken = size(sum(item.size_bytes for item in every))
-    say(f"There is room on {where} only without {many} ({taken}), {_WHICH}.")
+    say(f"There is room on {where} only without {many} ({taken}) {_WHICH}.")
     return _ask(many, "Without it, nothing is loaded there.")
 
 
@@ -54,7 +54,7 @@ def ask_after(problem: ProblemError, node: str) -> bool:
     if not problem.params.get("make_room") or not isinstance(images, list):
         return False
     say(f"{node}: {clean(problem.detail)}")
-    say(f"These are images {_WHICH}: {clean(', '.join(images))}")
+    say(f"In the way, and {_WHICH}: {clean(', '.join(images))}")
     return _ask(plural(len(images), "image"), "Without it, nothing is loaded.")
 
 

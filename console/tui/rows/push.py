@@ -91,7 +91,10 @@ def _result(push: NodePush) -> Cell:
         return Cell(state.problem.detail, "warn" if push.held_back else "bad")
     if state.stage == "done":
         what = ", ".join(f"{tag} {short(name)}" for tag, name in state.images.items())
-        return Cell(what if state.job is not None else f"had it already: {what}")
+        if state.job is None:
+            return Cell(f"had it already: {what}")
+        gone = [] if state.plan is None else images_in_the_way(state.plan)
+        return Cell(f"{what}; removed {plural(len(gone), 'image')} for it" if gone else what)
     if state.trouble is not None:
         return Cell(f"trying again: {state.trouble}", "warn")
     waits = state.note or (state.job.reason if state.job is not None else None)

@@ -87,10 +87,8 @@ class JobActions(Carrying):
             return f"{_what(job)} is {state_text(job)} as {job.id}"
 
         many = plural(len(images), "image")
-        about = [
-            Entry("", f"To make room, {many} that Roost loaded and nothing uses go first:", "warn"),
-            Entry("", ", ".join(images)),
-        ]
+        text = f"Removes {many} to make room, which Roost loaded and nothing uses:"
+        about = [Entry("", text, "warn"), Entry("", ", ".join(images))]
         self.give(Order("retry", "retrying", "job", [_task(target, do)], about))
 
 

@@ -143,7 +143,8 @@ class PushFlow(View):
         from console.images.sites import LABEL
 
         entries = self._entries(names)
-        convoy = carrier.convoy(entries, index, Terms(), lambda: None)
+        # It is asked which images would have to go; nothing changes.
+        convoy = carrier.convoy(entries, index, Terms(make_room=True), lambda: None)
         plans: dict[str, Outlook] = {}
         statuses: dict[str, SiteStatus] = {}
         gate = asyncio.Semaphore(_AT_ONCE)

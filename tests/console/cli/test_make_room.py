@@ -20,7 +20,7 @@ from tests.console.images.pushing import image_agent, image_named, made, noise
 from tests.console.serving import ServedAgent
 from tests.terminal import Terminal
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 ROOST_AGENT = Path(sys.executable).with_name("roost-agent")
 GONE = "to make room, removed image spare:1"
@@ -78,10 +78,10 @@ class Tight:
 
         def watch() -> tuple[int, str]:
             with Terminal(list(map(str, command)), env=environment(self.home)) as terminal:
-                terminal.wait_for(asked, 30)
+                terminal.wait_for(asked, 60)
                 terminal.send(answer)
                 terminal.press("enter")
-                return terminal.wait_exit(30), terminal.screen_text()
+                return terminal.wait_exit(60), terminal.screen_text()
 
         return await asyncio.to_thread(watch)
 
@@ -161,7 +161,7 @@ async def test_an_import_asks_when_the_node_has_found_no_room(tight: Tight) -> N
     assert "--make-room" in alone.err
     code, shown = await tight.roost_on_terminal(*command, answer="")
     assert code == 1
-    assert "Roost loaded and nothing uses: spare:1" in " ".join(shown.split())
+    assert "used by nothing: spare:1" in " ".join(shown.split())
     assert await tight.has("spare:1")
     code, shown = await tight.roost_on_terminal(*command, answer="y")
     assert code == 0, shown

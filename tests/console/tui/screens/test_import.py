@@ -118,7 +118,7 @@ async def test_one_that_found_no_room_is_retried_with_the_word(make_app: MakeApp
         await settled(pilot)
         await pilot.press("a")
         text = await settled(pilot)
-        assert "2 images that Roost loaded and nothing uses go first" in text
+        assert "Removes 2 images to make room" in text
         assert "old:1, older:1" in text
         assert ">[ Cancel ]" in text
         await pilot.press("tab", "enter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from agent.protocol.images import Freeable
 from console.tui.app import RoostApp
@@ -29,6 +30,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+async def shows(pilot: Pilot[int], text: str) -> str:
+    """The screen, once it has this; the test's own time-out is the limit."""
+    while text not in (seen := await settled(pilot)):
+        await pilot.pause(0.01)
+    return seen
+
+
+async def begun(pilot: Pilot[int], selector: str, *typed: str) -> str:
+    """As `begin`, and the answer only once the question is there."""
+    await begin(pilot, selector)
+    await shows(pilot, "[ Cancel ]" if "@" in selector else "type push")
+    await pilot.press(*typed)
+    return await settled(pilot)
+
+
 def room_app(make_app: MakeApp, folder: Path, *full: str) -> tuple[RoostApp, FakeCarrier]:
     app, carrier = push_app(make_app, folder)
     carrier.plans |= dict.fromkeys(full, IN_THE_WAY)
@@ -41,7 +57,7 @@ async def test_the_switch_counts_what_would_go(
 ) -> None:
     app, carrier = room_app(make_app, folder, "a")
     async with app.run_test(size=size) as pilot:
-        text = await begin(pilot, "site=lab")
+        text = await begun(pilot, "site=lab")
         # It is asked what would go once they may; nothing has changed by that.
         assert carrier.convoys[-1].terms == Terms(make_room=True)
         assert "make room [ ] remove 2 images (40M) on a" in text
@@ -55,7 +71,7 @@ async def test_the_switch_counts_what_would_go(
 async def test_off_those_nodes_are_left_out(make_app: MakeApp, folder: Path) -> None:
     app, carrier = room_app(make_app, folder, "a")
     async with app.run_test(size=(100, 30)) as pilot:
-        await begin(pilot, "site=lab", *"push", "space", "2", "enter")
+        await begun(pilot, "site=lab", *"push", "space", "2", "enter")
         assert carrier.convoys[-1].terms == Terms()
         assert set(app.context.pushes.nodes) == {"b"}
 
@@ -65,23 +81,26 @@ async def test_on_all_are_pushed_to_and_it_is_not_suggested_again(
 ) -> None:
     app, carrier = room_app(make_app, folder, "a")
     async with app.run_test(size=(100, 30)) as pilot:
-        await begin(pilot, "site=lab", "tab", "tab", "tab", "space")
-        assert "[x] remove 2 images" in await settled(pilot)
+        await begun(pilot, "site=lab", "tab", "tab", "tab", "space")
+        await shows(pilot, "[x] remove 2 images")
         await pilot.press("tab", *"push", "space", "2", "enter")
         await settled(pilot)
         assert carrier.convoys[-1].terms == Terms(make_room=True)
         assert set(app.context.pushes.nodes) == {"a", "b"}
+        carrier.pushers["a"].set(plan=IN_THE_WAY)
         for pusher in carrier.pushers.values():
             pusher.go_on.set()
         await settled(pilot)
+        app.tick()
+        await shows(pilot, "; removed 2 images for it")
         await pilot.press("escape")
-        assert "make room [ ] remove 2 images" in await begin(pilot, "site=lab")
+        assert "make room [ ] remove 2 images" in await begun(pilot, "site=lab")
 
 
 async def test_where_there_is_room_nowhere_it_says_so(make_app: MakeApp, folder: Path) -> None:
     app, carrier = room_app(make_app, folder, "a", "b")
     async with app.run_test(size=(100, 30)) as pilot:
-        text = await begin(pilot, "site=lab", *"push", "space", "2", "enter")
+        text = await begun(pilot, "site=lab", *"push", "space", "2", "enter")
         assert "remove 4 images (80M) on 2 nodes" in text
         assert "There is no room unless these images may go: Space." in text
         assert app.context.pushes.nodes == {}
@@ -94,21 +113,23 @@ async def test_where_there_is_room_nowhere_it_says_so(make_app: MakeApp, folder:
 async def test_cancel_has_the_focus(make_app: MakeApp, folder: Path) -> None:
     app, _ = room_app(make_app, folder, "a")
     async with app.run_test(size=(100, 30)) as pilot:
-        assert ">[ Cancel ]" in await begin(pilot, "@a")
+        assert ">[ Cancel ]" in await begun(pilot, "@a")
         await pilot.press("enter")
         await settled(pilot)
         assert app.context.pushes.nodes == {}
 
 
-async def test_again_says_that_images_may_go(make_app: MakeApp, folder: Path) -> None:
+async def test_again_it_is_asked_again(make_app: MakeApp, folder: Path) -> None:
     app, _ = room_app(make_app, folder, "a")
     async with app.run_test(size=(100, 30)) as pilot:
-        await begin(pilot, "@a", "tab", "tab", "tab", "tab", "space", "tab", "tab", "enter")
-        await settled(pilot)
-        await pilot.press("x", "tab", "enter")
-        await settled(pilot)
+        await begun(pilot, "@a", "tab", "tab", "tab", "tab", "space", "tab", "tab", "enter")
+        await shows(pilot, "sending")
+        await pilot.press("x")
+        await shows(pilot, "[ Go on ]")
+        await pilot.press("tab", "enter")
+        await shows(pilot, "stopped")
         await pilot.press("a")
-        assert "As before: may remove images." in await settled(pilot)
+        await shows(pilot, "make room [ ] remove 2 images")
 
 
 def test_what_terms_say() -> None:

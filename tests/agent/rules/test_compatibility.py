@@ -323,6 +323,18 @@ SERVERS: list[tuple[str, ImageNeeds, NodeFacts, Expected]] = [
         fails("fails:gpu.too_old_for_tensorrt"),
     ),
     ("T4, 10.14", image("13.0.2", tensorrt="10.14.1"), node("580.95.05", T4), runs()),
+    (
+        "5090, 10.8 to the digit",
+        image("12.8.0", tensorrt="10.8"),
+        node("570.86.10", RTX_5090),
+        runs(),
+    ),
+    (
+        "GeForce of a brand that libnvidia-container does not know",
+        image("12.4.1", inside=False),
+        node(D470, board("NVIDIA GeForce RTX 2060", "7.5", "unknown")),
+        fails(TOO_OLD, "525.60.13"),
+    ),
     # what nobody knows fails nothing
     ("driver not told", image("12.4.1"), node(None, T4), unknown("unknown:driver.unknown")),
     ("CUDA not said", image(None), node("535.183.01", T4), unknown("unknown:cuda.version_unknown")),

@@ -34,6 +34,12 @@ JETSONS: list[tuple[str, ImageNeeds, NodeFacts, Expected]] = [
         fails(TOO_OLD),
     ),
     (
+        "older than its GPU: other Amperes' code is none for it",
+        image("11.0.3", architecture=ARM, l4t="35.4"),
+        jetson("35.4.1"),
+        warns("warns:gpu.too_new_for_cuda"),
+    ),
+    (
         "JetPack 6, 13.2 with Orin's library",
         image("13.2.1", architecture=ARM, l4t="36.4", compat=library("595.58.03", "13.2")),
         jetson("36.4.3"),

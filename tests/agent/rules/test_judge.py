@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from agent.rules.compatibility import Judge, judge
+from agent.rules.tables import merge
 from tests.agent.rules.judging import (
     BY_LIBRARY,
     C124,
@@ -59,6 +62,31 @@ def test_a_geforce_passes_its_window_and_dies_all_the_same() -> None:
     needs = image("12.4.1", require=T4_WINDOW, compat=C124)
     expect(needs, node(D470, T4), warns(BY_LIBRARY))
     expect(needs, node(D470, RTX_4090), fails("fails:cuda.compat_wrong_gpu", "550.54.14"))
+
+
+def test_a_constraint_that_no_driver_for_the_gpu_satisfies() -> None:
+    needs = image("11.8.0", require="cuda>=11.8")
+    refused = f"{OLDER} fails:requirement.unsatisfied"
+    expect(needs, node(D470, T4), fails(refused, "520.61.05"))
+    expect(needs, node(D470, K80), fails(refused))
+
+
+def test_with_cdi_constraints_ask_for_no_driver() -> None:
+    expect(
+        image("12.4.1", require="cuda>=99"),
+        node(D470, T4, runtime=CDI),
+        fails(f"{TOO_OLD} warns:requirement.unsatisfied", "525.60.13"),
+    )
+
+
+def test_an_operators_floor_for_one_minor() -> None:
+    row = {"cuda": "12.4", "driver": "550.54.14", "source": "our own trouble"}
+    tables = merge(TABLES, json.dumps({"driver_floors": [row]}))
+    facts = node("535.183.01", A10)
+    assert judge(image("12.4.1"), facts, tables).needs_driver == "550.54.14"
+    assert judge(image("12.3.2"), facts, tables).ability == "warns"
+    (reason,) = judge(image("12.4.1"), facts, tables).gpus[0].reasons
+    assert reason.source == "our own trouble"
 
 
 def test_constraints_that_are_switched_off() -> None:

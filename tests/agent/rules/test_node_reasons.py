@@ -165,6 +165,12 @@ def test_who_looks_at_constraints(
     assert verdict.ability == ("fails" if refused else "warns")
 
 
+def test_what_a_silent_runtime_can_do_is_not_guessed() -> None:
+    silent = RuntimeFacts(state="unreachable", reason="it is so")
+    facts = node("535.183.01", A10, runtime=silent, toolkit=NOTHING)
+    assert judged(CUDA, facts) == ("unknown", ["runtime.unreachable"], None)
+
+
 def test_a_driver_is_proposed_only_where_nothing_else_is_amiss() -> None:
     old = node("470.256.02", T4)
     assert judge(CUDA, old, TABLES).needs_driver == "525.60.13"

@@ -77,6 +77,7 @@ CASES: list[tuple[str, Subject, State]] = [
     ("cuda=11.4.", T4, "satisfied"),
     ("cuda=12.10", Subject(cuda="12.1"), "unsatisfied"),
     ("cuda=12.01", Subject(cuda="12.1"), "satisfied"),
+    ("cuda=.0", Subject(cuda=""), "satisfied"),
     # what is no version
     ("cuda>=.4", T4, "invalid"),
     ("cuda>=11.x", T4, "invalid"),

@@ -130,6 +130,14 @@ def test_the_whole_of_it_without_a_warning() -> None:
     assert (pascal.driver, pascal.after) == ("550.54.14", {"cuda12": "runs"})
 
 
+def test_a_jetson_is_not_told_to_get_a_servers_driver() -> None:
+    needs = image("12.9.1", architecture="arm64", l4t="36.4")
+    jetsons = {"image": Judge(needs, TABLES)}
+    for whole in (False, True):
+        (upgrade,) = upgrade_plan(jetsons, [jetson("36.4.0")], TABLES, whole=whole)
+        assert (upgrade.driver, upgrade.not_mended) == (None, {})
+
+
 def test_a_node_without_a_driver_needs_the_floor() -> None:
     facts = node(None)
     facts.gpu_stack.state = "no_library"

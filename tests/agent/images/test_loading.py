@@ -370,7 +370,7 @@ async def test_the_wait_for_a_sender_begins_anew_with_each_byte(
     monkeypatch.setattr(arrival, "SOON_SECONDS", 0.0)
     job = await side.load(NEW)
     await side.at_stage(job, "receiving")
-    assert side.jobs.get(job.id).deadline_at == 4600.0
+    await until(lambda: side.jobs.get(job.id).deadline_at == 4600.0)
     now[0] = 9000.0
     await side.send(NEW.layers[0])
     await until(lambda: side.jobs.get(job.id).deadline_at == 12600.0)

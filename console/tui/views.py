@@ -21,7 +21,7 @@ VIEW_HELP: dict[str, ViewHelp] = {
     "doctor": ViewHelp("SELECTOR", "what is wrong, why, and how to mend it"),
     "jobs": ViewHelp("SELECTOR", "what is being done on nodes, and what was"),
     "job": ViewHelp("@NODE ID", "one job with its log", required=True),
-    "images": ViewHelp("SELECTOR", "images by nodes: who has what, and what differs where"),
+    "images": ViewHelp("SELECTOR", "images by nodes: yes, - no, ? unknown, and what differs"),
     "image": ViewHelp("NAME", "one image, node by node", required=True),
     "push": ViewHelp("", "what is sent to nodes from here"),
     "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),

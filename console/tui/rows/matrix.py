@@ -123,7 +123,9 @@ def _other(image_id: str, glyphs: Glyphs, tone: str) -> Cell:
 
 
 def _unknown(head: NodeHead) -> Cell:
-    return Cell(f"? {head.age}".rstrip(), "warn", data=words.UNKNOWN)
+    # Seconds stand in the head only: in a cell of every row they cost a slow line too much.
+    age = "" if head.age.endswith("s") else head.age
+    return Cell(f"? {age}".rstrip(), "warn", data=words.UNKNOWN)
 
 
 def about_line(line: ImageLine, heads: Sequence[NodeHead], glyphs: Glyphs) -> list[Piece]:

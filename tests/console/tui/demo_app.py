@@ -2,7 +2,7 @@
 
 Run `python -m tests.console.tui.demo_app 0 20` to look at it; tests run it in a pseudo-terminal.
 Arguments: nodes (0: the
-varied ones), cell changes a second, then options of the profile.
+varied ones), cell changes a second, then options of the profile, and `--view=images`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> None:
     set_textual_knobs(os.environ)
 
     from console.tui.app import RoostApp
+    from console.tui.commands import parse_command
     from console.tui.look.look import Look
     from console.tui.ports import Context
     from tests.console.tui import fakes
@@ -62,10 +63,17 @@ def main() -> None:
 
     fleet = LiveFleet(nodes)
     log = fakes.some_log(2000)
-    for client in fleet.clients.values():
+    for number, client in enumerate(fleet.clients.values()):
         client.log = log
+        client.held = [
+            fakes.make_image(f"registry.example/vision/image-{image}:1", 1 + (number == image))
+            for image in range(30)
+            if (number + image) % 7
+        ]
     look = Look(profile.theme, glyphs_for(os.environ))
-    RoostApp(Context(fleet, "demo", look, profile)).run(mouse=profile.mouse)
+    view = next((o.removeprefix("--view=") for o in options if o.startswith("--view=")), "fleet")
+    app = RoostApp(Context(fleet, "demo", look, profile), first=parse_command(view))
+    app.run(mouse=profile.mouse)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,20 @@ The limits are the project's own: a stock Textual table writes 10.7 KB/s at this
 
 from __future__ import annotations
 
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
+from tests.terminal import Terminal
 from tests.terminal_bytes import NODES, measure_terminal_bytes
 
 START_LIMIT_BYTES = 12 * 1024
 STEADY_LIMIT_BYTES = 350
+# When the nodes were asked is said in tens of seconds.
+MATRIX_STEADY_LIMIT_BYTES = 30
+SIDEWAYS_LIMIT_BYTES = 2500
 
 
 @pytest.mark.real
@@ -27,3 +35,24 @@ def test_a_fleet_in_which_nothing_changes_writes_nothing() -> None:
     measured = measure_terminal_bytes(0)
     assert f"{NODES} live" in measured.screen
     assert measured.steady_per_second == 0
+
+
+@pytest.mark.real
+@pytest.mark.timeout(60)
+def test_images_of_300_nodes_are_quiet_and_move_for_little() -> None:
+    """The figures of the nodes change all the time; no cell of the matrix does."""
+    command: list[str | Path] = [sys.executable, "-m", "tests.console.tui.demo_app", "300", "20"]
+    env = {"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}
+    with Terminal([*command, "--view=images"], env=env, cwd=Path(__file__).parents[3]) as terminal:
+        terminal.wait_for("of 300>", 40)
+        terminal.wait_for("read 10s ago", 40)
+        start = time.monotonic()
+        time.sleep(8)
+        steady = terminal.bytes_between(start, start + 8) / 8
+        assert steady <= MATRIX_STEADY_LIMIT_BYTES
+        assert "0000   0001" in terminal.screen_text()
+        start = time.monotonic()
+        terminal.send(">")
+        terminal.wait_for("<7-12 of 300>", 20)
+        terminal.wait_for("0006   0007", 20)
+        assert terminal.bytes_between(start, time.monotonic()) <= SIDEWAYS_LIMIT_BYTES

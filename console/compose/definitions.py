@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from agent.protocol.workloads import Subnet
+from console.compose.findings import nearest
 from console.compose.reading import Place
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -70,8 +70,8 @@ def defined(place: Place, kind: str, name: str, known: Collection[str]) -> bool:
     """Whether the file defines `name`; noted if it does not."""
     if name in known:
         return True
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    meant = f"Did you mean {near[0]!r}? Else d" if near else "D"
+    near = nearest(name, known)
+    meant = f"Did you mean {near!r}? Else d" if near else "D"
     hint = f"{meant}efine it at the top of the file: {kind}s: {{{name}: {{}}}}"
     place.wrong(f"names the {kind} {name!r}, which the file lacks", hint, "compose.undefined")
     return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import itertools
 from collections.abc import Iterable
 from typing import Literal
 
@@ -44,12 +46,18 @@ class ComposeProblem(msgspec.Struct, kw_only=True, frozen=True):
         )
 
 
+# Nobody reads on after so many.
+PROBLEMS_LIMIT = 200
+_KNOWN_LIMIT = 200
+
+
 class Findings:
     """Collects problems; the same one at the same place counts once."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self._found: dict[tuple[str, str, int | None, str], ComposeProblem] = {}
+        self._more = False
 
     def add(
         self,
@@ -64,6 +72,9 @@ class Findings:
         """Note a problem; `file` where it is in another one."""
         if code not in CODES:
             raise KeyError(f"{code} is not in the table of problem codes")
+        if len(self._found) >= PROBLEMS_LIMIT:
+            self._more = True
+            return
         problem = ComposeProblem(
             code=code, file=file or self.file, line=line, what=what, hint=hint, level=level
         )
@@ -72,7 +83,23 @@ class Findings:
     @property
     def problems(self) -> list[ComposeProblem]:
         """By line."""
-        return sorted(self._found.values(), key=lambda found: (found.file, found.line or 0))
+        found = sorted(self._found.values(), key=lambda found: (found.file, found.line or 0))
+        if self._more:
+            what = f"there are more than these {PROBLEMS_LIMIT} problems"
+            hint = "Mend these first."
+            last = ComposeProblem(
+                code="compose.too_large", file=self.file, line=None, what=what, hint=hint
+            )
+            found.append(last)
+        return found
+
+
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+    """Which of the first names of `known` may have been meant."""
+    near = difflib.get_close_matches(
+        word[:80], itertools.islice(known, _KNOWN_LIMIT), n=1, cutoff=cutoff
+    )
+    return near[0] if near else None
 
 
 def gathered(by_node: Iterable[tuple[str, Iterable[ComposeProblem]]]) -> list[ComposeProblem]:

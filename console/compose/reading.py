@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Dict
 from typing import TypeVar
 
-from console.compose.findings import Findings
+from console.compose.findings import Findings, nearest
 from console.compose.interpolation import BadTemplate, Unset, interpolate
 from console.compose.scalars import as_compose_writes, duration, kind, size_bytes, truth
 from console.compose.tree import Entry, Mapping, Node, Scalar, Sequence
@@ -79,7 +78,7 @@ class Place:
                 continue
             if key.startswith("x-"):
                 # A slip here would cost the GPU without a word.
-                if key == ROOST or difflib.get_close_matches(key, [ROOST], n=1, cutoff=0.8):
+                if nearest(key, [ROOST], cutoff=0.8):
                     self._unknown(key, entry, keys or [ROOST])
                 continue
             self._unknown(key, entry, keys)
@@ -146,8 +145,8 @@ class Place:
             if word == found:
                 return word
         known = ", ".join(repr(word) for word in words)
-        near = difflib.get_close_matches(found, list(words), n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
+        near = nearest(found, words)
+        hint = f"Did you mean {near!r}? " if near else ""
         self.wrong(f"is {_short(found)}{what}", f"{hint}It may be {known}.")
         return None
 
@@ -289,9 +288,9 @@ class Place:
         return None
 
     def _hint(self, name: str) -> str:
-        near = difflib.get_close_matches(name.upper(), self.variables, n=1, cutoff=0.75)
+        near = nearest(name.upper(), self.variables, cutoff=0.75)
         return (
-            (f"Did you mean {near[0]}? Else give" if near and near[0] != name else "Give")
+            (f"Did you mean {near}? Else give" if near and near != name else "Give")
             + f" it a value with --set {name}=..., --env-file or vars: in fleet.yaml,"
             + f" or a default here: ${{{name}:-...}}"
         )
@@ -310,9 +309,11 @@ class Place:
 
     def _unknown(self, key: str, entry: Entry, keys: Iterable[str]) -> None:
         known = sorted(keys)
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        near = nearest(key, known)
         where = f" in {self.path}" if self.path else ""
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+        hint = f"Did you mean {near!r}?" if near else f"Known here: {', '.join(known)}."
+        if key == ROOST:
+            hint = "It stands under a service."
         self.findings.add("compose.unknown_key", entry.line, f"unknown key {key!r}{where}", hint)
 
 

@@ -9,6 +9,8 @@ import pytest
 from console.cli.workload_options import NAMED
 from tests.console.cli.commands import Done, roost
 
+pytestmark = pytest.mark.timeout(60)
+
 DATA = Path(__file__).parents[2] / "data" / "compose"
 FLEET = """\
 vars:

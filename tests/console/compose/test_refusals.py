@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from console.compose.findings import PROBLEMS_LIMIT
 from console.compose.supported import IGNORED, UNSUPPORTED
 from tests.console.compose.files import meaning, of_service, problem
 
@@ -238,6 +239,15 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     found = meaning(of_service("ports: [http]\nuser: 5\nrestrat: no\ncpus: x\ncommand: $NO"))
     assert [named.line for named in found.problems] == [6, 7, 8, 9, 10]
     assert found.workloads == []
+
+
+def test_problems_without_end_are_cut_off() -> None:
+    found = meaning(
+        "services:\n" + "".join(f"  s{n}: {{image: x, nokey: 1}}\n" for n in range(300))
+    )
+    assert len(found.problems) == PROBLEMS_LIMIT + 1
+    assert found.problems[-1].code == "compose.too_large"
+    assert found.refused
 
 
 def test_one_port_for_two_services() -> None:

@@ -12,8 +12,10 @@ from console.tui.app import RoostApp
 from console.tui.terms import Terms
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fake_carrier import MIB, FakeCarrier, make_archive, make_plan
-from tests.console.tui.screens.test_push import begin, push_app
+from tests.console.tui.screens.test_push import push_app
 from tests.console.tui.showing import settled
+
+pytestmark = pytest.mark.timeout(60)
 
 IN_THE_WAY = make_plan(
     frees=[
@@ -38,8 +40,13 @@ async def shows(pilot: Pilot[int], text: str) -> str:
 
 
 async def begun(pilot: Pilot[int], selector: str, *typed: str) -> str:
-    """As `begin`, and the answer only once the question is there."""
-    await begin(pilot, selector)
+    """Push app.tar to these nodes; each answer only once its question is there."""
+    await settled(pilot)
+    await pilot.press("u")
+    await shows(pilot, "Which archive?")
+    await pilot.press(*"app.tar", "enter")
+    await shows(pilot, "push app.tar to:")
+    await pilot.press("ctrl+u", *selector, "enter")
     await shows(pilot, "[ Cancel ]" if "@" in selector else "type push")
     await pilot.press(*typed)
     return await settled(pilot)

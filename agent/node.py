@@ -42,6 +42,7 @@ from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
+from agent.workloads.applying import Rules
 from agent.workloads.node_workloads import NodeWorkloads
 
 CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads"]
@@ -84,6 +85,7 @@ class Node:
         jobs: Jobs,
         images: NodeImages,
         database: Database,
+        rules: Rules,
         keys: TrustedKeys | None = None,
         simulated: bool = False,
         history: HistorySource | None = None,
@@ -109,6 +111,7 @@ class Node:
             runtime=runtime,
             jobs=jobs,
             database=database,
+            rules=rules,
             facts=lambda: self.facts,
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             procfs=None if simulated else Path("/proc"),

@@ -30,6 +30,9 @@ class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     """What the node insists on, whoever asks."""
 
     require_signature: bool = False  # of images: only what a trusted key has signed is loaded
+    # Workloads may bind folders below these only; empty: any. Pins keep what a container has.
+    volume_roots: list[Path] = []
+    privileged: bool = True  # whether workloads may be privileged
 
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +50,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
     policy: PolicySettings = PolicySettings()
     trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
+    secrets: Path = Path("/etc/roost/secrets")  # a folder with a file for each
 
     @property
     def database(self) -> Path:

@@ -16,6 +16,7 @@ from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
+from agent.workloads.applying import Rules
 
 
 def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node:
@@ -34,6 +35,11 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
         tokens=TokenStore(database),
         jobs=jobs,
         database=database,
+        rules=Rules(
+            secrets=settings.secrets,
+            volume_roots=tuple(settings.policy.volume_roots),
+            privileged=settings.policy.privileged,
+        ),
         keys=keys,
         images=images_in(
             settings.state,

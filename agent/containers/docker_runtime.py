@@ -188,6 +188,14 @@ class DockerRuntime:
         """What was changed inside it."""
         return await recreation.changed_paths(await self._keeper.ready(), container_id)
 
+    async def has_network(self, name: str) -> bool:
+        """Whether there is a network of that name."""
+        return await recreation.has(await self._keeper.ready(), "networks", name)
+
+    async def has_volume(self, name: str) -> bool:
+        """Whether there is a volume of that name."""
+        return await recreation.has(await self._keeper.ready(), "volumes", name)
+
     async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
         """Make a network where there is none of that name."""
         return await recreation.ensure_network(await self._keeper.ready(), name, settings)

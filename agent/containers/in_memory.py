@@ -255,6 +255,15 @@ class InMemoryRuntime(SimulatedImages):
         self._find(container_id)
         return []
 
+    async def has_network(self, name: str) -> bool:
+        """Whether it was made."""
+        return name in self._networks
+
+    async def has_volume(self, name: str) -> bool:
+        """Volumes are not simulated: any is there."""
+        del name
+        return True
+
     async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
         """Remember the name."""
         del settings

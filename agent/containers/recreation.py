@@ -116,14 +116,20 @@ async def changed_paths(connection: Connection, container_id: str) -> list[str]:
     return [path for path in paths if path not in holding]
 
 
-async def ensure_network(connection: Connection, name: str, settings: Json) -> bool:
-    """Make a network where there is none of that name; True: it was made."""
+async def has(connection: Connection, kind: str, name: str) -> bool:
+    """Whether there is a network or a volume of that name; `kind` is "networks" or "volumes"."""
     try:
-        await connection.ask("GET", f"/networks/{quote(name, safe='')}", seconds=CALL_SECONDS)
+        await connection.ask("GET", f"/{kind}/{quote(name, safe='')}", seconds=CALL_SECONDS)
     except ProblemError as problem:
         if problem.params.get("status") != 404:
             raise
-    else:
+        return False
+    return True
+
+
+async def ensure_network(connection: Connection, name: str, settings: Json) -> bool:
+    """Make a network where there is none of that name; True: it was made."""
+    if await has(connection, "networks", name):
         return False
     await connection.ask(
         "POST",

@@ -38,5 +38,9 @@ class WorkloadRuntime(Protocol):
     async def changed_paths(self, container_id: str) -> list[str]:
         """Files of the writable layer: changed or new, folders that only hold others left out."""
 
+    async def has_network(self, name: str) -> bool: ...
+
+    async def has_volume(self, name: str) -> bool: ...
+
     async def ensure_network(self, name: str, settings: Json) -> bool:
         """Make a network where there is none of that name; True: it was made."""

@@ -46,21 +46,30 @@ from agent.http.uploads import (
     write_upload,
 )
 from agent.http.workloads import (
+    apply_workloads,
     confirm_deployment,
+    confirm_workload,
     list_workloads,
     pin_container,
     plan_pin,
+    plan_workloads,
+    remove_workload,
     renew_deployment,
+    resolve_workload,
     revert_deployment,
     show_deployment,
+    show_workload,
+    undo_workload,
 )
 from agent.protocol.problems import ProblemError
 
 HANDLERS = [
     upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
+    apply_workloads,
     cancel_job,
     confirm_deployment,
+    confirm_workload,
     create_upload,
     fetch_layers,
     get_audit,
@@ -94,17 +103,22 @@ HANDLERS = [
     pin_container,
     plan_images,
     plan_pin,
+    plan_workloads,
     remove_images,
     remove_upload,
+    remove_workload,
     renew_deployment,
     resize_terminal,
+    resolve_workload,
     retry_job,
     revert_deployment,
     revoke_key,
     show_deployment,
+    show_workload,
     start_exec,
     tag_image,
     trust_key,
+    undo_workload,
     write_input,
     write_upload,
 ]

@@ -10,8 +10,18 @@ from litestar.params import JSONBody, PathParameter
 from agent.http.caller import TheCaller, TheNode
 from agent.http.containers import Name
 from agent.http.jobs import IdempotencyKey
-from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
+from agent.protocol.deployments import (
+    ApplyRequest,
+    Deployment,
+    DeployPlan,
+    PinRequest,
+    ResolveRequest,
+    WorkloadStatus,
+)
 from agent.protocol.jobs import Job
+
+# 64 workloads with large environments.
+REQUEST_LIMIT_BYTES = 4 * 1024 * 1024
 
 DeploymentName = Annotated[str, PathParameter(min_length=1, max_length=64)]
 
@@ -20,6 +30,74 @@ DeploymentName = Annotated[str, PathParameter(min_length=1, max_length=64)]
 async def list_workloads(node: TheNode) -> list[WorkloadStatus]:
     """The workloads that Roost placed here."""
     return await node.workloads.list()
+
+
+@post(
+    "/v1/workloads/plan",
+    tags=["workloads"],
+    status_code=200,
+    continues=True,  # it changes nothing
+    request_max_body_size=REQUEST_LIMIT_BYTES,
+)
+async def plan_workloads(node: TheNode, data: JSONBody[ApplyRequest]) -> DeployPlan:
+    """What an apply would do. Nothing changes."""
+    return await node.workloads.plan_apply(data)
+
+
+@post(
+    "/v1/workloads",
+    tags=["workloads"],
+    status_code=202,
+    role="operator",
+    request_max_body_size=REQUEST_LIMIT_BYTES,
+)
+async def apply_workloads(
+    node: TheNode,
+    caller: TheCaller,
+    data: JSONBody[ApplyRequest],
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Have these workloads run as said; others stay. What ran before comes back if it fails."""
+    caller.doing("workload.apply", f"release/{data.release}")
+    return await node.workloads.apply(data, owner=caller.owner, key=idempotency_key)
+
+
+@get("/v1/workloads/{name:str}", tags=["workloads"])
+async def show_workload(node: TheNode, name: Name) -> WorkloadStatus:
+    """One workload."""
+    return await node.workloads.show(name)
+
+
+@post("/v1/workloads/{name:str}/remove", tags=["workloads"], status_code=202, role="operator")
+async def remove_workload(
+    node: TheNode, caller: TheCaller, name: Name, idempotency_key: IdempotencyKey = None
+) -> Job:
+    """Stop and remove its containers, the kept one too; its volumes stay."""
+    caller.doing("workload.remove", f"workload/{name}")
+    return await node.workloads.remove(name, owner=caller.owner, key=idempotency_key)
+
+
+@post("/v1/workloads/{name:str}/undo", tags=["workloads"], status_code=202, role="operator")
+async def undo_workload(node: TheNode, caller: TheCaller, name: Name) -> Job:
+    """Take its newest deployment back: the container before runs again."""
+    caller.doing("workload.undo", f"workload/{name}")
+    return await node.workloads.undo(name, by=caller.owner)
+
+
+@post("/v1/workloads/{name:str}/confirm", tags=["workloads"], status_code=200, role="operator")
+async def confirm_workload(node: TheNode, caller: TheCaller, name: Name) -> Deployment:
+    """Its newest deployment may stay."""
+    caller.doing("workload.confirm", f"workload/{name}")
+    return await node.workloads.confirm(name)
+
+
+@post("/v1/workloads/{name:str}/resolve", tags=["workloads"], status_code=202, role="operator")
+async def resolve_workload(
+    node: TheNode, caller: TheCaller, name: Name, data: JSONBody[ResolveRequest]
+) -> Job:
+    """The way out of a deployment that is stuck."""
+    caller.doing("workload.resolve", f"workload/{name}", how=data.how)
+    return await node.workloads.resolve(name, data, by=caller.owner)
 
 
 @post(
@@ -63,7 +141,7 @@ async def confirm_deployment(
 ) -> Deployment:
     """It may stay. Asked again, it answers what has become of it."""
     caller.doing("deployment.confirm", f"deployment/{deployment}")
-    return await node.workloads.confirm(deployment)
+    return await node.workloads.deployments.confirm(deployment)
 
 
 @post(
@@ -74,7 +152,7 @@ async def renew_deployment(
 ) -> Deployment:
     """Whoever steers is still there: the lease begins anew."""
     caller.doing("deployment.renew", f"deployment/{deployment}")
-    return await node.workloads.renew(deployment)
+    return await node.workloads.deployments.renew(deployment)
 
 
 @post(
@@ -83,6 +161,6 @@ async def renew_deployment(
 async def revert_deployment(node: TheNode, caller: TheCaller, deployment: DeploymentName) -> Job:
     """Take it back, also one that is done. It waits for nobody."""
     caller.doing("deployment.revert", f"deployment/{deployment}")
-    return await node.workloads.revert(
+    return await node.workloads.deployments.revert(
         deployment, by=caller.owner, why=f"{caller.owner} took it back"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from agent.archives.platforms import Platform
 from agent.containers.in_memory import InMemoryRuntime
 from agent.containers.simulated_images import images_of
@@ -23,10 +25,12 @@ from agent.simulation.xids import SimulatedXids
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
+from agent.workloads.applying import Rules
 
 # The agent's own 512 would be some 200 MB for a thousand nodes that all change each second.
 CAPACITY_EVENTS = 64
 LOOK_EVERY_SECONDS = 60
+NO_SECRETS = Path("/nonexistent")
 
 
 class SimulatedNode:
@@ -75,6 +79,7 @@ class SimulatedNode:
             tokens=TokenStore(database),
             jobs=jobs,
             database=database,
+            rules=Rules(secrets=NO_SECRETS),
             images=simulated_images(
                 runtime=self.runtime,
                 jobs=jobs,

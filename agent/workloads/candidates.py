@@ -11,7 +11,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuProbe
 from agent.workloads.attempt import Attempt
-from agent.workloads.containers import Containers
+from agent.workloads.containers import RUNNING, Containers
 from agent.workloads.gpu_check import GpuCheck, GpuSeen
 from agent.workloads.probing import Prober
 from agent.workloads.records import Part
@@ -57,10 +57,10 @@ class Candidates:
             )
 
     async def start(self, part: Part, new: str) -> None:
-        """Start it, unless it was. Raises ProblemError `deploy.not_started`."""
+        """Start it, unless it runs or has completed. Raises ProblemError `deploy.not_started`."""
         container = await self._attempt.do(self._containers.find, new)
-        if container is not None and container.started_at is not None:
-            return  # before the agent ended; whether it is well is for the probes
+        if container is not None and (container.state in RUNNING or _completed(part, container)):
+            return
         try:
             await self._attempt.do(self._containers.start, new)
         except ProblemError as problem:
@@ -102,7 +102,7 @@ class Candidates:
         if found.state == "well":
             return None
         if found.state == "ended":
-            if part.awaited == "completed" and container.exit_code == 0:
+            if _completed(part, container):
                 return None
             if not self._may_start_again(new):
                 raise await self._problem(part, new, found.why)
@@ -155,6 +155,16 @@ class Candidates:
             lines = []
         said = f"; its last words: {' / '.join(lines)[-300:]}" if lines else ""
         return _failed(f"{part.name}: {why}{said}", "Its last lines are in the job's log.")
+
+
+def _completed(part: Part, container: Container) -> bool:
+    """Whether it ran to its end as it should: others wait for just that."""
+    return (
+        part.awaited == "completed"
+        and container.state == "exited"
+        and container.started_at is not None
+        and container.exit_code == 0
+    )
 
 
 def _failed(detail: str, hint: str) -> ProblemError:

@@ -153,8 +153,15 @@ class Machine:
     async def _confirm(self, attempt: Attempt, candidates: Candidates) -> None:
         del candidates
         await attempt.enter("confirming", CONFIRM_SECONDS)
-        for number, part in enumerate(attempt.record.parts):
-            await attempt.do(self._containers.set_policy, _new(attempt, number), part.recipe)
+        for number in range(len(attempt.record.parts)):
+            part = attempt.record.parts[number]
+            # All this is so already, unless a person said to keep what failed.
+            new = await attempt.do(self._containers.make, part, attempt.id)
+            await _write_new(attempt, number, new)
+            await self._swap(attempt, part, new)
+            if part.awaited != "completed":
+                await attempt.do(self._containers.keep_running, new)
+            await attempt.do(self._containers.set_policy, new, part.recipe)
             if part.kept_before is not None:
                 await attempt.do(self._containers.remove, part.kept_before)
         await attempt.change(

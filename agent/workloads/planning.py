@@ -84,7 +84,7 @@ class Planner:
             soak=request.soak,
             start_deadline=request.start_deadline,
             old=old,
-            kept_before=self._kept(container.name),
+            kept_before=self.kept(container.name),
         )
         self.place(part, planned)
         self.order(part, planned, request.strategy)
@@ -128,13 +128,13 @@ class Planner:
             gpu_way=_way(container),
         )
 
-    def _kept(self, name: str) -> str | None:
+    def kept(self, name: str) -> str | None:
         """The container that is kept until the next deployment is done."""
         known = self._store.workload(name)
         return None if known is None else known.kept
 
-    def place(self, part: Part, planned: PlannedWorkload) -> None:
-        """Choose its GPUs, and how they get in.
+    def place(self, part: Part, planned: PlannedWorkload, *, beside: Sequence[Part] = ()) -> None:
+        """Choose its GPUs, and how they get in. `beside` are parts that have theirs already.
 
         Raises:
             ProblemError: `placement.*`, `gpu.no_way`, `gpu.no_cdi_device`.
@@ -142,9 +142,7 @@ class Planner:
         if part.gpu is None:
             return
         facts = self._facts()
-        there = slots(
-            facts.gpus, self._samples(), self._store.workloads(), self._store.deployments()
-        )
+        there = self.slots(beside)
         chosen = choose(part.gpu, there, workload=part.name)
         part.gpus = [slot.uuid for slot in chosen]
         part.gpu_way = way_of(facts)
@@ -153,6 +151,16 @@ class Planner:
         planned.gpus = [_choice(slot, part.gpu) for slot in chosen]
         planned.gpu_way = part.gpu_way
         planned.warnings += _crowded(chosen, part.gpu)
+
+    def slots(self, beside: Sequence[Part] = ()) -> list[GpuSlot]:
+        """The GPUs of this node as they are, reserved and free."""
+        return slots(
+            self._facts().gpus,
+            self._samples(),
+            self._store.workloads(),
+            self._store.deployments(),
+            beside,
+        )
 
     def order(self, part: Part, planned: PlannedWorkload, wanted: Any) -> None:
         """Choose the strategy, and say what will happen. Raises ProblemError `deploy.strategy`."""

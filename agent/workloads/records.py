@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
@@ -70,6 +71,7 @@ class DeploymentRecord(msgspec.Struct, kw_only=True):
     asked: str  # digest of the request: nothing else may come under its Idempotency-Key
     generation: int = 1
     parts: list[Part]
+    accepts_old: bool = False  # a person takes the old containers as they are
     lease_boot: str | None = None  # the boot in which `lease_until` counts
     lease_until: float | None = None  # CLOCK_BOOTTIME, seconds
     lease_left: float | None = None  # as last written down, for another boot
@@ -243,6 +245,14 @@ def moved(
     history = [*record.shown.history, change][-HISTORY_LIMIT:]
     shown = msgspec.structs.replace(record.shown, state=state, history=history)
     return msgspec.structs.replace(record, shown=shown)
+
+
+def digest_of(*pieces: bytes) -> str:
+    """A name for some bytes: no two lists of pieces have the same."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(len(piece).to_bytes(8, "big") + piece)
+    return digest.hexdigest()
 
 
 def _copy(record: _R, kind: type[_R]) -> _R:

@@ -99,12 +99,24 @@ class Reverter:
         if new is not None:
             await attempt.do(self._step_aside, new, part.name)
         await attempt.do(self._containers.name, old, part.name)
-        if part.old.running and not await attempt.do(self._containers.keep_running, old):
+        if part.old.running and not await self._runs(attempt, old):
             raise _needs_person(part, "it was started, and does not stay up")
         # Last: a policy would start it while its port still belongs to the new one.
         await attempt.do(self._containers.set_policy, old, part.old.recipe)
         attempt.log(f"{part.name}: {'runs' if part.old.running else 'is there'} as before")
         return old
+
+    async def _runs(self, attempt: Attempt, old: str) -> bool:
+        """Whether it runs again, or a person takes it as it is."""
+        try:
+            return (
+                await attempt.do(self._containers.keep_running, old) or attempt.record.accepts_old
+            )
+        except ProblemError as problem:
+            if not attempt.record.accepts_old or problem.code.startswith("store."):
+                raise
+            attempt.log(f"{problem.detail}; it is taken as it is")
+            return True
 
     async def _again(self, attempt: Attempt, part: Part, old: OldContainer) -> str:
         """The old container is gone: once more, without what only it had."""

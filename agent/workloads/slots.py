@@ -17,10 +17,18 @@ def slots(
     samples: Iterable[GpuSample],
     workloads: Iterable[WorkloadRecord],
     deployments: Iterable[DeploymentRecord],
+    planned: Iterable[Part] = (),
 ) -> list[GpuSlot]:
-    """Every GPU, then its MIG slices. What deployments under way will have is theirs already."""
+    """Every GPU, then its MIG slices. What deployments under way will have is theirs already.
+
+    Args:
+        planned: parts of the same request that have their GPUs.
+    """
     figures = {sample.uuid: sample for sample in samples}
-    placed = list(_placed(workloads, deployments))
+    placed = [
+        *_placed(workloads, deployments),
+        *((part.name, part.gpus, *_terms(part)) for part in planned),
+    ]
     found = []
     for gpu in gpus:
         sample = figures.get(gpu.uuid)

@@ -35,6 +35,7 @@ from agent.protocol.telemetry import HostSample
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
+from agent.workloads.applying import Rules
 
 GPU = Gpu(uuid="GPU-aaa", index=0, name="Tesla T4", memory_total_bytes=16 * 2**30)
 DETECTOR = Container(
@@ -120,34 +121,43 @@ class EchoSession:
         self.closed = True
 
 
+REFUSED = ProblemError("runtime.refused", "nobody makes containers here", hint="It is a double.")
+
+
 class NoWorkloads:
     """A runtime whose containers nobody makes or moves."""
 
     async def inspect(self, name: str) -> Mapping[str, Any]:
-        raise NotImplementedError
+        raise REFUSED
 
     async def create_container(
         self, name: str, body: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]
     ) -> str:
-        raise NotImplementedError
+        raise REFUSED
 
     async def rename_container(self, container_id: str, name: str) -> None:
-        raise NotImplementedError
+        raise REFUSED
 
     async def remove_container(self, container_id: str) -> None:
-        raise NotImplementedError
+        raise REFUSED
 
     async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        raise REFUSED
 
     async def labelled(self, label: str) -> list[str]:
-        raise NotImplementedError
+        raise REFUSED
 
     async def changed_paths(self, container_id: str) -> list[str]:
-        raise NotImplementedError
+        raise REFUSED
+
+    async def has_network(self, name: str) -> bool:
+        raise REFUSED
+
+    async def has_volume(self, name: str) -> bool:
+        raise REFUSED
 
     async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
-        raise NotImplementedError
+        raise REFUSED
 
 
 class FixedRuntime(SimulatedImages, NoWorkloads):
@@ -258,6 +268,7 @@ def make_node(name: str = "t4", gpu: GpuSource | None = None, *, state: Path | N
         tokens=TokenStore(database),
         jobs=jobs,
         database=database,
+        rules=Rules(secrets=Path("/nonexistent")),
         images=(
             simulated_images(runtime=runtime, jobs=jobs, database=database, platform=platform)
             if state is None

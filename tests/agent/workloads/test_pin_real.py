@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.protocol.deployments import Deployment, DeployOptions
+from agent.protocol.deployments import DeployOptions
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from tests.agent.workloads.workload_side import (
@@ -24,18 +24,6 @@ from tests.real.docker_engine import DockerEngine
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
 ON_FIRST = ("--gpus", f"device={UUIDS[0]}")
-
-
-async def the_deployment(node: WorkloadSide) -> Deployment:
-    """The newest one, whatever became of it."""
-    return node.workloads._store.deployments()[0].shown
-
-
-async def reaches(node: WorkloadSide, state: str) -> str:
-    """Wait until the newest deployment is in a state; its id."""
-    while (shown := await the_deployment(node)).state != state:  # noqa: ASYNC110 - as good
-        await asyncio.sleep(0)
-    return shown.id
 
 
 def problem_of(job: Job) -> str:
@@ -67,7 +55,7 @@ async def test_a_container_moves_to_another_gpu(engine: DockerEngine, tmp_path: 
         assert node.names() == {"detector": "running", kept: "exited"}
         assert node.inspect(kept)["HostConfig"]["RestartPolicy"]["Name"] == "no"
         assert (status.gpus, status.gpu_way) == ([UUIDS[1]], "device_request")
-        [shown] = (await the_deployment(node)).workloads
+        [shown] = node.deployment().workloads
         assert shown.gpu_checked == "nvidia-smi"
 
         # The one before is kept until the next one is done, and then goes.
@@ -84,11 +72,11 @@ async def test_undo_brings_the_kept_container_back(engine: DockerEngine, tmp_pat
         [status] = await node.workloads.list()
         assert status.deployment is not None
         job = await node.ended(
-            await node.workloads.revert(status.deployment, by="maria", why="undo")
+            await node.workloads.deployments.revert(status.deployment, by="maria", why="undo")
         )
         assert job.state == "succeeded"
         runs_as_before(node, "detector", first)
-        assert (await the_deployment(node)).state == "reverted"
+        assert node.deployment().state == "reverted"
         assert await node.workloads.list() == []  # it was only found, never placed
 
 
@@ -111,7 +99,7 @@ async def test_a_hook_that_fails_for_both(engine: DockerEngine, tmp_path: Path) 
         job = await node.pin("detector", "1", strategy="stop-then-start")
         assert job.problem is not None
         assert job.problem.detail.count("no such GPU") == 2
-        assert (await the_deployment(node)).state == "stuck"
+        assert node.deployment().state == "stuck"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +145,7 @@ async def test_an_old_one_that_does_not_come_back(engine: DockerEngine, tmp_path
         assert problem_of(job) == "deploy.stuck"
         assert job.problem is not None
         assert "exit code 3" in job.problem.detail  # what went wrong first
-        assert (await the_deployment(node)).state == "stuck"
+        assert node.deployment().state == "stuck"
         with pytest.raises(ProblemError) as caught:
             await node.begin_pin("detector", "2")
         assert caught.value.code == "deployment.stuck"
@@ -190,13 +178,13 @@ async def test_somebody_confirms(engine: DockerEngine, tmp_path: Path) -> None:
     async with workload_side(engine, tmp_path / "agent.db") as node:
         node.run("detector", "--restart=always", *ON_FIRST)
         job = await node.begin_pin("detector", "1", options=DeployOptions(confirm="manual"))
-        await reaches(node, "canary")
-        [shown] = (await the_deployment(node)).workloads
+        await node.reaches("canary")
+        [shown] = node.deployment().workloads
         assert node.inspect(str(shown.new))["HostConfig"]["RestartPolicy"]["Name"] == "no"
-        deployment = (await the_deployment(node)).id
-        assert (await node.workloads.confirm(deployment)).confirmed
+        deployment = node.deployment().id
+        assert (await node.workloads.deployments.confirm(deployment)).confirmed
         assert (await node.ended(job)).state == "succeeded"
-        assert (await node.workloads.confirm(deployment)).state == "done"  # asked again
+        assert (await node.workloads.deployments.confirm(deployment)).state == "done"  # asked again
         assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
@@ -204,22 +192,22 @@ async def test_a_revert_in_the_middle(engine: DockerEngine, tmp_path: Path) -> N
     async with workload_side(engine, tmp_path / "agent.db") as node:
         first = node.run("detector", "--restart=always", *ON_FIRST)
         job = await node.begin_pin("detector", "1", options=DeployOptions(confirm="manual"))
-        deployment = await reaches(node, "starting")
-        back = await node.workloads.revert(deployment, by="nina", why="wrong node")
+        deployment = (await node.reaches("starting")).id
+        back = await node.workloads.deployments.revert(deployment, by="nina", why="wrong node")
         assert (await node.ended(back)).state == "succeeded"
         assert (await node.ended(job)).state in ("cancelled", "skipped")
         runs_as_before(node, "detector", first)
         with pytest.raises(ProblemError, match="no deployment"):
-            await node.workloads.revert("nothing", by="nina", why="")
+            await node.workloads.deployments.revert("nothing", by="nina", why="")
 
 
 async def test_a_cancelled_job_goes_back(engine: DockerEngine, tmp_path: Path) -> None:
     async with workload_side(engine, tmp_path / "agent.db") as node:
         first = node.run("detector", "--restart=always", *ON_FIRST)
         job = await node.begin_pin("detector", "1", options=DeployOptions(confirm="manual"))
-        await reaches(node, "probing")
+        await node.reaches("probing")
         await node.jobs.cancel(job.id, by="nina")
-        await reaches(node, "reverted")
+        await node.reaches("reverted")
         runs_as_before(node, "detector", first)
 
 

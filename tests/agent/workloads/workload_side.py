@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,12 +13,19 @@ import msgspec
 
 from agent.containers.docker_runtime import DockerRuntime
 from agent.jobs.jobs import Jobs
-from agent.protocol.deployments import PinRequest
+from agent.protocol.deployments import (
+    ApplyRequest,
+    Deployment,
+    DeployOptions,
+    PinRequest,
+    PlannedWorkload,
+)
 from agent.protocol.gpus import Gpu, GpuSample, GpuStack
 from agent.protocol.jobs import Job
 from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, ToolkitFacts
-from agent.protocol.workloads import GpuRequest
+from agent.protocol.workloads import GpuRequest, Workload
 from agent.store.database import Database
+from agent.workloads.applying import Rules
 from agent.workloads.node_workloads import NodeWorkloads
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
@@ -70,6 +78,16 @@ class WorkloadSide(msgspec.Struct):
         request = pin_request(select, **more)
         return await self.workloads.pin(container, request, owner="maria", key=None)
 
+    def deployment(self) -> Deployment:
+        """The newest one, whatever became of it."""
+        return self.workloads._store.deployments()[0].shown
+
+    async def reaches(self, *states: str) -> Deployment:
+        """The newest deployment once it is in one of these states."""
+        while self.deployment().state not in states:  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0)
+        return self.deployment()
+
     def run(self, name: str, *options: str, command: Sequence[str] = SERVES) -> str:
         """`docker run` of a container that has nvidia-smi; its id."""
         smi = self.engine.folder / "nvidia-smi"
@@ -79,6 +97,18 @@ class WorkloadSide(msgspec.Struct):
             "run", "--detach", f"--name={name}", "--volume", f"{smi}:/bin/nvidia-smi:ro",
             *options, IMAGE, *command,
         )  # fmt: skip
+
+    async def apply(self, *workloads: Workload, release: str = "r1", **options: Any) -> Job:
+        """Apply and wait for the end."""
+        request = ApplyRequest(
+            release=release, workloads=list(workloads), options=DeployOptions(**options)
+        )
+        return await self.ended(await self.workloads.apply(request, owner="maria", key=None))
+
+    async def plan(self, *workloads: Workload) -> list[PlannedWorkload]:
+        """What an apply would do."""
+        request = ApplyRequest(release="r1", workloads=list(workloads))
+        return (await self.workloads.plan_apply(request)).workloads
 
     def inspect(self, name: str) -> Any:
         """What `docker inspect` says of a container."""
@@ -126,6 +156,7 @@ async def workload_side(
     database: Path,
     *,
     samples: Callable[[], Sequence[GpuSample]] = list,
+    rules: Rules | None = None,
 ) -> AsyncIterator[WorkloadSide]:
     """Like an agent that has just started over this runtime and this database."""
     runtime = DockerRuntime([engine.url])
@@ -137,6 +168,7 @@ async def workload_side(
         runtime=runtime,
         jobs=jobs,
         database=stored,
+        rules=rules or Rules(secrets=engine.folder / "secrets"),
         facts=lambda: facts(engine, runtime=known),
         samples=samples,
     )

@@ -1,0 +1,261 @@
+"""What an apply would do to this node: one part for each workload, in the order of the request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from agent.containers.runtime import NodeRuntime
+from agent.protocol.containers import Container
+from agent.protocol.deployments import ApplyRequest, DeployPlan, PlannedWorkload
+from agent.protocol.images import NodeImage
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import GpuRequest, Workload
+from agent.rules.placement import SPREAD
+from agent.workloads.compiling import compiled
+from agent.workloads.planning import Planned, Planner
+from agent.workloads.recipe import Recipe
+from agent.workloads.records import OldContainer, Part, WorkloadStore
+
+Awaited = Literal["started", "healthy", "completed"]
+_STRENGTH: tuple[Awaited, ...] = ("started", "healthy", "completed")
+RUNS = ("running", "restarting")
+
+
+class Rules(msgspec.Struct, kw_only=True, frozen=True):
+    """What this node insists on."""
+
+    secrets: Path  # the folder with a file for each
+    volume_roots: tuple[Path, ...] = ()  # empty: any
+    privileged: bool = True
+
+
+class Applier:
+    """Plans applies for one node."""
+
+    def __init__(
+        self, *, runtime: NodeRuntime, store: WorkloadStore, planner: Planner, rules: Rules
+    ) -> None:
+        self._runtime, self._store = runtime, store
+        self._planner, self._rules = planner, rules
+
+    async def plan(self, request: ApplyRequest) -> Planned:
+        """What would become of each workload; what is wrong with any is in the plan.
+
+        Raises:
+            ProblemError: `runtime.*`.
+        """
+        images = await self._runtime.images()
+        plan = DeployPlan(release=request.release, workloads=[])
+        parts: list[Part] = []
+        workloads = [each for one in request.workloads for each in self._spread(one)]
+        awaited = _awaited(workloads)
+        for workload in workloads:
+            planned = PlannedWorkload(name=workload.name, action="create")
+            plan.workloads.append(planned)
+            try:
+                part = await self._part(workload, request.release, images, planned, parts)
+            except ProblemError as problem:
+                if problem.code.startswith("runtime."):
+                    raise
+                planned.problems.append(problem.problem())
+                continue
+            if part is not None:
+                part.awaited = awaited.get(workload.name, "started")
+                parts.append(part)
+        return Planned(answer=plan, parts=parts)
+
+    def _spread(self, workload: Workload) -> list[Workload]:
+        """One for each GPU, where it says so."""
+        if workload.gpu is None or workload.gpu.select != SPREAD:
+            return [workload]
+        whole = [slot for slot in self._planner.slots() if not slot.profile and not slot.split]
+        if not whole:
+            return [workload]  # which has a problem, and tells it
+        return [
+            msgspec.structs.replace(
+                workload,
+                name=f"{workload.name}-{slot.index}",
+                gpu=_at(workload.gpu, slot.uuid),
+            )
+            for slot in whole
+        ]
+
+    async def _part(
+        self,
+        workload: Workload,
+        release: str,
+        images: Sequence[NodeImage],
+        planned: PlannedWorkload,
+        beside: Sequence[Part],
+    ) -> Part | None:
+        """None: it runs as it shall already."""
+        image = await self._image(workload, images)
+        await self._check(workload)
+        recipe = compiled(workload, image, release=release, secrets=self._rules.secrets)
+        part = Part(
+            name=workload.name,
+            recipe=recipe,
+            strategy="stop-then-start",
+            gpu=workload.gpu,
+            probes=workload.probes,
+            soak=workload.soak,
+            start_deadline=workload.start_deadline,
+            old=await self._old(workload, planned),
+            kept_before=self._planner.kept(workload.name),
+        )
+        if self._is_so(part):
+            planned.action = "keep"
+            return None
+        self._planner.place(part, planned, beside=beside)
+        self._planner.order(part, planned, workload.strategy)
+        planned.changes += _changes(part)
+        return part
+
+    async def _image(self, workload: Workload, images: Sequence[NodeImage]) -> NodeImage:
+        for image in images:
+            if workload.image == image.config_digest:
+                return image
+        try:
+            return await self._runtime.image(workload.image)
+        except ProblemError as problem:
+            if problem.code != "image.not_found":
+                raise
+            raise ProblemError(
+                problem.code,
+                f"{workload.name}: image {workload.image} is not on this node",
+                params={"workload": workload.name, "image": workload.image},
+                hint="Send it first: roost image push ARCHIVE --to SELECTOR",
+            ) from problem
+
+    async def _old(self, workload: Workload, planned: PlannedWorkload) -> OldContainer | None:
+        """What runs under that name now. Raises ProblemError `workload.name_taken`."""
+        container = await self._named(workload.name)
+        if container is None:
+            return None
+        known = self._store.workload(workload.name)
+        if known is None or known.stable != container.id:
+            raise ProblemError(
+                "workload.name_taken",
+                f"a container named {workload.name} is there that Roost did not place"
+                f" (image {container.image}, {container.state})",
+                params={"workload": workload.name, "container": container.id},
+                hint="Rename or remove it on the node, or give the workload another name.",
+            )
+        planned.action = "replace"
+        answer = await self._runtime.inspect(container.id)
+        return await self._planner.found(container, answer, planned)
+
+    async def _named(self, name: str) -> Container | None:
+        """The container of that name, asked just now."""
+        try:
+            container = (await self._runtime.details(name)).container
+        except ProblemError as problem:
+            if not problem.code.startswith("container."):
+                raise
+            return None
+        return container if container.name == name else None
+
+    def _is_so(self, part: Part) -> bool:
+        known = self._store.workload(part.name)
+        if known is None or part.old is None or not part.old.running:
+            return False
+        same_gpu = known.gpu == part.gpu
+        return known.recipe is not None and same_gpu and _same(known.recipe, part.recipe)
+
+    async def _check(self, workload: Workload) -> None:
+        """What the node insists on, and what must be there. Raises ProblemError."""
+        if workload.privileged and not self._rules.privileged:
+            raise ProblemError(
+                "policy.privileged",
+                f"{workload.name}: this node's policy forbids privileged workloads",
+                params={"workload": workload.name},
+                hint="Ask for single capabilities or devices, or change policy.privileged there.",
+            )
+        for mount in workload.mounts:
+            if mount.kind == "bind":
+                await self._check_bind(workload.name, mount.source, made=mount.create_host_path)
+            elif mount.external and not await self._runtime.has_volume(mount.source):
+                raise _missing(workload.name, "volume", mount.source)
+        for use in workload.networks:
+            if use.external and not await self._runtime.has_network(use.name):
+                raise _missing(workload.name, "network", use.name)
+        for secret in workload.secrets:
+            if not await asyncio.to_thread((self._rules.secrets / secret.name).is_file):
+                raise ProblemError(
+                    "secret.not_found",
+                    f"{workload.name}: the node has no secret {secret.name}",
+                    params={"workload": workload.name, "secret": secret.name},
+                    hint=f"Set it: roost secret set NODE {secret.name}",
+                )
+
+    async def _check_bind(self, workload: str, source: str, *, made: bool) -> None:
+        roots = self._rules.volume_roots
+        real = await asyncio.to_thread(Path(source).resolve)  # a link must not lead out
+        if roots and not any(real.is_relative_to(root) for root in roots):
+            raise ProblemError(
+                "policy.volume_root",
+                f"{workload}: {source} is outside the folders that workloads may bind here",
+                params={"workload": workload, "path": source},
+                hint=f"Allowed are: {', '.join(map(str, roots))}. They are policy.volume_roots.",
+            )
+        if not made and not await asyncio.to_thread(real.exists):
+            raise _missing(workload, "folder", source)
+
+
+def _at(request: GpuRequest, uuid: str) -> GpuRequest:
+    return msgspec.structs.replace(request, select=uuid)
+
+
+def _awaited(workloads: Sequence[Workload]) -> dict[str, Awaited]:
+    """What others wait for, the strictest of them."""
+    found: dict[str, Awaited] = {}
+    for workload in workloads:
+        for name, condition in workload.depends_on.items():
+            before = found.get(name, "started")
+            found[name] = max(before, condition, key=_STRENGTH.index)
+    return found
+
+
+def _same(before: Recipe, after: Recipe) -> bool:
+    """Whether two recipes make the same container; which release asked for it does not matter."""
+
+    def bare(recipe: Recipe) -> Recipe:
+        labels = {
+            key: value
+            for key, value in (recipe.body.get("Labels") or {}).items()
+            if not key.startswith("roost.")
+        }
+        return msgspec.structs.replace(
+            recipe, body={**recipe.body, "Labels": labels}, makes_networks={}
+        )
+
+    return bare(before) == bare(after)
+
+
+def _changes(part: Part) -> list[str]:
+    """What differs, by the field that Docker has it in; values of the environment stay away."""
+    if part.old is None:
+        return []
+    found = []
+    if part.old.recipe.image != part.recipe.image:
+        found.append(f"image: {part.old.recipe.reference} becomes {part.recipe.reference}")
+    if list(part.old.gpus) != list(part.gpus):
+        old = ", ".join(part.old.gpus) or "none"
+        found.append(f"GPUs: {old} becomes {', '.join(part.gpus) or 'none'}")
+    return found
+
+
+def _missing(workload: str, what: str, name: str) -> ProblemError:
+    return ProblemError(
+        f"workload.no_{what}",
+        f"{workload}: the {what} {name} is not on this node",
+        params={"workload": workload, what: name},
+        hint=f"Make it there, or have Roost make it: leave `external` out of the {what}."
+        if what != "folder"
+        else "Make it there, or let it be made: bind.create_host_path: true",
+    )

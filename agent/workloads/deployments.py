@@ -1,0 +1,343 @@
+"""Deployments of one node: begun, confirmed, taken back, and picked up after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+import msgspec
+
+from agent.jobs.jobs import Jobs
+from agent.protocol.deployments import (
+    AT_REST,
+    DeployedWorkload,
+    Deployment,
+    DeploymentState,
+    DeployOptions,
+    ResolveRequest,
+    StateChange,
+)
+from agent.protocol.jobs import ENDED, Job
+from agent.protocol.problems import ProblemError
+from agent.workloads.jobs import DEPLOY, REVERT, DeployKind, DeploymentWork, RevertKind
+from agent.workloads.lease import BootClock, renewed
+from agent.workloads.machine import Machine
+from agent.workloads.planning import Planned
+from agent.workloads.records import DeploymentRecord, WorkloadStore, digest_of, moved
+from agent.workloads.reverting import Reverter
+
+LOOK_AGAIN_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Deployments:
+    """What is done with deployments, by jobs and beside them. Registers its jobs.
+
+    All methods raise ProblemError `store.*` beside what they say.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: Jobs,
+        store: WorkloadStore,
+        machine: Machine,
+        reverter: Reverter,
+        boot_clock: BootClock,
+    ) -> None:
+        self._jobs, self._store, self._reverter = jobs, store, reverter
+        self._boot_clock = boot_clock
+        deploy = DeployKind(machine=machine, reverter=reverter, taken_back=self._take_back)
+        jobs.register(deploy)
+        jobs.register(RevertKind(reverter=reverter, let_go=deploy.let_go, given_up=self._given_up))
+        self._beginning = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """See to deployments that an agent before left without a job."""
+        self._spawn(self._pick_up())
+
+    async def stop(self) -> None:
+        """End what goes on beside the jobs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def begin(
+        self,
+        plan: Callable[[], Awaitable[Planned]],
+        options: DeployOptions,
+        *,
+        asked: str,
+        owner: str,
+        key: str | None,
+    ) -> Job:
+        """The job of a new deployment, or of the one that `key` asked for before.
+
+        Args:
+            plan: makes the plan, when no other deployment is being begun.
+            asked: digest of the request: nothing else may come under the same key.
+
+        Raises:
+            ProblemError: the first that `plan` found; `deployment.*`; those of `Jobs.submit`.
+        """
+        await self._store.load()
+        deployment_id = secrets.token_hex(6) if key is None else digest_of(key.encode())[:12]
+        async with self._beginning:  # two that want the same GPU are planned in turn
+            if self._store.has_deployment(deployment_id):
+                return self._asked_before(deployment_id, asked)
+            planned = await plan()
+            planned.check()
+            self.check_free(part.name for part in planned.parts)
+            record = _record(deployment_id, planned, options, asked=asked, owner=owner)
+            await self._store.add(record)
+            return await self._submit(DEPLOY, record)
+
+    async def confirm(self, deployment_id: str) -> Deployment:
+        """It may stay. Idempotent: whether it will is in the answer's state.
+
+        Raises:
+            ProblemError: `deployment.not_found`, `store.*`.
+        """
+        await self._store.load()
+
+        def confirm(record: DeploymentRecord) -> DeploymentRecord | None:
+            if record.shown.state in (*AT_REST, "reverting"):
+                return None
+            shown = msgspec.structs.replace(record.shown, confirmed=True)
+            return msgspec.structs.replace(record, shown=shown)
+
+        return (await self._store.change(deployment_id, confirm)).shown
+
+    async def renew(self, deployment_id: str) -> Deployment:
+        """Whoever steers is still there. Raises as `confirm`."""
+        await self._store.load()
+
+        def renew(record: DeploymentRecord) -> DeploymentRecord | None:
+            if record.shown.state != "canary":
+                return None
+            return renewed(record, self._boot_clock)
+
+        return (await self._store.change(deployment_id, renew)).shown
+
+    async def revert(self, deployment_id: str, *, by: str, why: str) -> Job:
+        """Take a deployment back, also one that is done. It waits for nobody.
+
+        Raises:
+            ProblemError: `deployment.not_found`, `deployment.superseded`, `store.*`.
+        """
+        await self._store.load()
+        record = self._store.deployment(deployment_id)
+        self._check_newest(record)
+        begun = await self._reverter.begin(deployment_id, by=by, why=why)
+        under_way = record.shown.job
+        if under_way is not None and self._jobs.get(under_way).state not in ENDED:
+            job = self._jobs.get(under_way)
+            if job.kind == REVERT:
+                return job
+            await self._jobs.cancel(under_way, by=by)
+        return await self._submit(REVERT, begun)
+
+    async def resolve(self, workload: str, request: ResolveRequest, *, by: str) -> Job:
+        """The way out of `stuck`.
+
+        keep-old: the old containers are back, run they or not. keep-new: the new ones stay, well or
+        not. retry: what was tried is tried again.
+
+        Raises:
+            ProblemError: `deployment.not_stuck`, and those of `Jobs.submit`.
+        """
+        await self._store.load()
+        stuck = next(
+            (
+                record
+                for record in self._store.deployments()
+                if record.shown.state == "stuck"
+                and any(part.name == workload for part in record.parts)
+            ),
+            None,
+        )
+        if stuck is None:
+            raise ProblemError(
+                "deployment.not_stuck",
+                f"nothing about {workload} is stuck",
+                params={"workload": workload},
+                hint="`roost workload show NODE NAME` shows where it is.",
+            )
+        states: dict[str, tuple[DeploymentState, str]] = {
+            "keep-old": ("reverting", REVERT),
+            "keep-new": ("confirming", DEPLOY),
+            "retry": ("prepared", DEPLOY),
+        }
+        state, kind = states[request.how]
+
+        def resolved(record: DeploymentRecord) -> DeploymentRecord:
+            record = moved(record, state, at=time.time(), by=by, why=f"resolve --{request.how}")
+            return msgspec.structs.replace(
+                record, generation=record.generation + 1, accepts_old=request.how == "keep-old"
+            )
+
+        return await self._submit(kind, await self._store.change(stuck.shown.id, resolved))
+
+    def _asked_before(self, deployment_id: str, asked: str) -> Job:
+        record = self._store.deployment(deployment_id)
+        if record.asked != asked or record.shown.job is None:
+            raise ProblemError(
+                "job.key_reused",
+                "the idempotency key was used for another deployment",
+                params={"deployment": deployment_id},
+                hint="Use a new key for a new request.",
+            )
+        return self._jobs.get(record.shown.job)
+
+    async def _submit(self, kind: str, record: DeploymentRecord) -> Job:
+        """The job that is at work on a deployment from now on."""
+        shown = record.shown
+        request = DeploymentWork(
+            deployment=shown.id, subject=", ".join(part.name for part in record.parts)
+        )
+        job = await self._jobs.submit(
+            kind, request, owner=shown.owner, key=f"{shown.id}/{record.generation}"
+        )
+
+        def with_job(record: DeploymentRecord) -> DeploymentRecord:
+            shown = msgspec.structs.replace(record.shown, job=job.id)
+            return msgspec.structs.replace(record, shown=shown)
+
+        await self._store.change(shown.id, with_job)
+        return job
+
+    def newest_of(self, workload: str) -> str | None:
+        """The newest deployment that is about a workload, also one that was reverted."""
+        for record in self._store.deployments():
+            if any(part.name == workload for part in record.parts):
+                return record.shown.id
+        return None
+
+    def check_free(self, workloads: Iterable[str]) -> None:
+        """One deployment at a time for each workload. Raises ProblemError `deployment.*`."""
+        names = set(workloads)
+        for record in self._store.deployments():
+            held = names & {part.name for part in record.parts}
+            if not held or record.shown.state in ("done", "reverted"):
+                continue
+            stuck = record.shown.state == "stuck"
+            raise ProblemError(
+                "deployment.stuck" if stuck else "deployment.under_way",
+                f"{', '.join(sorted(held))}: deployment {record.shown.id}"
+                f" ({record.shown.release}, by {record.shown.owner}) is {record.shown.state}",
+                params={"deployment": record.shown.id, "job": record.shown.job},
+                hint="Resolve it first: roost workload resolve NODE NAME"
+                if stuck
+                else "Wait for it, or take it back: roost workload undo NODE NAME",
+            )
+
+    def _check_newest(self, record: DeploymentRecord) -> None:
+        """Only the newest deployment of a workload can be taken back: it has the old container."""
+        for part in record.parts:
+            workload = self._store.workload(part.name)
+            if record.shown.state == "done" and (
+                workload is None or workload.deployment != record.shown.id
+            ):
+                raise ProblemError(
+                    "deployment.superseded",
+                    f"{part.name}: deployment {record.shown.id} is not its newest any more",
+                    params={"deployment": record.shown.id, "workload": part.name},
+                    hint="`roost workload show NODE NAME` shows the newest.",
+                )
+
+    def _take_back(self, job: Job) -> None:
+        """A deployment's job has ended, and the old container may not be back."""
+        self._spawn(self._see_to(job.id))
+
+    def _given_up(self, job: Job) -> None:
+        """The way back has ended on its way."""
+        self._spawn(self._leave_stuck(job))
+
+    async def _see_to(self, job_id: str) -> None:
+        for record in self._store.deployments():
+            if record.shown.job == job_id and record.shown.state not in AT_REST:
+                job = self._jobs.get(job_id)
+                why = job.reason or (job.problem.detail if job.problem else job.state)
+                begun = await self._reverter.begin(
+                    record.shown.id, by="roost", why=why, problem=job.problem
+                )
+                await self._submit(REVERT, begun)
+
+    async def _leave_stuck(self, job: Job) -> None:
+        for record in self._store.deployments():
+            if record.shown.job == job.id and record.shown.state == "reverting":
+                problem = ProblemError(
+                    "deploy.stuck",
+                    f"the way back ended: {job.reason or job.state}",
+                    params={"job": job.id},
+                    hint="Go on with it: roost workload resolve NODE NAME --keep-old",
+                )
+                await self._reverter.stuck(record.shown.id, job.problem or problem.problem())
+
+    async def _pick_up(self) -> None:
+        """Deployments that an agent before left without a job, which a crash can do."""
+        while True:
+            try:
+                await self._store.load()
+                jobs = {job.id: job for job in self._jobs.newest()}
+                for record in self._store.deployments():
+                    job = jobs.get(record.shown.job or "")
+                    if record.shown.state in AT_REST or (job and job.state not in ENDED):
+                        continue
+                    why = "the agent ended before it had begun"
+                    begun = await self._reverter.begin(record.shown.id, by="roost", why=why)
+                    await self._submit(REVERT, begun)
+            except ProblemError as problem:
+                log.info("deployments are not looked at yet: %s", problem.detail)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            else:
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("seeing to a deployment failed")
+
+
+def _record(
+    deployment_id: str, planned: Planned, options: DeployOptions, *, asked: str, owner: str
+) -> DeploymentRecord:
+    now = time.time()
+    lost = {each.name: each.lost for each in planned.answer.workloads}
+    return DeploymentRecord(
+        shown=Deployment(
+            id=deployment_id,
+            release=planned.answer.release,
+            state="planned",
+            owner=owner,
+            created_at=now,
+            options=options,
+            workloads=[
+                DeployedWorkload(
+                    name=part.name,
+                    strategy=part.strategy,
+                    gpus=part.gpus,
+                    gpu_way=part.gpu_way,
+                    old=None if part.old is None else part.old.id,
+                    lost=lost.get(part.name, []),
+                )
+                for part in planned.parts
+            ],
+            history=[StateChange(state="planned", at=now, by=owner)],
+        ),
+        asked=asked,
+        parts=planned.parts,
+    )

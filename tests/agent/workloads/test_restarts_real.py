@@ -1,0 +1,147 @@
+"""Agents that end in every state of a deployment, and what the next one makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.protocol.deployments import DeployOptions
+from agent.workloads.attempt import Attempt
+from tests.agent.workloads.workload_side import UUIDS, WorkloadSide, workload_side
+from tests.real.docker_engine import DockerEngine
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+ON_FIRST = ("--gpus", f"device={UUIDS[0]}")
+FORWARD = ["preparing", "prepared", "starting", "probing", "canary", "confirming"]
+
+
+@asynccontextmanager
+async def stopping_in(
+    state: str, engine: DockerEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[WorkloadSide, asyncio.Event]]:
+    """A node on which whatever has just entered `state` gets no further.
+
+    For what is on disk that is a `kill -9`: nothing else is written, and nothing is put in order.
+    """
+    reached = asyncio.Event()
+    enter = Attempt.enter
+
+    async def entered(self: Attempt, wanted: str, deadline_seconds: float) -> None:
+        await enter(self, wanted, deadline_seconds)  # type: ignore[arg-type]
+        if wanted == state:
+            reached.set()
+            await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Attempt, "enter", entered)
+        async with workload_side(engine, folder / "agent.db") as node:
+            yield node, reached
+
+
+async def at_rest(node: WorkloadSide) -> str:
+    """The state of the newest deployment once it is at rest."""
+    return (await node.reaches("done", "reverted", "stuck")).state
+
+
+@pytest.mark.parametrize("strategy", ["stop-then-start", "start-then-stop"])
+@pytest.mark.parametrize("state", FORWARD)
+async def test_the_next_agent_goes_on(
+    engine: DockerEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    strategy: str,
+) -> None:
+    async with stopping_in(state, engine, tmp_path, monkeypatch) as (node, reached):
+        first = node.run("detector", "--restart=always", *ON_FIRST)
+        await node.begin_pin("detector", "1", strategy=strategy)
+        await reached.wait()
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert await at_rest(node) == "done"
+        after = node.inspect("detector")
+        assert after["Id"] != first
+        assert after["State"]["Running"]
+        assert after["HostConfig"]["RestartPolicy"]["Name"] == "always"
+        assert sorted(node.names().values()) == ["exited", "running"]  # exactly one runs
+
+
+@pytest.mark.parametrize("state", ["starting", "probing", "canary", "reverting"])
+async def test_the_next_agent_goes_back(
+    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """The new container is removed by somebody while no agent runs: the old one comes back."""
+    async with stopping_in(state, engine, tmp_path, monkeypatch) as (node, reached):
+        first = node.run("detector", "--restart=always", *ON_FIRST)
+        (engine.folder / "hook-fails").touch()
+        if state != "reverting":
+            (engine.folder / "hook-fails").unlink()
+        await node.begin_pin("detector", "1", strategy="stop-then-start")
+        await reached.wait()
+    (engine.folder / "hook-fails").unlink(missing_ok=True)
+    new = engine.docker("ps", "--all", "--quiet", "--filter", "label=roost.deployment")
+    if new and state not in ("starting", "reverting"):
+        engine.docker("rm", "--force", new)
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        expected = "done" if state == "starting" else "reverted"
+        assert await at_rest(node) == expected
+        found = node.inspect("detector")
+        assert found["State"]["Running"]
+        assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
+        if expected == "reverted":
+            assert node.names() == {"detector": "running"}
+            assert found["Id"] == first
+
+
+@pytest.mark.parametrize("state", ["starting", "probing", "canary", "confirming"])
+async def test_the_power_is_cut(
+    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Agent and dockerd end at once, and dockerd comes up first: what it starts is only right."""
+    async with stopping_in(state, engine, tmp_path, monkeypatch) as (node, reached):
+        node.run("detector", "--restart=always", *ON_FIRST)
+        await node.begin_pin("detector", "1", strategy="stop-then-start")
+        await reached.wait()
+    await asyncio.to_thread(engine.kill)
+    await asyncio.to_thread(engine.start)
+    running = [name for name, found in states(engine).items() if found == "running"]
+    assert len(running) <= 1
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert await at_rest(node) == "done"
+        assert sorted(node.names().values()) == ["exited", "running"]
+        assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+def states(engine: DockerEngine) -> dict[str, str]:
+    said = engine.docker("ps", "--all", "--format", "{{.Names}} {{.State}}")
+    return dict(line.split(" ", 1) for line in said.splitlines())
+
+
+async def test_dockerd_restarts_in_the_middle(engine: DockerEngine, tmp_path: Path) -> None:
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        node.run("detector", "--restart=always", *ON_FIRST)
+        options = DeployOptions(confirm="manual")
+        job = await node.begin_pin("detector", "1", options=options)
+        shown = await node.reaches("canary")
+        await asyncio.to_thread(engine.stop)
+        await asyncio.to_thread(engine.start)
+        await node.workloads.deployments.confirm(shown.id)
+        assert (await node.ended(job)).state == "succeeded"
+        assert sorted(node.names().values()) == ["exited", "running"]
+        assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+async def test_the_lease_goes_on_in_the_next_agent(engine: DockerEngine, tmp_path: Path) -> None:
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        first = node.run("detector", "--restart=always", *ON_FIRST)
+        options = DeployOptions(confirm="manual", confirm_within=8)
+        await node.begin_pin("detector", "1", options=options)
+        await node.reaches("canary")
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert await at_rest(node) == "reverted"
+        assert node.names() == {"detector": "running"}
+        assert node.inspect("detector")["Id"] == first

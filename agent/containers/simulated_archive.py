@@ -29,6 +29,7 @@ class SimulatedArchive:
         self._kept: bytearray | None = None
         self._sizes: dict[str, int] = {}
         self._documents: dict[str, bytes] = {}
+        self.configs: dict[str, bytes] = {}  # of the images that were given, by id
 
     def feed(self, data: bytes) -> None:
         """The next bytes."""
@@ -83,6 +84,7 @@ class SimulatedArchive:
             if name not in self._sizes and chain not in known:
                 raise load_failed(f"open {name}: no such file or directory (simulated)")
         image_id = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.configs[image_id] = content
         return NodeImage(
             id=image_id,
             config_digest=image_id,

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from agent.archives.config_needs import needs_of_config, only_config
+from agent.archives.config_needs import needs_of_archived, needs_of_config, only_config
 from agent.containers.images_naming import find_image, tag_of
 from agent.containers.images_problems import broken, image_in_use, last_tag
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
@@ -43,6 +43,7 @@ class SimulatedImages:
     ) -> None:
         self._containers_now, self._now = containers, now
         self._images = {one.id: one for one in images}
+        self._configs: dict[str, bytes] = {}  # of those that were loaded, by id
 
     async def images(self) -> list[NodeImage]:
         """The images, those with tags first."""
@@ -89,6 +90,7 @@ class SimulatedImages:
             tags = sorted({*image.tags, *(old.tags if old else [])})
             self._images[image.id] = msgspec.structs.replace(image, tags=tags)
             names += image.tags
+            self._configs[image.id] = archive.configs[image.id]
         return LoadedImages(names=names)
 
     async def check_image(
@@ -101,14 +103,16 @@ class SimulatedImages:
         return image
 
     async def image_needs(self, reference: str, *, inside: bool = False) -> ImageNeeds:
-        """What its tag says of CUDA, as an image's environment would."""
+        """By the config of an image that was loaded; for others by what their tag says of CUDA."""
         del inside  # there is nothing to look into
         image = await self.image(reference)
-        found = [match[1] for tag in image.tags if (match := _CUDA.search(tag))]
-        environment = {"CUDA_VERSION": found[0], "NVIDIA_VISIBLE_DEVICES": "all"} if found else {}
-        needs = needs_of_config(
-            environment, {}, os=image.os, architecture=image.architecture, variant=image.variant
-        )
+        place = {"os": image.os, "architecture": image.architecture, "variant": image.variant}
+        if image.id in self._configs:
+            needs = needs_of_archived(self._configs[image.id], **place)
+        else:
+            found = [match[1] for tag in image.tags if (match := _CUDA.search(tag))]
+            cuda = {"CUDA_VERSION": found[0], "NVIDIA_VISIBLE_DEVICES": "all"} if found else {}
+            needs = needs_of_config(cuda, {}, **place)
         return only_config(needs, "the node is simulated")
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:

@@ -9,12 +9,14 @@ from agent.protocol.problems import ProblemError
 from console.cli.failures import tell
 from console.cli.output import say
 from console.cli.run import Answer
+from console.cli.runs_text import RUNS, Verdicts, cell
 from console.cli.table import NODE, UNKNOWN, Column, Row
 from console.text import plural, size
 
 COLUMNS = (
     NODE,
     Column("IMAGE", least=16),
+    RUNS,
     Column("WOULD"),
     Column("NOW", keep=4),
     Column("SEND", right=True),
@@ -25,9 +27,9 @@ COLUMNS = (
 _WORDS = {"present": "nothing", "retag": "tag", "load": "load"}
 
 
-def rows(answers: Sequence[Answer[LoadPlan]]) -> list[Row]:
+def rows(answers: Sequence[Answer[LoadPlan]], verdicts: Verdicts) -> list[Row]:
     """One row for each image on each node; what is of the whole node is in its first."""
-    return [row for answer in answers for row in _rows(answer)]
+    return [row for answer in answers for row in _rows(answer, verdicts)]
 
 
 def tell_freed(node: str, how: str, frees: Sequence[Freeable]) -> None:
@@ -57,10 +59,13 @@ def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:
     return refused
 
 
-def _rows(answer: Answer[LoadPlan]) -> list[Row]:
-    plan = answer.value
+def _rows(answer: Answer[LoadPlan], verdicts: Verdicts) -> list[Row]:
+    plan, node = answer.value, answer.entry.name
+    judged = {each.digest: each for each in verdicts.get(node, ())}
     if plan is None:
-        return [(answer.entry.name, UNKNOWN, UNKNOWN, "", *[UNKNOWN] * 3, "")]
+        rest = (UNKNOWN, "", *[UNKNOWN] * 3, "")
+        known: list[Row] = [(node, each.image, cell(each), *rest) for each in judged.values()]
+        return known or [(node, UNKNOWN, UNKNOWN, *rest)]
     tight = min(plan.space, key=lambda need: need.free_bytes - need.needed_bytes, default=None)
     lacking = sum(max(0, layer.size_bytes - layer.received_bytes) for layer in plan.wanted)
     freed = sum(item.size_bytes for item in plan.frees)
@@ -69,8 +74,9 @@ def _rows(answer: Answer[LoadPlan]) -> list[Row]:
         whole = (size(lacking), *_space(tight), size(freed) if freed else "")
         found.append(
             (
-                answer.entry.name,
+                node,
                 image.tags[0] if image.tags else short(image.config_digest),
+                cell(judged[image.config_digest]) if image.config_digest in judged else UNKNOWN,
                 "refused" if plan.problems else _WORDS[image.state],
                 _now(image),
                 *(whole if not found else [""] * 4),

@@ -13,8 +13,12 @@ import click
 
 from agent.archives.cache import IndexCache
 from agent.archives.index import ArchiveIndex
+from agent.archives.needs_cache import NeedsCache
+from console.cli.nodes import fleet_file
 from console.cli.options import complete_selector
+from console.cli.setup import Setup
 from console.cli.table import cut
+from console.images.judging import ArchiveJudge, load_tables
 from console.text import clean, size
 
 EVERY_SECONDS = 0.5
@@ -42,7 +46,7 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
     Raises:
         ProblemError: `archive.*`.
     """
-    cache = IndexCache(_cache_folder())
+    cache = IndexCache(_cache_folder("archives"))
     found = []
     for path in paths:
         told = _Reading(path.name)
@@ -53,11 +57,31 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
     return found
 
 
+def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:
+    """What their images need to run; their layers are looked into, unless they were before.
+
+    Raises:
+        ProblemError: `archive.*`, `compatibility.tables`, `settings.unreadable`.
+    """
+    judge = ArchiveJudge(indexes, load_tables(fleet_file(setup).parent))
+    told = _Reading("archives", verb="looking into")
+
+    def heard(index: ArchiveIndex, done: int, total: int) -> None:
+        told.name = clean(Path(index.path).name)
+        told.heard(done, total)
+
+    try:
+        judge.look(NeedsCache(_cache_folder("needs")), heard)
+    finally:
+        told.clear()
+    return judge
+
+
 class _Reading:
     """One line on a terminal that says how far the reading is; nothing elsewhere."""
 
-    def __init__(self, name: str) -> None:
-        self._name = clean(name)
+    def __init__(self, name: str, *, verb: str = "reading") -> None:
+        self.name, self._verb = clean(name), verb
         self._at: float | None = None  # when it was told last
         self._terminal = sys.stderr.isatty()
 
@@ -66,7 +90,7 @@ class _Reading:
         if not self._terminal or (self._at is not None and now - self._at < EVERY_SECONDS):
             return
         self._at = now
-        line = f"reading {self._name}: {size(done)} of {size(total)}"
+        line = f"{self._verb} {self.name}: {size(done)} of {size(total)}"
         sys.stderr.write(f"\r{cut(line, shutil.get_terminal_size().columns - 1)}\x1b[K")
         sys.stderr.flush()
 
@@ -76,6 +100,6 @@ class _Reading:
             sys.stderr.flush()
 
 
-def _cache_folder() -> Path:
+def _cache_folder(name: str) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "roost" / "archives"
+    return Path(base) / "roost" / name

@@ -14,12 +14,13 @@ import msgspec
 
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import Freeable, LoadPlan
+from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
 from console.cli import check_table
 from console.cli.check_table import short
 from console.cli.consent import consent
-from console.cli.image_check import check
-from console.cli.image_options import archives_argument, read_archives, to_option
+from console.cli.image_check import check, verdicts_of
+from console.cli.image_options import archives_argument, read_archives, read_judge, to_option
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import NO_LIMIT, print_json, say
@@ -27,11 +28,13 @@ from console.cli.push_display import PushDisplay
 from console.cli.push_stopped import stopped
 from console.cli.room import ask_for_room, may_ask, room_option
 from console.cli.run import Answer, conclude, links
+from console.cli.runs_text import Verdicts, tell_verdicts, warnings_of
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit, print_table
 from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
+from console.images.judging import ArchiveJudge
 from console.images.push import Push, PushState
 from console.images.rate import RateLimit, parse_bytes, parse_rate
 from console.images.sending import AT_ONCE
@@ -65,6 +68,7 @@ class PushRecord(msgspec.Struct, kw_only=True):
     problem: Problem | None = None
     way: str = ""  # of its layers: "direct", "seed", "from NODE"; "": it lacked none
     fetched_bytes: int = 0  # from other nodes of its site
+    warnings: list[str] = []  # why an image cannot run there
     freed: list[Freeable] = []  # what the plan removed to make room, once the job ran
 
 
@@ -105,12 +109,15 @@ def command(
     budget_bytes = None if budget is None else parse_bytes(budget)
     entries = selected_nodes(setup, selector)
     indexes = read_archives(archives)
+    judge = read_judge(setup, indexes)
     asks = not make_room and may_ask(yes=yes)
-    answers = check(setup, entries, indexes, make_room=True) if asks else []
+    facts: dict[str, NodeFacts] = {}
+    answers = check(setup, entries, indexes, make_room=True, facts=facts) if asks else []
 
     def show(production: Sequence[NodeEntry]) -> None:
         chosen = [answer for answer in answers if answer.entry in production]
-        _show(chosen or check(setup, production, indexes, make_room=make_room))
+        chosen = chosen or check(setup, production, indexes, make_room=make_room, facts=facts)
+        _show(chosen, verdicts_of(setup, production, judge, facts))
 
     consent(entries, f"load {', '.join(path.name for path in archives)}", yes=yes, show=show)
     if asks:
@@ -127,6 +134,7 @@ def command(
                 budget_bytes,
                 via_site=via_site,
                 make_room=make_room,
+                judge=judge,
             )
         )
     except KeyboardInterrupt:
@@ -151,12 +159,13 @@ def command(
     )
 
 
-def _show(answers: Sequence[Answer[LoadPlan]]) -> None:
+def _show(answers: Sequence[Answer[LoadPlan]], verdicts: Verdicts) -> None:
     """What would be done, beside what this command prints."""
     limit = shutil.get_terminal_size().columns if sys.stderr.isatty() else NO_LIMIT
-    for line in fit(check_table.COLUMNS, check_table.rows(answers), limit):
+    for line in fit(check_table.COLUMNS, check_table.rows(answers, verdicts), limit):
         say(line)
     check_table.tell_reasons(answers)
+    tell_verdicts(verdicts)
     conclude(answers)
 
 
@@ -170,6 +179,7 @@ async def _push_all(
     *,
     via_site: bool,
     make_room: bool,
+    judge: ArchiveJudge,
 ) -> list[tuple[PushRecord, PushState]]:
     gate = asyncio.Semaphore(NODES_AT_ONCE)
     at_once = max(1, min(AT_ONCE, LAYERS_AT_ONCE // len(entries)))
@@ -183,6 +193,8 @@ async def _push_all(
         random=jitter(),
     )
 
+    warnings: dict[str, list[str]] = {}
+
     async def one(entry: NodeEntry) -> tuple[PushState, float]:
         async with gate:
             started = time.monotonic()
@@ -191,6 +203,12 @@ async def _push_all(
             except ProblemError as problem:
                 state = PushState(node=entry.name, stage="failed", problem=problem)
                 return state, 0.0
+
+            def seen(facts: NodeFacts) -> None:
+                warnings[entry.name] = warnings_of(judge(facts))
+                for warning in warnings[entry.name]:
+                    display.say(f"warning: {entry.name}: {warning}")
+
             push = Push(
                 client,
                 indexes,
@@ -199,6 +217,7 @@ async def _push_all(
                 at_once=at_once,
                 other_way=sites.other_way(entry.name),
                 make_room=make_room,
+                on_facts=seen,
                 random=jitter(),
             )
             display.add(push.state)
@@ -218,7 +237,10 @@ async def _push_all(
             await sites.settle()
             # Only now: a seed goes on to get layers for others when its own push has ended.
             by_name = {
-                state.node: (_record(state, seconds, sites.account(state)), state)
+                state.node: (
+                    _record(state, seconds, sites.account(state), warnings.get(state.node, [])),
+                    state,
+                )
                 for state, seconds in ended
             }
             return [by_name[entry.name] for entry in entries]
@@ -226,7 +248,7 @@ async def _push_all(
             await sites.end()
 
 
-def _record(state: PushState, seconds: float, account: Account) -> PushRecord:
+def _record(state: PushState, seconds: float, account: Account, warnings: list[str]) -> PushRecord:
     return PushRecord(
         node=state.node,
         result=_result(state),
@@ -238,6 +260,7 @@ def _record(state: PushState, seconds: float, account: Account) -> PushRecord:
         way=account.way,
         fetched_bytes=account.fetched_bytes,
         freed=state.plan.frees if state.plan is not None and state.job is not None else [],
+        warnings=warnings,
     )
 
 

@@ -48,6 +48,13 @@ class PushDisplay:
         """Show this one too; it is looked at again and again."""
         self.states.append(state)
 
+    def say(self, text: str) -> None:
+        """A line that stays, above those that change."""
+        if self._shown:
+            self._write(f"\x1b[{len(self._shown)}A\r\x1b[J")
+            self._shown = []
+        say(text)
+
     async def __aenter__(self) -> None:
         self._task = asyncio.create_task(self._keep_showing())
 

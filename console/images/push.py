@@ -16,6 +16,7 @@ from agent.archives.encoders import Encoder, encoder_named
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import Layer, LoadPlan, WantedLayer
 from agent.protocol.jobs import AWAITING_LAYERS, Job
+from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from console.images.archives import Cargo, cargo_for, check_carried
 from console.images.encoding import choose_encoder
@@ -106,12 +107,15 @@ class Push:
         other_way: OtherWay | None = None,
         make_room: bool = False,
         on_change: Callable[[], None] = lambda: None,
+        on_facts: Callable[[NodeFacts], None] = lambda _: None,
         give_up_seconds: float = GIVE_UP_SECONDS,
         random: Random,
     ) -> None:
         """`limit` is shared by all pushes; `budget_bytes` is the most that is sent to this node.
 
         `make_room`: images may be removed from the node, where it has no room otherwise.
+
+        `on_facts` hears what the node says of itself, before anything is sent.
 
         The first contact is not tried again; later ones are for `give_up_seconds`.
         """
@@ -120,7 +124,7 @@ class Push:
         self._allowance = Allowance(limit, budget_bytes)
         self._at_once, self._other_way = at_once, other_way
         self._make_room = make_room
-        self._changed = on_change
+        self._changed, self._told_facts = on_change, on_facts
         # Another push of the same finds the job while it is under way, by its content.
         self._key = secrets.token_hex(16)
         self._asking = Patience(
@@ -181,6 +185,7 @@ class Push:
 
     async def _cargo(self) -> Cargo:
         facts = await self._client.node()
+        self._told_facts(facts)
         if facts.now is not None:
             self.state.clock_offset_seconds = facts.now - time.time()
         return cargo_for(

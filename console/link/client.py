@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from agent.protocol.access import AuditRecord
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import (
     Container,
     ContainerChange,
@@ -53,6 +54,8 @@ Query = dict[str, str | int | float | bool | None]
 ACCEPT_EVENTS = ("Accept", "text/event-stream")
 # Checks may run a command in each container.
 DOCTOR_TIMEOUT_SECONDS = 90.0
+# A node makes a container from the image, and some 300 MB may lie where it looks.
+LOOK_SECONDS = 120.0
 # What a runtime gives a container to stop, unless told otherwise, and some patience on top.
 STOP_SECONDS = 10
 ACT_PATIENCE_SECONDS = 30.0
@@ -212,6 +215,11 @@ class NodeClient:
     async def images(self) -> list[NodeImage]:
         """The images of the node's runtime."""
         return await self._get("/v1/images", list[NodeImage])
+
+    async def image_needs(self, image: str, *, inside: bool = False) -> ImageNeeds:
+        """What an image needs to run; `inside` has an operator's node look at its files, too."""
+        target = _target("/v1/images/needs", {"image": image, "inside": inside or None})
+        return await self._get(target, ImageNeeds, timeout=max(self._timeout, LOOK_SECONDS))
 
     async def plan_images(self, request: LoadRequest) -> LoadPlan:
         """What it takes to have these images; nothing changes."""

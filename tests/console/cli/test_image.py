@@ -74,15 +74,15 @@ def test_check_is_readable_at_80_columns_and_changes_nothing(tmp_path: Path, fle
     base = noise("checked base", 600_000)
     file = archive(tmp_path, "registry.example/a/rather/long/name/checked:1.0", base)
     lines = on_terminal(tmp_path, fleet, "check", file, "--to", "site in (plant-1,plant-4)")
-    assert lines[0].split() == ["NODE", "IMAGE", "WOULD", "SEND", "NEED", "FREE"]
+    assert lines[0].split() == ["NODE", "IMAGE", "RUNS", "WOULD", "SEND", "NEED", "FREE"]
     assert all(len(line) <= 80 for line in lines)
     assert any("error: plant-4-orin: " in line for line in lines)
     rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
-    assert rows[T4][1] == "load"
-    assert rows["plant-1-offline"][1] == "-"
+    assert rows[T4][1:3] == ["runs", "load"]
+    assert rows["plant-1-offline"][1:3] == ["-", "-"]
     done = image(tmp_path, fleet, "check", file, "--to", f"@{T4}")
     assert done.code == 0
-    assert done.out.split()[8:11] == ["load", "590", "KiB"]
+    assert done.out.split()[9:13] == ["runs", "load", "590", "KiB"]
     assert "jobs" not in done.err
     push(tmp_path, fleet, file, f"@{T4}")
     again = image(tmp_path, fleet, "check", file, "--to", f"@{T4}", "--json")
@@ -91,7 +91,7 @@ def test_check_is_readable_at_80_columns_and_changes_nothing(tmp_path: Path, fle
     assert record["plan"]["wanted"] == []
     newer = archive(tmp_path, "registry.example/a/rather/long/name/checked:1.0", base, base[:-512])
     shown = image(tmp_path, fleet, "check", newer, "--to", f"@{T4}")
-    assert shown.out.splitlines()[0].split()[3] == "NOW"
+    assert shown.out.splitlines()[0].split()[4] == "NOW"
 
 
 def test_an_image_gets_a_name_and_loses_it(tmp_path: Path, fleet: Path) -> None:

@@ -16,6 +16,9 @@ from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fakes import NOW, make_image, make_node
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
 
+# Many keys are pressed, and each waits until the machine is idle.
+pytestmark = pytest.mark.timeout(60)
+
 AWAY = ProblemError("link.unreachable", "d: no route to host")
 
 

@@ -15,6 +15,9 @@ from tests.console.tui.fake_carrier import MIB, FakeCarrier, make_archive
 from tests.console.tui.screens.test_push import begin, push_app
 from tests.console.tui.showing import settled
 
+# Many keys are pressed, and each waits until the machine is idle.
+pytestmark = pytest.mark.timeout(60)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -15,11 +15,11 @@ from console.cli.consent import consent
 from console.cli.nodes import one_node
 from console.cli.options import container_argument, json_option, node_argument, yes_option
 from console.cli.output import print_json, say
-from console.cli.plan_text import plan_lines
 from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
+from console.fleet.plan_words import plan_lines
 from console.images.following import see_through
 from console.images.rate import parse_bytes
 from console.link.client import NodeClient

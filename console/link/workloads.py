@@ -49,6 +49,11 @@ class WorkloadClient:
         content = await self._post(f"/v1/deployments/{_quoted(deployment)}/revert")
         return decode(self._node, content, Job)
 
+    async def undo(self, workload: str) -> Job:
+        """Begin, or find, the job that takes a workload's newest deployment back."""
+        content = await self._post(f"/v1/workloads/{_quoted(workload)}/undo")
+        return decode(self._node, content, Job)
+
     async def _post(
         self, target: str, request: msgspec.Struct | None = None, key: str | None = None
     ) -> bytes:

@@ -160,7 +160,7 @@ class SimulatedGpus:
     """A GpuSource over simulated GPUs.
 
     Args:
-        workers: The processes on them, while their containers run.
+        workers: The processes on them now, while their containers run.
         now: The simulation's time, Unix seconds.
         runs: Whether the container of that id is running.
         xids: What the driver reports after one second and until another.
@@ -170,14 +170,14 @@ class SimulatedGpus:
         self,
         stack: GpuStack,
         gpus: Sequence[SimulatedGpu],
-        workers: Sequence[Worker],
+        workers: Callable[[], Sequence[Worker]],
         *,
         now: Callable[[], float],
         runs: Callable[[str], bool],
         xids: Callable[[int, int], list[XidEvent]],
     ) -> None:
         self.gpus = tuple(gpus)
-        self._workers = tuple(workers)
+        self._workers = workers
         self._inventory = Inventory(stack=stack, gpus=tuple(each.gpu for each in gpus))
         self._now = now
         self._runs = runs
@@ -213,7 +213,7 @@ class SimulatedGpus:
         """Those on that GPU whose containers run."""
         return [
             worker
-            for worker in self._workers
+            for worker in self._workers()
             if worker.gpu_index == each.gpu.index and self._runs(worker.container)
         ]
 

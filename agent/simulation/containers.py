@@ -35,6 +35,16 @@ class SimulatedContainer:
         self._memory_bytes = memory_bytes
         self._process_count = process_count
 
+    def again(self, container: Container) -> SimulatedContainer:
+        """Another container under the same load."""
+        return SimulatedContainer(
+            container,
+            self._pattern,
+            cores=self._cores,
+            memory_bytes=self._memory_bytes,
+            process_count=self._process_count,
+        )
+
     def figures(self, at: float) -> ContainerFigures:
         """What it uses at `at`, Unix seconds, while it runs."""
         return ContainerFigures(
@@ -43,6 +53,27 @@ class SimulatedContainer:
             memory_used_bytes=int(self._memory_bytes * (0.8 + 0.2 * self._pattern.heat(at))),
             process_count=self._process_count,
         )
+
+
+def later_container(
+    plan: NodePlan, container: Container, name: str, like: SimulatedContainer | None
+) -> SimulatedContainer:
+    """A container that was made later, under the load of the one that it stands for, if any."""
+    if like is not None:
+        return like.again(container)
+    chance = repeatable(f"{plan.seed}/container/{name}/later")
+    pattern = Pattern(
+        f"{plan.seed}/container/{name}",
+        peak=chance.uniform(0.3, 0.8),
+        utc_offset_seconds=plan.utc_offset_hours * 3600,
+    )
+    return SimulatedContainer(
+        container,
+        pattern,
+        cores=chance.uniform(0.2, 2.0),
+        memory_bytes=chance.randrange(80, 2000) * MEBIBYTE,
+        process_count=chance.randrange(1, 12),
+    )
 
 
 def build_containers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent.archives.platforms import Platform
@@ -14,10 +15,11 @@ from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
 from agent.rules.chance import repeatable
-from agent.simulation.containers import SimulatedContainer, build_containers
+from agent.simulation.containers import build_containers
 from agent.simulation.gpus import build_gpus
 from agent.simulation.history import ComputedHistory
 from agent.simulation.host import build_host
+from agent.simulation.loads import Loads
 from agent.simulation.pace import Pace
 from agent.simulation.plan import NodePlan
 from agent.simulation.smi import list_gpus
@@ -50,11 +52,16 @@ class SimulatedNode:
         stack, boards = build_gpus(plan)
         made, workers = build_containers(plan, boards, at=at)
         xids = SimulatedXids(plan, boards, start=at)
+        self._loads = Loads(plan, boards, made, workers, containers=self._containers)
         gpus = SimulatedGpus(
-            stack, boards, workers, now=self._now, runs=self._runs, xids=xids.between
+            stack,
+            boards,
+            self._loads.workers,
+            now=self._now,
+            runs=self._runs,
+            xids=xids.between,
         )
         host = build_host(plan, now=self._now)
-        self._load: dict[str, SimulatedContainer] = {each.container.id: each for each in made}
         self.runtime = InMemoryRuntime(
             plan.kind.runtime,
             [each.container for each in made],
@@ -113,9 +120,12 @@ class SimulatedNode:
     def _now(self) -> float:
         return float(self.at)
 
+    def _containers(self) -> Mapping[str, Container]:
+        return self.runtime.containers()
+
     def _runs(self, container_id: str) -> bool:
         container = self.runtime.containers().get(container_id)
         return container is not None and container.state == "running"
 
     def _figures(self, container: Container) -> ContainerFigures:
-        return self._load[container.id].figures(self.at)
+        return self._loads.figures(container, self.at)

@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
     secrets: Path = Path("/etc/roost/secrets")  # a folder with a file for each
 
+    compatibility: Path = Path("/etc/roost/compatibility.json")  # rows for its tables; need not be
+
     @property
     def database(self) -> Path:
         return self.state / "agent.db"

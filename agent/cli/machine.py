@@ -39,6 +39,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
             secrets=settings.secrets,
             volume_roots=tuple(settings.policy.volume_roots),
             privileged=settings.policy.privileged,
+            tables=settings.compatibility,
         ),
         keys=keys,
         images=images_in(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.protocol.compatibility import Verdict
 from agent.protocol.problems import Problem
 from agent.protocol.workloads import GpuRequest, Name, Seconds, Strategy, Workload
 
@@ -83,6 +84,7 @@ class PlannedWorkload(msgspec.Struct, kw_only=True):
     lost: list[str] = []  # what the runtime cannot carry over
     warnings: list[str] = []
     problems: list[Problem] = []  # why it would be refused
+    runs: Verdict | None = None  # whether its image can run here; None: not known
 
 
 class DeployPlan(msgspec.Struct, kw_only=True):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -125,6 +126,26 @@ def built_in() -> Tables:
     folder = resources.files("agent.rules") / "data"
     read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in SHAPES}
     return _merged(Tables(), read, "the built-in tables")
+
+
+def read_tables(file: Path) -> Tables:
+    """The built-in rows, with an operator's from `file` in place; there need not be one.
+
+    Raises:
+        ProblemError: `compatibility.tables`, `settings.unreadable`.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return built_in()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemError(
+            "settings.unreadable",
+            f"{file}: {error}",
+            params={"file": str(file)},
+            hint="Check the file's permissions and that it is UTF-8.",
+        ) from None
+    return merge(built_in(), text, file=str(file))
 
 
 def merge(tables: Tables, override_text: str, *, file: str = "the override file") -> Tables:

@@ -32,6 +32,7 @@ class Rules(msgspec.Struct, kw_only=True, frozen=True):
     secrets: Path  # the folder with a file for each
     volume_roots: tuple[Path, ...] = ()  # empty: any
     privileged: bool = True
+    tables: Path | None = None  # compatibility.json: the operator's rows for drivers and GPUs
 
 
 class Applier:
@@ -112,6 +113,7 @@ class Applier:
             planned.action = "keep"
             return None
         self._planner.place(part, planned, beside=beside)
+        await self._planner.judge(part, planned)
         self._planner.order(part, planned, workload.strategy)
         planned.changes += _changes(part)
         return part

@@ -26,6 +26,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
 from agent.workloads.applying import Applier, Rules
+from agent.workloads.can_run import CanRun
 from agent.workloads.containers import Containers
 from agent.workloads.deployments import Deployments
 from agent.workloads.gpu_check import GpuCheck
@@ -63,7 +64,13 @@ class NodeWorkloads:
         self._store = WorkloadStore(database)
         containers = Containers(runtime, facts)
         clock = boot_clock or LinuxBootClock()
-        self._planner = Planner(runtime=runtime, store=self._store, facts=facts, samples=samples)
+        self._planner = Planner(
+            runtime=runtime,
+            store=self._store,
+            facts=facts,
+            samples=samples,
+            can_run=CanRun(runtime, facts, tables=rules.tables),
+        )
         self._applier = Applier(
             runtime=runtime, store=self._store, planner=self._planner, rules=rules
         )

@@ -16,6 +16,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest
 from agent.rules.placement import GpuSlot, choose
 from agent.workloads.adopting import adopt
+from agent.workloads.can_run import CanRun, warnings_of
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
 from agent.workloads.recipe import Recipe
 from agent.workloads.records import OldContainer, Part, WorkloadStore
@@ -47,8 +48,9 @@ class Planner:
         store: WorkloadStore,
         facts: Callable[[], NodeFacts],
         samples: Callable[[], Sequence[GpuSample]],
+        can_run: CanRun,
     ) -> None:
-        self._runtime, self._store = runtime, store
+        self._runtime, self._store, self._can_run = runtime, store, can_run
         self._facts, self._samples = facts, samples
 
     async def pin(self, name: str, request: PinRequest) -> Planned:
@@ -87,6 +89,7 @@ class Planner:
             kept_before=self.kept(container.name),
         )
         self.place(part, planned)
+        await self.judge(part, planned)
         self.order(part, planned, request.strategy)
         planned.changes.append(
             f"GPUs: {_shown(container.gpus, container.gpu_way)} becomes"
@@ -151,6 +154,12 @@ class Planner:
         planned.gpus = [_choice(slot, part.gpu) for slot in chosen]
         planned.gpu_way = part.gpu_way
         planned.warnings += _crowded(chosen, part.gpu)
+
+    async def judge(self, part: Part, planned: PlannedWorkload) -> None:
+        """Say whether its image can run here, on the GPUs that were chosen."""
+        planned.runs = await self._can_run.verdict(part.recipe.image)
+        if planned.runs is not None:
+            planned.warnings += warnings_of(planned.runs, part.gpus)
 
     def slots(self, beside: Sequence[Part] = ()) -> list[GpuSlot]:
         """The GPUs of this node as they are, reserved and free."""

@@ -14,11 +14,12 @@ import click
 from agent.archives.cache import IndexCache
 from agent.archives.index import ArchiveIndex
 from agent.archives.needs_cache import NeedsCache
+from agent.rules.tables import read_tables
 from console.cli.nodes import fleet_file
 from console.cli.options import complete_selector
 from console.cli.setup import Setup
 from console.cli.table import cut
-from console.images.judging import ArchiveJudge, load_tables
+from console.images.judging import TABLES_FILE, ArchiveJudge
 from console.text import clean, size
 
 EVERY_SECONDS = 0.5
@@ -63,7 +64,7 @@ def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:
     Raises:
         ProblemError: `archive.*`, `compatibility.tables`, `settings.unreadable`.
     """
-    judge = ArchiveJudge(indexes, load_tables(fleet_file(setup).parent))
+    judge = ArchiveJudge(indexes, read_tables(fleet_file(setup).parent / TABLES_FILE))
     told = _Reading("archives", verb="looking into")
 
     def heard(index: ArchiveIndex, done: int, total: int) -> None:

@@ -12,6 +12,7 @@ from agent.protocol.images import NodeImage
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
 from agent.rules.compatibility import Judge
+from agent.rules.tables import read_tables
 from console.cli.check_table import short
 from console.cli.last_facts import last_facts
 from console.cli.nodes import all_nodes, fleet_file
@@ -30,7 +31,7 @@ from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
 from console.fleet.inventory import NodeEntry
 from console.images.holders import Held, for_node, holders
-from console.images.judging import Judged, load_tables
+from console.images.judging import TABLES_FILE, Judged
 from console.link.client import NodeClient
 
 COLUMNS = (
@@ -68,7 +69,7 @@ def check_names(
     Raises:
         ProblemError: `image.not_found`, no node has one of them; `compatibility.tables`.
     """
-    tables = load_tables(fleet_file(setup).parent)
+    tables = read_tables(fleet_file(setup).parent / TABLES_FILE)
     answers = _ask(setup, entries)
     found = {answer.entry.name: answer.value.images for answer in answers if answer.value}
     held = {name: holders(name, found) for name in names}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -13,7 +12,7 @@ from agent.protocol.compatibility import ABILITIES, ImageNeeds, Reason, Verdict
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.rules.compatibility import Judge
-from agent.rules.tables import Tables, built_in, merge
+from agent.rules.tables import Tables
 from console.images.archives import LINUX
 
 TABLES_FILE = "compatibility.json"  # beside fleet.yaml; agent.rules.tables says what may be in it
@@ -27,27 +26,6 @@ class Judged(msgspec.Struct, kw_only=True):
     needs: ImageNeeds
     verdict: Verdict
     seen_at: float | None = None  # Unix time
-
-
-def load_tables(folder: Path) -> Tables:
-    """Roost's own tables, with the operator's rows from a file in `folder`, where there is one.
-
-    Raises:
-        ProblemError: `compatibility.tables`, `settings.unreadable`.
-    """
-    file = folder / TABLES_FILE
-    try:
-        text = file.read_text("utf-8")
-    except FileNotFoundError:
-        return built_in()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemError(
-            "settings.unreadable",
-            f"{file}: {error}",
-            params={"file": str(file)},
-            hint="Check the file's permissions and that it is UTF-8.",
-        ) from None
-    return merge(built_in(), text, file=str(file))
 
 
 class ArchiveJudge:

@@ -66,7 +66,7 @@ async def test_key_strokes_are_not_written_down_one_by_one(served: Served) -> No
 
 
 # A question that needs a body: a POST that changes nothing.
-QUESTIONS = {"plan_images", "list_held"}
+QUESTIONS = {"plan_images", "plan_pin", "plan_workloads", "list_held"}
 
 
 def test_every_mutating_route_wants_more_than_a_viewer() -> None:

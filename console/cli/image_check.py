@@ -13,7 +13,7 @@ from agent.protocol.images import LoadPlan
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
 from agent.protocol.site import SiteStatus
-from console.cli import check_table
+from console.cli import check_table, driver_plan
 from console.cli.check_sites import tell_sites
 from console.cli.image_options import read_archives, read_judge, to_option
 from console.cli.image_runs import check_names
@@ -56,6 +56,7 @@ class CheckRecord(msgspec.Struct, kw_only=True):
 @to_option
 @room_option
 @click.option("--wide", "-w", is_flag=True, help="A line for each GPU, too.")
+@click.option("--drivers", is_flag=True, help="Which driver each node would need, too.")
 @json_option
 @click.pass_obj
 def command(
@@ -65,6 +66,7 @@ def command(
     *,
     make_room: bool,
     wide: bool,
+    drivers: bool,
     as_json: bool,
 ) -> int:
     """Say per node whether images can run, and what would be sent. Nothing changes.
@@ -81,7 +83,7 @@ def command(
     archives = [Path(subject) for subject in subjects if _is_archive(subject)]
     entries = selected_nodes(setup, selector)
     if not archives:
-        return check_names(setup, entries, subjects, wide=wide, as_json=as_json)
+        return check_names(setup, entries, subjects, wide=wide, drivers=drivers, as_json=as_json)
     if len(archives) < len(subjects):
         names = [subject for subject in subjects if not _is_archive(subject)]
         raise ProblemError(
@@ -115,6 +117,11 @@ def command(
         if wide and (rows := gpu_rows(verdicts)):
             click.echo()
             print_table(GPU_COLUMNS, rows, limit=NO_LIMIT)
+        if drivers:
+            before = last_facts(setup, [each for each in entries if each.name not in facts])
+            known = {name: last for name, (last, _) in before.items()} | facts
+            click.echo()
+            print_table(driver_plan.COLUMNS, driver_plan.rows(verdicts, known, judge.tables))
         refused = check_table.tell_reasons(answers)
         refused |= tell_verdicts(verdicts)
         tell_sites(entries, sites)
@@ -125,8 +132,7 @@ def verdicts_of(
     setup: Setup, entries: Sequence[NodeEntry], judge: ArchiveJudge, facts: Mapping[str, NodeFacts]
 ) -> dict[str, list[Judged]]:
     """By node; of those that did not say anything now, by what they said last."""
-    silent = [entry for entry in entries if entry.name not in facts]
-    before = last_facts(setup, silent)
+    before = last_facts(setup, [entry for entry in entries if entry.name not in facts])
     found = {}
     for entry in entries:
         if entry.name in facts:

@@ -13,6 +13,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
 from agent.rules.compatibility import Judge
 from agent.rules.tables import read_tables
+from console.cli import driver_plan
 from console.cli.check_table import short
 from console.cli.last_facts import last_facts
 from console.cli.nodes import all_nodes, fleet_file
@@ -62,7 +63,13 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 def check_names(
-    setup: Setup, entries: Sequence[NodeEntry], names: Sequence[str], *, wide: bool, as_json: bool
+    setup: Setup,
+    entries: Sequence[NodeEntry],
+    names: Sequence[str],
+    *,
+    wide: bool,
+    drivers: bool,
+    as_json: bool,
 ) -> int:
     """The whole command.
 
@@ -87,7 +94,8 @@ def check_names(
             say(f"{name} is {len(several)} different images: each node is judged by its own")
     needs = _needs(setup, [each for several in held.values() for each in several])
     judges = {digest: Judge(each, tables) for digest, each in needs.items()}
-    verdicts = _verdicts(setup, answers, held, judges)
+    facts = _facts(setup, answers)
+    verdicts = _verdicts(facts, held, judges)
     if as_json:
         print_json([_record(answer, held, verdicts) for answer in answers])
         fails = any_fails(verdicts)
@@ -96,6 +104,10 @@ def check_names(
         if wide and (rows := gpu_rows(verdicts)):
             click.echo()
             print_table(GPU_COLUMNS, rows, limit=NO_LIMIT)
+        if drivers:
+            known = {node: said for node, (said, _) in facts.items()}
+            click.echo()
+            print_table(driver_plan.COLUMNS, driver_plan.rows(verdicts, known, tables))
         fails = tell_verdicts(verdicts)
     return conclude(answers) or int(fails)
 
@@ -137,35 +149,38 @@ def _needs(setup: Setup, held: Sequence[Held]) -> dict[str, ImageNeeds]:
     return found
 
 
+def _facts(
+    setup: Setup, answers: Sequence[Answer[Seen]]
+) -> dict[str, tuple[NodeFacts, float | None]]:
+    """By node; and when that was true, where it is not of now."""
+    before = last_facts(setup, [answer.entry for answer in answers if answer.value is None])
+    found: dict[str, tuple[NodeFacts, float | None]] = {}
+    for answer in answers:
+        if answer.value is not None:
+            found[answer.entry.name] = answer.value.facts, None
+        elif answer.entry.name in before:
+            found[answer.entry.name] = before[answer.entry.name]
+    return found
+
+
 def _verdicts(
-    setup: Setup,
-    answers: Sequence[Answer[Seen]],
+    facts: Mapping[str, tuple[NodeFacts, float | None]],
     held: Mapping[str, Sequence[Held]],
     judges: Mapping[str, Judge],
 ) -> dict[str, list[Judged]]:
-    silent = [answer.entry for answer in answers if answer.value is None]
-    before = last_facts(setup, silent)
     verdicts: dict[str, list[Judged]] = {}
-    for answer in answers:
-        node, seen_at = answer.entry.name, None
-        if answer.value is not None:
-            facts = answer.value.facts
-        elif node in before:
-            facts, seen_at = before[node]
-        else:
-            continue
+    for node, (said, seen_at) in facts.items():
         for name, several in held.items():
-            chosen = for_node(node, facts.host.architecture, several)
+            chosen = for_node(node, said.host.architecture, several)
             judge = judges[chosen.digest]
-            verdicts.setdefault(node, []).append(
-                Judged(
-                    image=name,
-                    digest=chosen.digest,
-                    needs=judge.needs,
-                    verdict=judge(facts),
-                    seen_at=seen_at,
-                )
+            judged = Judged(
+                image=name,
+                digest=chosen.digest,
+                needs=judge.needs,
+                verdict=judge(said),
+                seen_at=seen_at,
             )
+            verdicts.setdefault(node, []).append(judged)
     return verdicts
 
 

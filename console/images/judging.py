@@ -32,7 +32,7 @@ class ArchiveJudge:
     """The images of archives, looked into once and judged for any number of nodes."""
 
     def __init__(self, archives: Sequence[ArchiveIndex], tables: Tables) -> None:
-        self._archives, self._tables = archives, tables
+        self._archives, self.tables = archives, tables
         self._judges: dict[str, Judge] = {}  # by config digest
 
     def look(self, cache: NeedsCache, heard: Callable[[ArchiveIndex, int, int], None]) -> None:
@@ -52,7 +52,7 @@ class ArchiveJudge:
             others = [each for each in self._archives if each is not archive]
             for image in images:
                 needs = cache.needs(archive, image, beside=others, heard=told)
-                self._judges[image.config_digest] = Judge(needs, self._tables)
+                self._judges[image.config_digest] = Judge(needs, self.tables)
 
     def __call__(self, facts: NodeFacts, *, seen_at: float | None = None) -> list[Judged]:
         """A verdict for each of the images that a push would bring there."""

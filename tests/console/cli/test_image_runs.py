@@ -167,3 +167,19 @@ def test_what_is_found_is_told_as_json(tmp_path: Path, fleet: Path) -> None:
         version="12.9.1", where="env CUDA_VERSION"
     )
     assert judged["needs"]["looked_inside"] is True
+
+
+def test_which_driver_nodes_would_need(tmp_path: Path, fleet: Path) -> None:
+    file = archive(tmp_path, "drivers:1", cuda="12.9.1")
+    to = ("--to", f"@{T4},@{H200},@{ORIN}", "--drivers")
+    done = image(tmp_path, fleet, "check", file, *to)
+    table = done.out.split("\n\n")[1].splitlines()
+    assert table[0].split() == ["NODE", "DRIVER", "NOW", "NEEDS", "BRANCH", "THEN"]
+    rows = {line.split()[0]: line for line in table[1:]}
+    assert rows[T4].split()[1:4] == ["470.256.02", "525.60.13", "R580,"]
+    assert "drivers:1 warns" in rows[T4]
+    assert rows[H200].split()[2] == "none"
+    assert "The image is for amd64 CPUs" in rows[ORIN]
+    assert image(tmp_path, fleet, "push", file, "--to", f"@{H200}").code == 0
+    named = image(tmp_path, fleet, "check", "drivers:1", *to)
+    assert named.out.split("\n\n")[1].splitlines()[1].split()[:3] == table[1].split()[:3]

@@ -75,6 +75,8 @@ class PlannedWorkload(msgspec.Struct, kw_only=True):
 
     name: str
     action: Literal["create", "replace", "keep", "remove"]
+    image: str = ""  # which of its variants
+    image_why: str = ""  # where there are several
     strategy: Strategy | None = None
     strategy_why: str = ""
     gpus: list[GpuChoice] = []

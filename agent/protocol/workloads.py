@@ -145,6 +145,8 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: Name
     image: str  # a tag, or "sha256:<config digest>"
+    # Further images of it, for other drivers and GPUs: the node takes the best that it can run.
+    variants: list[str] = []
     command: list[str] | None = None
     entrypoint: list[str] | None = None
     environment: dict[str, str] = {}

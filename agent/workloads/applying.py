@@ -95,7 +95,7 @@ class Applier:
         beside: Sequence[Part],
     ) -> Part | None:
         """None: it runs as it shall already."""
-        image = await self._image(workload, images)
+        image = await self._image(workload, images, planned)
         await self._check(workload)
         recipe = compiled(workload, image, release=release, secrets=self._rules.secrets)
         part = Part(
@@ -118,21 +118,49 @@ class Applier:
         planned.changes += _changes(part)
         return part
 
-    async def _image(self, workload: Workload, images: Sequence[NodeImage]) -> NodeImage:
+    async def _image(
+        self, workload: Workload, images: Sequence[NodeImage], planned: PlannedWorkload
+    ) -> NodeImage:
+        """The image that it gets, of those that the node has.
+
+        Raises:
+            ProblemError: `image.not_found`, `workload.no_variant`.
+        """
+        names = [workload.image, *workload.variants]
+        there = {name: found for name in names if (found := await self._there(name, images))}
+        if not there:
+            several = len(names) > 1
+            raise ProblemError(
+                "image.not_found",
+                f"{workload.name}: {'none of the images ' if several else 'image '}"
+                f"{', '.join(names)} is on this node",
+                params={"workload": workload.name, "images": names},
+                hint="Send it first: roost image push ARCHIVE --to SELECTOR",
+            )
+        planned.image = next(iter(there))
+        if len(names) > 1:
+            choice = await self._planner.best_image({name: each.id for name, each in there.items()})
+            planned.image_why = choice.why
+            if choice.verdicts and choice.name is None:
+                raise ProblemError(
+                    "workload.no_variant",
+                    f"{workload.name}: {choice.why}",
+                    params={"workload": workload.name, "images": list(there)},
+                    hint="`roost image check IMAGE --to @NODE -o wide` says what would mend it.",
+                )
+            planned.image = choice.name or planned.image
+        return there[planned.image]
+
+    async def _there(self, name: str, images: Sequence[NodeImage]) -> NodeImage | None:
         for image in images:
-            if workload.image == image.config_digest:
+            if name == image.config_digest:
                 return image
         try:
-            return await self._runtime.image(workload.image)
+            return await self._runtime.image(name)
         except ProblemError as problem:
-            if problem.code != "image.not_found":
+            if not problem.code.startswith("image."):
                 raise
-            raise ProblemError(
-                problem.code,
-                f"{workload.name}: image {workload.image} is not on this node",
-                params={"workload": workload.name, "image": workload.image},
-                hint="Send it first: roost image push ARCHIVE --to SELECTOR",
-            ) from problem
+            return None
 
     async def _old(self, workload: Workload, planned: PlannedWorkload) -> OldContainer | None:
         """What runs under that name now. Raises ProblemError `workload.name_taken`."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.containers.images_runtime import ImageRuntime
 from agent.protocol.compatibility import Reason, Verdict
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.rules.compatibility import judge
+from agent.rules.compatibility import Judge
 from agent.rules.tables import Tables, built_in, read_tables
+from agent.rules.variants import Choice, best_variant
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,16 @@ class CanRun:
 
     async def verdict(self, image: str) -> Verdict | None:
         """None: the runtime does not tell what the image needs."""
+        found = await self._judge(image)
+        return None if found is None else found(self._facts())
+
+    async def best(self, images: Mapping[str, str]) -> Choice:
+        """Which of these images runs best here: ids by the names that people know."""
+        judges = {name: await self._judge(image) for name, image in images.items()}
+        known = {name: found for name, found in judges.items() if found is not None}
+        return best_variant(known, self._facts())
+
+    async def _judge(self, image: str) -> Judge | None:
         try:
             needs = await self._runtime.image_needs(image)
         except ProblemError as problem:
@@ -36,7 +47,7 @@ class CanRun:
             return None
         if self._tables is None:
             self._tables = await asyncio.to_thread(self._read)
-        return judge(needs, self._facts(), self._tables)
+        return Judge(needs, self._tables)
 
     def _read(self) -> Tables:
         if self._file is None:

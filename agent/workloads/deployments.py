@@ -199,7 +199,7 @@ class Deployments:
         """The job that is at work on a deployment from now on."""
         shown = record.shown
         request = DeploymentWork(
-            deployment=shown.id, subject=", ".join(part.name for part in record.parts)
+            deployment=shown.id, workloads=[part.name for part in record.parts]
         )
         job = await self._jobs.submit(
             kind, request, owner=shown.owner, key=f"{shown.id}/{record.generation}"

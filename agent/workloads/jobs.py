@@ -27,7 +27,7 @@ class DeploymentWork(msgspec.Struct, kw_only=True):
     """Which deployment; its record has the rest."""
 
     deployment: str
-    subject: str
+    workloads: list[str]
 
 
 class RemoveWork(msgspec.Struct, kw_only=True):
@@ -59,7 +59,10 @@ class DeployKind(JobKind[DeploymentWork]):
             await self._under_way[deployment].wait()
 
     def subject(self, request: DeploymentWork) -> str:
-        return request.subject
+        return ", ".join(request.workloads)
+
+    def locks(self, request: DeploymentWork) -> Sequence[str]:
+        return [f"workload:{name}" for name in request.workloads]
 
     async def run(self, work: Work[DeploymentWork]) -> dict[str, str]:
         deployment = work.request.deployment
@@ -106,7 +109,10 @@ class DeployKind(JobKind[DeploymentWork]):
 
 
 class RevertKind(JobKind[DeploymentWork]):
-    """The way back, as a job of its own: a person, a deadline or a lease asked for it."""
+    """The way back, as a job of its own: a person, a deadline or a lease asked for it.
+
+    It takes no lock: the one that it would wait for belongs to what it overrules.
+    """
 
     name = REVERT
     request_type = DeploymentWork
@@ -131,7 +137,7 @@ class RevertKind(JobKind[DeploymentWork]):
         self._reverter, self._let_go, self._given_up = reverter, let_go, given_up
 
     def subject(self, request: DeploymentWork) -> str:
-        return request.subject
+        return ", ".join(request.workloads)
 
     async def run(self, work: Work[DeploymentWork]) -> dict[str, str]:
         await work.stage("waiting", 2 * LET_GO_SECONDS)

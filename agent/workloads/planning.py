@@ -15,6 +15,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest
 from agent.rules.placement import GpuSlot, choose
+from agent.rules.variants import Choice
 from agent.workloads.adopting import adopt
 from agent.workloads.can_run import CanRun, warnings_of
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
@@ -154,6 +155,10 @@ class Planner:
         planned.gpus = [_choice(slot, part.gpu) for slot in chosen]
         planned.gpu_way = part.gpu_way
         planned.warnings += _crowded(chosen, part.gpu)
+
+    async def best_image(self, images: Mapping[str, str]) -> Choice:
+        """Which of these runs best here; see `CanRun.best`."""
+        return await self._can_run.best(images)
 
     async def judge(self, part: Part, planned: PlannedWorkload) -> None:
         """Say whether its image can run here, on the GPUs that were chosen."""

@@ -8,7 +8,7 @@ from agent.protocol.workloads import ExecProbe, GpuProbe, HttpProbe, Probe, Stra
 from console.compose.commands import read_command
 from console.compose.reading import Place
 
-_KEYS = ("gpu", "strategy", "probes", "soak", "start_deadline")
+_KEYS = ("gpu", "variants", "strategy", "probes", "soak", "start_deadline")
 _STRATEGIES: dict[str, Strategy] = {
     "stop-then-start": "stop-then-start",
     "start-then-stop": "start-then-stop",
@@ -21,6 +21,7 @@ _KINDS = ("http", "exec", "gpu")
 class Extension:
     """As `agent.protocol.workloads.Workload` has it, and with its defaults; times in seconds."""
 
+    variants: list[str] = field(default_factory=list)
     strategy: Strategy | None = None
     probes: list[Probe] = field(default_factory=list)
     soak: float = 10.0
@@ -33,6 +34,8 @@ def read_extension(service: Place) -> Extension:
     place = service.get("x-roost")
     if place is None or place.known(_KEYS) is None:
         return found
+    if variants := place.get("variants"):
+        found.variants = [text for item in variants.items() if (text := item.text()) is not None]
     if strategy := place.get("strategy"):
         word = strategy.one_of(_STRATEGIES)
         found.strategy = _STRATEGIES[word] if word else None

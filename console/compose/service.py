@@ -98,6 +98,7 @@ def read_service(service: Place, around: Around) -> Workload | None:
         depends_on=read_depends_on(
             service.get("depends_on"), services=around.services, off=around.off
         ),
+        variants=extension.variants,
         strategy=extension.strategy,
         probes=extension.probes,
         soak=extension.soak,

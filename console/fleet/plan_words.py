@@ -30,6 +30,8 @@ def plan_lines(plan: DeployPlan) -> Iterator[PlanLine]:
 def _lines(workload: PlannedWorkload) -> Iterator[PlanLine]:
     strategy = f", {workload.strategy}: {workload.strategy_why}" if workload.strategy else ""
     yield PlanLine("workload", f"{workload.name}: ", f"{workload.action}{strategy}")
+    if workload.image_why:
+        yield PlanLine("change", "  image: ", workload.image_why)
     for change in workload.changes:
         yield PlanLine("change", "  ", change)
     for number, step in enumerate(workload.steps, 1):

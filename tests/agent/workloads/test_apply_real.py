@@ -279,3 +279,27 @@ async def test_a_person_resolves(
         assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
         assert len([each for each in node.names().values() if each == "running"]) == 1
         await asyncio.sleep(0)
+
+
+async def test_the_best_of_several_images(engine: DockerEngine, tmp_path: Path) -> None:
+    """The node has driver 535: CUDA 13 cannot run there, of 11.8 and 12.2 it takes the newer."""
+    made = engine.docker("create", IMAGE)
+    for version in ("11.8.0", "12.2.0", "13.0.0"):
+        change = f"--change=ENV CUDA_VERSION={version}"
+        engine.docker("commit", change, made, f"detector:cuda{version[:2]}")
+    engine.docker("rm", made)
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        names = ["detector:cuda11", "detector:cuda12", "detector:cuda13", "detector:absent"]
+        one = workload("detector", image=names[2], variants=[names[3], names[0], names[1]])
+        [planned] = await node.plan(one)
+        assert (planned.problems, planned.image) == ([], "detector:cuda12")
+        assert "detector:cuda13 cannot run" in planned.image_why
+        assert (await node.apply(one)).state == "succeeded"
+        assert node.inspect("detector")["Config"]["Image"] == "detector:cuda12"
+        assert [each.action for each in await node.plan(one)] == ["keep"]
+        alone = workload("other", image=names[2], variants=[names[3]])
+        assert await codes(node, alone) == ["workload.no_variant"]
+        absent = workload("other", image=names[3], variants=["detector:gone"])
+        assert await codes(node, absent) == ["image.not_found"]
+    engine.docker("rm", "--force", "detector")
+    engine.docker("rmi", *names[:3])

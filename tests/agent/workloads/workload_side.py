@@ -49,7 +49,7 @@ seen=$(tr '\\0' '\\n' </proc/1/environ | sed -n 's/^NVIDIA_VISIBLE_DEVICES=//p' 
 [ -n "$seen" ] || { echo "No devices were found"; exit 6; }
 index=0
 for gpu in $(echo "$seen" | tr , ' '); do
-  echo "GPU $index: NVIDIA A10 (UUID: $gpu)"
+  echo "GPU $index: NVIDIA GeForce RTX 3090 (UUID: $gpu)"
   index=$((index + 1))
 done
 """
@@ -127,7 +127,7 @@ def pin_request(select: str, *, soak: float = 0.0, **more: Any) -> PinRequest:
 
 
 def facts(engine: DockerEngine, *, runtime: Any, hook: bool = True) -> NodeFacts:
-    """A node with three A10 and NVIDIA's hook."""
+    """A node with three RTX 3090 and NVIDIA's hook."""
     return NodeFacts(
         name="a10",
         agent=AgentInfo(version="1", api_version="1.0", boot="b", started_at=0.0),
@@ -139,7 +139,9 @@ def facts(engine: DockerEngine, *, runtime: Any, hook: bool = True) -> NodeFacts
             cpu_count=2,
             memory_total_bytes=2**30,
         ),
-        gpu_stack=GpuStack(state="ok", source="nvml", driver_version="535.183.01"),
+        gpu_stack=GpuStack(
+            state="ok", source="nvml", driver_version="535.183.01", cuda_version="12.2"
+        ),
         gpus=GPUS,
         toolkit=ToolkitFacts(
             version="1.14.0",

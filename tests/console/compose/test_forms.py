@@ -308,6 +308,7 @@ FORMS: list[tuple[str, str, Any]] = [
     # x-roost
     ("x-roost: {strategy: start-then-stop}", "strategy", "start-then-stop"),
     ("x-roost: {soak: 30s}", "soak", 30.0),
+    ("x-roost: {variants: ['a:cuda11', 'a:cuda12']}", "variants", ["a:cuda11", "a:cuda12"]),
     ("x-roost: {start_deadline: 5m}", "start_deadline", 300.0),
     (
         """

@@ -40,6 +40,7 @@ from agent.protocol.version import API_VERSION
 from agent.site.node_site import NodeSite
 from agent.store.audit import AuditLog
 from agent.store.database import Database
+from agent.store.node_secrets import NodeSecrets
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
 from agent.workloads.applying import Rules
@@ -95,6 +96,7 @@ class Node:
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
         self.keys = keys or TrustedKeys(None)
+        self.secrets = NodeSecrets(rules.secrets)
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.site = NodeSite(name=name, images=images, jobs=jobs)
         self.simulated = simulated

@@ -33,6 +33,7 @@ from agent.http.jobs import cancel_job, get_job, get_job_log, list_jobs, retry_j
 from agent.http.keys import list_keys, revoke_key, trust_key
 from agent.http.metrics import get_metrics
 from agent.http.node import get_node
+from agent.http.node_secrets import list_secrets, remove_secret, set_secret
 from agent.http.openapi import openapi_handler
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.site import fetch_layers, get_site, list_held, make_grant
@@ -56,6 +57,7 @@ from agent.http.workloads import (
     remove_workload,
     renew_deployment,
     resolve_workload,
+    restart_workload,
     revert_deployment,
     show_deployment,
     show_workload,
@@ -96,6 +98,7 @@ HANDLERS = [
     list_jobs,
     list_keys,
     list_media,
+    list_secrets,
     list_workloads,
     load_images,
     make_grant,
@@ -105,14 +108,17 @@ HANDLERS = [
     plan_pin,
     plan_workloads,
     remove_images,
+    remove_secret,
     remove_upload,
     remove_workload,
     renew_deployment,
     resize_terminal,
     resolve_workload,
+    restart_workload,
     retry_job,
     revert_deployment,
     revoke_key,
+    set_secret,
     show_deployment,
     show_workload,
     start_exec,

@@ -77,6 +77,15 @@ async def remove_workload(
     return await node.workloads.remove(name, owner=caller.owner, key=idempotency_key)
 
 
+@post("/v1/workloads/{name:str}/restart", tags=["workloads"], status_code=202, role="operator")
+async def restart_workload(
+    node: TheNode, caller: TheCaller, name: Name, idempotency_key: IdempotencyKey = None
+) -> Job:
+    """Restart its container, and see whether it stays well."""
+    caller.doing("workload.restart", f"workload/{name}")
+    return await node.workloads.restart(name, owner=caller.owner, key=idempotency_key)
+
+
 @post("/v1/workloads/{name:str}/undo", tags=["workloads"], status_code=202, role="operator")
 async def undo_workload(node: TheNode, caller: TheCaller, name: Name) -> Job:
     """Take its newest deployment back: the container before runs again."""

@@ -107,6 +107,11 @@ CODES: Mapping[str, Code] = {
     "workload.unwell": Code(409, "The workload is not well"),
     "deployment.reverted": Code(409, "It was taken back already"),
     "secret.not_found": Code(404, "No such secret"),
+    "secret.invalid": Code(422, "That is no secret"),
+    "secret.in_use": Code(409, "A workload uses the secret"),
+    "secret.too_many": Code(409, "The node keeps too many secrets"),
+    "secret.storage": Code(503, "The node's folder of secrets cannot be used"),
+    "secret.simulated": Code(409, "Simulated nodes keep no secrets"),
     # the container runtime
     "runtime.unreachable": Code(503, "The container runtime does not answer"),
     "runtime.permission": Code(503, "The agent may not use the runtime's socket"),

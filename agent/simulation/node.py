@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from agent.archives.platforms import Platform
 from agent.containers.in_memory import InMemoryRuntime
@@ -32,7 +31,6 @@ from agent.workloads.applying import Rules
 # The agent's own 512 would be some 200 MB for a thousand nodes that all change each second.
 CAPACITY_EVENTS = 64
 LOOK_EVERY_SECONDS = 60
-NO_SECRETS = Path("/nonexistent")
 
 
 class SimulatedNode:
@@ -86,7 +84,7 @@ class SimulatedNode:
             tokens=TokenStore(database),
             jobs=jobs,
             database=database,
-            rules=Rules(secrets=NO_SECRETS),
+            rules=Rules(secrets=None),
             images=simulated_images(
                 runtime=self.runtime,
                 jobs=jobs,

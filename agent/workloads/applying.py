@@ -29,7 +29,7 @@ RUNS = ("running", "restarting")
 class Rules(msgspec.Struct, kw_only=True, frozen=True):
     """What this node insists on."""
 
-    secrets: Path  # the folder with a file for each
+    secrets: Path | None  # the folder with a file for each; None: the node is simulated
     volume_roots: tuple[Path, ...] = ()  # empty: any
     privileged: bool = True
     tables: Path | None = None  # compatibility.json: the operator's rows for drivers and GPUs
@@ -97,7 +97,8 @@ class Applier:
         """None: it runs as it shall already."""
         image = await self._image(workload, images, planned)
         await self._check(workload)
-        recipe = compiled(workload, image, release=release, secrets=self._rules.secrets)
+        workload = msgspec.structs.replace(workload, image=planned.image)
+        recipe = compiled(workload, image, release=release, secrets=self._rules.secrets or Path())
         part = Part(
             name=workload.name,
             recipe=recipe,
@@ -215,6 +216,13 @@ class Applier:
             if use.external and not await self._runtime.has_network(use.name):
                 raise _missing(workload.name, "network", use.name)
         for secret in workload.secrets:
+            if self._rules.secrets is None:
+                raise ProblemError(
+                    "secret.simulated",
+                    f"{workload.name}: the node is simulated, and keeps no secrets",
+                    params={"workload": workload.name, "secret": secret.name},
+                    hint="Leave the secret out to see the rest.",
+                )
             if not await asyncio.to_thread((self._rules.secrets / secret.name).is_file):
                 raise ProblemError(
                     "secret.not_found",

@@ -110,6 +110,10 @@ class Containers:
         if container.state in RUNNING:
             await finish(self._stop(container_id))
 
+    async def restart(self, container_id: str) -> None:
+        """Stop and start it, or only start it; the runtime does both, whatever becomes of us."""
+        await finish(self._restart(container_id))
+
     async def start(self, container_id: str) -> None:
         """It was started: it may have ended since."""
         await finish(self._start(container_id))
@@ -154,6 +158,9 @@ class Containers:
 
     async def _stop(self, container_id: str) -> None:
         await self._runtime.act(container_id, "stop")
+
+    async def _restart(self, container_id: str) -> None:
+        await self._runtime.act(container_id, "restart")
 
     async def _start(self, container_id: str) -> None:
         await self._runtime.act(container_id, "start")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -23,11 +23,19 @@ from agent.protocol.deployments import (
 )
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
-from agent.workloads.jobs import DEPLOY, REVERT, DeployKind, DeploymentWork, RevertKind
+from agent.workloads.jobs import (
+    DEPLOY,
+    REMOVE,
+    REVERT,
+    DeployKind,
+    DeploymentWork,
+    RevertKind,
+)
 from agent.workloads.lease import BootClock, renewed
 from agent.workloads.machine import Machine
 from agent.workloads.planning import Planned
 from agent.workloads.records import DeploymentRecord, WorkloadStore, digest_of, moved
+from agent.workloads.restarting import RESTART, RestartKind
 from agent.workloads.reverting import Reverter
 
 LOOK_AGAIN_SECONDS = 5.0
@@ -48,13 +56,16 @@ class Deployments:
         store: WorkloadStore,
         machine: Machine,
         reverter: Reverter,
+        restarts: RestartKind,
         boot_clock: BootClock,
     ) -> None:
         self._jobs, self._store, self._reverter = jobs, store, reverter
         self._boot_clock = boot_clock
-        deploy = DeployKind(machine=machine, reverter=reverter, taken_back=self._take_back)
-        jobs.register(deploy)
-        jobs.register(RevertKind(reverter=reverter, let_go=deploy.let_go, given_up=self._given_up))
+        self._deploys = DeployKind(machine=machine, reverter=reverter, taken_back=self._take_back)
+        self._restarts = restarts
+        jobs.register(self._deploys)
+        jobs.register(restarts)
+        jobs.register(RevertKind(reverter=reverter, let_go=self._let_go, given_up=self._given_up))
         self._beginning = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,7 +104,8 @@ class Deployments:
                 return self._asked_before(deployment_id, asked)
             planned = await plan()
             planned.check()
-            self.check_free(part.name for part in planned.parts)
+            self._check_free(part.name for part in planned.parts)
+            self._check_idle({part.name for part in planned.parts})
             record = _record(deployment_id, planned, options, asked=asked, owner=owner)
             await self._store.add(record)
             return await self._submit(DEPLOY, record)
@@ -141,7 +153,22 @@ class Deployments:
             if job.kind == REVERT:
                 return job
             await self._jobs.cancel(under_way, by=by)
+        for job in self._beside({part.name for part in begun.parts}):
+            if job.kind == RESTART:
+                await self._end(job, by=by)
         return await self._submit(REVERT, begun)
+
+    async def beside(
+        self, kind: str, request: msgspec.Struct, workload: str, *, owner: str, key: str | None
+    ) -> Job:
+        """A job about a workload of which no deployment is under way, and while it runs none is.
+
+        Raises:
+            ProblemError: `deployment.*`, and those of `Jobs.submit`.
+        """
+        async with self._beginning:
+            self._check_free([workload])
+            return await self._jobs.submit(kind, request, owner=owner, key=key)
 
     async def resolve(self, workload: str, request: ResolveRequest, *, by: str) -> Job:
         """The way out of `stuck`.
@@ -219,7 +246,7 @@ class Deployments:
                 return record.shown.id
         return None
 
-    def check_free(self, workloads: Iterable[str]) -> None:
+    def _check_free(self, workloads: Iterable[str]) -> None:
         """One deployment at a time for each workload. Raises ProblemError `deployment.*`."""
         names = set(workloads)
         for record in self._store.deployments():
@@ -236,6 +263,37 @@ class Deployments:
                 if stuck
                 else "Wait for it, or take it back: roost workload undo NODE NAME",
             )
+
+    def _check_idle(self, workloads: Collection[str]) -> None:
+        """Nothing else is being done to their containers. Raises ProblemError `job.locked`."""
+        for job in self._beside(workloads):
+            raise ProblemError(
+                "job.locked",
+                f"{job.subject}: the job {job.id} ({job.kind}, by {job.owner}) is at work on it",
+                params={"job": job.id, "workload": job.subject},
+                hint="Wait for it, or cancel it: roost job cancel JOB",
+            )
+
+    def _beside(self, workloads: Collection[str]) -> list[Job]:
+        """Jobs under way that are about a workload and about no deployment."""
+        return [
+            job
+            for job in self._jobs.newest()
+            if job.kind in (REMOVE, RESTART) and job.subject in workloads and job.state not in ENDED
+        ]
+
+    async def _end(self, job: Job, *, by: str) -> None:
+        """Cancel a job, unless it has ended meanwhile."""
+        try:
+            await self._jobs.cancel(job.id, by=by)
+        except ProblemError as problem:
+            if problem.code != "job.ended":
+                raise
+
+    async def _let_go(self, deployment: str) -> None:
+        await self._deploys.let_go(deployment)
+        for part in self._store.deployment(deployment).parts:
+            await self._restarts.let_go(part.name)
 
     def _check_newest(self, record: DeploymentRecord) -> None:
         """Only the newest deployment of a workload can be taken back: it has the old container."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,7 +35,9 @@ from agent.workloads.lease import BootClock, LinuxBootClock
 from agent.workloads.machine import Machine
 from agent.workloads.planning import Planner
 from agent.workloads.probing import Prober
+from agent.workloads.recipe import Recipe
 from agent.workloads.records import WorkloadRecord, WorkloadStore, digest_of
+from agent.workloads.restarting import RESTART, RestartKind, RestartWork
 from agent.workloads.reverting import Reverter
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,9 @@ class NodeWorkloads:
         self._applier = Applier(
             runtime=runtime, store=self._store, planner=self._planner, rules=rules
         )
+        check = GpuCheck(runtime, InsideLooker(runtime, procfs=procfs))
+        prober = Prober(runtime, procfs=procfs)
+        self._secrets = rules.secrets
         self.deployments = Deployments(
             jobs=jobs,
             store=self._store,
@@ -82,11 +87,14 @@ class NodeWorkloads:
                 store=self._store,
                 containers=containers,
                 facts=facts,
-                check=GpuCheck(runtime, InsideLooker(runtime, procfs=procfs)),
-                prober=Prober(runtime, procfs=procfs),
+                check=check,
+                prober=prober,
                 boot_clock=clock,
             ),
             reverter=Reverter(self._store, containers),
+            restarts=RestartKind(
+                store=self._store, containers=containers, facts=facts, check=check, prober=prober
+            ),
             boot_clock=clock,
         )
         jobs.register(RemoveKind(store=self._store, containers=containers))
@@ -150,7 +158,7 @@ class NodeWorkloads:
     async def list(self) -> builtins.list[WorkloadStatus]:
         """All workloads by name."""
         await self._store.load()
-        return [self._status(each) for each in self._store.workloads()]
+        return [self._status(each) for each in self._records().values()]
 
     async def show(self, name: str) -> WorkloadStatus:
         """Raises ProblemError `workload.not_found`."""
@@ -167,21 +175,31 @@ class NodeWorkloads:
         Raises:
             ProblemError: `workload.not_found`, `deployment.*`, and those of `Jobs.submit`.
         """
-        record = await self._known(name)
-        self.deployments.check_free([name])
-        return await self._jobs.submit(
-            REMOVE, RemoveWork(workload=record.name), owner=owner, key=key
-        )
+        await self._known(name)
+        work = RemoveWork(workload=name)
+        return await self.deployments.beside(REMOVE, work, name, owner=owner, key=key)
+
+    async def restart(self, name: str, *, owner: str, key: str | None) -> Job:
+        """Have a workload's container restarted. Raises as `remove`."""
+        await self._known(name)
+        work = RestartWork(workload=name)
+        return await self.deployments.beside(RESTART, work, name, owner=owner, key=key)
 
     async def undo(self, name: str, *, by: str) -> Job:
         """Take the newest deployment of a workload back.
 
         Raises:
-            ProblemError: `workload.not_found`, and those of `Deployments.revert`.
+            ProblemError: `workload.not_found`, `deployment.reverted`, and those of
+                `Deployments.revert`.
         """
-        deployment = self.deployments.newest_of(name) or (await self._known(name)).deployment
-        if deployment is None:
-            raise _not_found(name)
+        deployment = await self._newest(name)
+        if self._store.deployment(deployment).shown.state == "reverted":
+            raise ProblemError(
+                "deployment.reverted",
+                f"{name}: its newest deployment {deployment} was taken back already",
+                params={"workload": name, "deployment": deployment},
+                hint="What ran before it runs. To go further back, apply that file again.",
+            )
         return await self.deployments.revert(deployment, by=by, why=f"{by} took it back")
 
     async def confirm(self, name: str) -> Deployment:
@@ -190,21 +208,72 @@ class NodeWorkloads:
         Raises:
             ProblemError: `workload.not_found`.
         """
-        deployment = self.deployments.newest_of(name) or (await self._known(name)).deployment
-        if deployment is None:
-            raise _not_found(name)
-        return await self.deployments.confirm(deployment)
+        return await self.deployments.confirm(await self._newest(name))
 
     async def resolve(self, name: str, request: ResolveRequest, *, by: str) -> Job:
         """The way out of `stuck`; see `Deployments.resolve`."""
         return await self.deployments.resolve(name, request, by=by)
 
+    async def secrets_used(self) -> Mapping[str, builtins.list[str]]:
+        """Workloads by the secret that they, or what is kept of them, are mounted."""
+        await self._store.load()
+        found: dict[str, set[str]] = {}
+        for name, recipe in self._recipes():
+            for mount in (recipe.body.get("HostConfig") or {}).get("Mounts") or []:
+                source = Path(str(mount.get("Source") or ""))
+                if self._secrets is not None and source.parent == self._secrets:
+                    found.setdefault(source.name, set()).add(name)
+        return {secret: sorted(names) for secret, names in found.items()}
+
+    def _recipes(self) -> Iterator[tuple[str, Recipe]]:
+        """Of all that runs, shall run, or may have to run again."""
+        newest = {each.deployment for each in self._store.workloads()}
+        for each in self._store.workloads():
+            if each.recipe is not None:
+                yield each.name, each.recipe
+        for record in self._store.deployments():
+            if record.shown.state in ("done", "reverted") and record.shown.id not in newest:
+                continue
+            for part in record.parts:
+                if record.shown.state != "reverted":
+                    yield part.name, part.recipe
+                if part.old is not None:
+                    yield part.name, part.old.recipe
+
+    def _records(self) -> dict[str, WorkloadRecord]:
+        """By name; also of those whose first deployment is under way, or stuck."""
+        found = {each.name: each for each in self._store.workloads()}
+        for record in self._store.deployments():
+            if record.shown.state in ("done", "reverted"):
+                continue
+            for part in record.parts:
+                first = WorkloadRecord(
+                    name=part.name,
+                    release=record.shown.release,
+                    stable=part.new or (None if part.old is None else part.old.id),
+                    gpu=part.gpu,
+                    gpus=part.gpus,
+                    gpu_way=part.gpu_way,
+                    deployment=record.shown.id,
+                )
+                found.setdefault(part.name, first)
+        return dict(sorted(found.items()))
+
     async def _known(self, name: str) -> WorkloadRecord:
         await self._store.load()
-        record = self._store.workload(name)
+        record = self._records().get(name)
         if record is None:
             raise _not_found(name)
         return record
+
+    async def _newest(self, name: str) -> str:
+        """Its newest deployment. Raises ProblemError `workload.not_found`."""
+        await self._store.load()
+        known = self._store.workload(name)
+        deployment = self.deployments.newest_of(name) or (known and known.deployment)
+        if not deployment:
+            raise _not_found(name)
+        return deployment
 
     def _status(self, record: WorkloadRecord) -> WorkloadStatus:
         container = self._runtime.containers().get(record.stable or "")

@@ -6,7 +6,8 @@ import pytest
 
 from agent.protocol.deployments import ApplyRequest, PinRequest
 from agent.protocol.jobs import Job
-from agent.protocol.workloads import GpuRequest, Workload
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import GpuRequest, SecretUse, Workload
 from agent.simulation.catalogue import KINDS
 from agent.simulation.node import SimulatedNode
 from tests.agent.simulation.test_node import NOW, planned, started
@@ -87,4 +88,18 @@ async def test_applied_shown_and_removed() -> None:
     await node.step(NOW + 2)
     assert users(node)[0] == {"detector-0"}
     assert await node.node.workloads.list() == []
+    await node.stop()
+
+
+async def test_secrets_are_not_simulated() -> None:
+    node = await started(planned())
+    image = next(iter(node.runtime.containers().values())).image
+    secret = SecretUse(name="camera", target="/run/secrets/camera")
+    request = ApplyRequest(
+        release="r1", workloads=[Workload(name="extra", image=image, secrets=[secret])]
+    )
+    plan = await node.node.workloads.plan_apply(request)
+    assert [problem.code for problem in plan.problems] == ["secret.simulated"]
+    with pytest.raises(ProblemError, match="simulated"):
+        node.node.secrets.set("camera", b"value")
     await node.stop()

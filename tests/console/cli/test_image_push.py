@@ -234,8 +234,8 @@ def test_production_sees_what_will_be_done_first(tmp_path: Path, fleet: Path) ->
     with Terminal(list(map(str, command)), env=environment(tmp_path)) as terminal:
         terminal.wait_for("type the node's name", 20)
         lines = terminal.screen_text().splitlines()
-        assert lines[0].split() == ["NODE", "IMAGE", "WOULD", "SEND", "NEED", "FREE"]
-        assert lines[1].split()[:3] == ["plant-2-a10", "prod:1", "load"]
+        assert lines[0].split() == ["NODE", "IMAGE", "RUNS", "WOULD", "SEND", "NEED", "FREE"]
+        assert lines[1].split()[:4] == ["plant-2-a10", "prod:1", "runs", "load"]
         assert "PRODUCTION" in lines[2]
         terminal.send("plant-2-a10")
         terminal.press("enter")

@@ -35,6 +35,13 @@ class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     privileged: bool = True  # whether workloads may be privileged
 
 
+class AlertSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """From where on the doctor tells."""
+
+    # Of a GPU's memory, in use; null: never.
+    gpu_memory_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = 80.0
+
+
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All that agent.yaml may say. A socket set to null is not opened."""
 
@@ -49,6 +56,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     site_listen: str | None = None
     runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
     policy: PolicySettings = PolicySettings()
+    alerts: AlertSettings = AlertSettings()
     trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
     secrets: Path = Path("/etc/roost/secrets")  # a folder with a file for each
 

@@ -30,7 +30,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
         gpu=gpu,
         host=host,
         runtime=runtime,
-        examiner=Examiner(runtime),
+        examiner=Examiner(runtime, gpu_memory_percent=settings.alerts.gpu_memory_percent),
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.doctor.inside import InsideLook
+from agent.doctor.memory import MemoryLook
 from agent.doctor.system import SystemLook
 from agent.doctor.throttling import ThrottleMoment
 from agent.protocol.containers import Container
@@ -30,6 +31,7 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
     host: HostSample | None = None
     throttling: tuple[ThrottleMoment, ...] = ()  # the last minute, oldest first
     clock: ClockOffset | None = None  # None: no console has told its time
+    memory: MemoryLook = MemoryLook()
     inside: dict[str, InsideLook] = {}  # by container id
     system: SystemLook = SystemLook()
 

@@ -13,12 +13,16 @@ from agent.doctor.console_clock import ConsoleClock
 from agent.doctor.doctor import Doctor
 from agent.doctor.evidence import Evidence
 from agent.doctor.inside import InsideLooker
+from agent.doctor.memory import MemoryWatch
 from agent.doctor.system import SystemLook, look_at_system
 from agent.doctor.throttling import ThrottleWindow
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import Telemetry
+
+# The default of `alerts.gpu_memory_percent` in agent.yaml.
+GPU_MEMORY_PERCENT = 80.0
 
 
 class HasLatest(Protocol):
@@ -57,20 +61,30 @@ class Examiner:
         runtime: To look into containers by.
         root: The machine's root. None: a simulated node, which has no files to look at; checks
             that need them could not tell, or do not apply.
+        gpu_memory_percent: Of a GPU's memory; used to that and more is a finding. None: never.
     """
 
-    def __init__(self, runtime: ContainerRuntime, *, root: Path | None = Path("/")) -> None:
+    def __init__(
+        self,
+        runtime: ContainerRuntime,
+        *,
+        root: Path | None = Path("/"),
+        gpu_memory_percent: float | None = GPU_MEMORY_PERCENT,
+    ) -> None:
         self._runtime = runtime
         self._root = root
         self._doctor = Doctor()
         self._looker = InsideLooker(runtime, procfs=root / "proc" if root is not None else None)
         self._clock = ConsoleClock()
         self._throttling = ThrottleWindow()
+        self._memory = MemoryWatch(gpu_memory_percent)
         self._one_at_a_time = asyncio.Lock()
 
     def watch(self, at: float, samples: Iterable[GpuSample]) -> None:
-        """Take one moment's samples, so that lasting throttling can be told from a passing one."""
+        """Take one moment's samples, so that what lasts can be told from what passes."""
+        samples = list(samples)
         self._throttling.add(at, samples)
+        self._memory.add(samples)
 
     async def examine(self, node: ExaminedNode, clock: ToldOffset | None = None) -> DoctorReport:
         """Look at everything and judge it. Takes seconds where containers do not answer."""
@@ -99,6 +113,7 @@ class Examiner:
             containers=containers,
             host=node.sampler.latest.host,
             throttling=self._throttling.moments(),
+            memory=self._memory.look(),
             clock=self._clock.offset(),
             inside=inside,
             system=system,

@@ -97,3 +97,21 @@ def test_what_the_node_insists_on() -> None:
     error = problem("policy:\n  require_signatures: true\n")
     assert "line 2" in error.detail
     assert error.hint == "Did you mean 'require_signature'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"),
+    [
+        ("name: t4\n", 80.0),
+        ("alerts: {gpu_memory_percent: 92.5}\n", 92.5),
+        ("alerts: {gpu_memory_percent: null}\n", None),
+    ],
+)
+def test_when_the_memory_of_a_gpu_is_told(text: str, percent: float | None) -> None:
+    assert parse_settings(text, file="x").alerts.gpu_memory_percent == percent
+
+
+def test_a_percentage_is_one() -> None:
+    error = problem("alerts:\n  gpu_memory_percent: 120\n")
+    assert error.code == "settings.invalid"
+    assert error.detail.startswith("agent.yaml, line 2: ")

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
 
 import msgspec
 
@@ -71,7 +71,7 @@ class Deployments:
 
     def start(self) -> None:
         """See to deployments that an agent before left without a job."""
-        self._spawn(self._pick_up())
+        self._spawn(self._pick_up)
 
     async def stop(self) -> None:
         """End what goes on beside the jobs."""
@@ -311,11 +311,11 @@ class Deployments:
 
     def _take_back(self, job: Job) -> None:
         """A deployment's job has ended, and the old container may not be back."""
-        self._spawn(self._see_to(job.id))
+        self._spawn(partial(self._see_to, job.id))
 
     def _given_up(self, job: Job) -> None:
         """The way back has ended on its way."""
-        self._spawn(self._leave_stuck(job))
+        self._spawn(partial(self._leave_stuck, job))
 
     async def _see_to(self, job_id: str) -> None:
         for record in self._store.deployments():
@@ -357,15 +357,15 @@ class Deployments:
             else:
                 return
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _logged(work: Callable[[], Awaitable[None]]) -> None:
     try:
-        await work
+        await work()
     except Exception:
         log.exception("seeing to a deployment failed")
 

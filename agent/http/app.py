@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 
 from agent.http.admission import admit
+from agent.http.allowing import options_handlers
 from agent.http.audit import get_audit
 from agent.http.caller import Callers, Listener, provide_caller, provide_node
 from agent.http.containers import act_on_container, get_container, get_logs, list_containers
@@ -136,7 +137,7 @@ def build_app(listeners: Mapping[str, Listener]) -> Callers:
 
     def make(config: OpenAPIConfig | None, *more: HTTPRouteHandler) -> Litestar:
         return Litestar(
-            route_handlers=[*HANDLERS, *more],
+            route_handlers=[*options_handlers(HANDLERS), *HANDLERS, *more],
             dependencies={
                 "caller": Provide(provide_caller, sync_to_thread=False),
                 "node": Provide(provide_node, sync_to_thread=False),

@@ -20,29 +20,37 @@ from litestar.routes import HTTPRoute
 from agent.node import agent_version
 from agent.protocol import (
     access,
+    compatibility,
     containers,
+    deployments,
     findings,
     gpus,
     images,
     jobs,
     node,
+    node_secrets,
     signatures,
     site,
     telemetry,
+    workloads,
 )
 from agent.protocol.problems import MEDIA_TYPE, Problem
 
 _MODULES = (
     access,
+    compatibility,
     containers,
+    deployments,
     findings,
     gpus,
     images,
     jobs,
     node,
+    node_secrets,
     signatures,
     site,
     telemetry,
+    workloads,
 )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.params import JSONBody, PathParameter
 
+from agent.http.bodies import exactly
 from agent.http.caller import TheCaller, TheNode
 from agent.http.containers import Name
 from agent.http.jobs import IdempotencyKey
@@ -39,9 +40,11 @@ async def list_workloads(node: TheNode) -> list[WorkloadStatus]:
     continues=True,  # it changes nothing
     request_max_body_size=REQUEST_LIMIT_BYTES,
 )
-async def plan_workloads(node: TheNode, data: JSONBody[ApplyRequest]) -> DeployPlan:
+async def plan_workloads(
+    request: Request[Any, Any, Any], node: TheNode, data: JSONBody[ApplyRequest]
+) -> DeployPlan:
     """What an apply would do. Nothing changes."""
-    return await node.workloads.plan_apply(data)
+    return await node.workloads.plan_apply(await exactly(request, data))
 
 
 @post(
@@ -52,6 +55,7 @@ async def plan_workloads(node: TheNode, data: JSONBody[ApplyRequest]) -> DeployP
     request_max_body_size=REQUEST_LIMIT_BYTES,
 )
 async def apply_workloads(
+    request: Request[Any, Any, Any],
     node: TheNode,
     caller: TheCaller,
     data: JSONBody[ApplyRequest],
@@ -59,6 +63,7 @@ async def apply_workloads(
 ) -> Job:
     """Have these workloads run as said; others stay. What ran before comes back if it fails."""
     caller.doing("workload.apply", f"release/{data.release}")
+    data = await exactly(request, data)
     return await node.workloads.apply(data, owner=caller.owner, key=idempotency_key)
 
 
@@ -115,13 +120,16 @@ async def resolve_workload(
     status_code=200,
     continues=True,  # it changes nothing
 )
-async def plan_pin(node: TheNode, name: Name, data: JSONBody[PinRequest]) -> DeployPlan:
+async def plan_pin(
+    request: Request[Any, Any, Any], node: TheNode, name: Name, data: JSONBody[PinRequest]
+) -> DeployPlan:
     """What a pin would do. Nothing changes."""
-    return await node.workloads.plan_pin(name, data)
+    return await node.workloads.plan_pin(name, await exactly(request, data))
 
 
 @post("/v1/containers/{name:str}/pin", tags=["workloads"], status_code=202, role="operator")
 async def pin_container(
+    request: Request[Any, Any, Any],
     node: TheNode,
     caller: TheCaller,
     name: Name,
@@ -130,6 +138,7 @@ async def pin_container(
 ) -> Job:
     """The same container again, on other GPUs; the one before comes back if that fails."""
     caller.doing("container.pin", f"container/{name}", gpu=data.gpu.select)
+    data = await exactly(request, data)
     return await node.workloads.pin(name, data, owner=caller.owner, key=idempotency_key)
 
 

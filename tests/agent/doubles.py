@@ -128,7 +128,7 @@ class NoWorkloads:
     """A runtime whose containers nobody makes or moves."""
 
     async def inspect(self, name: str) -> Mapping[str, Any]:
-        raise REFUSED
+        raise ProblemError("container.not_found", "it is gone", hint="It is a double.")
 
     async def create_container(
         self, name: str, body: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]
@@ -148,6 +148,9 @@ class NoWorkloads:
         raise REFUSED
 
     async def changed_paths(self, container_id: str) -> list[str]:
+        raise REFUSED
+
+    async def image_environment(self, image: str) -> list[str]:
         raise REFUSED
 
     async def has_network(self, name: str) -> bool:

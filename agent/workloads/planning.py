@@ -200,6 +200,13 @@ class Planner:
         if not shared:
             return None
         figures = {sample.uuid: sample for sample in self._samples()}
+        planned.downtime = downtime(part.strategy, part.recipe, part.old)
+        planned.if_it_fails = (
+            "the new container is removed"
+            if part.old is None
+            else "the old container is there again as before"
+            + (", and runs" if part.old.running else "")
+        )
         for gpu in facts.gpus:
             used = figures[gpu.uuid].memory_used_bytes if gpu.uuid in figures else None
             if gpu.uuid not in shared:
@@ -248,11 +255,9 @@ def _steps(part: Part, planned: PlannedWorkload) -> list[str]:
     well = f"wait until it is well, at most {part.start_deadline:g} s"
     check = ["look from inside whether it sees its GPUs, and no other"] if gpus else []
     watch = f"watch it for {part.soak:g} s"
-    back = "if any of this fails: the old container runs again as before"
     if part.old is None:
-        return [make, "start it", well, *check, watch, "if any of this fails: remove it"]
-    down = f"downtime: {downtime(part.strategy, replaces=part.old.running)}"
+        return [make, "start it", well, *check, watch]
     stop = f"stop the old container and keep it as {part.name}.kept-..."
     if part.strategy == "stop-then-start":
-        return [make, stop, "start the new one", well, *check, watch, down, back]
-    return [make, "start it beside the old one", well, *check, stop, watch, down, back]
+        return [make, stop, "start the new one", well, *check, watch]
+    return [make, "start it beside the old one", well, *check, stop, watch]

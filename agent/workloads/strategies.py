@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Strategy
 from agent.workloads.recipe import Recipe
+from agent.workloads.records import OldContainer
 
 Json = Mapping[str, Any]
 
@@ -101,13 +102,15 @@ def _written(recipe: Recipe) -> set[str]:
     }
 
 
-def downtime(strategy: Strategy, *, replaces: bool) -> str:
+def downtime(strategy: Strategy, recipe: Recipe, old: OldContainer | None) -> str:
     """What whoever uses the workload notices, in words."""
-    if not replaces:
+    if old is None or not old.running:
         return "none: nothing runs under that name"
     if strategy == "stop-then-start":
         return "from the stop of the old container until the new one answers"
-    return "none for clients that find the new port; the old one stops once the new one is well"
+    if _ports(recipe) != _ports(old.recipe):
+        return "none for clients that find the new port; the old one stops once the new one is well"
+    return "none: the old container stops once the new one is well"
 
 
 def _refused(wanted: Strategy, why: str, instead: Strategy) -> ProblemError:

@@ -36,6 +36,10 @@ def _lines(workload: PlannedWorkload) -> Iterator[PlanLine]:
         yield PlanLine("change", "  ", change)
     for number, step in enumerate(workload.steps, 1):
         yield PlanLine("step", f"  {number}. ", step)
+    if workload.downtime:
+        yield PlanLine("change", "  downtime: ", workload.downtime)
+    if workload.if_it_fails:
+        yield PlanLine("change", "  if it fails: ", workload.if_it_fails)
     for warning in workload.warnings:
         yield PlanLine("note", "  note: ", warning)
     for lost in workload.lost:

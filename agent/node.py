@@ -15,6 +15,7 @@ from anyio import move_on_after
 
 from agent.containers.runtime import NodeRuntime
 from agent.doctor.evidence import ClockOffset
+from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
 from agent.images.node_images import NodeImages
@@ -23,6 +24,7 @@ from agent.live import picture
 from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
+from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.live import Record, Sections
@@ -46,7 +48,7 @@ from agent.store.trusted_keys import TrustedKeys
 from agent.workloads.applying import Rules
 from agent.workloads.node_workloads import NodeWorkloads
 
-CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads"]
+CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads", "engines"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
 # A disk that was full or read-only is mended by a person.
@@ -87,6 +89,7 @@ class Node:
         images: NodeImages,
         database: Database,
         rules: Rules,
+        engines: EnginePlace | None = None,
         keys: TrustedKeys | None = None,
         simulated: bool = False,
         history: HistorySource | None = None,
@@ -118,6 +121,7 @@ class Node:
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             procfs=None if simulated else Path("/proc"),
         )
+        self.engines = NodeEngines(place=engines, jobs=jobs, facts=lambda: self.facts)
         self.ready = asyncio.Event()
         self._examiner = examiner
         self._started_at = time.time()
@@ -136,6 +140,7 @@ class Node:
         """
         await self.images.start(by_itself=by_itself)
         await self.site.start()
+        await self.engines.start()
         await self.gpu.start()
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)
@@ -259,11 +264,20 @@ class Node:
             xids=sampler.xids,
         )
 
+    async def workload_report(self) -> list[WorkloadStatus] | None:
+        """How the workloads are doing; None: what there are could not be read."""
+        try:
+            return await self.workloads.list()
+        except ProblemError as problem:
+            log.info("the doctor does not see the workloads: %s", problem.detail)
+            return None
+
     async def examine(self, clock: ClockOffset | None = None) -> DoctorReport:
         """Let the doctor look now, and take its findings into the live picture."""
         report = await self._examiner.examine(self, clock)
         self._findings = picture.finding_records(report.findings)
         self._publish()
+        await self.workloads.watcher.tend(report)
         return report
 
     def _host_facts(self, runtime: RuntimeFacts) -> tuple[HostFacts, ToolkitFacts, list[Disk]]:
@@ -276,6 +290,8 @@ class Node:
     def _ticked(self) -> None:
         latest = self.sampler.latest
         self._examiner.watch(latest.at, latest.gpus)
+        if self.workloads.watcher.sampled(latest.processes):
+            self._wake_doctor.set()
         self._publish()
 
     def _publish(self) -> None:

@@ -188,6 +188,10 @@ class DockerRuntime:
         """What was changed inside it."""
         return await recreation.changed_paths(await self._keeper.ready(), container_id)
 
+    async def image_environment(self, image: str) -> list[str]:
+        """NAME=VALUE, each."""
+        return await recreation.image_environment(await self._keeper.ready(), image)
+
     async def has_network(self, name: str) -> bool:
         """Whether there is a network of that name."""
         return await recreation.has(await self._keeper.ready(), "networks", name)

@@ -255,6 +255,11 @@ class InMemoryRuntime(SimulatedImages):
         self._find(container_id)
         return []
 
+    async def image_environment(self, image: str) -> list[str]:
+        """Simulated images give none."""
+        await self.image(image)
+        return []
+
     async def has_network(self, name: str) -> bool:
         """Whether it was made."""
         return name in self._networks

@@ -49,7 +49,7 @@ def inspected(answer: Json) -> Inspected:
     """One container from `GET /containers/{id}/json`."""
     config, host = _part(answer, "Config"), _part(answer, "HostConfig")
     state = _part(answer, "State")
-    status = _state(state.get("Status"))
+    status = state_of(state.get("Status"))
     ask = gpu_ask(host, config.get("Env") or [])
     command = [str(answer.get("Path") or ""), *(answer.get("Args") or [])]
     container = Container(
@@ -90,7 +90,7 @@ def listed(entry: Json) -> Container:
         name=_name(entry.get("Names") or []) or entry["Id"][:12],
         image=str(entry.get("Image") or ""),
         image_id=_image_id(entry.get("ImageID")),
-        state=_state(entry.get("State")),
+        state=state_of(entry.get("State")),
         created_at=float(entry.get("Created") or 0),
         labels=entry.get("Labels") or {},
         command=_command(str(entry.get("Command") or "")),
@@ -124,7 +124,8 @@ def _part(answer: Json, key: str) -> Json:
     return part if isinstance(part, Mapping) else {}
 
 
-def _state(text: object) -> ContainerState:
+def state_of(text: object) -> ContainerState:
+    """In one set of words, whichever runtime said it."""
     return _STATES.get(str(text or "").lower(), "unknown")
 
 

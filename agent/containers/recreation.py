@@ -116,6 +116,22 @@ async def changed_paths(connection: Connection, container_id: str) -> list[str]:
     return [path for path in paths if path not in holding]
 
 
+async def image_environment(connection: Connection, image: str) -> list[str]:
+    """What an image gives its containers. Raises ProblemError `runtime.*`, `image.not_found`."""
+    try:
+        found = await connection.ask("GET", f"/images/{image}/json", seconds=CALL_SECONDS)
+    except ProblemError as problem:
+        if problem.params.get("status") != 404:
+            raise
+        raise ProblemError(
+            "image.not_found",
+            f"image {image} is not on this node",
+            params={"image": image},
+            hint="`roost image ls NODE` shows what is.",
+        ) from problem
+    return [str(entry) for entry in (found.get("Config") or {}).get("Env") or []]
+
+
 async def has(connection: Connection, kind: str, name: str) -> bool:
     """Whether there is a network or a volume of that name; `kind` is "networks" or "volumes"."""
     try:

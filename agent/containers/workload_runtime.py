@@ -38,6 +38,9 @@ class WorkloadRuntime(Protocol):
     async def changed_paths(self, container_id: str) -> list[str]:
         """Files of the writable layer: changed or new, folders that only hold others left out."""
 
+    async def image_environment(self, image: str) -> list[str]:
+        """What an image, by its id, gives its containers: NAME=VALUE. Raises `image.not_found`."""
+
     async def has_network(self, name: str) -> bool: ...
 
     async def has_volume(self, name: str) -> bool: ...

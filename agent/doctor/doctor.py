@@ -26,6 +26,8 @@ from agent.doctor.checks import (
     socket_permission,
     throttling,
     toolkit,
+    workload_drift,
+    workload_memory,
     xid,
 )
 from agent.doctor.evidence import Evidence
@@ -53,6 +55,8 @@ CHECKS: tuple[Check, ...] = (
     Check(podman_requests.NAME, podman_requests.check),
     Check(jetson_runtime.NAME, jetson_runtime.check),
     Check(container_gpu.NAME, container_gpu.check),
+    Check(workload_drift.NAME, workload_drift.check),
+    Check(workload_memory.NAME, workload_memory.check),
     Check(disk.NAME, disk.check),
     Check(clock.NAME, clock.check),
 )

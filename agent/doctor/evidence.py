@@ -9,6 +9,7 @@ from agent.doctor.memory import MemoryLook
 from agent.doctor.system import SystemLook
 from agent.doctor.throttling import ThrottleMoment
 from agent.protocol.containers import Container
+from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.gpus import Gpu, GpuReport
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import HostSample
@@ -28,6 +29,7 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
     facts: NodeFacts
     gpus: GpuReport
     containers: tuple[Container, ...] = ()
+    workloads: tuple[WorkloadStatus, ...] | None = ()  # None: which there are is not known
     host: HostSample | None = None
     throttling: tuple[ThrottleMoment, ...] = ()  # the last minute, oldest first
     clock: ClockOffset | None = None  # None: no console has told its time
@@ -50,6 +52,13 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
         """Whether the GPU is a Jetson's own."""
         stack = self.gpus.stack
         return stack.source == "tegra" or stack.l4t_version is not None
+
+    def workload_of(self, container: Container) -> WorkloadStatus | None:
+        """The workload that a container is the stable one of."""
+        for workload in self.workloads or ():
+            if workload.container == container.id:
+                return workload
+        return None
 
     def gpu(self, uuid: str) -> Gpu | None:
         """The GPU of that UUID."""

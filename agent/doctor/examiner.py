@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from agent.doctor.inside import InsideLooker
 from agent.doctor.memory import MemoryWatch
 from agent.doctor.system import SystemLook, look_at_system
 from agent.doctor.throttling import ThrottleWindow
+from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
@@ -42,6 +43,8 @@ class ExaminedNode(Protocol):
     def sampler(self) -> HasLatest: ...
 
     def gpu_report(self) -> GpuReport: ...
+
+    async def workload_report(self) -> Sequence[WorkloadStatus] | None: ...
 
 
 class ToldOffset(Protocol):
@@ -107,10 +110,12 @@ class Examiner:
             # It leaves no trace of a request that it dropped, so all of them are looked at.
             asked_nothing = [one for one in containers if one.id not in inside]
             inside |= await self._looker.glance(asked_nothing)
+        workloads = await node.workload_report()
         return Evidence(
             facts=facts,
             gpus=node.gpu_report(),
             containers=containers,
+            workloads=None if workloads is None else tuple(workloads),
             host=node.sampler.latest.host,
             throttling=self._throttling.moments(),
             memory=self._memory.look(),

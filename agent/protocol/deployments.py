@@ -151,10 +151,14 @@ class WorkloadStatus(msgspec.Struct, kw_only=True):
     gpus: list[str] = []
     gpu_way: GpuWay = "none"
     memory_bytes: int | None = None  # its ceiling on each GPU
+    gpu: GpuRequest | None = None
     deployment: str | None = None
     deployment_state: DeploymentState | None = None
     can_undo: bool = False
-    drift: list[str] = []
+    drift: list[str] = []  # how its container differs from what is written down, in words
+    drift_unknown: str | None = None  # why that could not be told
+    over_ceiling: dict[str, int] = {}  # bytes used on GPUs and MIG slices, by UUID
+    by_itself: str | None = None  # what the agent does about it, or why it does not any more
 
 
 class ResolveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -107,6 +107,8 @@ class GpuRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     exclusive: bool = False  # nobody else that Roost places may be on it
     memory_bytes: Bytes | None = None  # the ceiling; reserved on each GPU
     on_exceeded: Literal["tell", "restart"] = "tell"
+    # Seen from inside, a GPU may vanish: `systemctl daemon-reload` can do that.
+    on_lost: Literal["tell", "recreate"] = "tell"
     verify: Literal["if-possible", "required"] = "if-possible"
     # NVIDIA_DRIVER_CAPABILITIES; empty: the image's own, and the runtime's default without.
     capabilities: list[str] = []

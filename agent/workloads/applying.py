@@ -196,7 +196,10 @@ class Applier:
         if known is None or part.old is None or not part.old.running:
             return False
         same_gpu = known.gpu == part.gpu
-        return known.recipe is not None and same_gpu and _same(known.recipe, part.recipe)
+        # `docker update` may have changed it since; what else differs makes another container.
+        policies = [each.restart.get("Name") or "no" for each in (part.old.recipe, part.recipe)]
+        same = known.recipe is not None and _same(known.recipe, part.recipe)
+        return same and same_gpu and policies[0] == policies[1]
 
     async def _check(self, workload: Workload) -> None:
         """What the node insists on, and what must be there. Raises ProblemError."""

@@ -87,12 +87,14 @@ class Deployments:
         asked: str,
         owner: str,
         key: str | None,
+        why: str = "",
     ) -> Job:
         """The job of a new deployment, or of the one that `key` asked for before.
 
         Args:
             plan: makes the plan, when no other deployment is being begun.
             asked: digest of the request: nothing else may come under the same key.
+            why: for its history, where no person asked for it.
 
         Raises:
             ProblemError: the first that `plan` found; `deployment.*`; those of `Jobs.submit`.
@@ -106,7 +108,7 @@ class Deployments:
             planned.check()
             self._check_free(part.name for part in planned.parts)
             self._check_idle({part.name for part in planned.parts})
-            record = _record(deployment_id, planned, options, asked=asked, owner=owner)
+            record = _record(deployment_id, planned, options, asked=asked, owner=owner, why=why)
             await self._store.add(record)
             return await self._submit(DEPLOY, record)
 
@@ -371,7 +373,13 @@ async def _logged(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def _record(
-    deployment_id: str, planned: Planned, options: DeployOptions, *, asked: str, owner: str
+    deployment_id: str,
+    planned: Planned,
+    options: DeployOptions,
+    *,
+    asked: str,
+    owner: str,
+    why: str,
 ) -> DeploymentRecord:
     now = time.time()
     lost = {each.name: each.lost for each in planned.answer.workloads}
@@ -394,7 +402,7 @@ def _record(
                 )
                 for part in planned.parts
             ],
-            history=[StateChange(state="planned", at=now, by=owner)],
+            history=[StateChange(state="planned", at=now, by=owner, why=why)],
         ),
         asked=asked,
         parts=planned.parts,

@@ -15,6 +15,7 @@ from agent.jobs.jobs import Jobs
 from agent.protocol.deployments import (
     ApplyRequest,
     Deployment,
+    DeployOptions,
     DeployPlan,
     PinRequest,
     ResolveRequest,
@@ -37,8 +38,11 @@ from agent.workloads.planning import Planner
 from agent.workloads.probing import Prober
 from agent.workloads.recipe import Recipe
 from agent.workloads.records import WorkloadRecord, WorkloadStore, digest_of
+from agent.workloads.recreating import Recreator
 from agent.workloads.restarting import RESTART, RestartKind, RestartWork
 from agent.workloads.reverting import Reverter
+from agent.workloads.tending import OWNER, Tender
+from agent.workloads.watching import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +102,18 @@ class NodeWorkloads:
             boot_clock=clock,
         )
         jobs.register(RemoveKind(store=self._store, containers=containers))
+        self._recreator = Recreator(
+            runtime=runtime, store=self._store, planner=self._planner, facts=facts
+        )
+        self.watcher = Watcher(
+            runtime=runtime,
+            store=self._store,
+            jobs=jobs,
+            facts=facts,
+            tender=Tender(
+                store=self._store, jobs=jobs, recreate=self._recreate, restart=self._restart
+            ),
+        )
 
     async def start(self, *, by_itself: bool = True) -> None:
         """Read what a former agent left. Where that fails it is tried again when asked.
@@ -158,11 +174,14 @@ class NodeWorkloads:
     async def list(self) -> builtins.list[WorkloadStatus]:
         """All workloads by name."""
         await self._store.load()
-        return [self._status(each) for each in self._records().values()]
+        found = self._records().values()
+        return await self.watcher.look((each, self._status(each)) for each in found)
 
     async def show(self, name: str) -> WorkloadStatus:
         """Raises ProblemError `workload.not_found`."""
-        return self._status(await self._known(name))
+        record = await self._known(name)
+        [status] = await self.watcher.look([(record, self._status(record))])
+        return status
 
     async def deployment(self, deployment_id: str) -> Deployment:
         """Raises ProblemError `deployment.not_found`."""
@@ -184,6 +203,19 @@ class NodeWorkloads:
         await self._known(name)
         work = RestartWork(workload=name)
         return await self.deployments.beside(RESTART, work, name, owner=owner, key=key)
+
+    async def _restart(self, record: WorkloadRecord) -> Job:
+        return await self.restart(record.name, owner=OWNER, key=None)
+
+    async def _recreate(self, record: WorkloadRecord) -> Job:
+        return await self.deployments.begin(
+            lambda: self._recreator.plan(record),
+            DeployOptions(),
+            asked=digest_of(record.name.encode()),
+            owner=OWNER,
+            key=None,
+            why="its container did not see its GPUs any more (x-roost.gpu.on_lost: recreate)",
+        )
 
     async def undo(self, name: str, *, by: str) -> Job:
         """Take the newest deployment of a workload back.
@@ -289,6 +321,7 @@ class NodeWorkloads:
             gpus=record.gpus,
             gpu_way=record.gpu_way,
             memory_bytes=None if record.gpu is None else record.gpu.memory_bytes,
+            gpu=record.gpu,
             deployment=newest,
             deployment_state=state,
             can_undo=record.kept is not None and state == "done",

@@ -143,6 +143,23 @@ class WorkloadStore:
         """All of them, the newest first. Not to be changed."""
         return list(reversed(self._deployments.values()))
 
+    def held_to(self, record: WorkloadRecord) -> Part | None:
+        """What a workload's container is held to: as when it was deployed, where that is known."""
+        newest = self._deployments.get(record.deployment or "")
+        for part in [] if newest is None else newest.parts:
+            if part.name == record.name and part.new == record.stable:
+                return _copy(part, Part)
+        if record.recipe is None:
+            return None
+        return Part(
+            name=record.name,
+            recipe=record.recipe,
+            strategy="stop-then-start",
+            gpu=record.gpu,
+            gpus=record.gpus,
+            gpu_way=record.gpu_way,
+        )
+
     async def change(
         self,
         deployment_id: str,

@@ -17,7 +17,7 @@ from agent.protocol.workloads import GpuProbe
 from agent.workloads.containers import Containers
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.probing import Prober
-from agent.workloads.records import Part, WorkloadRecord, WorkloadStore
+from agent.workloads.records import Part, WorkloadStore
 
 RESTART = "workload.restart"
 # Its own grace period, and a runtime that is slow.
@@ -82,7 +82,9 @@ class RestartKind(JobKind[RestartWork]):
         record = self._store.workload(work.request.workload)
         if record is None:
             raise SkippedError(f"{work.request.workload} is no workload any more")
-        part = self._part(record)
+        part = self._store.held_to(record)
+        if part is None:
+            raise SkippedError(f"{record.name} has no recipe")
         await work.stage("restarting", RESTART_SECONDS)
         if record.stable is None or await self._containers.find(record.stable) is None:
             raise ProblemError(
@@ -101,23 +103,6 @@ class RestartKind(JobKind[RestartWork]):
         await work.stage("soaking", part.soak + MARGIN_SECONDS)
         await self._stays_well(part, record.stable)
         return {record.name: ", ".join(filter(None, ("restarted", *part.gpus, seen)))}
-
-    def _part(self, record: WorkloadRecord) -> Part:
-        """What it is held to: as when it was deployed, where that is known."""
-        if record.deployment is not None and self._store.has_deployment(record.deployment):
-            for part in self._store.deployment(record.deployment).parts:
-                if part.name == record.name and part.new == record.stable:
-                    return part
-        if record.recipe is None:
-            raise SkippedError(f"{record.name} has no recipe")
-        return Part(
-            name=record.name,
-            recipe=record.recipe,
-            strategy="stop-then-start",
-            gpu=record.gpu,
-            gpus=record.gpus,
-            gpu_way=record.gpu_way,
-        )
 
     async def _until_well(self, part: Part, container_id: str) -> Container:
         until = time.monotonic() + part.start_deadline

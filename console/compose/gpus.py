@@ -8,7 +8,7 @@ from agent.protocol.workloads import GpuRequest
 from console.compose.reading import Place
 
 _DEVICE = ("capabilities", "driver", "count", "device_ids", "options")
-_ROOST = ("select", "count", "exclusive", "memory", "on_exceeded", "verify")
+_ROOST = ("select", "count", "exclusive", "memory", "on_exceeded", "on_lost", "verify")
 _CDI = "nvidia.com/gpu="
 # NVIDIA_DRIVER_CAPABILITIES may be these (facts/docker.md); "gpu" and "nvidia" ask for the device.
 _CAPABILITIES = ("compute", "utility", "video", "graphics", "display", "compat32", "ngx")
@@ -116,6 +116,9 @@ def _with_roost(place: Place, request: GpuRequest) -> GpuRequest | None:
         request.on_exceeded = (
             "restart" if exceeded.one_of(("tell", "restart")) == "restart" else "tell"
         )
+    if lost := place.get("on_lost"):
+        how = lost.one_of(("tell", "recreate"))
+        request.on_lost = "recreate" if how == "recreate" else "tell"
     if verify := place.get("verify"):
         how = verify.one_of(("if-possible", "required"))
         request.verify = "required" if how == "required" else "if-possible"

@@ -28,10 +28,25 @@ def check(evidence: Evidence) -> CheckOutcome:
         elif look.sees is None:
             unknown.append(f"{container.name}: {look.reason or 'no reason given'}")
         elif not look.sees:
-            findings.append(_sees_none(evidence, container, look))
+            findings.append(_managed(evidence, container, _sees_none(evidence, container, look)))
         elif missing := _missing(evidence, container, look):
-            findings.append(_sees_others(evidence, container, look, missing))
+            finding = _sees_others(evidence, container, look, missing)
+            findings.append(_managed(evidence, container, finding))
     return conclude(NAME, findings, unknown)
+
+
+def _managed(evidence: Evidence, container: Container, finding: Finding) -> Finding:
+    """Of a workload that Roost placed: what the agent does about it, or could."""
+    workload = evidence.workload_of(container)
+    if workload is None or workload.gpu is None:
+        return finding
+    finding.evidence["workload"] = workload.name
+    if workload.gpu.on_lost == "recreate":
+        said = workload.by_itself or "at its next look"
+        finding.mend = f"The agent re-creates it: {said}. By hand: {finding.mend}"
+    else:
+        finding.mend += " x-roost.gpu.on_lost: recreate has the agent make it anew by itself."
+    return finding
 
 
 def _missing(evidence: Evidence, container: Container, look: InsideLook) -> list[str]:

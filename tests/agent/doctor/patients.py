@@ -12,6 +12,7 @@ from agent.doctor.inside import InsideLook
 from agent.doctor.system import SystemLook
 from agent.host.cdi import CdiSpec
 from agent.protocol.containers import Container
+from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.findings import CheckOutcome
 from agent.protocol.gpus import Gpu, GpuHealth, GpuReport, GpuSample, GpuStack
 from agent.protocol.node import (
@@ -184,6 +185,9 @@ class FakeNode:
 
     def gpu_report(self) -> GpuReport:
         return self._evidence.gpus
+
+    async def workload_report(self) -> tuple[WorkloadStatus, ...] | None:
+        return self._evidence.workloads
 
 
 def codes(outcome: CheckOutcome) -> list[tuple[str, str]]:

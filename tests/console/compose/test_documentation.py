@@ -44,6 +44,6 @@ def test_the_defaults_are_those_of_the_wire() -> None:
     request = service("x-roost: {gpu: {}}").gpu
     assert request is not None
     given = msgspec.to_builtins(request)
-    for key in ("count", "exclusive", "on_exceeded", "verify"):
+    for key in ("count", "exclusive", "on_exceeded", "on_lost", "verify"):
         assert str(given[key]).lower() == rows[f"gpu.{key}"]
     assert given["select"] in rows["gpu.select"]

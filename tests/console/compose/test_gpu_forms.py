@@ -53,6 +53,7 @@ def devices(*entries: str) -> str:
                 exclusive: true
                 memory: 6g
                 on_exceeded: restart
+                on_lost: recreate
                 verify: required
             """,
             GpuRequest(
@@ -60,6 +61,7 @@ def devices(*entries: str) -> str:
                 exclusive=True,
                 memory_bytes=6 << 30,
                 on_exceeded="restart",
+                on_lost="recreate",
                 verify="required",
             ),
         ),

@@ -94,6 +94,7 @@ REFUSED = [
     ("x-roost: {gpu: {memory: lots}}", "invalid", 6, "no size", "512m"),
     ("x-roost: {gpu: {count: 65}}", "invalid", 6, "from 1 to 64", "digits"),
     ("x-roost: {gpu: {on_exceeded: kill}}", "invalid", 6, "'kill'", "'restart'"),
+    ("x-roost: {gpu: {on_lost: restart}}", "invalid", 6, "'restart'", "'recreate'"),
     ("x-roost: {strategy: blue-green}", "invalid", 6, "'blue-green'", "stop-then-start"),
     ("x-roost: {probes: [{}]}", "invalid", 6, "is not one probe", "http:"),
     ("x-roost: {probes: [{http: {}}]}", "invalid", 6, "lacks its port", "port: 8080"),

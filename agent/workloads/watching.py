@@ -1,0 +1,153 @@
+"""How workloads are doing: drift, ceilings, and what the node does about it by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from anyio import fail_after
+
+from agent.containers.inspection import state_of
+from agent.containers.runtime import NodeRuntime
+from agent.jobs.jobs import Jobs
+from agent.protocol.deployments import AT_REST, WorkloadStatus
+from agent.protocol.findings import DoctorReport
+from agent.protocol.gpus import GpuProcess
+from agent.protocol.jobs import ENDED
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+from agent.workloads.ceilings import CeilingWatch
+from agent.workloads.drift import Json, Wanted, drift
+from agent.workloads.jobs import REMOVE
+from agent.workloads.records import WorkloadRecord, WorkloadStore
+from agent.workloads.restarting import RESTART
+from agent.workloads.tending import Tender
+
+# For all of a node's workloads together: a list must come even where the runtime hangs.
+LOOK_SECONDS = 5.0
+NOT_SEEN = "container.gpu_not_visible"
+
+log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Watches the workloads of one node."""
+
+    def __init__(
+        self,
+        *,
+        runtime: NodeRuntime,
+        store: WorkloadStore,
+        jobs: Jobs,
+        facts: Callable[[], NodeFacts],
+        tender: Tender,
+    ) -> None:
+        self._runtime, self._store, self._jobs = runtime, store, jobs
+        self._facts, self._tender = facts, tender
+        self._ceilings = CeilingWatch()
+        self._environments: dict[str, list[str]] = {}  # by image
+
+    def sampled(self, processes: Iterable[GpuProcess]) -> bool:
+        """Take one moment's processes; whether a workload is over its ceiling, or not any more."""
+        ceilings = {
+            each.stable: each.gpu.memory_bytes
+            for each in self._store.workloads()
+            if each.stable and each.gpu and each.gpu.memory_bytes
+        }
+        return self._ceilings.add(processes, ceilings)
+
+    async def tend(self, report: DoctorReport) -> None:
+        """Do what is due after a look of the doctor's."""
+        lost = {
+            finding.subject.removeprefix("container/")
+            for finding in report.findings
+            if finding.code == NOT_SEEN
+        }
+        over = {
+            each.stable
+            for each in self._store.workloads()
+            if each.stable and self._ceilings.over(each.stable)
+        }
+        try:
+            await self._tender.tend(lost=lost, over=over)
+        except ProblemError as problem:
+            log.info("workloads are not tended yet: %s", problem.detail)
+
+    async def look(
+        self, found: Iterable[tuple[WorkloadRecord, WorkloadStatus]]
+    ) -> list[WorkloadStatus]:
+        """The statuses with how each is doing."""
+        pairs = list(found)
+        unknown: str | None = None
+        try:
+            with fail_after(LOOK_SECONDS):
+                for record, status in pairs:
+                    status.over_ceiling = self._ceilings.over(record.stable or "")
+                    status.by_itself = self._tender.told(record.name)
+                    if not self._changing(status):
+                        await self._compare(record, status)
+        except ProblemError as problem:
+            unknown = problem.detail
+        except TimeoutError:
+            unknown = f"the container runtime did not answer within {LOOK_SECONDS:g} s"
+        if unknown is not None:
+            for _, status in pairs:
+                status.drift, status.drift_unknown = [], unknown
+        return [status for _, status in pairs]
+
+    def _changing(self, status: WorkloadStatus) -> bool:
+        """Whether it is meant to be otherwise just now."""
+        if status.deployment_state is not None and status.deployment_state not in AT_REST:
+            return True
+        if status.deployment_state == "stuck":
+            return True  # and what becomes of it is for a person to say
+        try:
+            jobs = self._jobs.newest()
+        except ProblemError:  # there are none yet
+            return False
+        return any(
+            job.kind in (REMOVE, RESTART) and job.subject == status.name and job.state not in ENDED
+            for job in jobs
+        )
+
+    async def _compare(self, record: WorkloadRecord, status: WorkloadStatus) -> None:
+        """Raises ProblemError `runtime.*`."""
+        part = self._store.held_to(record)
+        if part is None or record.stable is None or record.recipe is None:
+            return
+        answer = await self._inspect(record.stable) or await self._inspect(record.name)
+        own = [] if answer is None else await self._environment(str(answer.get("Image") or ""))
+        facts = self._facts()
+        wanted = Wanted(
+            name=record.name,
+            stable=record.stable,
+            recipe=record.recipe,
+            gpus=record.gpus,
+            gpu_way=record.gpu_way,
+            gpus_told=facts.runtime.name != "Podman",
+            may_end=part.awaited == "completed",
+        )
+        status.drift = drift(wanted, answer, own, facts.gpus)
+        if answer is None or answer.get("Id") != record.stable:
+            status.state = "missing"
+        else:
+            status.state = state_of((answer.get("State") or {}).get("Status"))
+
+    async def _inspect(self, name: str) -> Json | None:
+        try:
+            return await self._runtime.inspect(name)
+        except ProblemError as problem:
+            if problem.code != "container.not_found":
+                raise
+            return None
+
+    async def _environment(self, image: str) -> list[str]:
+        """Kept by id: an image does not change. Nothing, where the image is gone."""
+        if image not in self._environments:
+            try:
+                self._environments[image] = await self._runtime.image_environment(image)
+            except ProblemError as problem:
+                if not problem.code.startswith("image."):
+                    raise
+                return []
+        return self._environments[image]

@@ -23,6 +23,8 @@ Scope = Literal[
     "images",
     "image",
     "push",
+    "placement",
+    "workloads",
     "page",
     "logs",
 ]

@@ -7,6 +7,7 @@ not used, and `keymap` refuses them.
 from __future__ import annotations
 
 from console.tui.action import Action, Scope, action, move, sort
+from console.tui.actions_place import PLACE
 from console.tui.actions_work import WORK
 
 _TABLES: tuple[Scope, ...] = ("table",)
@@ -86,7 +87,7 @@ ACTIONS: tuple[Action, ...] = (
         _TABLES,
         "Rows",
     ),
-    sort("name", "N", "name", "fleet", "containers", "node"),
+    sort("name", "N", "name", "fleet", "containers", "node", "workloads"),
     sort(
         "state",
         "S",
@@ -96,19 +97,35 @@ ACTIONS: tuple[Action, ...] = (
         "gpus",
         "node",
         "jobs",
+        "placement",
+        "workloads",
     ),
     sort("driver", "D", "driver", "fleet"),
     sort("cuda", "C", "CUDA version", "fleet"),
-    sort("gpus", "P", "GPUs", "fleet", "containers", "gpus"),
-    sort("utilization", "U", "utilization", "fleet", "gpus"),
-    sort("memory", "M", "memory", "fleet", "containers", "gpus", "node"),
+    sort("gpus", "P", "GPUs", "fleet", "containers", "gpus", "workloads"),
+    sort("utilization", "U", "utilization", "fleet", "gpus", "placement"),
+    sort("memory", "M", "memory", "fleet", "containers", "gpus", "node", "placement"),
     sort("temperature", "T", "temperature", "fleet", "gpus"),
     sort("containers", "K", "number of containers", "fleet"),
     sort("findings", "F", "findings, worst first", "fleet"),
-    sort("age", "A", "age", "fleet", "containers", "gpus", "doctor", "jobs"),
+    sort(
+        "age", "A", "age", "fleet", "containers", "gpus", "doctor", "jobs", "placement", "workloads"
+    ),
     sort("up", "E", "how long it has been as it is", "containers", "node"),
     sort("since", "E", "how long it has been so", "doctor", "jobs", "image"),
-    sort("node", "O", "node", "containers", "gpus", "doctor", "jobs", "image", "push"),
+    sort(
+        "node",
+        "O",
+        "node",
+        "containers",
+        "gpus",
+        "doctor",
+        "jobs",
+        "image",
+        "push",
+        "placement",
+        "workloads",
+    ),
     sort("cpu", "U", "processor", "containers", "node"),
     sort("image", "I", "image", "containers", "node", "images"),
     sort("nodes", "O", "how many nodes have it", "images"),
@@ -119,6 +136,10 @@ ACTIONS: tuple[Action, ...] = (
     sort("built", "T", "when it was built", "image"),
     sort("stage", "S", "how far they are", "push"),
     sort("done", "P", "how much is sent", "push"),
+    sort("reserved", "V", "reserved memory", "placement"),
+    sort("release", "L", "release", "workloads"),
+    sort("deployment", "D", "how far its deployment is", "workloads"),
+    sort("drift", "F", "whether it differs from what was asked for", "workloads"),
     sort("power", "W", "power", "gpus"),
     sort("severity", "S", "severity", "doctor"),
     sort("subject", "B", "what it works on", "jobs"),
@@ -131,7 +152,7 @@ ACTIONS: tuple[Action, ...] = (
         "l",
         "logs",
         "Follow a container's log",
-        ("fleet", "node", "containers"),
+        ("fleet", "node", "containers", "placement", "workloads"),
         "Do",
         footer=30,
     ),
@@ -150,7 +171,7 @@ ACTIONS: tuple[Action, ...] = (
         "d",
         "doctor",
         "What is wrong, why, and how to mend it: here, or on the marked nodes",
-        ("fleet", "node", "containers", "gpus"),
+        ("fleet", "node", "containers", "gpus", "placement"),
         "Do",
         footer=32,
     ),
@@ -204,6 +225,7 @@ ACTIONS: tuple[Action, ...] = (
         footer=41,
     ),
     *WORK,
+    *PLACE,
     action(
         "section",
         "tab",
@@ -270,7 +292,10 @@ ACTIONS: tuple[Action, ...] = (
 
 # Screens whose rows are a table; "table" actions are offered there.
 TABLE_SCREENS: frozenset[Scope] = frozenset(
-    {"fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"}
+    {
+        *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
+        *("placement", "workloads"),
+    }
 )
 
 

@@ -20,6 +20,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "images": ("i",),
     "image": (),
     "push": ("pushes",),
+    "placement": ("place", "pl"),
+    "workloads": ("workload", "w", "wl"),
     "logs": ("log",),
     "help": ("keys", "h", "?"),
     "theme": (),

@@ -24,6 +24,7 @@ from agent.protocol.telemetry import History, Metric
 from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
 from console.tui.look.look import Look
+from console.tui.placed import Placed
 from console.tui.profile import Profile
 from console.tui.pushing import Pushes
 from console.tui.shelf import Shelf
@@ -32,14 +33,33 @@ from console.tui.terms import Terms
 # The images side is imported with the first push.
 if TYPE_CHECKING:
     from agent.archives.index import ArchiveIndex
+    from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
     from console.images.push import PushState
     from console.images.sites import Account
 
 ContainerVerb = Literal["start", "stop", "restart"]
 
 
+class WorkloadClient(Protocol):
+    """What Roost placed on one node. All raise ProblemError."""
+
+    async def list(self) -> list[WorkloadStatus]: ...
+
+    async def plan_pin(self, container: str, request: PinRequest) -> DeployPlan:
+        """What a pin would do. Nothing changes."""
+
+    async def pin(self, container: str, request: PinRequest, key: str) -> Job: ...
+
+    async def deployment(self, deployment: str) -> Deployment: ...
+
+    async def undo(self, workload: str) -> Job: ...
+
+
 class NodeClient(Protocol):
     """Requests to one node. All raise ProblemError."""
+
+    @property
+    def workloads(self) -> WorkloadClient: ...
 
     async def doctor(
         self,
@@ -175,6 +195,8 @@ class Context(msgspec.Struct, frozen=True):
     """Screens to the column that they were sorted by, and whether the other way round."""
     shelf: Shelf = msgspec.field(default_factory=Shelf)
     """Which images the nodes said they have."""
+    placed: Placed = msgspec.field(default_factory=Placed)
+    """Which workloads the nodes said they have."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)
     """What is sent to nodes, whatever screen is shown."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from agent.protocol.live import LiveContainer
 from console.fleet.picture import NodeView
@@ -176,11 +177,15 @@ def state_cell(container: LiveContainer) -> Cell:
 
 
 def gpu_words(container: LiveContainer, view: NodeView) -> str:
-    """Which GPUs it asked for, by index: "0,1", "all"; an unknown UUID by its beginning."""
+    """Which GPUs it asked for: see `gpu_indices`."""
+    return gpu_indices(container.gpus, view)
+
+
+def gpu_indices(gpus: Iterable[str], view: NodeView) -> str:
+    """By index: "0,1", "all"; an unknown UUID by its beginning."""
     index = {uuid: record.get("index") for uuid, record in view.sections.get("gpus", {}).items()}
     names = [
-        str(index[gpu]) if gpu in index else gpu.removeprefix("GPU-")[:_UUID_PARTS]
-        for gpu in container.gpus
+        str(index[gpu]) if gpu in index else gpu.removeprefix("GPU-")[:_UUID_PARTS] for gpu in gpus
     ]
     return ",".join(names)
 

@@ -70,13 +70,22 @@ class Choosing(ModalScreen[Answer | None], Generic[Answer], inherit_bindings=Fal
         """What stands over the table."""
         return []
 
+    def below(self) -> Sequence[Widget]:
+        """What stands between the table and the keys."""
+        return []
+
     def compose(self) -> ComposeResult:
         with Vertical(id="choosing") as box:
             box.border_title = escape(clean(self._title))
             box.set_class(self.context.look.glyphs.ascii, "ascii")
             yield from self.above()
             yield self.table
+            yield from self.below()
             yield self._keys
+
+    def say(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """Something in the place of the keys."""
+        self._keys.show(list(pieces))
 
     def choose(self) -> None:
         """Enter: answer with what the cursor is on."""

@@ -59,8 +59,17 @@ class ConfirmScreen(Dialog[bool]):
                 (f" {' ' if self.on_choice else sign}[ {self.keep} ]", cancel),
                 (f"  {sign if self.on_choice else ' '}[ {self.choice} ]", go),
                 (f"   {self._how()}", "dim"),
-            ]
+            ],
+            [(" PgDn: more ", "warn")] if self._has_more() else [],
         )
+
+    def _has_more(self) -> bool:
+        """Whether the end of the text is out of sight."""
+        page = self.page
+        return 0 < page.size.height < page.line_count - page.top
+
+    def on_page_moved(self) -> None:
+        self._show_choices()
 
     def _how(self) -> str:
         """Said here too: on a low terminal the end of the text is out of sight."""

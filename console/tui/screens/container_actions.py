@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from agent.protocol.live import LiveContainer
 from console.tui.ports import ContainerVerb
 from console.tui.rows.cells import Row
 from console.tui.rows.containers import container_of
-from console.tui.screens.carrying import Carrying, Order, Task
+from console.tui.screens.carrying import Order, Task
+from console.tui.screens.pin_flow import PinFlow, Target
 from console.tui.widgets.page import Entry
 
 _DOING: dict[ContainerVerb, str] = {
@@ -18,16 +16,7 @@ _DOING: dict[ContainerVerb, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A container that something is to be done with."""
-
-    node: str
-    production: bool
-    container: LiveContainer
-
-
-class ContainerActions(Carrying):
+class ContainerActions(PinFlow):
     """For screens whose rows are containers."""
 
     def container_rows(self) -> list[Row]:
@@ -47,9 +36,17 @@ class ContainerActions(Carrying):
     def act_container_restart(self) -> None:
         self._change("restart")
 
+    def act_pin_choose(self) -> None:
+        row = self.current_row()
+        target = self.target_of(row) if row is not None else None
+        if target is None:
+            self.say("There is no container under the cursor.")
+        else:
+            self.choose_gpus(target)
+
     def act_shell(self) -> None:
         row = self.current_row()
-        target = self._target_of(row) if row is not None else None
+        target = self.target_of(row) if row is not None else None
         if target is None:
             self.say("There is no container under the cursor.")
         elif target.container.state != "running":
@@ -60,11 +57,12 @@ class ContainerActions(Carrying):
 
     def act_logs(self) -> None:
         row = self.current_row()
-        target = self._target_of(row) if row is not None else None
+        target = self.target_of(row) if row is not None else None
         if target is not None:
             self.host.drill(f"logs @{target.node} {target.container.name}")
 
-    def _target_of(self, row: Row) -> Target | None:
+    def target_of(self, row: Row) -> Target | None:
+        """The container that a row is about, if it is still there."""
         view = self.context.fleet.nodes.get(row.group)
         container = container_of(view, row.key) if view is not None else None
         if view is None or container is None:
@@ -72,7 +70,7 @@ class ContainerActions(Carrying):
         return Target(view.name, view.entry.production, container)
 
     def _change(self, verb: ContainerVerb) -> None:
-        found = [self._target_of(row) for row in self.container_rows()]
+        found = [self.target_of(row) for row in self.container_rows()]
         targets = [target for target in found if target is not None]
         if not targets:
             self.say("There is no container under the cursor.")

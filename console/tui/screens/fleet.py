@@ -87,6 +87,9 @@ class FleetScreen(TableView):
     def act_doctor(self) -> None:
         self._drill("doctor")
 
+    def act_placement(self) -> None:
+        self._drill("placement")
+
     def _drill(self, view: str) -> None:
         """Another view of the node under the cursor, or of the marked ones."""
         names = {row.group for row in self.targets()}

@@ -249,6 +249,9 @@ class NodeScreen(TableView, ContainerActions):
         self.context.fleet.retry(self.node_name)
         self.say(f"Trying to reach {self.node_name} now.")
 
+    def act_placement(self) -> None:
+        self.host.drill(f"placement @{self.node_name}")
+
     def act_jobs(self) -> None:
         self.host.drill(f"jobs @{self.node_name}")
 

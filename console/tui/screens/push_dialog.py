@@ -5,114 +5,20 @@ Cancel has the focus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
-from agent.protocol.problems import ProblemError
 from console.images.rate import parse_bytes, parse_rate
 from console.text import age
 from console.tui.look import words
-from console.tui.look.look import Look
 from console.tui.ports import Context
 from console.tui.screens.dialog import Dialog
 from console.tui.terms import Terms
 from console.tui.widgets.bars import Bar
+from console.tui.widgets.fields import AmountField, SwitchField
 from console.tui.widgets.page import Entry
-
-_LABEL, _INPUT = 11, 12
-
-
-class AmountField(Horizontal):
-    """A number of bytes that is checked while it is typed; empty is none."""
-
-    DEFAULT_CSS = f"""
-    AmountField {{ height: 1; }}
-    AmountField .label {{ width: {_LABEL}; }}
-    AmountField Input {{
-        width: {_INPUT}; height: 1; border: none; padding: 0; background: $background;
-    }}
-    """
-
-    def __init__(
-        self,
-        look: Look,
-        label: str,
-        parse: Callable[[str], int],
-        say: Callable[[int | None], str],
-        first: int | None,
-    ) -> None:
-        """`say` tells in words what a value means."""
-        super().__init__()
-        self.value = first
-        self.problem: ProblemError | None = None
-        self.label = label
-        self.input = Input("" if first is None else f"{first}B", compact=True)
-        self.input.cursor_blink = False
-        self._parse, self._say = parse, say
-        self._title, self._said = Bar(look), Bar(look)
-        self._title.add_class("label")
-
-    def compose(self) -> ComposeResult:
-        yield self._title
-        yield self.input
-        yield self._said
-
-    def on_mount(self) -> None:
-        self.show()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        text = event.value.strip()
-        self.value = self.problem = None
-        if text:
-            try:
-                self.value = self._parse(text)
-            except ProblemError as problem:
-                self.problem = problem
-        self.show()
-
-    def show(self) -> None:
-        """Label, and what the value means."""
-        here = self.input.has_focus
-        self._title.show([(f" {self.label:<{_LABEL - 2}}", "key" if here else "")])
-        if self.problem is not None:
-            self._said.show([(f" not that: {self.problem.hint}", "bad")])
-        else:
-            self._said.show([(f" {self._say(self.value)}", "dim" if self.value is None else "")])
-
-    def on_descendant_focus(self) -> None:
-        self.show()
-
-    def on_descendant_blur(self) -> None:
-        self.show()
-
-
-class SwitchField(Bar):
-    """Yes or no, by Space."""
-
-    def __init__(self, look: Look, label: str, said: str, *, on: bool) -> None:
-        super().__init__(look)
-        self.label, self.on = label, on
-        self._said = said
-        self.here = False
-        self.draw()
-
-    def draw(self) -> None:
-        """As it is now."""
-        sign = self.look.glyphs.cursor if self.here else " "
-        box = f"{sign}[{'x' if self.on else ' '}]"
-        self.show(
-            [
-                (f" {self.label:<{_LABEL - 2}}", "key" if self.here else ""),
-                (box, "cursor" if self.here else ""),
-                (f" {self._said}", "" if self.on else "dim"),
-            ]
-        )
-
 
 Stop = AmountField | SwitchField | Input | str
 """Where Tab stops: a field, what has to be typed, or one of the two choices."""

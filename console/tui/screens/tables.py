@@ -202,6 +202,10 @@ class TableView(View):
         if (row := self.table.current) is not None:
             self.open_row(row)
 
+    def act_placement(self) -> None:
+        if (row := self.table.current) is not None:
+            self.host.drill(f"placement @{row.group}")
+
     # rows
 
     def act_mark(self) -> None:

@@ -182,6 +182,13 @@ class RowTable(Widget, can_focus=True):
         if (self.top, index) != (old_top, old):
             self.post_message(self.Moved())
 
+    def show_from(self, top: int) -> None:
+        """Begin with this row, as far as the cursor stays in sight."""
+        self.top = top
+        self._clamp_top()
+        self.refresh()
+        self.post_message(self.Moved())
+
     def toggle_mark(self) -> None:
         """Mark the current row and go down one."""
         if (row := self.current) is None:

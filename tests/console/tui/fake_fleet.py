@@ -19,6 +19,7 @@ from agent.protocol.telemetry import History, Metric, Series
 from console.fleet.picture import NodeView
 from console.tui.ports import ContainerVerb
 from tests.console.tui import fakes
+from tests.console.tui.fake_workloads import FakeWorkloads
 from tests.console.tui.fakes import DISK, begun, put_job, uuid_of
 
 
@@ -38,6 +39,9 @@ class FakeClient:
     hold: asyncio.Event | None = None
     """While it is set and not yet true, actions take their time."""
     log_goes_on: bool = True
+
+    def __post_init__(self) -> None:
+        self.workloads = FakeWorkloads(self.view, self._answer)
 
     async def _answer(self) -> None:
         if self.hold is not None:

@@ -19,8 +19,10 @@ from console.tui.screens.job import JobScreen
 from console.tui.screens.jobs import JobsScreen
 from console.tui.screens.logs import LogsScreen
 from console.tui.screens.node import SECTIONS, NodeScreen
+from console.tui.screens.placement import PlacementScreen
 from console.tui.screens.push import PushScreen
 from console.tui.screens.tables import TableView
+from console.tui.screens.workloads import WorkloadsScreen
 
 SCREENS: dict[Scope, type[View]] = {
     "fleet": FleetScreen,
@@ -33,6 +35,8 @@ SCREENS: dict[Scope, type[View]] = {
     "images": ImagesScreen,
     "image": ImageScreen,
     "push": PushScreen,
+    "placement": PlacementScreen,
+    "workloads": WorkloadsScreen,
     "logs": LogsScreen,
 }
 
@@ -80,9 +84,9 @@ def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
     changing = [
         action
         for action in ACTIONS
-        if action.id.startswith(("container.", "job.", "image.", "push."))
+        if action.id.startswith(("container.", "job.", "image.", "push.", "pin."))
     ]
-    assert len(changing) == 11
+    assert len(changing) == 14
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
 

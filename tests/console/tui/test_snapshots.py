@@ -13,6 +13,7 @@ from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
 from tests.console.tui.fakes import some_log
 from tests.console.tui.screens.test_images import image_app, many_app
 from tests.console.tui.screens.test_jobs import busy_nodes, lines
+from tests.console.tui.screens.test_placement import varied_app
 from tests.console.tui.screens.test_push import begin, push_app
 from tests.console.tui.showing import fleet_of, settled, type_command
 
@@ -88,6 +89,43 @@ async def test_a_push(
         carrier.pushers["b"].go_on.set()
         await settled(pilot)
         app.tick()
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_placement(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    """As it is, and with a container that is held over another GPU."""
+    app = varied_app(make_app)
+    async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+        await pilot.press("down", "m", "down")
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_a_pin(make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]) -> None:
+    """The window with the GPUs, then what would happen."""
+    app = varied_app(make_app, "containers")
+    fleet_of(app).clients["cam"].workloads.lost.append("a link to db, which is gone")
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("a", "down", "down", "down")
+        assert await settled(pilot) == snapshot
+        await pilot.press("enter")
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_workloads(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    """The table, then one's history."""
+    app = varied_app(make_app, "workloads")
+    async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+        await pilot.press("enter")
         assert await settled(pilot) == snapshot
 
 

@@ -47,7 +47,7 @@ format: $(VENV)/.test ## format the source
 test-quick: $(VENV)/.test ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -m 'not real' $(ARGS)
 
-test-runtimes: $(VENV)/.test ## the tests on Docker's containerd image store; makes it, some 500 MB
+test-runtimes: $(VENV)/.test ## the tests on Docker's containerd image store and a new Podman; makes them, some 800 MB
 	@tests/real/install-parts
 	@tests/real/make-containerd-store
 	$(BIN)/python -m pytest --runtimes -n 2 --dist loadfile $(ARGS)

@@ -18,7 +18,16 @@ Json = Mapping[str, Any]
 CREATE_SECONDS = 600.0
 REMOVE_SECONDS = 120.0
 CALL_SECONDS = 30.0
-# Docker takes several networks at creation from this on, one before it.
+NOT_FOUND = 404
+# Where Podman puts files of its own; /changes shows the folders as changed, with nothing in them.
+PODMAN_PLACES = frozenset(
+    (
+        *("/dev", "/etc", "/proc", "/run", "/run/secrets", "/sys"),
+        *("/tmp", "/var", "/var/tmp"),  # noqa: S108 - of the container
+        *("/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf", "/run/.containerenv"),
+    )
+)
+# Docker takes several networks at creation from this on, one before it; Podman always does.
 SEVERAL_NETWORKS_API = (1, 44)
 
 
@@ -30,7 +39,7 @@ async def create(
     Raises:
         ProblemError: `container.conflict` where the name is taken, `runtime.*`.
     """
-    several = not connection.podman and _version(connection.api_version) >= SEVERAL_NETWORKS_API
+    several = connection.podman or _version(connection.api_version) >= SEVERAL_NETWORKS_API
     names = list(networks)
     at_once = names if several else names[:1]
     whole = {
@@ -90,14 +99,23 @@ async def remove(connection: Connection, container_id: str) -> None:
 
 
 async def set_restart_policy(connection: Connection, container_id: str, policy: Json) -> None:
-    """Raises ProblemError `container.not_found`, `runtime.*`."""
-    await _ask(
-        connection,
-        "POST",
-        f"/containers/{container_id}/update",
-        container=container_id[:12],
-        body={"RestartPolicy": dict(policy)},
-    )
+    """Raises ProblemError `container.not_found`, `runtime.*`.
+
+    An old Podman has no such call, and none of its containers that we touch has another policy
+    than "no" (`agent.workloads.podman`). Its libpod call would take the ulimits away.
+    """
+    try:
+        await _ask(
+            connection,
+            "POST",
+            f"/containers/{container_id}/update",
+            container=container_id[:12],
+            body={"RestartPolicy": dict(policy)},
+        )
+    except ProblemError as problem:
+        no_such_call = connection.podman and problem.params.get("status") == NOT_FOUND
+        if not no_such_call or problem.code == "container.not_found" or policy["Name"] != "no":
+            raise
 
 
 async def labelled(connection: Connection, label: str) -> list[str]:
@@ -113,7 +131,8 @@ async def changed_paths(connection: Connection, container_id: str) -> list[str]:
     found = await connection.ask("GET", f"/containers/{container_id}/changes", seconds=CALL_SECONDS)
     paths = sorted(str(entry.get("Path") or "") for entry in found or [])
     holding = {path.rpartition("/")[0] for path in paths}
-    return [path for path in paths if path not in holding]
+    own = PODMAN_PLACES if connection.podman else frozenset()
+    return [path for path in paths if path not in holding | own]
 
 
 async def image_environment(connection: Connection, image: str) -> list[str]:

@@ -71,13 +71,15 @@ def _facts(root: Path, ask: Callable[[Path], tuple[str | None, str]]) -> Toolkit
     mode, reason = _mode(root)
     if mode is None:
         unknown["mode"] = reason
+    specs = read_cdi_specs(root)
     return ToolkitFacts(
         version=version,
         mode=mode,
         hook_path=_program(root, "nvidia-container-runtime-hook"),
         runtime_path=_program(root, "nvidia-container-runtime"),
         ctk_path=ctk,
-        cdi_specs=[spec.path for spec in read_cdi_specs(root)],
+        cdi_specs=[spec.path for spec in specs],
+        cdi_devices=[f"{spec.kind}={device}" for spec in specs for device in spec.devices],
         unknown=unknown,
     )
 

@@ -52,6 +52,7 @@ class ToolkitFacts(msgspec.Struct, kw_only=True):
     runtime_path: str | None = None  # nvidia-container-runtime
     ctk_path: str | None = None  # nvidia-ctk
     cdi_specs: list[str] = []  # files
+    cdi_devices: list[str] = []  # what they name: "nvidia.com/gpu=GPU-..."
     unknown: dict[str, str] = {}
 
 

@@ -87,6 +87,7 @@ CODES: Mapping[str, Code] = {
     # deployments
     "pin.auto_remove": Code(409, "The container goes away when it stops"),
     "deploy.strategy": Code(409, "That strategy cannot work here"),
+    "deploy.restart_policy": Code(409, "The runtime cannot change the restart policy"),
     "deploy.not_started": Code(409, "The runtime does not start the container"),
     "deploy.unwell": Code(409, "The new container is not well"),
     "deploy.unconfirmed": Code(409, "Nobody confirmed it in time"),

@@ -84,8 +84,6 @@ def adopt(answer: Json, *, changed: Sequence[str], others: Sequence[Json]) -> Ad
         host.pop(key, None)
     host["Links"] = [_link(link) for link in host.get("Links") or []] or None
     host["Binds"] = [*(host.get("Binds") or []), *_anonymous(answer, host)] or None
-    if host.get("Runtime") == "oci":  # Podman's word for any
-        host.pop("Runtime")
     body["HostConfig"] = {key: value for key, value in host.items() if value is not None}
     recipe = Recipe(
         image=body["Image"],

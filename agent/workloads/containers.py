@@ -9,9 +9,11 @@ from pathlib import Path
 from agent.containers.runtime import NodeRuntime
 from agent.jobs.finishing import finish
 from agent.protocol.containers import Container
+from agent.protocol.deployments import GpuWay
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.workloads.gpu_ways import cdi_names, with_gpus
+from agent.protocol.workloads import GpuRequest
+from agent.workloads.gpu_ways import asks_gpus, cdi_names, with_gpus
 from agent.workloads.recipe import DEPLOYMENT, NO_RESTART, WORKLOAD, Recipe
 from agent.workloads.records import OldContainer, Part
 
@@ -74,8 +76,11 @@ class Containers:
 
     async def make_old(self, part: Part, old: OldContainer, deployment: str) -> str:
         """A container that is gone, once more from its recipe and image, GPUs and all."""
-        host = {**(old.recipe.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
-        body = {**old.recipe.body, "Image": await self._named(old.recipe), "HostConfig": host}
+        recipe = old.recipe
+        if old.gpus and not asks_gpus(recipe):  # Podman does not say; Roost wrote it down
+            recipe = self._given(recipe, old.gpus, old.gpu_way, old.gpu)
+        host = {**(recipe.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
+        body = {**recipe.body, "Image": await self._named(recipe), "HostConfig": host}
         name = spare_name(part.name, "old", deployment)
         try:
             return await finish(self._runtime.create_container(name, body, old.recipe.networks))
@@ -168,13 +173,18 @@ class Containers:
     def _with_gpus(self, part: Part) -> Recipe:
         if not part.gpus or part.gpu_way == "none":
             return part.recipe
+        return self._given(part.recipe, part.gpus, part.gpu_way, part.gpu)
+
+    def _given(
+        self, recipe: Recipe, gpus: list[str], way: GpuWay, request: GpuRequest | None
+    ) -> Recipe:
         facts = self._facts()
         return with_gpus(
-            part.recipe,
-            part.gpus,
-            part.gpu_way,
-            cdi_names=cdi_names(facts, part.gpus) if part.gpu_way == "cdi" else {},
-            capabilities=part.gpu.capabilities if part.gpu else (),
+            recipe,
+            gpus,
+            way,
+            cdi_names=cdi_names(facts, gpus) if way == "cdi" else {},
+            capabilities=request.capabilities if request else (),
             tegra=facts.gpu_stack.source == "tegra",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
 from anyio import fail_after
 
 from agent.containers.runtime import ContainerRuntime
@@ -78,7 +79,13 @@ class GpuCheck:
         Raises:
             ProblemError: `runtime.unreachable`: nothing can be told now, and may be in a moment.
         """
-        look = (await self._looker.look([container])).get(container.id)
+        # Podman does not say what a container was given.
+        given = msgspec.structs.replace(
+            container,
+            gpus=list(wanted),
+            gpu_way=container.gpu_way if container.gpu_way != "none" else "cdi",
+        )
+        look = (await self._looker.look([given])).get(container.id)
         if look is not None and look.way == "exec" and look.sees is not None:
             return _by_uuids("nvidia-smi", set(look.uuids), set(wanted), gpus)
         if probe is not None:

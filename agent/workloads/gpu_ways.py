@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
-from agent.containers.gpu_asks import NVIDIA_CDI
+from agent.containers.gpu_asks import NVIDIA_CDI, gpu_ask
 from agent.protocol.deployments import GpuWay
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
+from agent.workloads.podman import is_podman, takes_cdi
 from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
@@ -36,21 +37,22 @@ class WayFound(msgspec.Struct, kw_only=True, frozen=True):
 def ways(facts: NodeFacts) -> list[WayFound]:
     """All three, the best first, as this node has them now."""
     runtime, toolkit = facts.runtime, facts.toolkit
-    podman = runtime.name == "Podman"
+    podman = is_podman(runtime)
+    drops_cdi = podman and not takes_cdi(runtime)
     tegra = facts.gpu_stack.source == "tegra"
-    cdi = [name for name in runtime.cdi_devices if name.startswith(NVIDIA_CDI)]
-    specs = podman and bool(toolkit.cdi_specs)
+    cdi = _known(facts)
     simulated = facts.agent.simulated
     return [
         WayFound(
             way="cdi",
-            there=bool(cdi) or specs,
+            there=bool(cdi) and not drops_cdi,
             why=(
-                f"the runtime knows {len(cdi)} CDI devices"
+                f"Podman {runtime.version} drops CDI devices asked for through its API, 5.4 does"
+                " not"
+                if drops_cdi
+                else f"{len(cdi)} CDI devices are known"
                 if cdi
-                else "CDI specs are there"
-                if specs
-                else "the runtime knows no CDI device of nvidia.com/gpu"
+                else "no CDI device of nvidia.com/gpu is known"
             ),
         ),
         WayFound(
@@ -157,19 +159,24 @@ def without_gpus(recipe: Recipe) -> Recipe:
     return msgspec.structs.replace(recipe, body=body)
 
 
+def asks_gpus(recipe: Recipe) -> bool:
+    """Whether anything in it, by any of the ways, asks for a GPU."""
+    host = recipe.body.get("HostConfig") or {}
+    return gpu_ask(host, recipe.body.get("Env") or []).way != "none"
+
+
 def cdi_names(facts: NodeFacts, gpus: Sequence[str]) -> dict[str, str]:
     """The CDI device of each UUID: by UUID where the spec has it, else by the index it has now.
 
     Raises:
         ProblemError: `gpu.no_cdi_device`.
     """
-    known = set(facts.runtime.cdi_devices)
+    known = _known(facts)
     found = {}
     for uuid in gpus:
         names = [f"{NVIDIA_CDI}{each}" for each in (uuid, *_indices(facts, uuid))]
         fit = [name for name in names if name in known]
-        # Podman does not list its devices; it takes the name or refuses at the start.
-        if not fit and known:
+        if not fit:
             raise ProblemError(
                 "gpu.no_cdi_device",
                 f"no CDI device is named {' or '.join(names)}",
@@ -177,8 +184,15 @@ def cdi_names(facts: NodeFacts, gpus: Sequence[str]) -> dict[str, str]:
                 hint="The CDI spec is older than the driver or the MIG layout: run `nvidia-ctk cdi"
                 " generate --output=/var/run/cdi/nvidia.yaml`.",
             )
-        found[uuid] = (fit or names[-1:])[0]
+        found[uuid] = fit[0]
     return found
+
+
+def _known(facts: NodeFacts) -> set[str]:
+    """CDI devices of NVIDIA GPUs. Podman does not list its own; it reads the usual folders."""
+    podman = is_podman(facts.runtime)
+    named = facts.toolkit.cdi_devices if podman else facts.runtime.cdi_devices
+    return {name for name in named if name.startswith(NVIDIA_CDI)}
 
 
 def _indices(facts: NodeFacts, uuid: str) -> list[str]:

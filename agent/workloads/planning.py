@@ -19,6 +19,7 @@ from agent.rules.variants import Choice
 from agent.workloads.adopting import adopt
 from agent.workloads.can_run import CanRun, warnings_of
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
+from agent.workloads.podman import NOT_TOLD, as_docker_says, check_policies, is_podman
 from agent.workloads.recipe import Recipe
 from agent.workloads.records import OldContainer, Part, WorkloadStore
 from agent.workloads.slots import slots
@@ -92,9 +93,9 @@ class Planner:
         self.place(part, planned)
         await self.judge(part, planned)
         self.order(part, planned, request.strategy)
+        way = container.gpu_way if old.gpu_way == "none" else old.gpu_way
         planned.changes.append(
-            f"GPUs: {_shown(container.gpus, container.gpu_way)} becomes"
-            f" {_shown(part.gpus, part.gpu_way)}"
+            f"GPUs: {_shown(old.gpus, way)} becomes {_shown(part.gpus, part.gpu_way)}"
         )
         if not old.running:
             planned.warnings.append(f"{container.name} does not run now; it will")
@@ -114,12 +115,19 @@ class Planner:
             for each in self._runtime.containers().values()
             if each.id != container.id and each.state == "running"
         ]
-        adopted = adopt(answer, changed=changed, others=others)
+        podman = is_podman(self._facts().runtime)
+        adopted = adopt(
+            as_docker_says(answer) if podman else answer, changed=changed, others=others
+        )
         image = await self._runtime.image(container.image_id)
         planned.lost += adopted.lost
         planned.warnings += adopted.warnings
         known = self._store.workload(container.name)
         managed = known is not None and known.stable == container.id
+        if podman and not managed:
+            planned.warnings.append(NOT_TOLD)
+        # What Podman does not say is known of what Roost made.
+        told = known if known and managed and podman else None
         return OldContainer(
             id=container.id,
             running=container.state in ("running", "restarting"),
@@ -128,8 +136,8 @@ class Planner:
             managed=managed,
             release=known.release if known and managed else "",
             gpu=known.gpu if known and managed else None,
-            gpus=container.gpus,
-            gpu_way=_way(container),
+            gpus=told.gpus if told else container.gpus,
+            gpu_way=told.gpu_way if told else _way(container),
         )
 
     def kept(self, name: str) -> str | None:
@@ -177,7 +185,13 @@ class Planner:
         )
 
     def order(self, part: Part, planned: PlannedWorkload, wanted: Any) -> None:
-        """Choose the strategy, and say what will happen. Raises ProblemError `deploy.strategy`."""
+        """Choose the strategy, and say what will happen.
+
+        Raises:
+            ProblemError: `deploy.strategy`, `deploy.restart_policy`.
+        """
+        policies = [part.recipe, *([part.old.recipe] if part.old else [])]
+        check_policies(self._facts().runtime, part.name, *policies)
         old: Recipe | None = None
         if part.old is not None and part.old.running:
             old = part.old.recipe

@@ -37,7 +37,7 @@ PARTS = {
         cgroups=True,
     ),
     "containerd_store": Part(
-        ("docker", "busybox", "chroot", *ENCLOSURE),
+        ("docker", "busybox", "pivot_root", *ENCLOSURE),
         ("containerd_store", "containerd_store_factory"),
         cgroups=True,
         folder=True,
@@ -46,6 +46,12 @@ PARTS = {
         ("podman", "conmon", "runc", "docker", "iptables", "busybox", *ENCLOSURE),
         ("podman_service", "podman_service_factory"),
         cgroups=True,
+    ),
+    "new_podman": Part(
+        ("runc", "docker", "busybox", "pivot_root", *ENCLOSURE),
+        ("new_podman",),
+        cgroups=True,
+        folder=True,
     ),
     "skopeo": Part(("skopeo", *ENCLOSURE), ("skopeo",)),
     "ssh": Part(

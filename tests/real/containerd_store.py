@@ -16,12 +16,12 @@ from tests.real.enclosure import Enclosure
 _FEATURES = {"features": {"containerd-snapshotter": True}}
 # Below the enclosure's own /run, so that it ends with the enclosure and lies under no folder that
 # is removed.
-_PLACE = "/run/docker-sid"
-# What dockerd sees: the folder, with a layer over it that takes all that is written.
-_ENTER = f"""
+PLACE = "/run/docker-sid"
+# What runs in it sees: the folder, with a layer over it that takes all that is written.
+ENTER = f"""
 set -eu
-mkdir -p {_PLACE}/upper {_PLACE}/work {_PLACE}/root
-cd {_PLACE}
+mkdir -p {PLACE}/upper {PLACE}/work {PLACE}/root
+cd {PLACE}
 mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work" overlay root
 mount -t proc proc root/proc
 mount --rbind /sys root/sys
@@ -32,6 +32,21 @@ mount --rbind "$2" "root$2"
 """
 
 
+# Not chroot: what enters a container's mounts later, an exec, would find itself at the top of its
+# mount namespace, which a chroot leaves where it was.
+_INSIDE = f"""
+cd {PLACE}/root
+pivot_root . mnt
+umount --lazy /mnt
+exec "$@"
+"""
+
+
+def inside(*argv: str) -> list[str]:
+    """A command in that folder, in a mount namespace of its own, once `ENTER` was run."""
+    return ["unshare", "--mount", "--", "sh", "-euc", _INSIDE, "sh", *argv]
+
+
 def folder() -> Path:
     """Where the folder is; tests/real/make-containerd-store goes by the same variables."""
     caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -40,7 +55,7 @@ def folder() -> Path:
 
 def is_made() -> bool:
     """Whether the folder is there and complete."""
-    return (folder() / ".roost-complete").exists()
+    return (folder() / ".roost-complete").exists() and (folder() / "usr/bin/podman").exists()
 
 
 class ContainerdStoreDocker(DockerEngine):
@@ -52,6 +67,6 @@ class ContainerdStoreDocker(DockerEngine):
 
     def _command(self) -> Sequence[str]:
         if not self._entered:
-            self.enclosure.enter("sh", "-c", _ENTER, "sh", str(folder()), str(self.folder))
+            self.enclosure.enter("sh", "-c", ENTER, "sh", str(folder()), str(self.folder))
             self._entered = True
-        return ["chroot", f"{_PLACE}/root", *super()._command()]
+        return inside(*super()._command())

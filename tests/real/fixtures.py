@@ -13,6 +13,7 @@ from tests.real import host_state
 from tests.real.containerd_store import ContainerdStoreDocker
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
+from tests.real.new_podman import NewPodman
 from tests.real.podman_service import PodmanService
 from tests.real.skopeo import Skopeo
 from tests.real.ssh_server import SshServer
@@ -137,6 +138,16 @@ def podman_service_factory(
             return _podman(stack, make_short_folder(), start=start)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def new_podman(host_kept: None, make_short_folder: Callable[[], Path]) -> Iterator[NewPodman]:
+    """A Podman that takes CDI devices, with the test image, one per test process."""
+    with ExitStack() as stack:
+        service = NewPodman(_enclosure(stack, make_short_folder(), network=True))
+        service.start()
+        service.load_busybox()
+        yield service
 
 
 @pytest.fixture(scope="session")

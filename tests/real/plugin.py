@@ -4,7 +4,7 @@
 names a part that has none.
 
 `@pytest.mark.runtimes` is for those on a runtime that is not installed but made, in a minute and
-some 500 MB: `make test-runtimes` runs them, `make test` says how many it left out.
+some 800 MB: `make test-runtimes` runs them, `make test` says how many it left out.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from agent.containers.docker_runtime import DockerRuntime
+from agent.host.cdi import read_cdi_specs
 from agent.jobs.jobs import Jobs
 from agent.protocol.deployments import (
     ApplyRequest,
@@ -28,7 +29,7 @@ from agent.store.database import Database
 from agent.workloads.applying import Rules
 from agent.workloads.node_workloads import NodeWorkloads
 from tests.real.busybox import IMAGE
-from tests.real.docker_engine import DockerEngine
+from tests.real.runtime import PrivateRuntime
 
 GPUS = [
     Gpu(
@@ -42,9 +43,13 @@ cat > {folder}/hook-said.json
 [ -e {folder}/hook-fails ] && {{ echo "no such GPU" >&2; exit 1; }}
 exit 0
 """
-# Lists what process 1 was given, as the real one lists what the toolkit put there.
+# Lists what process 1 was given, as the real one lists what the toolkit put there: by a CDI device
+# of `cdi_spec`, or else by the hook.
 SMI = """#!/bin/sh
-seen=$(tr '\\0' '\\n' </proc/1/environ | sed -n 's/^NVIDIA_VISIBLE_DEVICES=//p' | tail -n 1)
+given() { tr '\\0' '\\n' </proc/1/environ | sed -n "s/^$1=//p"; }
+seen=$(given 'STUB_GPU_[0-9]*' | tr '\\n' ,)
+[ -n "$seen" ] || seen=$(given NVIDIA_VISIBLE_DEVICES | tail -n 1)
+[ "$seen" != void ] || seen=
 [ -e /lies ] && seen=$(cat /lies)
 [ -n "$seen" ] || { echo "No devices were found"; exit 6; }
 index=0
@@ -56,13 +61,22 @@ done
 SERVES = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
 
+class Node(msgspec.Struct):
+    """What the node's facts say of its GPUs; a test may change it at any time."""
+
+    gpus: list[Gpu] = msgspec.field(default_factory=lambda: list(GPUS))
+    hook: bool = True
+    cdi_dir: Path | None = None  # where the runtime has its CDI specifications from
+
+
 class WorkloadSide(msgspec.Struct):
     """A node's workloads, its jobs, and the runtime below them."""
 
-    engine: DockerEngine
+    engine: PrivateRuntime
     workloads: NodeWorkloads
     jobs: Jobs
     runtime: DockerRuntime
+    node: Node
 
     async def ended(self, job: Job) -> Job:
         """The job when it has ended."""
@@ -93,10 +107,16 @@ class WorkloadSide(msgspec.Struct):
         smi = self.engine.folder / "nvidia-smi"
         smi.write_text(SMI)
         smi.chmod(0o755)
-        return self.engine.docker(
+        said = self.engine.docker(
             "run", "--detach", f"--name={name}", "--volume", f"{smi}:/bin/nvidia-smi:ro",
             *options, IMAGE, *command,
         )  # fmt: skip
+        return said.splitlines()[-1]
+
+    def environment(self, name: str) -> list[str]:
+        """What process 1 of a container was given."""
+        pid = self.inspect(name)["State"]["Pid"]
+        return Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
 
     async def apply(self, *workloads: Workload, release: str = "r1", **options: Any) -> Job:
         """Apply and wait for the end."""
@@ -126,8 +146,24 @@ def pin_request(select: str, *, soak: float = 0.0, **more: Any) -> PinRequest:
     return PinRequest(gpu=GpuRequest(select=select, **gpu), soak=soak, **more)
 
 
-def facts(engine: DockerEngine, *, runtime: Any, hook: bool = True) -> NodeFacts:
-    """A node with three RTX 3090 and NVIDIA's hook."""
+def cdi_spec(folder: Path, devices: Mapping[str, Gpu]) -> None:
+    """Write a CDI specification with these devices: what `SMI` lists, and `void` as NVIDIA's do."""
+    spec = {
+        "cdiVersion": "0.5.0",
+        "kind": "nvidia.com/gpu",
+        "containerEdits": {"env": ["NVIDIA_VISIBLE_DEVICES=void"]},
+        "devices": [
+            {"name": name, "containerEdits": {"env": [f"STUB_GPU_{gpu.index}={gpu.uuid}"]}}
+            for name, gpu in devices.items()
+        ],
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "nvidia.json").write_text(json.dumps(spec))
+
+
+def facts(engine: PrivateRuntime, node: Node, *, runtime: Any) -> NodeFacts:
+    """A node with three RTX 3090, NVIDIA's hook unless it has none, and its CDI specifications."""
+    specs = read_cdi_specs(dirs=[str(node.cdi_dir)]) if node.cdi_dir else []
     return NodeFacts(
         name="a10",
         agent=AgentInfo(version="1", api_version="1.0", boot="b", started_at=0.0),
@@ -142,10 +178,12 @@ def facts(engine: DockerEngine, *, runtime: Any, hook: bool = True) -> NodeFacts
         gpu_stack=GpuStack(
             state="ok", source="nvml", driver_version="535.183.01", cuda_version="12.2"
         ),
-        gpus=GPUS,
+        gpus=node.gpus,
         toolkit=ToolkitFacts(
             version="1.14.0",
-            hook_path=str(engine.hooks / "nvidia-container-runtime-hook") if hook else None,
+            hook_path=str(engine.folder / "hooks" / "hook") if node.hook else None,
+            cdi_specs=[spec.path for spec in specs],
+            cdi_devices=[f"{spec.kind}={name}" for spec in specs for name in spec.devices],
         ),
         runtime=runtime,
         disks=[],
@@ -154,13 +192,15 @@ def facts(engine: DockerEngine, *, runtime: Any, hook: bool = True) -> NodeFacts
 
 @asynccontextmanager
 async def workload_side(
-    engine: DockerEngine,
+    engine: PrivateRuntime,
     database: Path,
     *,
     samples: Callable[[], Sequence[GpuSample]] = list,
     rules: Rules | None = None,
+    node: Node | None = None,
 ) -> AsyncIterator[WorkloadSide]:
     """Like an agent that has just started over this runtime and this database."""
+    around = node or Node()
     runtime = DockerRuntime([engine.url])
     await runtime.start()
     known = await runtime.facts()
@@ -171,13 +211,13 @@ async def workload_side(
         jobs=jobs,
         database=stored,
         rules=rules or Rules(secrets=engine.folder / "secrets"),
-        facts=lambda: facts(engine, runtime=known),
+        facts=lambda: facts(engine, around, runtime=known),
         samples=samples,
     )
     await workloads.start()
     await jobs.start()
     try:
-        yield WorkloadSide(engine, workloads, jobs, runtime)
+        yield WorkloadSide(engine, workloads, jobs, runtime, around)
     finally:
         await jobs.stop()
         await workloads.stop()

@@ -130,11 +130,12 @@ class Applier:
         names = [workload.image, *workload.variants]
         there = {name: found for name in names if (found := await self._there(name, images))}
         if not there:
-            several = len(names) > 1
+            what = f"none of the images {', '.join(names)} is"
+            if len(names) == 1:
+                what = f"image {workload.image} is not"
             raise ProblemError(
                 "image.not_found",
-                f"{workload.name}: {'none of the images ' if several else 'image '}"
-                f"{', '.join(names)} is on this node",
+                f"{workload.name}: {what} on this node",
                 params={"workload": workload.name, "images": names},
                 hint="Send it first: roost image push ARCHIVE --to SELECTOR",
             )

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Literal
 
 import click
 
 from agent.protocol.deployments import DeployOptions, DeployPlan, PinRequest
-from agent.protocol.jobs import Job
+from agent.protocol.jobs import ENDED
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Strategy
 from console.cli.consent import consent
+from console.cli.deploying import (
+    check_option,
+    confirm_options,
+    follow_one,
+    problem_of,
+    unconfirmed,
+)
 from console.cli.nodes import one_node
 from console.cli.options import container_argument, json_option, node_argument, yes_option
 from console.cli.output import print_json, say
 from console.cli.run import ask_one
 from console.cli.setup import Setup
-from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.fleet.plan_words import plan_lines
-from console.images.following import see_through
 from console.images.rate import parse_bytes
-from console.link.client import NodeClient
 from console.text import clean
 
 
@@ -48,13 +51,8 @@ from console.text import clean
     help="Chosen from ports, volumes and free GPU memory unless said.",
 )
 @click.option("--verify", is_flag=True, help="Fail where the GPU cannot be checked from inside.")
-@click.option(
-    "--confirm",
-    type=click.Choice(["auto", "manual"]),
-    default="auto",
-    help="manual: it comes back by itself unless you run `roost workload confirm`.",
-)
-@click.option("--check", is_flag=True, help="Say what would happen, and change nothing.")
+@confirm_options
+@check_option
 @yes_option
 @json_option
 @click.pass_obj
@@ -70,6 +68,7 @@ def command(
     strategy: Strategy | None,
     verify: bool,
     confirm: Literal["auto", "manual"],
+    confirm_within: float,
     check: bool,
     yes: bool,
     as_json: bool,
@@ -89,7 +88,7 @@ def command(
             verify="required" if verify else "if-possible",
         ),
         strategy=strategy,
-        options=DeployOptions(confirm=confirm),
+        options=DeployOptions(confirm=confirm, confirm_within=confirm_within),
     )
     plan = ask_one(
         setup, entry.name, lambda _, client: client.workloads.plan_pin(container, request)
@@ -106,24 +105,22 @@ def command(
     _tell(entry, plan)
     consent([entry], f"pin {container}", yes=yes)
 
-    async def pin(_: NodeEntry, client: NodeClient) -> Job:
-        job = await client.workloads.pin(container, request, secrets.token_hex(16))
-        stage = ""
-
-        def seen(job: Job) -> None:
-            nonlocal stage
-            if job.stage and job.stage != stage:
-                stage = job.stage
-                say(f"{entry.name}: {stage}")
-
-        return await see_through(client, job, random=jitter(), seen=seen)
-
-    job = ask_one(setup, entry.name, pin)
+    job = follow_one(
+        setup,
+        entry,
+        lambda client, key: client.workloads.pin(container, request, key),
+        manual=confirm == "manual",
+    )
     if as_json:
         print_json(job)
-    else:
+    elif job.state in ENDED:
         for name, outcome in job.result.items():
             click.echo(clean(f"{entry.name}  {name}  {outcome}"))
+    if job.state not in ENDED:
+        say(unconfirmed(entry.name, plan.workloads[0].name, confirm_within))
+    skipped = problem_of(job)
+    if skipped is not None:
+        raise skipped
     return 0
 
 

@@ -36,6 +36,7 @@ from agent.protocol.signatures import RevokeRequest, TrustedKey, TrustRequest
 from agent.protocol.telemetry import History, Metric, Telemetry
 from console.link.exec import Exec
 from console.link.link import Link
+from console.link.node_secrets import SecretClient
 from console.link.requests import (
     ANSWER_LIMIT_BYTES,
     ANSWER_TIMEOUT_SECONDS,
@@ -96,6 +97,7 @@ class NodeClient:
         self.uploads = UploadClient(node, self._requests)
         self.sites = SiteClient(node, self._requests)
         self.workloads = WorkloadClient(node, self._requests)
+        self.secrets = SecretClient(node, self._requests)
 
     async def node(self) -> NodeFacts:
         return await self._get("/v1/node", NodeFacts)

@@ -39,7 +39,7 @@ def decode(node: str, data: bytes, kind: type[T]) -> T:
 class Call(msgspec.Struct, kw_only=True):
     """One request. `timeout` in seconds, for the head and for the body each."""
 
-    method: Literal["GET", "POST", "PATCH", "DELETE"] = "GET"
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     target: str
     headers: list[tuple[str, str]] = []
     body: bytes = b""

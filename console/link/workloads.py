@@ -6,7 +6,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
+from agent.protocol.deployments import (
+    ApplyRequest,
+    Deployment,
+    DeployPlan,
+    PinRequest,
+    ResolveRequest,
+    WorkloadStatus,
+)
 from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
 from console.link.requests import Call, Requests, decode
 
@@ -30,6 +37,39 @@ class WorkloadClient:
     async def pin(self, container: str, request: PinRequest, key: str) -> Job:
         """Begin, or find, the job that has the container on other GPUs."""
         content = await self._post(f"/v1/containers/{_quoted(container)}/pin", request, key)
+        return decode(self._node, content, Job)
+
+    async def plan_apply(self, request: ApplyRequest) -> DeployPlan:
+        """What an apply would do. Nothing changes."""
+        return decode(self._node, await self._post("/v1/workloads/plan", request), DeployPlan)
+
+    async def apply(self, request: ApplyRequest, key: str) -> Job:
+        """Begin, or find, the job that has these workloads run as said."""
+        return decode(self._node, await self._post("/v1/workloads", request, key), Job)
+
+    async def show(self, workload: str) -> WorkloadStatus:
+        """One workload."""
+        content = await self._requests.exchange(Call(target=f"/v1/workloads/{_quoted(workload)}"))
+        return decode(self._node, content, WorkloadStatus)
+
+    async def remove(self, workload: str, key: str) -> Job:
+        """Begin, or find, the job that removes its containers; its volumes stay."""
+        content = await self._post(f"/v1/workloads/{_quoted(workload)}/remove", key=key)
+        return decode(self._node, content, Job)
+
+    async def restart(self, workload: str, key: str) -> Job:
+        """Begin, or find, the job that restarts it and sees whether it stays well."""
+        content = await self._post(f"/v1/workloads/{_quoted(workload)}/restart", key=key)
+        return decode(self._node, content, Job)
+
+    async def confirm_workload(self, workload: str) -> Deployment:
+        """Its newest deployment may stay; whether it does is in the answer's state."""
+        content = await self._post(f"/v1/workloads/{_quoted(workload)}/confirm")
+        return decode(self._node, content, Deployment)
+
+    async def resolve(self, workload: str, request: ResolveRequest) -> Job:
+        """Begin the job that leads out of a deployment that is stuck."""
+        content = await self._post(f"/v1/workloads/{_quoted(workload)}/resolve", request)
         return decode(self._node, content, Job)
 
     async def deployment(self, deployment: str) -> Deployment:

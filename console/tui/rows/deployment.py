@@ -16,7 +16,7 @@ from console.fleet.plan_words import PlanPart, plan_lines
 from console.tui.look import words
 from console.tui.rows.containers import gpu_indices
 from console.tui.rows.places import KEPT
-from console.tui.rows.workloads import DEPLOYMENT_TONES
+from console.tui.rows.workloads import DEPLOYMENT_TONES, differences
 from console.tui.widgets.page import BLANK, Entry
 
 _TONES: dict[PlanPart, str] = {
@@ -74,7 +74,11 @@ def deployment_entries(
                 _entry("checked", checked_words(part)),
                 *(_entry("LOST", lost, "bad") for lost in part.lost),
             ]
-    entries += [_entry("differs", drift, "warn") for drift in status.drift]
+    entries += [_entry("differs", each, "warn") for each in differences(view, status)]
+    if status.drift_unknown:
+        entries.append(_entry("differs", f"nobody can tell: {status.drift_unknown}", "warn"))
+    if status.by_itself:
+        entries.append(_entry("by itself", status.by_itself))
     undo = "yes: u" if status.can_undo else "no: nothing is kept that could come back"
     entries += [_entry("undo", undo), _entry("by", deployment.owner), BLANK]
     for change in deployment.history:

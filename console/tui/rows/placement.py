@@ -15,6 +15,7 @@ from console.tui.rows.fleet import FULL_PERCENT, age_cell
 from console.tui.rows.gpus import why
 from console.tui.rows.node import processes_unknown
 from console.tui.rows.places import Guest, Place, places
+from console.tui.rows.workloads import differences
 
 COLUMNS = (
     Column("node", "NODE", (10, 12, 18, 24), grow=4),
@@ -154,7 +155,7 @@ def _guest_row(view: NodeView, placed: Placed, place: Place, guest: Guest, head:
     elif guest.is_kept:
         state, about = Cell("kept", "dim"), "ran here before; an undo brings it back"
     else:
-        state, about = state_cell(container), _about(guest, status)
+        state, about = state_cell(container), _about(view, guest, status)
     reserved = "" if view.name in placed.said else words.UNKNOWN
     if status is not None and status.memory_bytes and place.uuid in status.gpus:
         reserved = words.size(status.memory_bytes)
@@ -179,14 +180,15 @@ def _status_of(view: NodeView, placed: Placed, guest: Guest) -> WorkloadStatus |
     return next((each for each in statuses if each.container == guest.container.id), None)
 
 
-def _about(guest: Guest, status: WorkloadStatus | None) -> str:
+def _about(view: NodeView, guest: Guest, status: WorkloadStatus | None) -> str:
     container = guest.container
     parts = []
     if status is not None:
+        drift = differences(view, status)
         parts = [
             status.release,
             "can be undone" if status.can_undo else "",
-            f"differs: {words.join(status.drift, '; ')}" if status.drift else "",
+            f"differs: {words.join(drift, '; ')}" if drift else "",
         ]
     if container is not None and "all" in container.gpus:
         parts.append("asked for all GPUs")

@@ -52,7 +52,6 @@ def workload_key(row_key: str) -> tuple[str, str]:
 def _row(view: NodeView, status: WorkloadStatus, *, dim: bool) -> Row:
     name = view.name
     deployed = status.deployment_state
-    drift = words.join(status.drift, "; ")
     cells = (
         Cell(name, sort=name, tag="PROD" if view.entry.production else ""),
         Cell(status.name, sort=status.name),
@@ -64,17 +63,34 @@ def _row(view: NodeView, status: WorkloadStatus, *, dim: bool) -> Row:
             sort=_RANKS.get(deployed, 1) if deployed else None,
         ),
         Cell("yes" if status.can_undo else "no", "" if status.can_undo else "dim"),
-        Cell(
-            str(len(status.drift)) if status.drift else "none",
-            "warn" if status.drift else "dim",
-            sort=-len(status.drift),
-            wide=drift or "none",
-        ),
+        _drift(view, status),
         Cell(words.size(status.memory_bytes) if status.memory_bytes else "none", "dim"),
         Cell(status.release, sort=status.release),
         age_cell(view),
     )
     return make_row(f"{name}/{status.name}", name, cells, dim=dim, loud=_LOUD)
+
+
+def differences(view: NodeView, status: WorkloadStatus) -> list[str]:
+    """How it differs from what was asked for, and what it uses beyond its ceiling."""
+    return [
+        *status.drift,
+        *(
+            f"{words.size(used)} on GPU {gpu_indices([uuid], view)},"
+            f" over its {words.size(status.memory_bytes)}"
+            for uuid, used in status.over_ceiling.items()
+        ),
+    ]
+
+
+def _drift(view: NodeView, status: WorkloadStatus) -> Cell:
+    found = differences(view, status)
+    if found:
+        count = len(found)
+        return Cell(str(count), "warn", sort=-count, wide=words.join(found, "; "))
+    if status.drift_unknown:
+        return Cell(words.UNKNOWN, wide=f"unknown: {status.drift_unknown}")
+    return Cell("none", "dim", sort=0)
 
 
 def _state(view: NodeView, status: WorkloadStatus) -> Cell:

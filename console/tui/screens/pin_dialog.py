@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from textual.widget import Widget
 
 from agent.protocol.live import LiveContainer
@@ -38,17 +39,18 @@ class PinDialog(Choosing[GpuRequest]):
 
     def __init__(self, context: Context, view: NodeView, container: LiveContainer) -> None:
         status = context.placed.status(view.name, container.name)
+        # What it was given its GPUs with goes on, unless it is said otherwise here.
+        self._terms = GpuRequest(select="") if status is None or status.gpu is None else status.gpu
         # One that has two GPUs gets two again, where it is not said which.
         self._count = len(container.gpus) if "all" not in container.gpus else 1
         super().__init__(context, _COLUMNS, title=_title(view, container))
         rows = gpu_choices(view, context.placed, container, max(1, self._count))
         self.model.put("", rows)
         look = context.look
-        self.exclusive = SwitchField(
-            look, "exclusive", "nothing else that Roost places may be on it", on=False
-        )
-        first = status.memory_bytes if status is not None else None
-        self.memory = AmountField(look, "memory", parse_bytes, _reserved, first or None)
+        alone = "nothing else that Roost places may be on it"
+        self.exclusive = SwitchField(look, "exclusive", alone, on=self._terms.exclusive)
+        first = self._terms.memory_bytes or None
+        self.memory = AmountField(look, "memory", parse_bytes, _reserved, first)
         self._stops: list[Widget] = [self.table, self.exclusive, self.memory.input]
         self._at = 0
 
@@ -103,7 +105,8 @@ class PinDialog(Choosing[GpuRequest]):
             return
         select = ",".join(marked) or self.table.current.key
         self.dismiss(
-            GpuRequest(
+            msgspec.structs.replace(
+                self._terms,
                 select=select,
                 count=max(1, self._count) if select in _WAYS else 1,
                 exclusive=self.exclusive.on,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+import msgspec
+
 from agent.protocol.workloads import GpuRequest
 from console.fleet.picture import NodeView
 from console.text import clean
@@ -138,7 +140,7 @@ class PlacementScreen(ReadsWorkloads):
         return None
 
     def _request(self, view: NodeView, target: Target, carried: Carried) -> GpuRequest:
-        """Its other GPUs stay, and what is reserved for it."""
+        """Its other GPUs stay, and all else that it was given them with."""
         wanted = [
             select_of(place)
             for place in places(view, self.context.placed)
@@ -146,8 +148,8 @@ class PlacementScreen(ReadsWorkloads):
             or (place.uuid != carried.source and asks_for(target.container, place))
         ]
         status = self.context.placed.status(carried.node, target.container.name)
-        memory = status.memory_bytes if status is not None else None
-        return GpuRequest(select=",".join(wanted), memory_bytes=memory)
+        terms = GpuRequest(select="") if status is None or status.gpu is None else status.gpu
+        return msgspec.structs.replace(terms, select=",".join(wanted), count=1)
 
     def bring_up_to_date(self) -> None:
         carried = self._carried

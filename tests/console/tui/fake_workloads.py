@@ -117,6 +117,9 @@ class FakeWorkloads:
             "can_undo": True,
             **fields,
         }
+        if fields.get("memory_bytes"):
+            asked = {"select": "least-memory", "memory_bytes": fields["memory_bytes"]}
+            words.setdefault("gpu", asked)
         status = msgspec.convert(words, WorkloadStatus)
         self.placed.append(status)
         self.deployments[f"d-{name}"] = Deployment(

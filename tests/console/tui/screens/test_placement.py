@@ -100,7 +100,8 @@ async def test_dropped_it_is_asked_what_would_happen_with_cancel_focused(
 ) -> None:
     app = placement_app(make_app)
     workloads = workloads_of(app)
-    workloads.put("detector", memory_bytes=6 * GIB)
+    terms = {"select": "0", "memory_bytes": 6 * GIB, "exclusive": True, "on_exceeded": "restart"}
+    workloads.put("detector", memory_bytes=6 * GIB, gpu=terms)
     async with app.run_test(size=(80, 24)) as pilot:
         await pick_up(pilot)
         await pilot.press("down", "down", drop)
@@ -121,8 +122,9 @@ async def test_dropped_it_is_asked_what_would_happen_with_cancel_focused(
     assert selects == [uuid_of("cam", 2), uuid_of("cam", 1)]
     ((_, request),) = workloads.pinned
     assert request.gpu.select == uuid_of("cam", 1)
-    # What was reserved for it stays reserved.
-    assert request.gpu.memory_bytes == 6 * GIB
+    # What it was given its GPU with goes on.
+    assert (request.gpu.memory_bytes, request.gpu.exclusive) == (6 * GIB, True)
+    assert request.gpu.on_exceeded == "restart"
 
 
 async def test_dropped_where_it_was_nothing_is_asked(make_app: MakeApp) -> None:

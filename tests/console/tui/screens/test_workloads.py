@@ -57,6 +57,24 @@ async def test_rows_say_where_it_is_and_how_it_came_there(make_app: MakeApp) -> 
         assert "exited 1" in (await settled(pilot)).splitlines()[3]
 
 
+async def test_what_it_uses_over_its_ceiling_and_what_nobody_can_tell(make_app: MakeApp) -> None:
+    app = workloads_app(make_app)
+    detector, tracker = workloads_of(app).placed
+    detector.over_ceiling, detector.by_itself = {detector.gpus[0]: 7 * GIB}, "it is restarted"
+    tracker.drift, tracker.drift_unknown = [], "the runtime does not answer"
+    async with app.run_test(size=(200, 50)) as pilot:
+        lines = (await settled(pilot)).splitlines()
+        assert "7.0G on GPU 0, over its 6.0G" in lines[3]
+        assert "unknown: the runtime does not answer" in lines[4]
+        await pilot.press("enter")
+        text = await settled(pilot)
+        assert "differs   7.0G on GPU 0, over its 6.0G" in text
+        assert "by itself it is restarted" in text
+        await pilot.press("escape", "down", "enter")
+        text = await settled(pilot)
+        assert "differs   nobody can tell: the runtime does not answer" in text
+
+
 async def test_what_needs_a_person_can_be_sorted_first(make_app: MakeApp) -> None:
     app = workloads_app(make_app)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -15,7 +15,7 @@ import msgspec
 
 from tests.bench.table import Row, render
 
-NAMES = ("startup", "terminal", "console", "agent", "images", "compatibility", "site")
+NAMES = ("startup", "terminal", "console", "agent", "images", "compatibility", "pins", "site")
 
 
 @click.command()

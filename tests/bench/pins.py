@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ async def _downtimes(node: WorkloadSide, rounds: int) -> tuple[float, float]:
         theirs.append((await _probed(node, ports, EVERY_3_MS, stop_and_start))["longest_gap"])
         select = str((number + 1) % 2)
         pinned = await _probed(
-            node, ports, EVERY_3_MS, lambda select=select: _pin(node, select, "stop-then-start")
+            node, ports, EVERY_3_MS, partial(_pin, node, select, "stop-then-start")
         )
         ours.append(pinned["longest_gap"])
     node.engine.clear()
@@ -107,7 +108,7 @@ async def _requests(node: WorkloadSide, rounds: int) -> tuple[int, int]:
     for number in range(rounds):
         select = str((number + 1) % 2)
         probed = await _probed(
-            node, ports, AT_100_HERTZ, lambda select=select: _pin(node, select, "start-then-stop")
+            node, ports, AT_100_HERTZ, partial(_pin, node, select, "start-then-stop")
         )
         asked, failed = asked + probed["asked"], failed + probed["failed"]
     node.engine.clear()

@@ -56,3 +56,23 @@ def test_images_of_300_nodes_are_quiet_and_move_for_little() -> None:
         terminal.wait_for("<7-12 of 300>", 20)
         terminal.wait_for("0006   0007", 20)
         assert terminal.bytes_between(start, time.monotonic()) <= SIDEWAYS_LIMIT_BYTES
+
+
+@pytest.mark.real
+@pytest.mark.timeout(60)
+def test_placement_stays_within_the_budget() -> None:
+    """Each GPU has its containers below it: fewer figures are seen at once than of the fleet."""
+    command: list[str | Path] = [sys.executable, "-m", "tests.console.tui.demo_app", "50", "20"]
+    env = {"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}
+    view = "--view=placement"
+    with Terminal([*command, view], env=env, cwd=Path(__file__).parents[3]) as terminal:
+        terminal.wait_for("read 10s ago", 40)
+        start = time.monotonic()
+        time.sleep(8)
+        steady = terminal.bytes_between(start, start + 8) / 8
+        assert 5 <= steady <= STEADY_LIMIT_BYTES
+        assert "node-0001" in terminal.screen_text()
+        start = time.monotonic()
+        terminal.send("jm")
+        terminal.wait_for("node-0000 has no other GPU", 20)
+        assert terminal.bytes_between(start, time.monotonic()) <= SIDEWAYS_LIMIT_BYTES

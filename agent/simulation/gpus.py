@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
 
+from agent.containers.gpu_asks import NVIDIA_CDI
 from agent.gpu.simulated import MEBIBYTE, Board, SimulatedGpu
 from agent.protocol.gpus import Gpu, GpuHealth, GpuSample, GpuStack, MigInstance
 from agent.rules.chance import repeatable
@@ -16,6 +18,19 @@ from agent.simulation.plan import NodePlan
 
 # What an unattended upgrade of the driver's packages leaves: the library is ahead of the module.
 UPGRADED = {"535.183.01": "535.216.01"}
+
+
+def cdi_devices(plan: NodePlan, gpus: Sequence[SimulatedGpu]) -> list[str]:
+    """What the node's CDI specs name, if it has any: GPUs and MIG instances, by UUID and index."""
+    if not plan.kind.toolkit.cdi_specs:
+        return []
+    names = []
+    for each in gpus:
+        if not each.gpu.mig_instances:
+            names += [each.gpu.uuid, str(each.gpu.index)]
+        for instance in each.gpu.mig_instances:
+            names += [instance.uuid, f"{each.gpu.index}:{instance.index}"]
+    return [f"{NVIDIA_CDI}{name}" for name in names]
 
 
 def build_gpus(plan: NodePlan) -> tuple[GpuStack, list[SimulatedGpu]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from agent.host.simulated import SimulatedHost
 from agent.protocol.node import Disk, HostFacts
@@ -15,7 +17,9 @@ DAY_SECONDS = 86_400
 FULL_DISK_FREE_SHARE = 0.013
 
 
-def build_host(plan: NodePlan, *, now: Callable[[], float]) -> SimulatedHost:
+def build_host(
+    plan: NodePlan, *, now: Callable[[], float], cdi_devices: Sequence[str] = ()
+) -> SimulatedHost:
     """Booted some days before `now`; nearly out of disk if that is its fault."""
     machine = plan.kind.machine
     seed = f"{plan.seed}/host"
@@ -38,7 +42,7 @@ def build_host(plan: NodePlan, *, now: Callable[[], float]) -> SimulatedHost:
             timezone=plan.timezone,
             unknown={} if machine.cpu_model else {"cpu_model": "not_reported"},
         ),
-        plan.kind.toolkit,
+        msgspec.structs.replace(plan.kind.toolkit, cdi_devices=list(cdi_devices)),
         Disk(
             path="/",
             purposes=["system", "runtime", "roost"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from agent.archives.platforms import Platform
 from agent.containers.in_memory import InMemoryRuntime
 from agent.containers.simulated_images import images_of
@@ -15,7 +17,7 @@ from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
 from agent.rules.chance import repeatable
 from agent.simulation.containers import build_containers
-from agent.simulation.gpus import build_gpus
+from agent.simulation.gpus import build_gpus, cdi_devices
 from agent.simulation.history import ComputedHistory
 from agent.simulation.host import build_host
 from agent.simulation.loads import Loads
@@ -59,9 +61,11 @@ class SimulatedNode:
             runs=self._runs,
             xids=xids.between,
         )
-        host = build_host(plan, now=self._now)
+        devices = cdi_devices(plan, boards)
+        host = build_host(plan, now=self._now, cdi_devices=devices)
+        discovered = devices if plan.kind.runtime.cdi_spec_dirs else []
         self.runtime = InMemoryRuntime(
-            plan.kind.runtime,
+            msgspec.structs.replace(plan.kind.runtime, cdi_devices=discovered),
             [each.container for each in made],
             images=images_of(
                 (each.container for each in made),

@@ -34,6 +34,7 @@ from console.tui.rows.node import (
 )
 from console.tui.screens.container_actions import ContainerActions
 from console.tui.screens.node_text import fold, more_entries, summary_of, why_entries
+from console.tui.screens.pin_flow import Target
 from console.tui.screens.tables import TableView
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
@@ -236,7 +237,16 @@ class NodeScreen(TableView, ContainerActions):
         return self.targets() if self.section == 0 else []
 
     def current_row(self) -> Row | None:
-        return self.table.current if self.section == 0 else None
+        """Of the sections whose rows are containers, or about one."""
+        name = SECTIONS[self.section].name
+        return self.table.current if name in {"containers", "processes"} else None
+
+    def target_of(self, row: Row) -> Target | None:
+        """A process stands for its container."""
+        if SECTIONS[self.section].name == "processes":
+            process = self.node.sections.get("processes", {}).get(row.key, {})
+            row = row._replace(key=f"{row.group}/{process.get('container') or ''}")
+        return super().target_of(row)
 
     def act_shell(self) -> None:
         """In the container under the cursor; on the node from the other sections."""

@@ -21,7 +21,7 @@ from console.tui.rows.placement import (
     found_at,
     placement_rows,
 )
-from console.tui.rows.places import Place, asks_for, places, select_of
+from console.tui.rows.places import KEPT, Place, asks_for, places, select_of
 from console.tui.screens.pin_flow import Target
 from console.tui.screens.reads_workloads import ReadsWorkloads
 
@@ -60,7 +60,9 @@ class PlacementScreen(ReadsWorkloads):
         for status in self.context.placed.of(target.node):
             if status.container == target.container.id:
                 return target.node, status.name
-        return None
+        # One that is kept would come back by an undo of the workload that it was.
+        name, kept, _ = target.container.name.partition(KEPT)
+        return (target.node, name) if kept else None
 
     # picking up and dropping
 

@@ -278,3 +278,20 @@ async def test_from_a_node_to_its_placement(make_app: MakeApp) -> None:
             await settled(pilot)
             assert str(app.view.command) == "placement @cam"
             assert len(table_of(app).model.shown) == 4
+
+
+async def test_a_process_stands_for_its_container(make_app: MakeApp) -> None:
+    app = pin_app(make_app, "node cam")
+    processes = fleet_of(app).nodes["cam"].sections["processes"]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("tab", "a")
+        # The one with the most memory.
+        assert "Pin tracker on cam, now on GPU 0" in await settled(pilot)
+        await pilot.press("escape")
+        for process in processes.values():
+            process["container"] = None
+        await pilot.press("a")
+        assert "There is no container under the cursor." in await settled(pilot)
+        await pilot.press("tab", "a")
+        assert "There is no container under the cursor." in await settled(pilot)

@@ -232,6 +232,18 @@ async def test_undo_is_of_the_workload_under_the_cursor_else_of_the_last_pin(
     assert workloads.undone == ["tracker"]
 
 
+async def test_undo_of_a_container_that_is_kept_is_of_the_one_that_it_was(
+    make_app: MakeApp,
+) -> None:
+    app = varied_app(make_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "down", "down", "down", "m")
+        assert "It is kept for an undo of detector: move that one." in await settled(pilot)
+        await pilot.press("u")
+        assert "Undo detector on cam?" in await settled(pilot)
+
+
 async def test_a_node_is_asked_again_when_a_pin_has_ended_there(make_app: MakeApp) -> None:
     app = placement_app(make_app)
     workloads, view = workloads_of(app), fleet_of(app).nodes["cam"]

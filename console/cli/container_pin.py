@@ -125,5 +125,6 @@ def command(
 
 
 def _tell(entry: NodeEntry, plan: DeployPlan) -> None:
+    say(f"{entry.name}:")
     for line in plan_lines(plan):
-        say(clean(f"{entry.name}: {line}"))
+        say(f"  {line}")

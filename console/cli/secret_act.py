@@ -30,14 +30,21 @@ name_argument = click.argument("name", metavar="NAME")
 @click.command("set")
 @node_argument
 @name_argument
+@click.argument("more", nargs=-1, metavar="")
 @yes_option
 @click.pass_obj
-def set_secret(setup: Setup, node: str, name: str, *, yes: bool) -> None:
+def set_secret(setup: Setup, node: str, name: str, more: tuple[str, ...], *, yes: bool) -> None:
     """Keep a value on NODE under NAME, instead of the one that was there.
 
     The value is what comes on standard input, to the byte; on a terminal you are asked for it,
     and it is not shown. Containers that use it have it from their next start on.
     """
+    if more:  # not repeated: it may be the value
+        raise ProblemError(
+            "console.usage",
+            "a value is no argument: others on this machine could read it, and your shell keeps it",
+            hint="Leave it out and you are asked for it, or give it on standard input.",
+        )
     setup.refuse_changes("secret set")
     entry = one_node(setup, node)
     asks = sys.stdin.isatty()
@@ -53,7 +60,7 @@ def set_secret(setup: Setup, node: str, name: str, *, yes: bool) -> None:
     kept = _ask(setup, entry, lambda client: client.secrets.set(name, value))
     say(f"{entry.name}: {kept.name} is set")
     if not asks and value.endswith(b"\n"):
-        say("note: the value ends with a new line. Without it: printf %s VALUE, or no pipe at all")
+        say("note: the value ends with a new line, which is part of it")
     for user in kept.used_by:
         restart = f"roost workload restart {entry.name} {user}"
         say(f"{user} has it from its next start on: {restart}")
@@ -89,7 +96,9 @@ def rm(setup: Setup, node: str, name: str, *, yes: bool) -> None:
 
 
 def _typed(name: str) -> bytes:
-    value: str = click.prompt(f"value of {name}", hide_input=True, err=True)
+    value: str = click.prompt(
+        f"value of {name}", hide_input=True, confirmation_prompt="the same again", err=True
+    )
     return value.encode()
 
 

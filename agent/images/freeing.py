@@ -15,6 +15,7 @@ from agent.images.blobs import Blobs
 from agent.images.keeping import Keeper
 from agent.images.records import ImageRecords
 from agent.images.shortage import needs_a_word, too_little
+from agent.images.uploads import Uploads
 from agent.protocol.images import MADE_ROOM, Freeable, ImageContent, NodeImage, SpaceNeed
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import chain_ids
@@ -23,6 +24,10 @@ from agent.rules.sizes import size
 
 # A plan is an answer that somebody waits for; the runtime counts for minutes on a bad disk.
 USAGE_SECONDS = 10.0
+# A console has a job, which pins its layers; other tus clients write on sooner than that.
+ABANDONED_SECONDS = 10.0
+
+_WORDS = {"blob": "layer", "upload": "part of layer", "image": "image"}
 
 
 class Room(NamedTuple):
@@ -36,9 +41,15 @@ class Freeing:
     """Removes only what Roost itself brought to the node, and never what is protected."""
 
     def __init__(
-        self, *, runtime: ContainerRuntime, blobs: Blobs, keeper: Keeper, records: ImageRecords
+        self,
+        *,
+        runtime: ContainerRuntime,
+        blobs: Blobs,
+        uploads: Uploads,
+        keeper: Keeper,
+        records: ImageRecords,
     ) -> None:
-        self._runtime, self._blobs = runtime, blobs
+        self._runtime, self._blobs, self._uploads = runtime, blobs, uploads
         self._keeper, self._records = keeper, records
 
     async def choose(
@@ -53,8 +64,9 @@ class Freeing:
     ) -> Room:
         """What has to go to make room for a load; nothing where all fits, or nothing would do.
 
-        Layers may go unasked, they are a cache. Images may with `make_room`; without it, what
-        would go is told, and `short` says so.
+        Layers may go unasked, they are a cache: first those of which only a part came for a job
+        that has ended. Images may with `make_room`; without it, what would go is told, and `short`
+        says so.
 
         Raises:
             ProblemError: `runtime.*`, `store.*`.
@@ -70,6 +82,7 @@ class Freeing:
             found: list[Freeable] = []
             usage = ImageUsage()
             if "blobs" in need.purposes:
+                found += self._uploads_but(kept)
                 found += await self._blobs_but(kept)
             if "runtime" in need.purposes:
                 usage = await self._usage()
@@ -93,13 +106,19 @@ class Freeing:
             ProblemError: `image.in_use` where a container came in between, `runtime.*`, `blob.*`.
         """
         for item in frees:
-            if item.kind == "blob":
-                if item.name in self._keeper.pinned(but=holder):
-                    continue
-                await asyncio.to_thread(self._blobs.remove, item.name)
-            elif not await self._remove_image(item.name):
+            if item.kind != "image" and item.name in self._keeper.pinned(but=holder):
                 continue
-            told(f"{MADE_ROOM}removed {item.kind} {item.name}, {size(item.size_bytes)}")
+            if not await self._remove(item):
+                continue
+            told(f"{MADE_ROOM}removed {_WORDS[item.kind]} {item.name}, {size(item.size_bytes)}")
+
+    async def _remove(self, item: Freeable) -> bool:
+        if item.kind == "upload":
+            return await self._uploads.drop_idle(item.name)
+        if item.kind == "image":
+            return await self._remove_image(item.name)
+        await asyncio.to_thread(self._blobs.remove, item.name)
+        return True
 
     async def _remove_image(self, name: str) -> bool:
         images = await asyncio.to_thread(self._records.told, await self._runtime.images())
@@ -109,6 +128,13 @@ class Freeing:
         await self._runtime.remove_image(image.id)  # by its id: with all its tags
         await asyncio.to_thread(self._records.forget, {image.id})
         return True
+
+    def _uploads_but(self, kept: Collection[str]) -> list[Freeable]:
+        return [
+            Freeable(kind="upload", name=state.record.diff_id, size_bytes=state.offset)
+            for state in self._uploads.idle(ABANDONED_SECONDS)
+            if state.record.diff_id not in kept
+        ]
 
     async def _blobs_but(self, kept: Collection[str]) -> list[Freeable]:
         blobs = await asyncio.to_thread(self._blobs.list)
@@ -169,11 +195,22 @@ def chains_used(contents: Sequence[ImageContent], load: Load) -> set[str]:
 
 
 def enough(found: Sequence[Freeable], lacking: int) -> list[Freeable] | None:
-    """The first of these that are `lacking` bytes together; None where all are too little."""
+    """The first of these that are `lacking` bytes together, less those that can stay after all.
+
+    None where all are too little.
+    """
     chosen: list[Freeable] = []
     for item in found:
         if lacking <= 0:
             break
         chosen.append(item)
         lacking -= item.size_bytes
-    return chosen if lacking <= 0 else None
+    if lacking > 0:
+        return None
+    needed: list[Freeable] = []
+    for item in reversed(chosen):  # the last is worth the most: images come after layers
+        if item.size_bytes <= -lacking:
+            lacking += item.size_bytes
+        else:
+            needed.append(item)
+    return needed[::-1]

@@ -24,8 +24,8 @@ from agent.rules.loading import config_digest
 # A link that is gone for a night must not lose what came before; uploads live for a week.
 SILENT_SECONDS = 24 * 3600.0
 NOBODY_SENDS = (
-    "nobody sends its layers now: the same push again goes on with it; `roost job cancel` frees"
-    " the space it keeps"
+    "nobody sends its layers now: the same push again goes on with it; after `roost job cancel`"
+    " others may have its space"
 )
 
 

@@ -72,7 +72,9 @@ class NodeImages:
         self._opened = False
         records = ImageRecords(database)
         naming = Naming(runtime, records)
-        freeing = Freeing(runtime=runtime, blobs=blobs, keeper=self._keeper, records=records)
+        freeing = Freeing(
+            runtime=runtime, blobs=blobs, uploads=uploads, keeper=self._keeper, records=records
+        )
         self.planner = Planner(
             runtime=runtime,
             blobs=blobs,

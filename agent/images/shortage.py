@@ -14,7 +14,7 @@ NAMED_IMAGES = 5  # in a sentence; `params` has them all
 def needs_a_word(need: SpaceNeed, chosen: Sequence[Freeable]) -> ProblemError:
     """`chosen` would be enough, but images among it go only when somebody says so."""
     images = [item for item in chosen if item.kind == "image"]
-    layers = sum(item.size_bytes for item in chosen if item.kind == "blob")
+    layers = sum(item.size_bytes for item in chosen if item.kind != "image")
     what = "1 image" if len(images) == 1 else f"{len(images)} images"
     beside = f", beside {size(layers)} of layers that are kept for later" if layers else ""
     return ProblemError(

@@ -219,6 +219,30 @@ class Uploads:
         """End and forget it. A blob that it has become stays. Raises `upload.not_found`."""
         await self._drop(self._known(upload_id))
 
+    def idle(self, seconds: float) -> list[UploadState]:
+        """Those of which a part has come, and to which nobody has written for so long.
+
+        The one that was left first is first.
+        """
+        now = time.monotonic()
+        found = [
+            each
+            for each in self._uploads.values()
+            if each.receipt is not None
+            and each.offset
+            and each.writer is None
+            and now - each.touched_at >= seconds
+        ]
+        return [self._state(each) for each in sorted(found, key=lambda each: each.touched_at)]
+
+    async def drop_idle(self, diff_id: str) -> bool:
+        """Forget the upload of a layer, unless somebody writes to it; whether it is gone."""
+        for upload in self._of(diff_id):
+            if upload.receipt is not None and upload.writer is None:
+                await self._drop(upload)
+                return True
+        return False
+
     async def drop_expired(self) -> None:
         """Forget the uploads that nobody went on with in time."""
         for upload in list(self._uploads.values()):

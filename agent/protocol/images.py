@@ -97,8 +97,8 @@ class SpaceNeed(msgspec.Struct, kw_only=True):
 class Freeable(msgspec.Struct, kw_only=True):
     """Something that would be removed to make room, oldest first."""
 
-    kind: Literal["blob", "image"]
-    name: str
+    kind: Literal["blob", "upload", "image"]  # upload: a layer of which only a part has come
+    name: str  # the diff_id of a layer; a tag or id of an image
     size_bytes: int
 
 
@@ -108,7 +108,7 @@ class LoadPlan(msgspec.Struct, kw_only=True):
     images: list[PlannedImage]
     wanted: list[WantedLayer]  # to send, bottom first
     space: list[SpaceNeed]
-    frees: list[Freeable] = []  # layers go by themselves, images only with `make_room`
+    frees: list[Freeable] = []  # layers go unasked, also partial ones, images with `make_room`
     problems: list[Problem] = []  # why it would be refused
 
 

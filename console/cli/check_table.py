@@ -37,10 +37,11 @@ def tell_freed(node: str, how: str, frees: Sequence[Freeable]) -> None:
     for item in frees:
         if item.kind == "image":
             say(f"{node}: {how} image {item.name} ({size(item.size_bytes)})")
-    kept = [item for item in frees if item.kind == "blob"]
-    if kept:
-        total = size(sum(item.size_bytes for item in kept))
-        say(f"{node}: {how} {plural(len(kept), 'kept layer')} ({total})")
+    for kind, what in (("upload", "partly sent layer"), ("blob", "kept layer")):
+        kept = [item for item in frees if item.kind == kind]
+        if kept:
+            total = size(sum(item.size_bytes for item in kept))
+            say(f"{node}: {how} {plural(len(kept), what)} ({total})")
 
 
 def tell_reasons(answers: Sequence[Answer[LoadPlan]]) -> bool:

@@ -23,7 +23,8 @@ def stopped(states: Sequence[PushState]) -> Iterator[str]:
         yield f"  {state.node}: job {job.id} {_does(state, job)}"
     if len(left) > NODES_TOLD:
         yield f"  and {len(left) - NODES_TOLD} more: roost job ls --state running"
-    yield "Run the same command to go on. To free the space instead: roost job cancel JOB"
+    yield "Run the same command to go on. To give it up: roost job cancel JOB"
+    yield "Then others may have the space: what came stays for a week, or until it is in the way."
 
 
 def _does(state: PushState, job: Job) -> str:

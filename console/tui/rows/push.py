@@ -169,12 +169,13 @@ def room_words(plans: Mapping[str, LoadPlan]) -> str | None:
 
 
 def _freed(plan: LoadPlan) -> list[Entry]:
-    kept = [item for item in plan.frees if item.kind == "blob"]
     entries = [
         Entry("  ", f"to make room: image {item.name} ({words.size(item.size_bytes)})", "warn")
         for item in images_in_the_way(plan)
     ]
-    if kept:
-        total = words.size(sum(item.size_bytes for item in kept))
-        entries.append(Entry("  ", f"removes {plural(len(kept), 'kept layer')} ({total})", "warn"))
+    for kind, what in (("upload", "partly sent layer"), ("blob", "kept layer")):
+        kept = [item for item in plan.frees if item.kind == kind]
+        if kept:
+            total = words.size(sum(item.size_bytes for item in kept))
+            entries.append(Entry("  ", f"removes {plural(len(kept), what)} ({total})", "warn"))
     return entries

@@ -81,8 +81,30 @@ def test_one_unit_and_all_that_is_kept() -> None:
     assert problem.params["needed_bytes"] == 600 * MIB
 
 
+@pytest.mark.parametrize(
+    ("sizes", "lacking", "goes"),
+    [
+        ([2, 20, 500], 500, [500]),  # the large one is enough by itself
+        ([2, 20, 500], 502, [2, 500]),  # of what can stay, images, which are last, come first
+        ([2, 20, 500], 515, [20, 500]),
+        ([2, 20, 500], 522, [2, 20, 500]),
+        ([500, 20, 2], 20, [500]),
+        ([3, 3, 3, 4], 10, [3, 3, 4]),
+        ([5], 0, []),
+    ],
+)
+def test_what_is_not_needed_after_all_stays(
+    sizes: list[int], lacking: int, goes: list[int]
+) -> None:
+    found = [Freeable(kind="image", name=f"app:{n}", size_bytes=n) for n in sizes]
+    chosen = enough(found, lacking)
+    assert chosen is not None
+    assert [item.size_bytes for item in chosen] == goes
+
+
 def test_no_more_than_is_enough_and_nothing_where_all_is_too_little() -> None:
     assert enough([LAYER, APP], 12 * MIB) == [LAYER]
-    assert enough([LAYER, APP], 13 * MIB) == [LAYER, APP]
+    assert enough([LAYER, APP], 13 * MIB) == [APP]
+    assert enough([LAYER, APP], 21 * MIB) == [LAYER, APP]
     assert enough([LAYER, APP], 33 * MIB) is None
     assert enough([], 1) is None

@@ -11,6 +11,7 @@ FREES = [
     Freeable(kind="image", name="app:1", size_bytes=20 * 2**20),
     Freeable(kind="blob", name="sha256:00", size_bytes=2**20),
     Freeable(kind="blob", name="sha256:11", size_bytes=2**20),
+    Freeable(kind="upload", name="sha256:22", size_bytes=3 * 2**20),
 ]
 
 
@@ -20,6 +21,7 @@ def test_images_by_name_and_layers_together(capsys: pytest.CaptureFixture[str]) 
     assert said.out == ""
     assert said.err.splitlines() == [
         "cam: to make room, removed image app:1 (20 MiB)",
+        "cam: to make room, removed 1 partly sent layer (3.0 MiB)",
         "cam: to make room, removed 2 kept layers (2.0 MiB)",
     ]
 

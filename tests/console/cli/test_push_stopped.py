@@ -40,7 +40,8 @@ def test_each_node_keeps_what_came_until_then() -> None:
         f"  b: {keeps} until about {until[1]}, and keeps its space",
         f"  c: job {JOB.id} goes on without this console (loading)",
         f"  d: {keeps}, and keeps its space; roost job show {JOB.id}: until when",
-        "Run the same command to go on. To free the space instead: roost job cancel JOB",
+        "Run the same command to go on. To give it up: roost job cancel JOB",
+        "Then others may have the space: what came stays for a week, or until it is in the way.",
     ]
 
 
@@ -52,5 +53,5 @@ def test_nothing_is_said_of_nodes_that_keep_nothing() -> None:
 
 def test_of_many_nodes_a_few_are_named() -> None:
     lines = list(stopped([at(f"n{number}") for number in range(NODES_TOLD + 3)]))
-    assert len(lines) == NODES_TOLD + 3
-    assert lines[-2] == "  and 3 more: roost job ls --state running"
+    assert len(lines) == NODES_TOLD + 4
+    assert lines[-3] == "  and 3 more: roost job ls --state running"

@@ -123,6 +123,6 @@ def _where(nodes: list[str], asked: list[str]) -> str:
     lacking = [name for name in asked if name not in nodes]
     if len(asked) > 1 and not lacking:
         return "all"
-    if 3 * len(lacking) < len(nodes) and len(lacking) <= _NAMED:
+    if lacking and 3 * len(lacking) < len(nodes) and len(lacking) <= _NAMED:
         return f"all but {','.join(lacking)}"
     return ",".join(nodes)

@@ -61,6 +61,9 @@ def test_a_pipe_gets_the_list(tmp_path: Path, fleet: Path) -> None:
     assert done.code == 0
     [row] = [line.split() for line in done.out.splitlines() if line.startswith("listed:1")]
     assert row[-2:] == ["2/2", "all"]
+    alone = image(tmp_path, fleet, "ls", f"@{T4}").out.splitlines()
+    [row] = [line.split() for line in alone if line.startswith("listed:1")]
+    assert row[-2:] == ["1/1", T4]
     used = [line for line in done.out.splitlines() if line.endswith("ingest")]
     assert used
     records = image(tmp_path, fleet, "ls", f"@{T4}", "--json").json

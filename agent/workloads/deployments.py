@@ -366,10 +366,19 @@ class Deployments:
 
 
 async def _logged(work: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await work()
-    except Exception:
-        log.exception("seeing to a deployment failed")
+    """Until it is written: a disk that is full now has space again some day."""
+    while True:
+        try:
+            await work()
+        except ProblemError as problem:
+            if problem.code.startswith("store."):
+                log.warning("what becomes of a deployment is not written: %s", problem.detail)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                continue
+            log.exception("seeing to a deployment failed")
+        except Exception:
+            log.exception("seeing to a deployment failed")
+        return
 
 
 def _record(

@@ -29,6 +29,8 @@ from agent.workloads.records import (
 REVERT_SECONDS = 1800.0
 WRITE_AGAIN_SECONDS = 5.0
 LOG_LINES = 100
+RESTORE_TRIES = 5
+LOOK_AGAIN_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,18 @@ class Reverter:
         await self._store.change(deployment_id, lambda record: _stuck(record, why))
 
     async def _restore(self, attempt: Attempt, part: Part) -> str | None:
-        """The old container as it was; its id."""
+        """The old container as it was; its id. Somebody may remove it while we are at it."""
+        for left in reversed(range(RESTORE_TRIES)):
+            try:
+                return await self._restore_once(attempt, part)
+            except ProblemError as problem:
+                if problem.code not in ("container.not_found", "container.conflict") or not left:
+                    raise
+                attempt.log(f"{part.name}: {problem.detail}; it is looked at again")
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return None
+
+    async def _restore_once(self, attempt: Attempt, part: Part) -> str | None:
         new = await attempt.do(self._containers.candidate, part, attempt.id)
         if new is not None:
             await attempt.do(self._containers.stop, new)

@@ -62,6 +62,7 @@ def test_the_top_packages_are_empty() -> None:
         assert (ROOT / name / "__init__.py").read_text(encoding="utf-8") == ""
 
 
+@pytest.mark.timeout(60)  # it parses all of them
 def test_every_file_says_what_it_is() -> None:
     for path in sources():
         if path.name != "__init__.py":

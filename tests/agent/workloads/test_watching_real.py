@@ -12,11 +12,12 @@ import pytest
 from agent.doctor.examiner import Examiner
 from agent.protocol.deployments import DeployOptions, WorkloadStatus
 from agent.protocol.findings import DoctorReport
-from agent.protocol.gpus import GpuReport
+from agent.protocol.gpus import GpuProcess, GpuReport
 from agent.protocol.jobs import ENDED
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import HostSample, Telemetry
 from agent.protocol.workloads import GpuRequest, Mount, Workload
+from agent.workloads.ceilings import SAMPLES
 from tests.agent.workloads.workload_side import SERVES, SMI, UUIDS, WorkloadSide, workload_side
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
@@ -260,6 +261,30 @@ async def test_a_gpu_that_vanishes_is_only_told_where_nothing_else_was_said(
             mend = (await looked.findings("container.gpu_not_visible"))[f"container/{first}"]
         assert "x-roost.gpu.on_lost: recreate" in mend
         assert len(node.workloads._store.deployments()) == 1
+
+
+async def test_one_over_its_ceiling_is_restarted(engine: DockerEngine, tmp_path: Path) -> None:
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        gpu = GpuRequest(select=UUIDS[0], memory_bytes=2**30, on_exceeded="restart")
+        assert (await node.apply(workload(gpu=gpu))).state == "succeeded"
+        before = node.inspect("web")
+        assert f"ROOST_GPU_MEMORY_BYTES={2**30}" in before["Config"]["Env"]
+        uses = GpuProcess(gpu_uuid=UUIDS[0], pid=1, memory_used_bytes=2**31, container=before["Id"])
+        watcher, looked = node.workloads.watcher, Looked(node)
+        changes = [watcher.sampled([uses]) for _ in range(SAMPLES)]
+        assert changes == [False] * (SAMPLES - 1) + [True]
+        assert list(await looked.findings("workload.gpu_memory_exceeded")) == ["workload/web"]
+        [job] = [each for each in node.jobs.newest() if each.owner == "roost"]
+        assert (await node.ended(job)).state == "succeeded"
+        after = node.inspect("web")
+        assert after["Id"] == before["Id"]
+        assert after["State"]["StartedAt"] != before["State"]["StartedAt"]
+        found = await looked.findings("workload.gpu_memory_exceeded")  # it uses it all the same
+        assert "restarted by the job" in found["workload/web"]
+        found = await looked.findings("workload.gpu_memory_exceeded")
+        assert "it was restarted just now" in found["workload/web"]
+        assert any(watcher.sampled([]) for _ in range(SAMPLES))
+        assert await looked.findings("workload.gpu_memory_exceeded") == {}
 
 
 def named(engine: DockerEngine) -> dict[str, dict[str, str]]:

@@ -9,8 +9,9 @@ from agent.protocol.node import NodeFacts
 from agent.rules.compatibility import Judge
 from agent.rules.tables import Tables
 from agent.rules.upgrades import Upgrade, upgrade_plan
-from console.cli.runs_text import WORDS, Verdicts
+from console.cli.runs_text import Verdicts
 from console.cli.table import NODE, UNKNOWN, Column, Row
+from console.images.runs_words import branch_words, then_words
 
 COLUMNS = (
     NODE,
@@ -37,18 +38,6 @@ def _row(node: str, plan: Upgrade) -> Row:
         node,
         plan.driver_now or UNKNOWN,
         plan.driver or "none",
-        "" if plan.branch is None else _branch(plan),
-        _then(plan),
+        branch_words(plan),
+        then_words(plan),
     )
-
-
-def _branch(plan: Upgrade) -> str:
-    end = f", until {plan.branch_end}" if plan.branch_end else ""
-    return f"R{plan.branch}{end}"
-
-
-def _then(plan: Upgrade) -> str:
-    """What becomes of the images with that driver, and what no driver mends."""
-    after = [f"{image} {WORDS[ability]}" for image, ability in plan.after.items()]
-    never = [f"{image}: {why}" for image, why in plan.not_mended.items()]
-    return "; ".join([*after, *never])

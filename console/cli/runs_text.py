@@ -9,6 +9,7 @@ from agent.protocol.compatibility import Ability
 from console.cli.output import say
 from console.cli.table import NODE, Cell, Column, Row
 from console.images.judging import Judged, deciding
+from console.images.runs_words import WORDS
 from console.text import age, plural
 
 RUNS = Column("RUNS", keep=8)
@@ -20,12 +21,6 @@ GPU_COLUMNS = (
     Column("RUNS"),
     Column("WHY", least=20),
 )
-WORDS: Mapping[Ability, str] = {
-    "runs": "runs",
-    "warns": "warns",
-    "unknown": "unknown",
-    "fails": "cannot",
-}
 _BEFORE = {
     "warns": "warning",
     "unknown": "not known whether it runs",

@@ -74,5 +74,6 @@ def command(
         profile=profile,
         shell=lambda view, container: shell_command(file, view.entry, container),
         keymap=keymap,
+        folder=file.parent,
         view=view,
     )

@@ -34,6 +34,20 @@ def holders(name: str, found: Mapping[str, Sequence[NodeImage]]) -> list[Held]:
     return sorted(held.values(), key=lambda each: -len(each.nodes))
 
 
+def by_tag(found: Mapping[str, Sequence[NodeImage]]) -> dict[str, list[Held]]:
+    """The images of every tag that some node has; of each tag the most common one first."""
+    tags: dict[str, dict[tuple[str, ...], Held]] = {}
+    for node, images in found.items():
+        for image in images:
+            key = tuple(image.diff_ids) or (image.id,)
+            for tag in image.tags:
+                held = tags.setdefault(tag, {}).setdefault(key, Held(image=image, nodes=[]))
+                held.nodes.append(node)
+    return {
+        tag: sorted(held.values(), key=lambda each: -len(each.nodes)) for tag, held in tags.items()
+    }
+
+
 def for_node(node: str, architecture: str, held: Sequence[Held]) -> Held:
     """The one that it has, else one for its CPU, else the most common."""
     for each in held:

@@ -56,17 +56,31 @@ class ArchiveJudge:
 
     def __call__(self, facts: NodeFacts, *, seen_at: float | None = None) -> list[Judged]:
         """A verdict for each of the images that a push would bring there."""
-        found: dict[str, Judged] = {}
-        for image in self._images_for(facts.host.architecture):
-            judge = self._judges.get(image.config_digest)
-            if judge is not None:
-                found[image.config_digest] = Judged(
-                    image=image.tags[0] if image.tags else image.config_digest,
-                    digest=image.config_digest,
-                    needs=judge.needs,
-                    verdict=judge(facts),
-                    seen_at=seen_at,
-                )
+        return [
+            Judged(
+                image=name_of(image),
+                digest=image.config_digest,
+                needs=judge.needs,
+                verdict=judge(facts),
+                seen_at=seen_at,
+            )
+            for image, judge in self.judges_for(facts.host.architecture)
+        ]
+
+    def names(self) -> list[str]:
+        """What the images that could be judged are called, each name once."""
+        images = (image for archive in self._archives for image in archive.images)
+        return list(
+            dict.fromkeys(name_of(each) for each in images if each.config_digest in self._judges)
+        )
+
+    def judges_for(self, architecture: str) -> list[tuple[ArchivedImage, Judge]]:
+        """The images that a push would bring to a node with that CPU, each once."""
+        found = {
+            image.config_digest: (image, self._judges[image.config_digest])
+            for image in self._images_for(architecture)
+            if image.config_digest in self._judges
+        }
         return list(found.values())
 
     def _images_for(self, architecture: str) -> Iterable[ArchivedImage]:
@@ -76,6 +90,11 @@ class ArchiveJudge:
             except ProblemError:
                 # None is for that CPU: each says so itself.
                 yield from archive.images
+
+
+def name_of(image: ArchivedImage) -> str:
+    """What it is called: its first tag, else its digest."""
+    return image.tags[0] if image.tags else image.config_digest
 
 
 def deciding(verdict: Verdict) -> list[Reason]:

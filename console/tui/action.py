@@ -23,6 +23,8 @@ Scope = Literal[
     "images",
     "image",
     "push",
+    "compat",
+    "drivers",
     "placement",
     "workloads",
     "page",

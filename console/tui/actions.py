@@ -7,12 +7,14 @@ not used, and `keymap` refuses them.
 from __future__ import annotations
 
 from console.tui.action import Action, Scope, action, move, sort
+from console.tui.actions_compat import COMPAT
 from console.tui.actions_place import PLACE
 from console.tui.actions_work import WORK
 
 _TABLES: tuple[Scope, ...] = ("table",)
 _ANY: tuple[Scope, ...] = ("everywhere",)
 _LOGS: tuple[Scope, ...] = ("logs", "job")
+_MATRICES: tuple[Scope, ...] = ("images", "compat")
 # What is read once and not followed has another "refresh".
 _FOLLOWING: tuple[Scope, ...] = (
     *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "logs", "push"),
@@ -25,10 +27,10 @@ ACTIONS: tuple[Action, ...] = (
     move("page_down", "pagedown", "A screenful down", "table", "page", *_LOGS),
     move("top", "home,g", "To the first", "table", "page", *_LOGS),
     move("bottom", "end,G", "To the last; a log follows again", "table", "page", *_LOGS),
-    move("left", "left,h", "To the left", *_LOGS, "images"),
-    move("right", "right", "To the right: long lines, more nodes", *_LOGS, "images"),
-    move("page_left", "less_than_sign", "A screenful of nodes to the left", "images"),
-    move("page_right", "greater_than_sign", "A screenful of nodes to the right", "images"),
+    move("left", "left,h", "To the left", *_LOGS, *_MATRICES),
+    move("right", "right", "To the right: long lines, more nodes", *_LOGS, *_MATRICES),
+    move("page_left", "less_than_sign", "A screenful of nodes to the left", *_MATRICES),
+    move("page_right", "greater_than_sign", "A screenful of nodes to the right", *_MATRICES),
     action("open", "enter", "open", "Open what the cursor is on", _TABLES, "Go", footer=10),
     action(
         "back",
@@ -100,8 +102,8 @@ ACTIONS: tuple[Action, ...] = (
         "placement",
         "workloads",
     ),
-    sort("driver", "D", "driver", "fleet"),
-    sort("cuda", "C", "CUDA version", "fleet"),
+    sort("driver", "D", "driver", "fleet", "drivers"),
+    sort("cuda", "C", "CUDA version", "fleet", "compat"),
     sort("gpus", "P", "GPUs", "fleet", "containers", "gpus", "workloads"),
     sort("utilization", "U", "utilization", "fleet", "gpus", "placement"),
     sort("memory", "M", "memory", "fleet", "containers", "gpus", "node", "placement"),
@@ -123,11 +125,12 @@ ACTIONS: tuple[Action, ...] = (
         "jobs",
         "image",
         "push",
+        "drivers",
         "placement",
         "workloads",
     ),
     sort("cpu", "U", "processor", "containers", "node"),
-    sort("image", "I", "image", "containers", "node", "images"),
+    sort("image", "I", "image", "containers", "node", "images", "compat"),
     sort("nodes", "O", "how many nodes have it", "images"),
     sort("differs", "D", "how many nodes have another image of that name", "images"),
     sort("used", "U", "how many containers use it", "images", "image"),
@@ -225,6 +228,7 @@ ACTIONS: tuple[Action, ...] = (
         footer=41,
     ),
     *WORK,
+    *COMPAT,
     *PLACE,
     action(
         "section",
@@ -294,7 +298,7 @@ ACTIONS: tuple[Action, ...] = (
 TABLE_SCREENS: frozenset[Scope] = frozenset(
     {
         *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
-        *("placement", "workloads"),
+        *("compat", "drivers", "placement", "workloads"),
     }
 )
 

@@ -20,6 +20,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "images": ("i",),
     "image": (),
     "push": ("pushes",),
+    "compat": ("compatibility", "runs"),
+    "drivers": ("driver", "upgrades"),
     "placement": ("place", "pl"),
     "workloads": ("workload", "w", "wl"),
     "logs": ("log",),

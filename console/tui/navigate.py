@@ -21,6 +21,8 @@ _SCREENS = {
     "images": "images.ImagesScreen",
     "image": "image.ImageScreen",
     "push": "push.PushScreen",
+    "compat": "compat.CompatScreen",
+    "drivers": "drivers.DriversScreen",
     "placement": "placement.PlacementScreen",
     "workloads": "workloads.WorkloadsScreen",
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import ContainerChange, LogLine
 from agent.protocol.findings import DoctorReport
 from agent.protocol.images import (
@@ -23,6 +24,7 @@ from agent.protocol.site import SiteStatus
 from agent.protocol.telemetry import History, Metric
 from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
+from console.tui.compat import Compat
 from console.tui.look.look import Look
 from console.tui.placed import Placed
 from console.tui.profile import Profile
@@ -91,6 +93,9 @@ class NodeClient(Protocol):
     async def retry_job(self, name: str, key: str) -> Job: ...
 
     async def images(self) -> list[NodeImage]: ...
+
+    async def image_needs(self, image: str, *, inside: bool = False) -> ImageNeeds:
+        """By its config; `inside` has an operator's node look at files of it, too."""
 
     async def media(self) -> list[Medium]: ...
 
@@ -195,6 +200,8 @@ class Context(msgspec.Struct, frozen=True):
     """Screens to the column that they were sorted by, and whether the other way round."""
     shelf: Shelf = msgspec.field(default_factory=Shelf)
     """Which images the nodes said they have."""
+    compat: Compat = msgspec.field(default_factory=Compat)
+    """What images need, and where they run."""
     placed: Placed = msgspec.field(default_factory=Placed)
     """Which workloads the nodes said they have."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)

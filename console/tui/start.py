@@ -23,6 +23,7 @@ def run(
     profile: Profile,
     shell: Callable[[NodeView, str | None], Sequence[str]],
     keymap: Mapping[str, str] | None = None,
+    folder: Path | None = None,
     view: str = "fleet",
 ) -> int:
     """Show the fleet until the person leaves; returns the exit code.
@@ -32,6 +33,7 @@ def run(
         shell: the command for a shell on a node, or in one of its containers (its id or name);
             raises ProblemError where there is no way.
         keymap: action ids to keys, from `keymap.load_keymap`.
+        folder: where the fleet's file is, and tables of the operator may be.
         view: what is shown first, as it is typed after `:`.
     """
     collector = Collector()
@@ -41,7 +43,9 @@ def run(
     from console.tui.app import RoostApp
     from console.tui.carrier import LinkCarrier
     from console.tui.commands import parse_command
+    from console.tui.compat import Compat
     from console.tui.look.look import Look
+    from console.tui.looking import Looking
     from console.tui.ports import Context
     from console.tui.pushing import Pushes
 
@@ -52,6 +56,7 @@ def run(
         profile=profile,
         keymap=keymap or {},
         pushes=Pushes(LinkCarrier(fleet.client, os.environ), _here()),
+        compat=Compat(Looking(os.environ, folder)),
         shell_command=shell,
     )
     app = RoostApp(context, first=parse_command(view), collector=collector)

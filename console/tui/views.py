@@ -24,6 +24,8 @@ VIEW_HELP: dict[str, ViewHelp] = {
     "images": ViewHelp("SELECTOR", "images by nodes: yes, - no, ? unknown, and what differs"),
     "image": ViewHelp("NAME", "one image, node by node", required=True),
     "push": ViewHelp("", "what is sent to nodes from here"),
+    "compat": ViewHelp("SELECTOR", "whether images run on nodes and GPUs, and why not"),
+    "drivers": ViewHelp("SELECTOR", "which driver each node would need for images"),
     "placement": ViewHelp("SELECTOR", "GPUs, who is on them, and moving containers between them"),
     "workloads": ViewHelp("SELECTOR", "what Roost placed on nodes: GPUs, releases, undo"),
     "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),

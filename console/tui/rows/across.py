@@ -26,8 +26,10 @@ class Across(NamedTuple):
     shown: int
 
 
-def lay_out_across(fixed: Sequence[Column], count: int, longest: int, total: int) -> Across:
-    """For `count` scrolling columns in a table of `total` cells.
+def lay_out_across(
+    fixed: Sequence[Column], count: int, longest: int, total: int, least: int = LEAST
+) -> Across:
+    """For `count` scrolling columns in a table of `total` cells, each of `least` or more.
 
     The widest layout in which all of them can be seen; else what suits the terminal. The first
     column is not wider than `longest` asks for, and gets what is left over.
@@ -35,13 +37,14 @@ def lay_out_across(fixed: Sequence[Column], count: int, longest: int, total: int
     for step in (3, 2, 1, 0):
         stay, room = _staying(fixed, step, longest, total)
         width = min(MOST, room // max(1, count) - 1)
-        if width >= LEAST or (not count and room >= 0):
-            found = Across(stay, max(LEAST, width), count)
+        if width >= least or (not count and room >= 0):
+            found = Across(stay, max(least, width), count)
             break
     else:
         step = sum(total >= columns for columns in _STEPS)
         stay, room = _staying(fixed, step, longest, total)
-        found = Across(stay, _SCROLLED, max(1, min(count, room // (_SCROLLED + 1))))
+        scrolled = max(_SCROLLED, least)
+        found = Across(stay, scrolled, max(1, min(count, room // (scrolled + 1))))
     index, first = found.fixed[0]
     used = sum(width + 1 for _, width in found.fixed) + found.shown * (found.width + 1)
     more = max(0, min(total - used, longest - first))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal
 
 from textual.widget import Widget
 
-from console.fleet.selectors import check_selector, parse_selector
 from console.images.matrix import ImageLine, by_name, lines_of
 from console.tui.action import Scope
 from console.tui.commands import Command
-from console.tui.look import words
 from console.tui.ports import Context
 from console.tui.rows.cells import Row
 from console.tui.rows.images import image_on
@@ -21,6 +18,7 @@ from console.tui.rows.matrix import IMAGE_COLUMNS, about_line, matrix_rows, node
 from console.tui.screens.image_actions import ImageActions
 from console.tui.screens.import_flow import ImportFlow
 from console.tui.screens.push_flow import PushFlow
+from console.tui.screens.sideways import Sideways, how_old
 from console.tui.screens.tables import TableView
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
@@ -88,20 +86,10 @@ class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
         return super().when_empty()
 
     def position(self) -> list[Piece]:
-        shelf, names = self.context.shelf, self.node_names()
-        pieces = super().position()
-        silent = sum(name in shelf.problems for name in names)
-        if silent:
-            pieces.append((f" {silent} did not answer", "warn"))
-        at = shelf.oldest(names)
-        if shelf.reading:
-            pieces.append((" reading", "dim"))
-        elif at is not None:
-            pieces.append((f" read {words.age(max(0.0, time.time() - at))} ago", "dim"))
-        return pieces
+        return [*super().position(), *how_old(self.context.shelf, self.node_names())]
 
 
-class ImagesScreen(ReadsImages):
+class ImagesScreen(Sideways, ReadsImages):
     """`:images SELECTOR /FILTER`: a column for each node. Enter shows one image node by node."""
 
     scope: ClassVar[Scope] = "images"
@@ -123,16 +111,7 @@ class ImagesScreen(ReadsImages):
         return self._names
 
     def take_selectors(self, *texts: str) -> None:
-        """Here they choose the nodes that are asked: rows are no node's."""
-        nodes = self.context.fleet.nodes
-        selectors = [parse_selector(text) for text in texts if text]
-        for selector in selectors:
-            check_selector(selector, [view.entry for view in nodes.values()])
-        self._names = sorted(
-            name
-            for name, view in nodes.items()
-            if all(selector.matches(name, view.entry.labels) for selector in selectors)
-        )
+        super().take_selectors(*texts)
         self._seen_version = -1
 
     def fill(self, changed: AbstractSet[str] | None) -> None:
@@ -164,6 +143,9 @@ class ImagesScreen(ReadsImages):
         self._seen_version = -1
         self.bring_up_to_date()
 
+    def act_compat(self) -> None:
+        self.host.drill(f"compat {self.push_selector()}".strip())
+
     def act_back(self) -> None:
         narrowed = self.model.filter.text or self._labels or self.model.marks
         if self._shown_ones == "all" or narrowed or self.is_working:
@@ -176,32 +158,11 @@ class ImagesScreen(ReadsImages):
             return f"no image is {_WORDS[self._shown_ones]}: d shows others"
         return super().when_empty()
 
-    # sideways
-
-    def act_move_left(self) -> None:
-        self.table.go_sideways(-1)
-
-    def act_move_right(self) -> None:
-        self.table.go_sideways(1)
-
-    def act_move_page_left(self) -> None:
-        self.table.go_sideways(-self.table.across.shown)
-
-    def act_move_page_right(self) -> None:
-        self.table.go_sideways(self.table.across.shown)
-
-    def on_matrix_table_scrolled(self) -> None:
-        self.show_bars()
-
     def position(self) -> list[Piece]:
         pieces = super().position()
         if self._shown_ones != "all":
             pieces.insert(0, (f" {_WORDS[self._shown_ones]}", "warn"))
-        first, end = self.table.seen
-        count = len(self.table.heads)
-        if self.table.size.width and end - first < count:
-            pieces.append((f" <{first + 1}-{end} of {count}>", "dim"))
-        return pieces
+        return [*pieces, *self.columns_seen()]
 
     def show_bars(self) -> None:
         super().show_bars()
@@ -209,10 +170,6 @@ class ImagesScreen(ReadsImages):
         line = self._lines.get(row.key) if row is not None else None
         glyphs = self.context.look.glyphs
         self._about.show([] if line is None else about_line(line, self.table.heads, glyphs))
-
-    def is_production(self) -> bool:
-        nodes = self.context.fleet.nodes
-        return bool(self._names) and all(nodes[name].entry.production for name in self._names)
 
     def open_row(self, row: Row) -> None:
         self.host.drill(f"image {row.key}")

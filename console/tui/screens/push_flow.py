@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from console.tui.rows.push import (
     to_send,
 )
 from console.tui.screens.base import View
+from console.tui.screens.reading import read_showing
 from console.tui.screens.talking import problem_of
 from console.tui.terms import Terms
 from console.tui.widgets.page import BLANK, Entry
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 _AT_ONCE = 16
 Outlook = LoadPlan | Problem
 Go = Callable[[Sequence[NodeEntry], Terms], None]
-
-
-class _GivenUpError(Exception):
-    """Nobody waits any more for the archive that is being read."""
 
 
 class PushFlow(View):
@@ -169,24 +165,11 @@ class PushFlow(View):
 
     async def _read(self, carrier: Carrier, path: Path) -> ArchiveIndex:
         """Raises ProblemError `archive.*`."""
-        loop, given_up = asyncio.get_running_loop(), threading.Event()
-        told = -1
 
-        def heard(done: int, total: int) -> None:
-            nonlocal told
-            if given_up.is_set():
-                raise _GivenUpError
-            percent = 100 * done // max(1, total)
-            if percent > told:
-                told = percent
-                text = f"reading {clean(path.name)} ... {percent}% of {words.size(total)}"
-                loop.call_soon_threadsafe(self.footer.progress, text)
+        def read(heard: Callable[[str, int, int], None]) -> ArchiveIndex:
+            return carrier.read(path, lambda done, total: heard("reading", done, total))
 
-        try:
-            return await asyncio.to_thread(carrier.read, path, heard)
-        except asyncio.CancelledError:
-            given_up.set()
-            raise
+        return await read_showing(self.footer, clean(path.name), read)
 
     def _ask_whether(
         self,

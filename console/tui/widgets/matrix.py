@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.message import Message
 
 from console.tui.look.look import Look
-from console.tui.rows.across import Across, lay_out_across, name_lines
+from console.tui.rows.across import LEAST, Across, lay_out_across, name_lines
 from console.tui.rows.cells import Column
 from console.tui.rows.matrix import IMAGE_COLUMNS, NodeHead, node_column
 from console.tui.rows.model import TableModel
 from console.tui.widgets.line import Cut, Piece, fit
 from console.tui.widgets.table import RowTable
 
-_FIXED = len(IMAGE_COLUMNS)
-
 
 class MatrixTable(RowTable):
-    """The model's columns are `IMAGE_COLUMNS`, then one for each of `heads`."""
+    """The model's columns are `fixed`, then one for each of `heads`."""
+
+    least: ClassVar[int] = LEAST
+    """Cells that a node's column has where all nodes can be seen at once."""
 
     class Scrolled(Message):
         """Other nodes can be seen."""
 
-    def __init__(self, model: TableModel, look: Look) -> None:
+    def __init__(
+        self, model: TableModel, look: Look, fixed: tuple[Column, ...] = IMAGE_COLUMNS
+    ) -> None:
         super().__init__(model, look, keep_cursor=True)
+        self.fixed = fixed
         self.heads: Sequence[NodeHead] = ()
         self.left = 0
         """The first node that can be seen."""
@@ -38,7 +43,7 @@ class MatrixTable(RowTable):
         if heads == self.heads:
             return
         if [head.name for head in heads] != [head.name for head in self.heads]:
-            self.model.columns = (*IMAGE_COLUMNS, *map(node_column, heads))
+            self.model.columns = (*self.fixed, *map(node_column, heads))
         self.heads = heads
         self._names.clear()
         self._clamp()
@@ -58,7 +63,7 @@ class MatrixTable(RowTable):
         key = (self.size.width, len(self.heads), self._longest)
         if key != self._across_for:
             width, count, longest = self._across_for = key
-            self._across = lay_out_across(IMAGE_COLUMNS, count, longest, width)
+            self._across = lay_out_across(self.fixed, count, longest, width, self.least)
             self._names.clear()
         return self._across
 
@@ -84,7 +89,7 @@ class MatrixTable(RowTable):
     def _layout(self) -> list[tuple[int, int]]:
         across = self.across
         first, end = self.seen
-        return [*across.fixed, *((_FIXED + n, across.width) for n in range(first, end))]
+        return [*across.fixed, *((len(self.fixed) + n, across.width) for n in range(first, end))]
 
     # the head: names of nodes in a few lines, then what has to be known of them
 
@@ -114,8 +119,9 @@ class MatrixTable(RowTable):
             if position:
                 pieces.append((" ", "title"))
             column = self.model.columns[index]
-            if index >= _FIXED:
-                pieces.append(self._node_piece(self.heads[index - _FIXED], column, y, width))
+            if index >= len(self.fixed):
+                head = self.heads[index - len(self.fixed)]
+                pieces.append(self._node_piece(head, column, y, width))
                 continue
             title = self.with_sort_sign(column, column.title, width) if last else ""
             text = fit(title, width, self.look, right=column.align == "right")

@@ -10,6 +10,7 @@ import pytest
 from console.fleet.picture import NodeView
 from console.tui.app import RoostApp
 from console.tui.commands import Command
+from console.tui.compat import Compat
 from console.tui.look.glyphs import UNICODE, Glyphs
 from console.tui.look.look import Look
 from console.tui.ports import Context
@@ -42,6 +43,7 @@ def make_app() -> MakeApp:
         glyphs: Glyphs = UNICODE,
         keymap: dict[str, str] | None = None,
         pushes: Pushes | None = None,
+        compat: Compat | None = None,
     ) -> RoostApp:
         profile = choose_profile({}, theme=theme, read_only=read_only)
         context = Context(
@@ -51,6 +53,7 @@ def make_app() -> MakeApp:
             profile=profile,
             keymap=keymap or {},
             pushes=pushes or Pushes(),
+            compat=compat or Compat(),
             shell_command=lambda view, container: ["true", view.name, container or ""],
         )
         view, _, argument = first.partition(" ")

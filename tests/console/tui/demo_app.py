@@ -34,6 +34,7 @@ def main() -> None:
     from console.tui.look.look import Look
     from console.tui.ports import Context
     from tests.console.tui import fakes
+    from tests.console.tui.compat_app import cuda
     from tests.console.tui.fake_fleet import FakeFleet
 
     fakes.NOW = time.time()
@@ -62,7 +63,7 @@ def main() -> None:
                     self.changed.add(view.name)
 
     fleet = LiveFleet(nodes)
-    log = fakes.some_log(2000)
+    log, needs = fakes.some_log(2000), cuda("12.4.1")
     for number, client in enumerate(fleet.clients.values()):
         client.log = log
         client.held = [
@@ -70,6 +71,7 @@ def main() -> None:
             for image in range(30)
             if (number + image) % 7
         ]
+        client.needs = {image.tags[0]: needs for image in client.held}
     look = Look(profile.theme, glyphs_for(os.environ))
     view = next((o.removeprefix("--view=") for o in options if o.startswith("--view=")), "fleet")
     app = RoostApp(Context(fleet, "demo", look, profile), first=parse_command(view))

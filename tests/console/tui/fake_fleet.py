@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import Container, ContainerChange, LogLine
 from agent.protocol.findings import CheckOutcome, DoctorReport
 from agent.protocol.images import ImportRequest, Medium, NodeImage, RemoveRequest, TagRequest
@@ -34,6 +35,10 @@ class FakeClient:
     job_lines: list[JobLogLine] = field(default_factory=list)
     held: list[NodeImage] = field(default_factory=list)
     plugged: list[Medium] = field(default_factory=list)
+    needs: dict[str, ImageNeeds] = field(default_factory=dict)
+    """Of its images, by tag; others want no GPU."""
+    looked: list[tuple[str, bool]] = field(default_factory=list)
+    """Images whose needs were asked, and whether inside."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Jobs that were cancelled or begun, and of what."""
     hold: asyncio.Event | None = None
@@ -143,6 +148,12 @@ class FakeClient:
     async def images(self) -> list[NodeImage]:
         await self._answer()
         return list(self.held)
+
+    async def image_needs(self, image: str, *, inside: bool = False) -> ImageNeeds:
+        await self._answer()
+        self.looked.append((image, inside))
+        needs = self.needs.get(image, ImageNeeds(architecture="amd64", wants_gpu=False))
+        return msgspec.structs.replace(needs, looked_inside=inside)
 
     async def media(self) -> list[Medium]:
         await self._answer()

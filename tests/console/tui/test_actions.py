@@ -9,8 +9,10 @@ from console.tui.actions import ACTIONS, TABLE_SCREENS, action_by_id, offered_on
 from console.tui.app import RoostApp
 from console.tui.keys import RESERVED_KEYS, key_words, keys_of
 from console.tui.screens.base import View
+from console.tui.screens.compat import CompatScreen
 from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
+from console.tui.screens.drivers import DriversScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.gpus import GpusScreen
 from console.tui.screens.image import ImageScreen
@@ -35,6 +37,8 @@ SCREENS: dict[Scope, type[View]] = {
     "images": ImagesScreen,
     "image": ImageScreen,
     "push": PushScreen,
+    "compat": CompatScreen,
+    "drivers": DriversScreen,
     "placement": PlacementScreen,
     "workloads": WorkloadsScreen,
     "logs": LogsScreen,

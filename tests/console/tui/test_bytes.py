@@ -19,6 +19,7 @@ STEADY_LIMIT_BYTES = 350
 # When the nodes were asked is said in tens of seconds.
 MATRIX_STEADY_LIMIT_BYTES = 30
 SIDEWAYS_LIMIT_BYTES = 2500
+CELL_LIMIT_BYTES = 400
 
 
 @pytest.mark.real
@@ -75,4 +76,28 @@ def test_placement_stays_within_the_budget() -> None:
         start = time.monotonic()
         terminal.send("jm")
         terminal.wait_for("node-0000 has no other GPU", 20)
+        assert terminal.bytes_between(start, time.monotonic()) <= SIDEWAYS_LIMIT_BYTES
+
+
+@pytest.mark.real
+@pytest.mark.timeout(60)
+def test_what_300_nodes_can_run_is_quiet_and_the_cursor_moves_for_little() -> None:
+    """The figures of the nodes change all the time; what they can run does not."""
+    command: list[str | Path] = [sys.executable, "-m", "tests.console.tui.demo_app", "300", "20"]
+    env = {"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}
+    with Terminal([*command, "--view=compat"], env=env, cwd=Path(__file__).parents[3]) as terminal:
+        terminal.wait_for("of 300>", 40)
+        terminal.wait_for("on node-0000: ", 40)
+        terminal.wait_for("read 10s ago", 40)
+        start = time.monotonic()
+        time.sleep(8)
+        steady = terminal.bytes_between(start, start + 8) / 8
+        assert steady <= MATRIX_STEADY_LIMIT_BYTES
+        start = time.monotonic()
+        terminal.send("h\x1b[C")  # one to the right, where it already was at the left end
+        terminal.wait_for("on node-0001: ", 20)
+        assert terminal.bytes_between(start, time.monotonic()) <= CELL_LIMIT_BYTES
+        start = time.monotonic()
+        terminal.send(">")
+        terminal.wait_for("on node-0007: ", 20)
         assert terminal.bytes_between(start, time.monotonic()) <= SIDEWAYS_LIMIT_BYTES

@@ -8,6 +8,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from console.tui.look.glyphs import ASCII
+from tests.console.tui.compat_app import compat_app
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
 from tests.console.tui.fakes import some_log
@@ -150,3 +151,18 @@ async def test_ascii(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
     app = make_app(glyphs=ASCII)
     async with app.run_test(size=(80, 24)) as pilot:
         assert await type_command(pilot, "node gate-1") == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_compat(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    app = compat_app(make_app)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("down", *["right"] * 4)
+        assert await settled(pilot) == snapshot
+        await pilot.press("enter")
+        assert await settled(pilot) == snapshot
+        await pilot.press("escape", "asterisk", "u")
+        assert await settled(pilot) == snapshot

@@ -1,0 +1,87 @@
+"""The part of the registry that is about whether images run."""
+
+from __future__ import annotations
+
+from console.tui.action import Action, action, sort
+
+COMPAT: tuple[Action, ...] = (
+    action(
+        "compat",
+        "y",
+        "runs",
+        "Whether the images run on these nodes, and why not",
+        ("images",),
+        "Do",
+        footer=36,
+    ),
+    action(
+        "drivers",
+        "u",
+        "drivers",
+        "Which driver each node would need (upgrade) for the image, or for all that are marked",
+        ("compat",),
+        "Do",
+        footer=30,
+    ),
+    action(
+        "compat.add",
+        "a",
+        "archive",
+        "Judge the images of an archive of this machine, too; nothing is sent",
+        ("compat",),
+        "Do",
+        footer=31,
+    ),
+    action(
+        "compat.trouble",
+        "d",
+        "cannot run",
+        "Only images that cannot run somewhere, and nodes that one cannot run on; again: all",
+        ("compat",),
+        "Rows",
+        footer=32,
+    ),
+    action(
+        "compat.inside",
+        "v",
+        "look inside",
+        "Have a node look at files of the image: TensorRT, CUDA, compatibility libraries",
+        ("compat",),
+        "Do",
+        role="operator",
+        footer=33,
+    ),
+    action(
+        "compat.read",
+        "r",
+        "read again",
+        "Ask the nodes which images they have, and what those need",
+        ("compat",),
+        "Do",
+        footer=36,
+    ),
+    action(
+        "compat.forget",
+        "x",
+        "leave out",
+        "Leave the archive out again, with all of its images",
+        ("compat",),
+        "Do",
+        footer=35,
+    ),
+    action(
+        "drivers.whole",
+        "w",
+        "whole",
+        "The driver with which nothing warns, instead of the least that runs; again: the least",
+        ("drivers",),
+        "Do",
+        footer=30,
+    ),
+    sort("runs", "R", "on how many nodes it runs", "compat"),
+    sort("fails", "F", "on how many nodes it cannot run", "compat"),
+    sort("tensorrt", "T", "TensorRT version", "compat"),
+    sort("on", "O", "how many nodes have it", "compat"),
+    sort("needs", "E", "the driver that it needs", "drivers"),
+    sort("branch", "B", "the branch that has it", "drivers"),
+)

@@ -15,12 +15,12 @@ from agent.protocol.problems import Problem, ProblemError
 from agent.protocol.site import SiteStatus
 from console.cli import check_table, driver_plan
 from console.cli.check_sites import tell_sites
-from console.cli.image_options import read_archives, read_judge, to_option
+from console.cli.image_options import read_archives, read_judge, to_option, verified_cache
 from console.cli.image_runs import check_names
 from console.cli.last_facts import last_facts
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option
-from console.cli.output import NO_LIMIT, print_json
+from console.cli.output import NO_LIMIT, print_json, say
 from console.cli.room import room_option
 from console.cli.run import Answer, ask_nodes, conclude
 from console.cli.runs_text import GPU_COLUMNS, any_fails, gpu_rows, tell_verdicts
@@ -33,6 +33,7 @@ from console.images.push import Push
 from console.images.rate import RateLimit
 from console.images.sites import LABEL
 from console.link.client import NodeClient
+from console.text import plural
 
 # What nobody calls an image, and what a file is called that is not there.
 _SUFFIXES = (
@@ -125,6 +126,7 @@ def command(
         refused = check_table.tell_reasons(answers)
         refused |= tell_verdicts(verdicts)
         tell_sites(entries, sites)
+        tell_unverified(indexes)
     return conclude(answers) or int(refused)
 
 
@@ -141,6 +143,15 @@ def verdicts_of(
             last, seen_at = before[entry.name]
             found[entry.name] = judge(last, seen_at=seen_at)
     return found
+
+
+def tell_unverified(indexes: Sequence[ArchiveIndex]) -> None:
+    """Say which archives may still turn out to be damaged. Raises ProblemError `archive.*`."""
+    cache = verified_cache()
+    for index in indexes:
+        if lacking := cache.unverified(index):
+            name, many = Path(index.path).name, plural(len(lacking), "layer")
+            say(f"{name}: the contents of {many} were not verified; a push does that as it sends")
 
 
 def _is_archive(subject: str) -> bool:

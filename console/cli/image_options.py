@@ -14,6 +14,7 @@ import click
 from agent.archives.cache import IndexCache
 from agent.archives.index import ArchiveIndex
 from agent.archives.needs_cache import NeedsCache
+from agent.archives.verified_cache import VerifiedCache
 from agent.rules.tables import read_tables
 from console.cli.nodes import fleet_file
 from console.cli.options import complete_selector
@@ -76,6 +77,11 @@ def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:
     finally:
         told.clear()
     return judge
+
+
+def verified_cache() -> VerifiedCache:
+    """Which layers of archives were read to their end before."""
+    return VerifiedCache(_cache_folder("verified"))
 
 
 class _Reading:

@@ -20,7 +20,13 @@ from console.cli import check_table
 from console.cli.check_table import short
 from console.cli.consent import consent
 from console.cli.image_check import check, verdicts_of
-from console.cli.image_options import archives_argument, read_archives, read_judge, to_option
+from console.cli.image_options import (
+    archives_argument,
+    read_archives,
+    read_judge,
+    to_option,
+    verified_cache,
+)
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import NO_LIMIT, print_json, say
@@ -39,6 +45,7 @@ from console.images.push import Push, PushState
 from console.images.rate import RateLimit, parse_bytes, parse_rate
 from console.images.sending import AT_ONCE
 from console.images.sites import Account, Sites
+from console.images.vetting import Vetting
 from console.text import age, size
 
 # All share this console's uplink; more at once would only make each slower to be done.
@@ -194,6 +201,7 @@ async def _push_all(
     )
 
     warnings: dict[str, list[str]] = {}
+    vetting = Vetting(verified_cache())
 
     async def one(entry: NodeEntry) -> tuple[PushState, float]:
         async with gate:
@@ -216,6 +224,7 @@ async def _push_all(
                 budget_bytes=budget_bytes,
                 at_once=at_once,
                 other_way=sites.other_way(entry.name),
+                vetting=vetting,
                 make_room=make_room,
                 on_facts=seen,
                 random=jitter(),
@@ -245,6 +254,7 @@ async def _push_all(
             }
             return [by_name[entry.name] for entry in entries]
         finally:
+            await vetting.stop()
             await sites.end()
 
 

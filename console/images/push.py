@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from console.images.patience import GIVE_UP_SECONDS, LINK_TROUBLE, Patience
 from console.images.progress import Progress
 from console.images.rate import Allowance, RateLimit
 from console.images.sending import AT_ONCE, Sender
+from console.images.vetting import Vetting
 from console.link.client import NodeClient
 from console.link.problems import garbage
 from console.text import size
@@ -35,6 +37,7 @@ ASK_AGAIN_SECONDS = 15.0
 # What came was not the layer, and the node dropped it.
 _SPOILT = ("blob.digest", "blob.size", "blob.encoding")
 SPOILT_LIMIT = 3
+CLOCK_SECONDS = 1.0  # a node's clock is known no better
 # After these the same layers are sent again, from where the node has them. A runtime that is
 # restarted comes back.
 _SEND_AGAIN = (
@@ -105,6 +108,7 @@ class Push:
         budget_bytes: int | None = None,
         at_once: int = AT_ONCE,
         other_way: OtherWay | None = None,
+        vetting: Vetting | None = None,
         make_room: bool = False,
         on_change: Callable[[], None] = lambda: None,
         on_facts: Callable[[NodeFacts], None] = lambda _: None,
@@ -112,6 +116,9 @@ class Push:
         random: Random,
     ) -> None:
         """`limit` is shared by all pushes; `budget_bytes` is the most that is sent to this node.
+
+        `vetting` reads layers ahead of a link that is slower than a disk; None: a damaged one shows
+        when it was sent.
 
         `make_room`: images may be removed from the node, where it has no room otherwise.
 
@@ -123,6 +130,7 @@ class Push:
         self._client, self._archives = client, archives
         self._allowance = Allowance(limit, budget_bytes)
         self._at_once, self._other_way = at_once, other_way
+        self._vetting = None if client.kind == "unix" else vetting
         self._make_room = make_room
         self._changed, self._told_facts = on_change, on_facts
         # Another push of the same finds the job while it is under way, by its content.
@@ -138,6 +146,8 @@ class Push:
         )
         self._progress = Progress()
         self._spoilt = 0
+        self._asked_at = 0.0
+        self._damage: ProblemError | None = None
 
     async def run(self) -> PushState:
         """Do it; how it went is in the state. A cancellation leaves the job to go on waiting."""
@@ -167,14 +177,17 @@ class Push:
                 tag: image.config_digest for image in plan.images for tag in image.tags
             }
             return
+        self._asked_at = time.time() - CLOCK_SECONDS
         job = await self._asking.ask(lambda: self._client.load_images(cargo.request, self._key))
         self.state.job = job
         follower = Follower(self._client, job.id, seen=self._seen)
-        sending = asyncio.create_task(self._send(cargo, plan))
+        sending = asyncio.create_task(self._send_vetted(cargo, plan, job))
         following = asyncio.create_task(self._asking.ask(follower.until_ended))
         try:
             await asyncio.wait({sending, following}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
+            if self._damage is not None:
+                await asyncio.wait({sending})
+            if not following.done() or self._damage is not None:
                 _raise_from(sending, job)
             self.state.job = await following
         finally:
@@ -191,6 +204,39 @@ class Push:
         return cargo_for(
             self._archives, architecture=facts.host.architecture, make_room=self._make_room
         )
+
+    async def _send_vetted(self, cargo: Cargo, plan: LoadPlan, job: Job) -> None:
+        """As `_send`, until a layer turns out to be damaged."""
+        places = {layer.diff_id: cargo.places.get(layer.diff_id) for layer in plan.wanted}
+        carried = {name: index for name, index in places.items() if index is not None}
+        if self._vetting is None or not carried:
+            await self._send(cargo, plan)
+            return
+        sending = asyncio.create_task(self._send(cargo, plan))
+        vetting = asyncio.create_task(self._vetting.check(carried))
+        try:
+            await asyncio.wait({sending, vetting}, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in (sending, vetting):
+                task.cancel()
+            ends = await asyncio.gather(sending, vetting, return_exceptions=True)
+        if isinstance(ends[1], ProblemError):
+            # Pushes to other nodes have the same one.
+            self._damage = ProblemError.from_problem(ends[1].problem())
+            await self._free(job, self._damage)
+            raise self._damage
+        sending.result()
+
+    async def _free(self, job: Job, problem: ProblemError) -> None:
+        """Cancel the job that would wait for a damaged layer, and say so in the problem.
+
+        One that was there before is left alone: another console may be sending a whole copy.
+        """
+        if job.created_at < self._asked_at + self.state.clock_offset_seconds:
+            return
+        with contextlib.suppress(ProblemError):
+            self.state.job = await self._client.cancel_job(job.id)
+            problem.params["job"] = job.id
 
     async def _send(self, cargo: Cargo, plan: LoadPlan) -> None:
         """Whatever the job waits for, until somebody cancels this.
@@ -326,7 +372,9 @@ def _raise_from(sending: asyncio.Task[None], job: Job) -> None:
     try:
         sending.result()
     except ProblemError as problem:
-        if problem.code.startswith("archive."):
+        if "job" in problem.params:
+            problem.hint = f"{problem.hint} Its job {job.id} was cancelled."
+        elif problem.code.startswith("archive."):
             problem.hint = (
                 f"{problem.hint or 'Take another copy.'} The node waits for it as job {job.id}:"
                 f" push a whole copy, or end that: roost job cancel {job.id}"

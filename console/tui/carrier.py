@@ -47,7 +47,8 @@ class LinkCarrier:
         from console.images.rate import RateLimit
 
         limit = RateLimit(terms.bytes_per_second)
-        return LinkConvoy(self._client, nodes, archive, terms, limit, on_change)
+        verified = self._cache_folder.with_name("verified")
+        return LinkConvoy(self._client, nodes, archive, terms, limit, on_change, verified=verified)
 
     async def site(self, node: str) -> SiteStatus:
         """As `console.tui.ports.Carrier`."""
@@ -66,13 +67,18 @@ class LinkConvoy:
         limit: RateLimit,
         on_change: Callable[[], None],
         *,
+        verified: Path,
         helpers: Sequence[NodeEntry] = (),
     ) -> None:
+        """`verified` is the folder that says which layers were read to their end before."""
+        from agent.archives.verified_cache import VerifiedCache
         from console.images.sending import AT_ONCE
         from console.images.sites import Sites
+        from console.images.vetting import Vetting
 
         self._client, self._archive, self._terms = client, archive, terms
         self._limit, self._changed = limit, on_change
+        self._verified, self._vetting = verified, Vetting(VerifiedCache(verified))
         self._at_once = max(1, min(AT_ONCE, _LAYERS_AT_ONCE // max(1, len(nodes))))
         self._sites = Sites(
             [*nodes, *helpers] if terms.via_site else (),
@@ -103,6 +109,7 @@ class LinkConvoy:
             budget_bytes=self._terms.budget_bytes,
             at_once=self._at_once,
             other_way=self._sites.other_way(node),
+            vetting=self._vetting,
             make_room=self._terms.make_room,
             on_change=self._changed,
             random=jitter(),
@@ -128,6 +135,7 @@ class LinkConvoy:
         try:
             await self._sites.settle()
         finally:
+            await self._vetting.stop()
             await self._sites.end()
 
     def again(
@@ -139,5 +147,12 @@ class LinkConvoy:
         same = terms.bytes_per_second == self._terms.bytes_per_second
         limit = self._limit if same else RateLimit(terms.bytes_per_second)
         return LinkConvoy(
-            self._client, nodes, self._archive, terms, limit, self._changed, helpers=helpers
+            self._client,
+            nodes,
+            self._archive,
+            terms,
+            limit,
+            self._changed,
+            verified=self._verified,
+            helpers=helpers,
         )

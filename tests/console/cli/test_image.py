@@ -80,6 +80,7 @@ def test_check_is_readable_at_80_columns_and_changes_nothing(tmp_path: Path, fle
     assert lines[0].split() == ["NODE", "IMAGE", "RUNS", "WOULD", "SEND", "NEED", "FREE"]
     assert all(len(line) <= 80 for line in lines)
     assert any("error: plant-4-orin: " in line for line in lines)
+    assert any("the contents of 1 layer were not verified" in line for line in lines)
     rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
     assert rows[T4][1:3] == ["runs", "load"]
     assert rows["plant-1-offline"][1:3] == ["-", "-"]

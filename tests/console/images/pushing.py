@@ -12,6 +12,7 @@ from agent.archives.indexing import index_archive
 from agent.protocol.images import NodeImage
 from console.images.push import Push
 from console.images.rate import RateLimit
+from console.images.vetting import Vetting
 from console.link.address import parse_address
 from console.link.client import NodeClient
 from console.link.link import LinkKind
@@ -51,6 +52,7 @@ def push_over(
     budget_bytes: int | None = None,
     on_change: Callable[[], None] = lambda: None,
     give_up_seconds: float = 10.0,
+    vetting: Vetting | None = None,
 ) -> Push:
     """A push that does not dawdle."""
     return Push(
@@ -60,6 +62,7 @@ def push_over(
         budget_bytes=budget_bytes,
         on_change=on_change,
         give_up_seconds=give_up_seconds,
+        vetting=vetting,
         random=Hurry(),
     )
 

@@ -15,6 +15,7 @@ from anyio import move_on_after
 
 from agent.containers.runtime import NodeRuntime
 from agent.doctor.evidence import ClockOffset
+from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
 from agent.images.node_images import NodeImages
@@ -47,7 +48,7 @@ from agent.store.trusted_keys import TrustedKeys
 from agent.workloads.applying import Rules
 from agent.workloads.node_workloads import NodeWorkloads
 
-CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads"]
+CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads", "engines"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
 # A disk that was full or read-only is mended by a person.
@@ -88,6 +89,7 @@ class Node:
         images: NodeImages,
         database: Database,
         rules: Rules,
+        engines: EnginePlace | None = None,
         keys: TrustedKeys | None = None,
         simulated: bool = False,
         history: HistorySource | None = None,
@@ -119,6 +121,7 @@ class Node:
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             procfs=None if simulated else Path("/proc"),
         )
+        self.engines = NodeEngines(place=engines, jobs=jobs, facts=lambda: self.facts)
         self.ready = asyncio.Event()
         self._examiner = examiner
         self._started_at = time.time()
@@ -137,6 +140,7 @@ class Node:
         """
         await self.images.start(by_itself=by_itself)
         await self.site.start()
+        await self.engines.start()
         await self.gpu.start()
         await self.runtime.start()
         self.runtime.on_change(self._runtime_changed)

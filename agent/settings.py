@@ -42,6 +42,13 @@ class AlertSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, fr
     gpu_memory_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = 80.0
 
 
+class EngineSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Building TensorRT engines on the node itself."""
+
+    python: Path | None = None  # that has TensorRT; null: the system's, then the agent's own
+    keep: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # engines of each model
+
+
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All that agent.yaml may say. A socket set to null is not opened."""
 
@@ -57,6 +64,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     runtime: str | None = None  # "unix:///var/run/docker.sock"; found by itself if not given
     policy: PolicySettings = PolicySettings()
     alerts: AlertSettings = AlertSettings()
+    engines: EngineSettings = EngineSettings()
     trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
     secrets: Path = Path("/etc/roost/secrets")  # a folder with a file for each
 

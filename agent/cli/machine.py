@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from agent.archives.platforms import Platform
 from agent.containers.docker_runtime import DockerRuntime
 from agent.doctor.examiner import Examiner
+from agent.engines.node_engines import EnginePlace
 from agent.gpu.source import GpuSource
 from agent.host.linux import LinuxHost
 from agent.images.node_images import images_in
@@ -17,6 +21,9 @@ from agent.store.database import Database
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
 from agent.workloads.applying import Rules
+
+# Where JetPack and NVIDIA's packages for Debian and Ubuntu put TensorRT's bindings.
+SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node:
@@ -40,6 +47,15 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
             volume_roots=tuple(settings.policy.volume_roots),
             privileged=settings.policy.privileged,
             tables=settings.compatibility,
+        ),
+        engines=EnginePlace(
+            folder=settings.state / "engines",
+            pythons=(
+                [settings.engines.python]
+                if settings.engines.python
+                else [SYSTEM_PYTHON, Path(sys.executable)]
+            ),
+            keep=settings.engines.keep,
         ),
         keys=keys,
         images=images_in(

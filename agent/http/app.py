@@ -16,6 +16,7 @@ from agent.http.audit import get_audit
 from agent.http.caller import Callers, Listener, provide_caller, provide_node
 from agent.http.containers import act_on_container, get_container, get_logs, list_containers
 from agent.http.doctor import get_doctor
+from agent.http.engines import build_engine, list_engines, show_engines
 from agent.http.events import get_events
 from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
 from agent.http.gpus import get_gpus
@@ -70,6 +71,7 @@ HANDLERS = [
     upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
     apply_workloads,
+    build_engine,
     cancel_job,
     confirm_deployment,
     confirm_workload,
@@ -94,6 +96,7 @@ HANDLERS = [
     get_upload,
     import_images,
     list_containers,
+    list_engines,
     list_held,
     list_images,
     list_jobs,
@@ -121,6 +124,7 @@ HANDLERS = [
     revoke_key,
     set_secret,
     show_deployment,
+    show_engines,
     show_workload,
     start_exec,
     tag_image,

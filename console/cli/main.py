@@ -18,6 +18,7 @@ _NOUNS = {
     "container": ("console.cli.container", "list containers, read their logs, work in them"),
     "demo": ("console.cli.demo", "show this machine beside simulated nodes"),
     "doctor": ("console.cli.doctor", "say what is wrong on the nodes, why, and how to mend it"),
+    "engine": ("console.cli.engine", "build TensorRT engines on the nodes that will run them"),
     "gpu": ("console.cli.gpu", "list GPUs"),
     "image": ("console.cli.image", "bring images to nodes, see which node has what"),
     "job": ("console.cli.job", "see what nodes are at work on, cancel it, try it again"),

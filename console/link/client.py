@@ -34,6 +34,7 @@ from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job, JobLogLine, JobState
 from agent.protocol.node import NodeFacts
 from agent.protocol.signatures import RevokeRequest, TrustedKey, TrustRequest
 from agent.protocol.telemetry import History, Metric, Telemetry
+from console.link.engines import EngineClient
 from console.link.exec import Exec
 from console.link.link import Link
 from console.link.node_secrets import SecretClient
@@ -97,6 +98,7 @@ class NodeClient:
         self.uploads = UploadClient(node, self._requests)
         self.sites = SiteClient(node, self._requests)
         self.workloads = WorkloadClient(node, self._requests)
+        self.engines = EngineClient(node, self._requests)
         self.secrets = SecretClient(node, self._requests)
 
     async def node(self) -> NodeFacts:

@@ -1,0 +1,47 @@
+"""The key of an engine: equal for two builds that would make the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+
+from agent.protocol.engines import EngineParts, EngineRecipe
+
+# What is called by these does not change what is built.
+_NAMES = ("model", "onnx", "timeout_seconds")
+
+# TensorRT's sizes have 32 bits.
+SIZE_LIMIT = 2**31 - 1
+_CAPABILITY = re.compile(r"[0-9]{1,2}\.[0-9]")
+
+
+def engine_key(parts: EngineParts) -> str:
+    """64 hex digits. The order of profiles makes a difference, that of inputs in one does not."""
+    recipe = {
+        name: value
+        for name, value in msgspec.to_builtins(parts.recipe).items()
+        if name not in _NAMES
+    }
+    document = {**msgspec.to_builtins(parts), "recipe": recipe}
+    encoded = msgspec.json.encode(document, order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def impossible(recipe: EngineRecipe) -> str | None:
+    """What is wrong with a recipe whatever the model is, in words; None: nothing."""
+    for capability in recipe.compute_capabilities:
+        if not _CAPABILITY.fullmatch(capability):
+            return f"{capability!r} is no compute capability as 8.6 is one"
+    for number, profile in enumerate(recipe.profiles, 1):
+        for name, ranges in profile.items():
+            where = f"profile {number}, input {name!r}"
+            if not len(ranges.min) == len(ranges.opt) == len(ranges.max):
+                return f"{where}: min, opt and max have different numbers of dimensions"
+            if min(ranges.min, default=0) < 0 or max(ranges.max, default=0) > SIZE_LIMIT:
+                return f"{where}: a size is below 0 or over {SIZE_LIMIT}"
+            for low, best, high in zip(ranges.min, ranges.opt, ranges.max, strict=True):
+                if not low <= best <= high:
+                    return f"{where}: min {low}, opt {best}, max {high} do not ascend"
+    return None

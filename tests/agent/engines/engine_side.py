@@ -1,0 +1,163 @@
+"""The engine side of a node with no GPU, over NVIDIA's TensorRT-RTX or a stand-in for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.engines.node_engines import EnginePlace, NodeEngines
+from agent.jobs.jobs import Jobs
+from agent.protocol.engines import BuildRequest, EngineRecipe
+from agent.protocol.gpus import Gpu, GpuStack
+from agent.protocol.jobs import Job
+from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, RuntimeFacts, ToolkitFacts
+from agent.store.database import Database
+
+BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3, 64, 64]}}
+A10 = Gpu(uuid="GPU-aaa", index=0, name="NVIDIA A10", compute_capability="8.6")
+
+
+class EngineSide(msgspec.Struct):
+    """A node's engines and its jobs."""
+
+    engines: NodeEngines
+    jobs: Jobs
+    folder: Path
+
+    async def begin(self, onnx: Path, *, rebuild: bool = False, **changes: Any) -> Job:
+        """The job that builds it."""
+        made = recipe(onnx, **changes)
+        request = BuildRequest(recipe=made, rebuild=rebuild)
+        return await self.engines.build(request, owner="maria", key=None)
+
+    async def build(self, onnx: Path, **changes: Any) -> Job:
+        """Begin, and wait for the end."""
+        return await self.ended(await self.begin(onnx, **changes))
+
+    async def ended(self, job: Job) -> Job:
+        """The job when it has ended."""
+        async for _ in self.jobs.log(job.id):
+            pass
+        return self.jobs.get(job.id)
+
+    async def log(self, job: Job) -> str:
+        """Its lines so far."""
+        lines = [line.text async for batch in self.jobs.log(job.id, follow=False) for line in batch]
+        return "\n".join(lines)
+
+    async def said(self, job: Job, words: str) -> None:
+        """Wait until they are in its log; the test's own time-out is the limit."""
+        while words not in await self.log(job):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    def files(self) -> list[str]:
+        """All that lies in the store, but for what is in the engines' own folders."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob("*/*"))
+
+
+def put(file: Path, data: bytes) -> None:
+    """Write a file, in a test that is asynchronous."""
+    file.write_bytes(data)
+
+
+def recipe(onnx: Path, **changes: Any) -> EngineRecipe:
+    """For the detector of `tests.onnx_made`."""
+    said: dict[str, Any] = {
+        "model": "detector",
+        "profiles": [BATCHES],
+        "compute_capabilities": ["8.6"],
+        **changes,
+    }
+    return msgspec.convert({"onnx": str(onnx), **said}, EngineRecipe)
+
+
+@contextlib.asynccontextmanager
+async def engine_side(
+    state: Path,
+    pythons: Sequence[Path] = (Path(sys.executable),),
+    *,
+    gpus: Sequence[Gpu] = (),
+    keep: int = 3,
+) -> AsyncIterator[EngineSide]:
+    """Started; ended as an agent is by SIGTERM."""
+    database = Database(state / "agent.db")
+    jobs = Jobs(database)
+    place = EnginePlace(folder=state / "engines", pythons=pythons, keep=keep)
+    engines = NodeEngines(place=place, jobs=jobs, facts=lambda: facts(gpus))
+    await engines.start()
+    await jobs.start()
+    try:
+        yield EngineSide(engines, jobs, place.folder)
+    finally:
+        await jobs.stop()
+        await asyncio.to_thread(database.close)
+
+
+def facts(gpus: Sequence[Gpu]) -> NodeFacts:
+    """Of a node with these GPUs."""
+    return NodeFacts(
+        name="t4",
+        agent=AgentInfo(version="0", api_version="1", boot="b", started_at=0.0),
+        host=HostFacts(
+            hostname="t4",
+            os="Ubuntu",
+            kernel="6",
+            architecture="amd64",
+            cpu_count=2,
+            memory_total_bytes=1,
+        ),
+        gpu_stack=GpuStack(state="ok", source="nvml", driver_version="580.95.05"),
+        gpus=list(gpus),
+        toolkit=ToolkitFacts(),
+        runtime=RuntimeFacts(state="not_found"),
+        disks=[],
+    )
+
+
+def stand_in(folder: Path, ending: str = "", *, state: str = "deserialised") -> Path:
+    """A builder that is none: it tells the events of a build and writes a few bytes.
+
+    `ending` is Python that runs when it has parsed.
+    """
+    events: list[dict[str, Any]] = [
+        {"event": "parsed", "layers": 1, "inputs": [], "outputs": []},
+        {
+            "event": "built",
+            "seconds": 0.1,
+            "plan_bytes": 4,
+            "header": {"serialization": 0, "version": [10, 13, 2, 6]},
+            "peak_memory_bytes": 1,
+        },
+        {"event": "checked", "state": state, "reason": None},
+        {"event": "done"},
+    ]
+    versions = {
+        "event": "versions",
+        "flavour": "tensorrt",
+        "tensorrt": "10.13.2.6",
+        "python": "3.10.12",
+    }
+    script = folder / "python"
+    script.write_text(
+        f"#!{sys.executable}\n"
+        "import json, os, pathlib, signal, sys, time\n"
+        f"print({json.dumps(json.dumps(versions))}, flush=True)\n"
+        "if sys.argv[-1].endswith('job.json'):\n"
+        f"    print({json.dumps(json.dumps(events[0]))}, flush=True)\n"
+        + "".join(f"    {line}\n" for line in ending.splitlines())
+        + "    job = json.loads(pathlib.Path(sys.argv[-1]).read_text())\n"
+        "    pathlib.Path(job['plan']).write_bytes(b'plan')\n"
+        + "".join(
+            f"    print({json.dumps(json.dumps(each))}, flush=True)\n" for each in events[1:-1]
+        )
+        + f"print({json.dumps(json.dumps(events[-1]))}, flush=True)\n"
+    )
+    script.chmod(0o755)
+    return script

@@ -1,0 +1,117 @@
+"""The store of engines, and what a crash leaves in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.engines.store import EngineStore
+from agent.protocol.engines import EngineManifest, EngineParts
+from agent.protocol.problems import ProblemError
+from tests.agent.engines.engine_side import recipe
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+
+
+def manifest(key: str, *, built_at: float = 1.0) -> EngineManifest:
+    return EngineManifest(
+        key=key,
+        parts=EngineParts(
+            onnx_sha256="0" * 64,
+            recipe=recipe(Path("/m.onnx")),
+            flavour="tensorrt",
+            tensorrt="10.13.2.6",
+        ),
+        built_at=built_at,
+        build_seconds=1.0,
+        peak_memory_bytes=1,
+        plan_bytes=4,
+        plan_sha256="",
+        plan_version=[10, 13, 2, 6],
+        layers=1,
+        warnings=0,
+        verification="deserialised",
+        job="j",
+    )
+
+
+def put(store: EngineStore, key: str, *, built_at: float = 1.0, plan: bytes = b"plan") -> None:
+    place = store.begin("detector", "j")
+    (place / "model.plan").write_bytes(plan)
+    store.keep(place, "detector", manifest(key, built_at=built_at))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EngineStore:
+    made = EngineStore(tmp_path)
+    made.tidy()
+    return made
+
+
+def test_what_is_kept_is_found(store: EngineStore, tmp_path: Path) -> None:
+    put(store, A)
+    found = store.find("detector", A)
+    assert found is not None
+    assert (found.model, found.current, found.manifest) == ("detector", False, manifest(A))
+    assert found.path == str(tmp_path / "detector" / A / "model.plan")
+    assert store.find("detector", B) is None
+    assert store.find("other", A) is None
+
+
+def test_a_plan_that_lost_bytes_is_not_found(store: EngineStore, tmp_path: Path) -> None:
+    put(store, A, plan=b"pl")
+    assert store.find("detector", A) is None
+
+
+def test_current_moves_and_stays_when_others_go(store: EngineStore) -> None:
+    for number, key in enumerate((A, B, C)):
+        put(store, key, built_at=number)
+    store.use("detector", A)
+    store.use("detector", B)
+    assert [each.manifest.key for each in store.list() if each.current] == [B]
+    store.use("detector", A)
+    assert store.prune("detector", keep=1) == [C, B]
+    assert [(each.manifest.key, each.current) for each in store.list()] == [(A, True)]
+
+
+def test_a_second_engine_of_a_key_takes_its_place(store: EngineStore, tmp_path: Path) -> None:
+    put(store, A)
+    store.use("detector", A)
+    put(store, A, built_at=2.0)
+    (engine,) = store.list()
+    assert (engine.manifest.built_at, engine.current) == (2.0, True)
+    assert sorted(path.name for path in (tmp_path / "detector").iterdir()) == [A, "current"]
+
+
+def test_a_crash_between_two_renames(store: EngineStore, tmp_path: Path) -> None:
+    """The old one had been set aside, the new one was not there yet."""
+    put(store, A)
+    (tmp_path / "detector" / A).rename(tmp_path / "detector" / f".replaced-{A}")
+    store.begin("detector", "cut")
+    store.tidy()
+    assert [each.manifest.key for each in store.list()] == [A]
+    assert [path.name for path in (tmp_path / "detector").iterdir()] == [A]
+
+
+def test_a_crash_after_both_renames(store: EngineStore, tmp_path: Path) -> None:
+    put(store, A)
+    (tmp_path / "detector" / f".replaced-{A}").mkdir()
+    store.tidy()
+    assert [path.name for path in (tmp_path / "detector").iterdir()] == [A]
+
+
+def test_what_is_no_engine_is_left_out(store: EngineStore, tmp_path: Path) -> None:
+    put(store, A)
+    (tmp_path / "detector" / B).mkdir()
+    (tmp_path / "detector" / C).mkdir()
+    (tmp_path / "detector" / C / "manifest.json").write_text("{}")
+    (tmp_path / "a file").touch()
+    assert [each.manifest.key for each in store.list()] == [A]
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProblemError) as caught:
+        EngineStore(tmp_path / "file" / "engines").tidy()
+    assert caught.value.code == "engine.storage"

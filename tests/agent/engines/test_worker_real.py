@@ -1,0 +1,167 @@
+"""worker.py with NVIDIA's own TensorRT-RTX, which builds without a GPU."""
+
+from __future__ import annotations
+
+import ast
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.engines import worker
+from tests import onnx_made
+
+WORKER = Path(worker.__file__)
+BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3, 64, 64]}}
+
+pytestmark = pytest.mark.real
+
+
+def job(folder: Path, model: bytes, **changes: Any) -> Path:
+    """A job description for it, in `folder`."""
+    (folder / "model.onnx").write_bytes(model)
+    described = {
+        "onnx": str(folder / "model.onnx"),
+        "plan": str(folder / "model.plan"),
+        "precision": "model",
+        "profiles": [BATCHES],
+        "workspace_bytes": None,
+        "optimization_level": None,
+        "version_compatible": False,
+        "hardware_compatibility": None,
+        "compute_capabilities": ["8.6"],
+        **changes,
+    }
+    path = folder / "job.json"
+    path.write_text(json.dumps(described))
+    return path
+
+
+def run(*arguments: Path | str) -> tuple[int, list[dict[str, Any]]]:
+    """How it ended, and its events."""
+    done = subprocess.run(
+        [sys.executable, "-I", WORKER, *arguments], capture_output=True, text=True, check=False
+    )
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def the(events: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = [event for event in events if event["event"] == kind]
+    return found
+
+
+def test_it_is_python_3_8() -> None:
+    ast.parse(WORKER.read_text(), feature_version=(3, 8))
+
+
+def test_versions() -> None:
+    code, events = run()
+    assert (code, [event["event"] for event in events]) == (0, ["versions", "done"])
+    assert events[0]["flavour"] == "tensorrt_rtx"
+    assert (events[0]["precision_flags"], events[0]["progress"]) == ([], True)
+
+
+@pytest.mark.parametrize("capabilities", [["8.6"], ["8.9"], ["8.6", "8.9"]])
+def test_an_engine_is_built(tmp_path: Path, capabilities: list[str]) -> None:
+    code, events = run(job(tmp_path, onnx_made.detector(), compute_capabilities=capabilities))
+    assert (code, events[-1]["event"]) == (0, "done")
+    parsed, built = the(events, "parsed"), the(events, "built")
+    assert parsed["inputs"] == [{"name": "images", "shape": [-1, 3, 64, 64], "dtype": "float"}]
+    assert (parsed["layers"], parsed["outputs"][0]["shape"]) == (12, [-1, 16, 8, 8])
+    plan = (tmp_path / "model.plan").read_bytes()
+    assert len(plan) == built["plan_bytes"]
+    assert plan.startswith(b"vtrt")
+    version = ".".join(str(part) for part in built["header"]["version"])
+    assert version == the(events, "versions")["tensorrt"]
+    fractions = [event["fraction"] for event in events if event["event"] == "progress"]
+    assert fractions
+    assert fractions == sorted(fractions)
+    assert not (tmp_path / "model.plan.new").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "node", "operator", "words"),
+    [
+        (onnx_made.unsupported(), "/model.22/nms", "FrobnicateNMS", "Plugin not found"),
+        (onnx_made.wrong_shape(), "/model.12/Concat", "Concat", "must have the same dimensions"),
+        (onnx_made.detector()[:3000], None, None, "Failed to parse the ONNX model"),
+    ],
+)
+def test_the_parsers_own_errors(
+    tmp_path: Path, model: bytes, node: str | None, operator: str | None, words: str
+) -> None:
+    code, events = run(job(tmp_path, model))
+    assert (code, events[-1]["event"], events[-1]["code"]) == (1, "failed", "engine.onnx")
+    problem = events[-1]["problems"][0]
+    assert (problem["node"], problem["operator"]) == (node, operator)
+    assert words in events[-1]["text"]
+    assert all(name in events[-1]["text"] for name in (node, operator) if name)
+    assert not (tmp_path / "model.plan").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"profiles": []}, "engine.profile", "'images' is dynamic and there is no profile"),
+        ({"profiles": [{}]}, "engine.profile", "profile 1 lacks the dynamic input 'images'"),
+        (
+            {"profiles": [{"image": BATCHES["images"]}]},
+            "engine.profile",
+            "profile 1: the model has no input 'image'",
+        ),
+        (
+            {"profiles": [{"images": {**BATCHES["images"], "max": [8, 3, 96, 96]}}]},
+            "engine.profile",
+            "max of 'images' is [8, 3, 96, 96], the model has [-1, 3, 64, 64]",
+        ),
+        ({"precision": "fp16"}, "engine.unsupported", "has no precision flags"),
+        ({"compute_capabilities": ["5.0"]}, "engine.unsupported", "compute capability 5.0"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(
+    tmp_path: Path, changes: dict[str, Any], code: str, words: str
+) -> None:
+    ended, events = run(job(tmp_path, onnx_made.detector(), **changes))
+    assert (ended, events[-1]["code"]) == (1, code)
+    assert words in events[-1]["text"]
+    assert events[-1]["hint"]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    plan = str(tmp_path / "gone" / "model.plan")
+    code, events = run(job(tmp_path, onnx_made.detector(), plan=plan))
+    assert (code, events[-1]["code"]) == (1, "engine.storage")
+
+
+def test_no_tensorrt(tmp_path: Path) -> None:
+    code, events = run(job(tmp_path, onnx_made.detector(), flavour="tensorrt"))
+    assert (code, events[-1]["code"]) == (1, "engine.no_tensorrt")
+    assert sys.executable in events[-1]["text"]
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A build of many layers."""
+    path = job(tmp_path, onnx_made.detector(blocks=150, channels=8))
+    process = subprocess.Popen(
+        [sys.executable, "-I", WORKER, path], stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_build_is_cancelled(started: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert started.stdout is not None
+    for line in started.stdout:
+        if json.loads(line)["event"] == "parsed":
+            break
+    started.send_signal(signal.SIGTERM)
+    events = [json.loads(line) for line in started.stdout]
+    assert (started.wait(), events[-1]) == (3, {"event": "cancelled"})
+    assert not (tmp_path / "model.plan").exists()

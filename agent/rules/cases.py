@@ -12,6 +12,9 @@ from agent.protocol.node import NodeFacts
 from agent.rules.versions import Version, numbers
 
 PODMAN = "Podman"
+# Before it, Podman drops CDI devices that are asked for through its API, without a word
+# (containers/podman pull request 25171, of January 2025; seen on 4.3.1).
+PODMAN_CDI_SINCE = (5, 4)
 CSV, CDI, LEGACY = "csv", "cdi", "legacy"
 # From here on the toolkit's own default for `runtime: nvidia` is CDI.
 _CDI_BY_DEFAULT = (1, 18)
@@ -69,6 +72,11 @@ def is_tegra(facts: NodeFacts) -> bool:
     return facts.gpu_stack.source == "tegra" or facts.gpu_stack.l4t_version is not None
 
 
+def podman_takes_cdi(version: str | None) -> bool:
+    """Whether this Podman puts CDI devices that its API is asked for into a container."""
+    return (numbers(version) or ()) >= PODMAN_CDI_SINCE
+
+
 def way_of(facts: NodeFacts) -> str | None:
     """How a container on this node gets its GPU: "cdi", "legacy", "csv"; None: it cannot.
 
@@ -76,7 +84,8 @@ def way_of(facts: NodeFacts) -> str | None:
     """
     runtime, toolkit = facts.runtime, facts.toolkit
     if runtime.name == PODMAN:
-        return CDI if toolkit.cdi_specs or runtime.cdi_devices else None
+        there = toolkit.cdi_specs or runtime.cdi_devices
+        return CDI if there and podman_takes_cdi(runtime.version) else None
     if is_tegra(facts):
         return CSV if "nvidia" in runtime.runtimes else None
     if any(name.startswith("nvidia.com/") for name in runtime.cdi_devices) or (

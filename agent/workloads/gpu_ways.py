@@ -17,7 +17,8 @@ from agent.containers.gpu_asks import NVIDIA_CDI, gpu_ask
 from agent.protocol.deployments import GpuWay
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.workloads.podman import is_podman, takes_cdi
+from agent.rules.cases import podman_takes_cdi
+from agent.workloads.podman import is_podman
 from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
@@ -38,7 +39,7 @@ def ways(facts: NodeFacts) -> list[WayFound]:
     """All three, the best first, as this node has them now."""
     runtime, toolkit = facts.runtime, facts.toolkit
     podman = is_podman(runtime)
-    drops_cdi = podman and not takes_cdi(runtime)
+    drops_cdi = podman and not podman_takes_cdi(runtime.version)
     tegra = facts.gpu_stack.source == "tegra"
     cdi = _known(facts)
     simulated = facts.agent.simulated

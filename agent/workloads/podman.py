@@ -16,9 +16,6 @@ from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
 
-# Before it, Podman drops CDI devices that are asked for through its API, without a word
-# (containers/podman pull request 25171, of January 2025; seen on 4.3.1).
-CDI_SINCE = (5, 4)
 # `podman update --restart` is of 5.1.0; the call of the Docker API was seen on 5.8.6, not on 4.3.1.
 POLICIES_SINCE = (5, 4)
 # Written by Podman itself, for each container anew.
@@ -39,11 +36,6 @@ NOT_TOLD = (
 def is_podman(facts: RuntimeFacts) -> bool:
     """Whether the node's runtime is Podman."""
     return facts.name == "Podman"
-
-
-def takes_cdi(facts: RuntimeFacts) -> bool:
-    """Whether a CDI device that is asked for through the API gets into the container."""
-    return _version(facts) >= CDI_SINCE
 
 
 def check_policies(facts: RuntimeFacts, name: str, *recipes: Recipe) -> None:

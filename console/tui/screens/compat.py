@@ -257,7 +257,7 @@ class CompatScreen(Sideways):
 
     def when_empty(self) -> str:
         shelf = self.context.shelf
-        if shelf.reading and not any(name in shelf.images for name in self._asked):
+        if shelf.reading and not self.model.total:
             return "asking the nodes ..."
         if self._only_trouble and self.context.compat.subjects and not self.model.filter.text:
             return "no image is known to be unable to run here: d shows all"

@@ -201,6 +201,13 @@ class Planner:
         part.strategy = chosen.strategy
         planned.strategy, planned.strategy_why = chosen
         planned.steps = _steps(part, planned)
+        planned.downtime = downtime(part.strategy, part.recipe, part.old)
+        planned.if_it_fails = (
+            "the new container is removed"
+            if part.old is None
+            else "the old container is there again as before"
+            + (", and runs" if part.old.running else "")
+        )
 
     def _memory_for_both(self, part: Part) -> str | None:
         """Why old and new do not fit at once on the GPUs that they share."""
@@ -214,13 +221,6 @@ class Planner:
         if not shared:
             return None
         figures = {sample.uuid: sample for sample in self._samples()}
-        planned.downtime = downtime(part.strategy, part.recipe, part.old)
-        planned.if_it_fails = (
-            "the new container is removed"
-            if part.old is None
-            else "the old container is there again as before"
-            + (", and runs" if part.old.running else "")
-        )
         for gpu in facts.gpus:
             used = figures[gpu.uuid].memory_used_bytes if gpu.uuid in figures else None
             if gpu.uuid not in shared:

@@ -145,3 +145,19 @@ async def test_ranges_that_do_not_ascend(tmp_path: Path, onnx: Path) -> None:
             )
     assert caught.value.code == "engine.recipe"
     assert "min 4, opt 1, max 8 do not ascend" in caught.value.detail
+
+
+async def test_a_build_that_an_agents_end_cuts_off_is_done_by_the_next(
+    tmp_path: Path, onnx: Path
+) -> None:
+    builder = stand_in(tmp_path, "time.sleep(60)")
+    async with engine_side(tmp_path, [builder], gpus=[A10]) as side:
+        job = await side.begin(onnx)
+        await side.said(job, "1 layers")
+    stand_in(tmp_path)
+    async with engine_side(tmp_path, [builder], gpus=[A10]) as side:
+        ended = await side.ended(job)
+        assert (ended.state, ended.result["current"]) == ("succeeded", "yes")
+        assert side.files() == sorted(
+            f"detector/{name}" for name in ("current", ended.result["key"])
+        )

@@ -165,3 +165,27 @@ def test_a_build_is_cancelled(started: subprocess.Popen[str], tmp_path: Path) ->
     events = [json.loads(line) for line in started.stdout]
     assert (started.wait(), events[-1]) == (3, {"event": "cancelled"})
     assert not (tmp_path / "model.plan").exists()
+
+
+PRETENDS_A_GPU = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import tensorrt_rtx as trt
+import worker
+worker.count_gpus = lambda: 1
+errors = []
+logger = worker.logger_of(trt, worker.Reporter(sys.stderr), errors)
+try:
+    worker.check_on_gpu(trt, sys.argv[2], logger, errors)
+except worker.RefusedError as refused:
+    worker.Reporter(sys.stdout).tell(**refused.event)
+"""
+
+
+def test_the_runtimes_own_error_for_what_is_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "model.plan").write_bytes(bytes(range(256)) * 8)
+    arguments = [sys.executable, "-c", PRETENDS_A_GPU, WORKER.parent, tmp_path / "model.plan"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["event"], told["code"]) == ("failed", "engine.unfit")
+    assert "magicTag" in told["text"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from agent.protocol.compatibility import ABILITIES
 from agent.rules.upgrades import Upgrade
 from agent.rules.versions import numbers
 from console.fleet.picture import NodeView
-from console.images.runs_words import branch_words, then_words
+from console.images.runs_words import WORDS, branch_words, then_words
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row
 from console.tui.rows.fleet import age_cell
@@ -28,7 +31,7 @@ def driver_row(view: NodeView, plan: Upgrade | None, *, working: bool) -> Row:
         _needs(plan, working=working and bool(view.sections.get("facts"))),
         _branch(plan),
         age_cell(view),
-        Cell(then_words(plan) if plan else "", "dim"),
+        Cell(_counts(plan), "dim", wide=then_words(plan)) if plan else Cell(""),
     )
     return make_row(view.name, view.name, cells, dim=view.state != "live", loud=2)
 
@@ -42,6 +45,14 @@ def _needs(plan: Upgrade | None, *, working: bool) -> Cell:
     if plan.not_mended:
         return Cell("none helps", "bad", sort=10**9)
     return Cell("none", "good")
+
+
+def _counts(plan: Upgrade) -> str:
+    """How many images fare how with that driver: names are too long for a narrow column."""
+    after = Counter(plan.after.values())
+    never = len(plan.not_mended.keys() - plan.after.keys())
+    parts = [f"{after[ability]} {WORDS[ability]}" for ability in ABILITIES if after[ability]]
+    return ", ".join([*parts, *([f"{never} not mended"] if never else [])])
 
 
 def _branch(plan: Upgrade | None) -> Cell:

@@ -80,12 +80,15 @@ class DriversScreen(TableView):
             await context.compat.ask(context.fleet, self._subjects())
             by = {view.name: record for view in views if (record := _facts_of(view)) is not None}
             plans = await context.compat.plan(views, self._subjects(), whole=self._whole)
+            is_first = not self._by
             self._plans, self._by = plans, by
         finally:
             self._working = False
         self._filled = False
         self.bring_up_to_date()
         self.table.bring_up_to_date(reorder=True)
+        if is_first:  # until now no row had a place of its own
+            self.table.move_to(0)
 
     def bring_up_to_date(self) -> None:
         nodes = self.context.fleet.nodes

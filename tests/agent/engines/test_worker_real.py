@@ -184,7 +184,13 @@ except worker.RefusedError as refused:
 
 def test_the_runtimes_own_error_for_what_is_no_engine(tmp_path: Path) -> None:
     (tmp_path / "model.plan").write_bytes(bytes(range(256)) * 8)
-    arguments = [sys.executable, "-c", PRETENDS_A_GPU, WORKER.parent, tmp_path / "model.plan"]
+    arguments: list[str | Path] = [
+        sys.executable,
+        "-c",
+        PRETENDS_A_GPU,
+        WORKER.parent,
+        tmp_path / "model.plan",
+    ]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["event"], told["code"]) == ("failed", "engine.unfit")

@@ -97,7 +97,7 @@ def _unnamed(content: ImageContent, manifests: Sequence[Manifest]) -> ProblemErr
     if not manifests:
         return ProblemError(
             "signature.missing",
-            "nobody has signed it, and this node takes only what is signed",
+            "no signature came with it (policy.require_signature is on)",
             hint=f"{SIGN} {SIGN_ARCHIVE}",
         )
     identity = (config_digest(content), [layer.diff_id for layer in content.layers])

@@ -64,7 +64,7 @@ def node_reasons(needs: ImageNeeds, facts: NodeFacts, way: str | None) -> list[R
 def _cpu(needs: ImageNeeds, facts: NodeFacts) -> list[Reason]:
     if needs.os.lower() != "linux":
         what = f"The image is for {needs.os}, the node runs Linux."
-        return [_fails("image.os", what, "An image for Linux.", CPU_SOURCE)]
+        return [_fails("image.os", what, "Take an image for Linux.", CPU_SOURCE)]
     image, host = _architecture(needs.architecture), _architecture(facts.host.architecture)
     if not image or not host:
         what = "The CPU that the image is for, or the node's, is not known."
@@ -72,13 +72,13 @@ def _cpu(needs: ImageNeeds, facts: NodeFacts) -> list[Reason]:
     ability: Ability = "runs" if image == host else _ALSO_RUNS.get((host, image), "fails")
     if ability == "fails":
         what = f"The image is for {image} CPUs, the node's is {host}."
-        return [_fails("cpu.architecture", what, f"The image for {host}.", CPU_SOURCE)]
+        return [_fails("cpu.architecture", what, f"Take the image for {host}.", CPU_SOURCE)]
     if ability == "warns":
         what = f"The image is for 32-bit {image}, which not every {host} CPU runs."
-        return [_warns("cpu.architecture", what, f"The image for {host}.", CPU_SOURCE)]
+        return [_warns("cpu.architecture", what, f"Take the image for {host}.", CPU_SOURCE)]
     if image in ("amd64", "arm64") and needs.variant.lower() not in _PLAIN_VARIANTS:
         what = f"The image is for {image}/{needs.variant}: whether this CPU is one is not known."
-        return [_warns("cpu.variant", what, f"The plain image for {image}.", CPU_SOURCE)]
+        return [_warns("cpu.variant", what, f"Take the plain image for {image}.", CPU_SOURCE)]
     return []
 
 
@@ -130,7 +130,7 @@ def _jetson(needs: ImageNeeds, facts: NodeFacts) -> list[Reason]:
         if not for_jetson:
             return []
         what = "The image is made for Jetson, and this node is none."
-        return [_fails("jetson.image", what, "The image for servers.", TEGRA_SOURCE)]
+        return [_fails("jetson.image", what, "Take the image for servers.", TEGRA_SOURCE)]
     if not for_jetson:
         if not needs.cuda and not needs.tensorrt:
             return []
@@ -138,14 +138,14 @@ def _jetson(needs: ImageNeeds, facts: NodeFacts) -> list[Reason]:
             "The image does not say that it is made for Jetson: CUDA libraries for servers may "
             "have no code for its GPU."
         )
-        mend = "An image with `l4t` or `igpu` in its name, if there is one."
+        mend = "Take an image with `l4t` or `igpu` in its name, if there is one."
         return [_warns("jetson.server_image", what, mend, TEGRA_SOURCE)]
     here = (facts.gpu_stack.l4t_version or "").partition(".")[0]
     wanted = made_for.version.removeprefix("r").partition(".")[0] if made_for else ""
     if not here or not wanted or here == wanted:
         return []
     what = f"The image is made for Jetson Linux {wanted}, this node has {here}."
-    mend = f"The image for Jetson Linux {here}, or JetPack with {wanted}."
+    mend = f"Take the image for Jetson Linux {here}, or install JetPack with {wanted}."
     if {here, wanted} & _HOST_CUDA_L4T:
         return [_fails("jetson.l4t", what, mend, TEGRA_SOURCE)]
     return [_warns("jetson.l4t", what, mend, TEGRA_SOURCE)]

@@ -53,7 +53,8 @@ def command(
 ) -> None:
     """Write the images of ARCHIVEs into one file, each layer once, and sign it.
 
-    An archive is what docker save, podman save or skopeo copy wrote, or another bundle.
+    An archive is what docker save, podman save or skopeo copy wrote, or another bundle. An
+    image's name is none: save it first (docker save -o app.tar app:1).
     """
     key = None if unsigned else _key(key_file)
     base = None if since is None else read_bundle(since)

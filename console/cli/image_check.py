@@ -15,7 +15,13 @@ from agent.protocol.problems import Problem, ProblemError
 from agent.protocol.site import SiteStatus
 from console.cli import check_table, driver_plan
 from console.cli.check_sites import tell_sites
-from console.cli.image_options import read_archives, read_judge, to_option, verified_cache
+from console.cli.image_options import (
+    is_archive,
+    read_archives,
+    read_judge,
+    to_option,
+    verified_cache,
+)
 from console.cli.image_runs import check_names
 from console.cli.last_facts import last_facts
 from console.cli.nodes import selected_nodes
@@ -34,12 +40,6 @@ from console.images.rate import RateLimit
 from console.images.sites import LABEL
 from console.link.client import NodeClient
 from console.text import plural
-
-# What nobody calls an image, and what a file is called that is not there.
-_SUFFIXES = (
-    *(".tar", ".tgz", ".tzst", ".txz", ".tbz", ".tbz2"),
-    *(".gz", ".zst", ".xz", ".bz2", ".oci", ".bundle"),
-)
 
 
 class CheckRecord(msgspec.Struct, kw_only=True):
@@ -81,12 +81,12 @@ def command(
     (push --via-site). The exit code is 1 where a push would be refused, or an image cannot run;
     on a terminal, a push that only wants --make-room asks for it.
     """
-    archives = [Path(subject) for subject in subjects if _is_archive(subject)]
+    archives = [Path(subject) for subject in subjects if is_archive(subject)]
     entries = selected_nodes(setup, selector)
     if not archives:
         return check_names(setup, entries, subjects, wide=wide, drivers=drivers, as_json=as_json)
     if len(archives) < len(subjects):
-        names = [subject for subject in subjects if not _is_archive(subject)]
+        names = [subject for subject in subjects if not is_archive(subject)]
         raise ProblemError(
             "console.usage",
             f"{names[0]} is no file, so it is taken for an image's name; {archives[0]} is one",
@@ -124,8 +124,10 @@ def command(
             click.echo()
             print_table(driver_plan.COLUMNS, driver_plan.rows(verdicts, known, judge.tables))
         refused = check_table.tell_reasons(answers)
-        refused |= tell_verdicts(verdicts)
-        tell_sites(entries, sites)
+        refused |= any_fails(verdicts)
+        unfit = {answer.entry.name for answer in answers if _is_unfit(answer)}
+        tell_verdicts({node: each for node, each in verdicts.items() if node not in unfit})
+        tell_sites([entry for entry in entries if entry.name not in unfit], sites)
         tell_unverified(indexes)
     return conclude(answers) or int(refused)
 
@@ -145,6 +147,14 @@ def verdicts_of(
     return found
 
 
+def _is_unfit(answer: Answer[LoadPlan]) -> bool:
+    """Whether what is told of the node anyway is that no image is for its CPU."""
+    problems = [] if answer.value is None else [each.code for each in answer.value.problems]
+    if answer.problem is not None:
+        problems.append(answer.problem.code)
+    return not {"archive.platform", "image.platform"}.isdisjoint(problems)
+
+
 def tell_unverified(indexes: Sequence[ArchiveIndex]) -> None:
     """Say which archives may still turn out to be damaged. Raises ProblemError `archive.*`."""
     cache = verified_cache()
@@ -152,12 +162,6 @@ def tell_unverified(indexes: Sequence[ArchiveIndex]) -> None:
         if lacking := cache.unverified(index):
             name, many = Path(index.path).name, plural(len(lacking), "layer")
             say(f"{name}: the contents of {many} were not verified; a push does that as it sends")
-
-
-def _is_archive(subject: str) -> bool:
-    path = Path(subject)
-    looks = subject.startswith((".", "/", "~")) or subject.lower().endswith(_SUFFIXES)
-    return looks or path.exists()
 
 
 def check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from agent.archives.cache import IndexCache
 from agent.archives.index import ArchiveIndex
 from agent.archives.needs_cache import NeedsCache
 from agent.archives.verified_cache import VerifiedCache
+from agent.protocol.problems import ProblemError
 from agent.rules.tables import read_tables
 from console.cli.nodes import fleet_file
 from console.cli.options import complete_selector
@@ -24,6 +26,12 @@ from console.images.judging import TABLES_FILE, ArchiveJudge
 from console.text import clean, size
 
 EVERY_SECONDS = 0.5
+# What nobody calls an image, and what a file is called that is not there.
+_SUFFIXES = (
+    *(".tar", ".tgz", ".tzst", ".txz", ".tbz", ".tbz2"),
+    *(".gz", ".zst", ".xz", ".bz2", ".oci", ".bundle"),
+)
+_NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")  # of an image
 
 archives_argument = click.argument(
     "archives",
@@ -51,12 +59,32 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
     cache = IndexCache(_cache_folder("archives"))
     found = []
     for path in paths:
+        _check_is_file(path)
         told = _Reading(path.name)
         try:
             found.append(cache.index(path.absolute(), heard=told.heard))
         finally:
             told.clear()
     return found
+
+
+def is_archive(subject: str) -> bool:
+    """Whether somebody means a file or a folder, not the name of an image."""
+    path = Path(subject)
+    looks = subject.startswith((".", "/", "~")) or subject.lower().endswith(_SUFFIXES)
+    return looks or path.exists()
+
+
+def _check_is_file(path: Path) -> None:
+    """Raises ProblemError `archive.unreadable` for what looks like an image's name."""
+    if is_archive(str(path)) or not _NAME.fullmatch(str(path)):
+        return
+    raise ProblemError(
+        "archive.unreadable",
+        f"{path}: there is no such file. Images come from archives: an image's name is not enough",
+        params={"archive": str(path)},
+        hint=f"Save the image first, then name the file: docker save -o image.tar {path}",
+    )
 
 
 def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
+from collections.abc import Sequence
 from typing import get_args
 
 import click
@@ -14,14 +16,14 @@ from console.cli.job_words import progress
 from console.cli.node_record import state_after
 from console.cli.node_words import marks
 from console.cli.options import json_option, selector_argument
-from console.cli.output import print_json
+from console.cli.output import NO_LIMIT, print_json, width
 from console.cli.run import Answer, ask_each, conclude
 from console.cli.setup import Setup
-from console.cli.table import NODE, UNKNOWN, Cell, Column, Row, print_table
+from console.cli.table import NODE, UNKNOWN, Cell, Column, Row, cells, fit, print_table
 from console.fleet.inventory import NodeEntry
 from console.fleet.job_words import doing, short_progress, since, state, waits_until, why
 from console.link.client import NodeClient
-from console.text import age
+from console.text import age, clean
 
 COLUMNS = (
     NODE,
@@ -69,7 +71,11 @@ def command(
     if as_json:
         print_json([record for answer in answers for record in _records(answer)])
     else:
-        print_table(COLUMNS, [row for answer in answers for row in rows(answer)])
+        found = [row for answer in answers for row in rows(answer)]
+        for line in lines(found, width()):
+            click.echo(line)
+        if not found:
+            print_table(COLUMNS, found)
     return conclude(answers)
 
 
@@ -79,6 +85,30 @@ def _records(answer: Answer[Asked]) -> list[JobRecord]:
         problem = answer.problem.problem()
         return [JobRecord(node=entry.name, production=entry.production, problem=problem)]
     return [record_of(entry, job) for job in answer.value[1]] if answer.value else []
+
+
+def lines(found: Sequence[Row], limit: int) -> list[str]:
+    """The table; where its sentences are too long for it, they are folded under it."""
+    if not found:
+        return []
+    whole = fit(COLUMNS, found, NO_LIMIT)
+    if max(map(cells, whole)) <= limit:
+        return whole
+    table = fit(COLUMNS[:-1], [row[:-1] for row in found], limit)
+    for row in found:
+        node, job, reason = (_shown(row[at]) for at in (0, 2, -1))
+        if reason:
+            table += textwrap.wrap(
+                f"{node} {job}: {reason}",
+                limit,
+                subsequent_indent="  ",
+                break_on_hyphens=False,
+            )
+    return table
+
+
+def _shown(cell: str | Cell) -> str:
+    return clean(cell.short if isinstance(cell, Cell) else cell)
 
 
 def rows(answer: Answer[Asked]) -> list[Row]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from agent.protocol.jobs import ENDED, NO_SENDER, Job
 
+_DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
 _WELL_ENDED = frozenset({"succeeded", "skipped"})
 
 
@@ -60,7 +62,12 @@ def why(job: Job) -> str:
         return f"{job.reason}; {job.problem.detail}" if job.reason else job.problem.detail
     if job.reason:
         return job.reason
-    return ", ".join(f"{key} {value}" for key, value in job.result.items())
+    return ", ".join(f"{key} {_DIGEST.sub(_short, value)}" for key, value in job.result.items())
+
+
+def _short(digest: re.Match[str]) -> str:
+    """As people write an image's id; `job show` has the whole."""
+    return digest[1]
 
 
 def since(job: Job) -> float:

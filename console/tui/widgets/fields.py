@@ -36,6 +36,7 @@ class AmountField(Horizontal):
     ) -> None:
         """`say` tells in words what a value means."""
         super().__init__()
+        self._look = look
         self.value = first
         self.problem: ProblemError | None = None
         self.label = label
@@ -67,7 +68,8 @@ class AmountField(Horizontal):
     def show(self) -> None:
         """Label, and what the value means."""
         here = self.input.has_focus
-        self._title.show([(f" {self.label:<{_LABEL - 2}}", "key" if here else "")])
+        sign = self._look.glyphs.cursor if here else " "
+        self._title.show([(f"{sign}{self.label:<{_LABEL - 2}}", "cursor" if here else "")])
         if self.problem is not None:
             self._said.show([(f" not that: {self.problem.hint}", "bad")])
         else:

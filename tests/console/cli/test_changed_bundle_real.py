@@ -50,7 +50,7 @@ CHANGES: dict[Change, tuple[str, str]] = {
     other_image: ("signature.wrong", "it was changed"),
     other_name: ("signature.wrong", "it was changed"),
     other_layer: ("archive.", "hint: "),
-    no_seal: ("signature.missing", "nobody has signed it"),
+    no_seal: ("signature.missing", "no signature came with it"),
 }
 
 

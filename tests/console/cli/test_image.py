@@ -155,3 +155,24 @@ def test_a_simulated_node_has_no_media(tmp_path: Path, fleet: Path) -> None:
     done = image(tmp_path, fleet, "import", T4, "/media/usb/app.tar")
     assert done.code == 1
     assert "simulated" in done.err
+
+
+def test_a_name_of_an_image_is_no_archive(tmp_path: Path, fleet: Path) -> None:
+    for words in (
+        ("bundle", "make", "-o", tmp_path / "out.bundle", "plant/app:1"),
+        ("image", "push", "plant/app:1", "--to", f"@{T4}"),
+    ):
+        done = roost(tmp_path, "--fleet", fleet, *words)
+        assert done.code != 0
+        assert "error: plant/app:1: there is no such file. Images come from archives" in done.err
+        assert "docker save -o image.tar plant/app:1" in done.err
+
+
+def test_an_archive_for_another_cpu_is_told_once(tmp_path: Path, fleet: Path) -> None:
+    file = archive(tmp_path, "arm:1", noise("arm", 9000), architecture="arm64")
+    done = image(tmp_path, fleet, "check", file, "--to", f"@{T4}")
+    assert done.code == 1
+    assert [line for line in done.err.splitlines() if "arm64" in line] == [
+        f"error: {T4}: {file}: arm:1 is for linux/arm64, the node is linux/amd64"
+    ]
+    assert "--via-site works" not in done.err

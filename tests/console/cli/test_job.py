@@ -14,7 +14,7 @@ from agent.jobs.work import Work
 from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from console.cli.job_ls import COLUMNS, rows
+from console.cli.job_ls import COLUMNS, lines, rows
 from console.cli.job_show import facts_of
 from console.cli.job_words import progress
 from console.cli.run import Answer
@@ -136,6 +136,27 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         assert title in lines[0].split()
     assert "no sender" in lines[1]
     assert "maria" in lines[1]
+
+
+def test_sentences_are_folded_under_the_table_where_they_do_not_fit() -> None:
+    digest = "sha256:" + "0123456789ab" + "f" * 52
+    answer = at_night()
+    assert answer.value is not None
+    answer.value[1][3].reason = None
+    answer.value[1][3].result = {"app:1": digest}
+    for width in (60, 80, 100):
+        shown = lines(rows(answer), width)
+        assert max(map(len, shown)) <= width
+        assert "WHY" not in shown[0]
+        text = " ".join(line.strip() for line in shown[5:])
+        assert "plant-07-line-03-cam-1 01234567: nobody sends its layers now: the same push" in text
+        assert "app:1 0123456789ab" in text
+        assert "ffff" not in text
+    wide = lines(rows(answer), 400)
+    assert len(wide) == 5
+    assert wide[0].endswith("WHY")
+    assert wide[4].endswith("app:1 0123456789ab")
+    assert lines([], 80) == []
 
 
 def test_how_long_it_still_waits_and_how_far_it_came() -> None:

@@ -19,6 +19,9 @@ from tests.console.tui.fake_carrier import MIB, REFUSED, FakeCarrier, make_archi
 from tests.console.tui.fakes import make_node, put_job
 from tests.console.tui.showing import fleet_of, settled, type_command
 
+# Many keys, and archives that are read.
+pytestmark = pytest.mark.timeout(60)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -52,6 +52,7 @@ def run(folder: Path, source: str, *options: str, **environment: str) -> list[st
     return done.stdout.splitlines() + done.stderr.splitlines()
 
 
+@pytest.mark.timeout(60)  # it starts a pytest with two workers
 @pytest.mark.parametrize("options", [(), ("-n", "2")])
 def test_skips_are_told_and_the_summary_stays_last(tmp_path: Path, options: list[str]) -> None:
     lines = run(tmp_path, SAMPLE, *options)

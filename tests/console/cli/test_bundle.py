@@ -14,6 +14,9 @@ from tests.archives_made import Entry, Made, docker_archive, layer
 from tests.bundles_made import entries_of, manifest_of, packed
 from tests.console.cli.commands import ROOST, Done, environment, roost
 
+# Each starts several programs.
+pytestmark = pytest.mark.timeout(60)
+
 BASE = layer("base", 50_000)
 Run = Callable[..., Done]
 

@@ -31,6 +31,7 @@ def fleet_of(tmp_path: Path, address: str) -> Path:
     return write_fleet(tmp_path / "fleet.yaml", [NodeEntry(name="cam", address=address)])
 
 
+@pytest.mark.timeout(60)  # starts six programs
 def test_over_the_socket_beside(agent: AgentProcess, tmp_path: Path) -> None:
     fleet = fleet_of(tmp_path, f"unix://{agent.sockets['operator']}")
 

@@ -96,9 +96,18 @@ async def test_layers_go_before_images(docker_side: ImageSide, graphdriver: Dock
     await side.at_stage(job, "receiving")
     side.images._space.release(job.id)  # only its pins are of interest
     grants(side, graphdriver, {old: 2 * MB})
-    plan = await side.plan(made("new", "new:1", over=layer("other base")))
-    frees = [(item.kind, item.name) for item in plan.frees]
-    assert frees == [("blob", diff_id(BASE)), ("image", "old:1")]
+    new = made("new", "new:1", over=layer("other base"))
+    plan = await side.plan(new)
+    [image] = plan.frees  # enough by itself: the layer, which is small, stays
+    assert (image.kind, image.name) == ("image", "old:1")
+    needed = plan.space[0].needed_bytes
+    for lacking, goes in (
+        (1, [("blob", diff_id(BASE))]),
+        (image.size_bytes + 1, [("blob", diff_id(BASE)), ("image", "old:1")]),
+    ):
+        grants(side, graphdriver, {old: 2 * MB}, free_bytes=needed - lacking)
+        frees = (await side.plan(new)).frees
+        assert [(item.kind, item.name) for item in frees] == goes
 
 
 async def test_where_nothing_may_go_it_is_refused_before_a_byte_is_sent(

@@ -38,7 +38,12 @@ async def test_cancel_has_the_focus_and_tab_goes_round(make_app: MakeApp, folder
         assert ">[ Cancel ]" in await begin(pilot, "@a")
         await pilot.press("tab")
         assert ">[ Push ]" in await settled(pilot)
-        await pilot.press("tab", "tab", "tab")
+        for field in ("limit", "budget"):
+            await pilot.press("tab")
+            text = await settled(pilot)
+            assert f">{field}" in text
+            assert ">[" not in text
+        await pilot.press("tab")
         assert ">[ Cancel ]" in await settled(pilot)
         await pilot.press("enter")
         await settled(pilot)

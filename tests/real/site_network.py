@@ -53,6 +53,14 @@ class SiteNetwork:
         """Take a host off the site's network."""
         self._ip("-n", host, "link", "set", "lan", "down")
 
+    def pull(self, host: str) -> None:
+        """Take a host off the slow network, as a cable that is pulled."""
+        self._ip("-n", host, "link", "set", "wan", "down")
+
+    def plug(self, host: str) -> None:
+        """Put it back."""
+        self._ip("-n", host, "link", "set", "wan", "up")
+
     def within(self, host: str) -> tuple[str, ...]:
         """The words before a command that make it run on a host."""
         return (*self._enclosure.entering(), "ip", "netns", "exec", host)

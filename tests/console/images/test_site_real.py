@@ -61,6 +61,29 @@ def test_six_nodes_cost_little_more_than_one(host_kept: None, short_folder: Path
         assert six_nodes <= 1.05 * one_copy
 
 
+@pytest.mark.parametrize("seconds", [2, 35])
+def test_the_cable_is_pulled(host_kept: None, short_folder: Path, seconds: int) -> None:
+    """Once for a moment, once until the connection is given up: next to nothing goes twice."""
+    file, image = archive(short_folder, *LAYERS)
+    with site_fleet(short_folder, ["alone"], mbit=20) as fleet:
+        fleet.add("alone", listens=False)
+        start_all(list(fleet.agents.values()))
+        fleet.write({"alone": {}})
+        before = fleet.network.wan_bytes()
+        ended = meanwhile(lambda: fleet.push(file, "@alone"))
+        while stored_bytes(fleet, "alone") < 3_000_000:
+            time.sleep(0.02)
+        fleet.network.pull("alone")
+        time.sleep(seconds)
+        fleet.network.plug("alone")
+        record = ended()["alone"]
+        crossed = fleet.network.wan_bytes() - before
+        assert record["result"] == "done"
+        assert fleet.holds("alone", image.diff_ids)
+        assert record["sent_bytes"] <= stored_bytes(fleet, "alone") + 2**20
+        assert crossed <= 1.1 * stored_bytes(fleet, "alone") + 2**20
+
+
 def stored_bytes(fleet: SiteFleet, name: str) -> int:
     """What lies in an agent's store and in its uploads."""
     state = fleet.folder / name / "state"

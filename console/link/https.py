@@ -24,6 +24,8 @@ CONNECT_TIMEOUT_SECONDS = 15.0
 KEEPALIVE_IDLE_SECONDS = 15
 KEEPALIVE_EVERY_SECONDS = 5
 KEEPALIVE_TRIES = 3
+# The kernel would take megabytes that are not on the wire yet: gone in a cut, and sent again.
+UNSENT_BYTES = 64 * 1024
 
 FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -123,7 +125,7 @@ async def _open(
         raise unreachable(
             node, error, hint=f"Check that {address} is up and its port is open from here."
         ) from None
-    _keep_alive(writer.get_extra_info("socket"))
+    _set_up(writer.get_extra_info("socket"))
     return reader, writer
 
 
@@ -132,7 +134,9 @@ def _fingerprint(writer: asyncio.StreamWriter) -> str:
     return "sha256:" + hashlib.sha256(certificate or b"").hexdigest()
 
 
-def _keep_alive(sock: socket.socket) -> None:
+def _set_up(sock: socket.socket) -> None:
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)

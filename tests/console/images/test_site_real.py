@@ -80,7 +80,8 @@ def test_the_cable_is_pulled(host_kept: None, short_folder: Path, seconds: int) 
         crossed = fleet.network.wan_bytes() - before
         assert record["result"] == "done"
         assert fleet.holds("alone", image.diff_ids)
-        assert record["sent_bytes"] <= stored_bytes(fleet, "alone") + 2**20
+        queued = 0.3 * 20e6 / 8  # of the network itself: what tbf may hold back
+        assert record["sent_bytes"] <= stored_bytes(fleet, "alone") + 2**20 + queued
         assert crossed <= 1.1 * stored_bytes(fleet, "alone") + 2**20
 
 

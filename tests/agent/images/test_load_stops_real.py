@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent.images.loading import RUNTIME_STAGE
 from tests.agent.images.loads import JSON, NEW, Loads, ask, check_all_is_well, until
 from tests.archives_made import docker_archive
 from tests.real.fixtures import DockerEngineFactory
@@ -108,7 +109,7 @@ def test_a_runtime_that_is_back_later_than_the_agent(
         engine.kill()
         loads.start()
         [job] = loads.agent.get("/v1/jobs")
-        until(lambda: loads.job(job["id"])["stage"] == "waiting for the runtime")
+        until(lambda: loads.job(job["id"])["stage"] == RUNTIME_STAGE)
         engine.start()
         assert loads.ended(job["id"])["state"] == "succeeded"
         assert set(loads.ids()) == {"app:1", "app:new"}

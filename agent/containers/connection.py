@@ -18,6 +18,7 @@ from agent.containers.facts import is_podman
 from agent.containers.refusals import CALL_ERRORS, problem_of, understood
 from agent.containers.sdk_client import connect
 from agent.containers.workers import Workers
+from agent.protocol.problems import ProblemError
 
 T = TypeVar("T")
 
@@ -110,6 +111,15 @@ class Connection:
 
     async def inspect(self, name: str) -> Json:
         """All that the runtime knows of a container."""
+        try:
+            return await self._inspect(name)
+        except ProblemError as problem:
+            # Podman 4.3 trips over a process that ends while it looks; then it has ended.
+            if not (self.podman and "no such process" in problem.detail):
+                raise
+            return await self._inspect(name)
+
+    async def _inspect(self, name: str) -> Json:
         found: Json = await self.call(lambda client: client.inspect_container(name), container=name)
         return found
 

@@ -325,10 +325,12 @@ def comparable(answer: object) -> Any:
 async def test_what_cannot_go_along_is_said_first(engine: DockerEngine, tmp_path: Path) -> None:
     async with workload_side(engine, tmp_path / "agent.db") as node:
         node.run("detector", *ON_FIRST)
-        engine.docker("exec", "detector", "sh", "-c", "mkdir /work; echo 1 > /work/cache")
+        engine.docker("exec", "detector", "sh", "-c", "mkdir /scratch; echo 1 > /scratch/cache")
         plan = await node.workloads.plan_pin("detector", pin_request("1"))
         [planned] = plan.workloads
-        assert planned.lost == ["1 file changed inside the container, not on a volume: /work/cache"]
+        assert planned.lost == [
+            "1 file changed inside the container, not on a volume: /scratch/cache"
+        ]
         node.run("gone", "--rm")
         plan = await node.workloads.plan_pin("gone", pin_request("1"))
         assert [problem.code for problem in plan.problems] == ["pin.auto_remove"]

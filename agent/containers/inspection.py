@@ -64,7 +64,7 @@ def inspected(answer: Json) -> Inspected:
         finished_at=unix_seconds(state.get("FinishedAt")),
         exit_code=state.get("ExitCode") if status in _ENDED else None,
         restart_count=answer.get("RestartCount") or 0,
-        ports=_ports(_part(answer, "NetworkSettings")),
+        ports=published_ports(_part(_part(answer, "NetworkSettings"), "Ports")),
         labels=config.get("Labels") or {},
         gpus=ask.gpus,
         gpu_way=ask.way,
@@ -151,9 +151,10 @@ def _image_id(text: object) -> str:
     return image_id if not image_id or ":" in image_id else f"sha256:{image_id}"
 
 
-def _ports(settings: Json) -> list[str]:
+def published_ports(ports: Json) -> list[str]:
+    """As the wire shows them, from what the runtime binds to each port of the container."""
     found = []
-    for inside, bindings in sorted(_part(settings, "Ports").items()):
+    for inside, bindings in sorted(ports.items()):
         if not bindings:
             found.append(inside)
         for binding in bindings or []:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.containers.gpu_asks import gpu_ask
+from agent.containers.inspection import published_ports
 from agent.protocol.containers import Container
 
 Json = Mapping[str, Any]
@@ -19,11 +20,6 @@ def made(name: str, body: Json, *, number: int, image_id: str, now: float) -> Co
     """The container that `POST /containers/create` makes."""
     host = body.get("HostConfig") or {}
     ask = gpu_ask(host, body.get("Env") or [])
-    ports = [
-        f"{binding.get('HostIp') or '0.0.0.0'}:{binding.get('HostPort')}->{inside}"  # noqa: S104
-        for inside, bindings in (host.get("PortBindings") or {}).items()
-        for binding in bindings
-    ]
     return Container(
         id=hashlib.sha256(f"{name}/{number}/{now}".encode()).hexdigest(),
         name=name,
@@ -31,7 +27,7 @@ def made(name: str, body: Json, *, number: int, image_id: str, now: float) -> Co
         image_id=image_id,
         state="created",
         created_at=now,
-        ports=ports,
+        ports=published_ports(host.get("PortBindings") or {}),
         labels=dict(body.get("Labels") or {}),
         gpus=ask.gpus,
         gpu_way=ask.way,

@@ -153,7 +153,7 @@ def _socket_in(namespace: Path) -> socket.socket:
             _set_namespace(libc, own)
     finally:
         os.close(own)
-    made.setblocking(False)  # noqa: FBT003 - the standard library's
+    made.settimeout(0)
     return made
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from console.compose.findings import Findings
-from console.compose.interpolation import BadTemplate, Unset, interpolate
+from console.compose.interpolation import BadTemplateError, UnsetError, interpolate
 
 SIZE_LIMIT = 1 << 20
 _NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*(=|:|(?=[\r\n#]|$))")
@@ -155,9 +155,9 @@ class _Lines:
     def _filled(self, value: str, line: int | None = None) -> str | None:
         try:
             return interpolate(value, self._known)
-        except BadTemplate as error:
+        except BadTemplateError as error:
             self._wrong(str(error), "A dollar sign that is meant as one is written twice: $$", line)
-        except Unset as unset:
+        except UnsetError as unset:
             how = "is empty" if unset.empty else "is not set"
             why = f": {unset.why}" if unset.why else ""
             self._findings.add(

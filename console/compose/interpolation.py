@@ -21,11 +21,11 @@ _WAY = re.compile(r":?[-?+]")
 DEPTH_LIMIT = 32
 
 
-class BadTemplate(Exception):  # noqa: N818 - told as a problem by who knows the line
+class BadTemplateError(Exception):
     """The text is not written as interpolation wants it."""
 
 
-class Unset(Exception):  # noqa: N818
+class UnsetError(Exception):
     """A variable without a value; `why` where the text says why it must have one."""
 
     def __init__(self, name: str, why: str | None = None, *, empty: bool = False) -> None:
@@ -39,8 +39,8 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
     """`text` with its variables' values.
 
     Raises:
-        BadTemplate: a brace that holds no variable, or is not closed.
-        Unset: a variable has no value, and no other is given for that.
+        BadTemplateError: a brace that holds no variable, or is not closed.
+        UnsetError: a variable has no value, and no other is given for that.
     """
     if "$" not in text:
         return text
@@ -52,7 +52,7 @@ def names_in(text: str) -> set[str]:
     asked: set[str] = set()
     if "$" not in text:
         return asked
-    with contextlib.suppress(BadTemplate):
+    with contextlib.suppress(BadTemplateError):
         _Reading(text, {}, asked).until_end()
     return asked
 
@@ -86,7 +86,7 @@ class _Reading:
                 parts.append(character)
                 self._at += 1
         if inside:
-            raise BadTemplate(f"{_short(text)} lacks a closing brace")
+            raise BadTemplateError(f"{_short(text)} lacks a closing brace")
         return "".join(parts)
 
     def _variable(self, *, wanted: bool) -> str:
@@ -98,7 +98,7 @@ class _Reading:
         match = _NAME.match(text, start + (2 if braced else 1))
         if match is None:
             if braced:
-                raise BadTemplate(f"{_short(text[start:])} begins no variable")
+                raise BadTemplateError(f"{_short(text[start:])} begins no variable")
             self._at += 1
             return "$"
         self._at = match.end()
@@ -114,7 +114,7 @@ class _Reading:
         self._at = way.end()
         self._depth += 1
         if self._depth > DEPTH_LIMIT:
-            raise BadTemplate(f"{_short(self._text)} is nested more than {DEPTH_LIMIT} deep")
+            raise BadTemplateError(f"{_short(self._text)} is nested more than {DEPTH_LIMIT} deep")
         value = self._look_up(name)
         given = value is not None and (value != "" or way[0][0] != ":")
         sign = way[0][-1]
@@ -128,12 +128,12 @@ class _Reading:
             return value or ""
         if sign == "-" or not wanted or self._asked is not None:
             return other
-        raise Unset(name, other, empty=value is not None)
+        raise UnsetError(name, other, empty=value is not None)
 
     def _value(self, name: str, *, wanted: bool) -> str:
         value = self._look_up(name)
         if value is None and wanted and self._asked is None:
-            raise Unset(name)
+            raise UnsetError(name)
         return value or ""
 
     def _look_up(self, name: str) -> str | None:
@@ -143,7 +143,7 @@ class _Reading:
 
     def _close(self, start: int) -> None:
         if not self._text.startswith("}", self._at):
-            raise BadTemplate(f"{_short(self._text[start:])} lacks a closing brace")
+            raise BadTemplateError(f"{_short(self._text[start:])} lacks a closing brace")
         self._at += 1
 
 

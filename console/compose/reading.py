@@ -8,7 +8,7 @@ from collections.abc import Mapping as Dict
 from typing import TypeVar
 
 from console.compose.findings import Findings, nearest
-from console.compose.interpolation import BadTemplate, Unset, interpolate
+from console.compose.interpolation import BadTemplateError, UnsetError, interpolate
 from console.compose.scalars import as_compose_writes, duration, kind, size_bytes, truth
 from console.compose.tree import Entry, Mapping, Node, Scalar, Sequence
 
@@ -274,10 +274,10 @@ class Place:
     def _filled(self, scalar: Scalar) -> str | None:
         try:
             return interpolate(scalar.text, self.variables)
-        except BadTemplate as error:
+        except BadTemplateError as error:
             hint = "A dollar sign that is meant as one is written twice: $$"
             self.wrong(f"cannot be read: {error}", hint, "compose.template")
-        except Unset as unset:
+        except UnsetError as unset:
             how = "is empty" if unset.empty else "is not set"
             why = f": {unset.why}" if unset.why else ""
             hint = self._hint(unset.name)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.compose.interpolation import BadTemplate, Unset, interpolate, names_in
+from console.compose.interpolation import BadTemplateError, UnsetError, interpolate, names_in
 
 VARIABLES = {"A": "a", "EMPTY": "", "_x1": "under", "LONG": "$A"}
 
@@ -75,7 +75,7 @@ def test_value(text: str, value: str) -> None:
     ],
 )
 def test_unset(text: str, name: str, why: str | None, empty: bool) -> None:
-    with pytest.raises(Unset) as raised:
+    with pytest.raises(UnsetError) as raised:
         interpolate(text, VARIABLES)
     assert (raised.value.name, raised.value.why, raised.value.empty) == (name, why, empty)
 
@@ -85,12 +85,12 @@ def test_unset(text: str, name: str, why: str | None, empty: bool) -> None:
     ["${", "${}", "${A", "${A:-b", "${A!}", "${1A}", "${A:}", "${ A}", "a ${A/b/c}"],
 )
 def test_no_variable(text: str) -> None:
-    with pytest.raises(BadTemplate):
+    with pytest.raises(BadTemplateError):
         interpolate(text, VARIABLES)
 
 
 def test_nesting_has_a_bound() -> None:
-    with pytest.raises(BadTemplate, match="nested more than 32"):
+    with pytest.raises(BadTemplateError, match="nested more than 32"):
         interpolate("${NO:-" * 5000 + "}" * 5000, {})
 
 
@@ -104,7 +104,7 @@ def test_only_the_named_variables_count(text: str) -> None:
     def outcome(variables: dict[str, str]) -> object:
         try:
             return interpolate(text, variables)
-        except (BadTemplate, Unset) as error:
+        except (BadTemplateError, UnsetError) as error:
             return type(error), str(error)
 
     names = names_in(text)

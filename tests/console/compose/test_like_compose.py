@@ -13,7 +13,7 @@ from agent.protocol.workloads import Workload
 from console.compose.compose_file import NodeValues, read_compose, workloads_for
 from console.compose.env_file import parse_env_file
 from console.compose.findings import Findings
-from console.compose.interpolation import BadTemplate, Unset, interpolate
+from console.compose.interpolation import BadTemplateError, UnsetError, interpolate
 from console.compose.scalars import duration
 from tests.console.compose import recording, test_forms
 from tests.console.compose.files import meaning
@@ -57,7 +57,7 @@ def test_the_recording_is_of_these_cases() -> None:
 def test_template(text: str) -> None:
     try:
         ours: str | None = interpolate(text, VARIABLES)
-    except (BadTemplate, Unset):
+    except (BadTemplateError, UnsetError):
         ours = None
     assert ours == RECORDED["templates"][text]
 

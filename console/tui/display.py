@@ -14,6 +14,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ReturnType
 from textual.driver import Driver
 from textual.drivers._writer_thread import WriterThread
+from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
 from textual.timer import Timer
@@ -48,6 +49,7 @@ class CellDiffDisplay(App[ReturnType]):
         """Frames that the terminal was too slow for."""
         self._picture = Picture(0, 0)
         self._retry: Timer | None = None
+        self._in_band = False  # the terminal itself told the last size
         self._cursor = Offset(0, 0)
 
     def redraw(self) -> None:
@@ -55,13 +57,18 @@ class CellDiffDisplay(App[ReturnType]):
         self._picture.forget()
         self._write_changes()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """The terminal has rearranged what it shows, whatever its size is now.
 
         Textual sends this too whenever it takes the terminal: at the start, and after the app was
-        suspended and somebody else wrote there.
+        suspended and somebody else wrote there. A terminal that is then asked to tell its size in
+        band answers with the size that it has: nothing was rearranged.
         """
-        self._picture.forget()
+        in_band = event.pixel_size is not None
+        answer = in_band and not self._in_band and event.size == self._picture.size
+        self._in_band = in_band
+        if not answer:
+            self._picture.forget()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         if self._batch_count or not self._shows_cells():

@@ -79,7 +79,7 @@ async def test_a_runtime_that_hangs_later_and_recovers(
     scripted: ScriptedRuntime, tmp_path: Path
 ) -> None:
     async with following(scripted, tmp_path) as runtime:
-        await until(lambda: ID in runtime.containers())
+        assert (await runtime.facts()).state == "ok"
         for path in ("/containers/json", "/version", "/events"):
             scripted.answer(path, silence)
         await until(lambda: not runtime.containers())

@@ -11,7 +11,7 @@ from agent.images import freeing
 from agent.images.space import SPARE_BYTES, DiskFree
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import docker
-from tests.agent.images.image_side import ImageSide
+from tests.agent.images.image_side import ImageSide, until
 from tests.agent.images.layers import diff_id, noise
 from tests.archives_made import Made, docker_archive, layer, tar
 from tests.real.docker_engine import DockerEngine
@@ -148,11 +148,11 @@ async def test_a_reservation_counts_until_its_job_has_ended(
     assert (await side.plan(first)).problems == []
     await side.jobs.cancel(job.id, by="maria")
     await side.ended(job)
-    assert side.images._space._held == {}
+    await until(lambda: side.images._space._held == {})  # just after its end is told
     done = await side.push(second)
     assert done.problem is None
-    assert side.images._space._held == {}
-    assert side.images._keeper.pinned() == set()
+    await until(lambda: side.images._space._held == {})
+    await until(lambda: side.images._keeper.pinned() == set())
 
 
 async def test_a_runtime_that_does_not_tell_what_images_take(

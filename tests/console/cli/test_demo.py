@@ -56,8 +56,8 @@ def facts(address: str) -> dict[str, dict[str, object]]:
 
 
 def gone(folder: Path) -> bool:
-    """Whether the folder is removed within ten seconds, which only the child does."""
-    for _ in range(200):
+    """Whether the folder is removed within forty seconds, which only the child does."""
+    for _ in range(800):
         if not folder.exists():
             return True
         time.sleep(0.05)

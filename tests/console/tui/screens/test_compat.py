@@ -306,10 +306,10 @@ async def test_an_archive_of_this_machine_is_judged_too_and_left_out_again(
         assert "Only archives" in await settled(pilot)
 
 
-async def test_an_archive_that_is_none(make_app: MakeApp, tmp_path: Path) -> None:
-    (tmp_path / "bad.tar").write_bytes(b"no archive at all")
-    app = compat_app(make_app, compat=compat_of(tmp_path))
-    app.context.pushes.folder = str(tmp_path)
+async def test_an_archive_that_is_none(make_app: MakeApp, short_folder: Path) -> None:
+    (short_folder / "bad.tar").write_bytes(b"no archive at all")
+    app = compat_app(make_app, compat=compat_of(short_folder))
+    app.context.pushes.folder = str(short_folder)  # its name is shown on one line
     async with app.run_test(size=(120, 30)) as pilot:
         await settled(pilot)
         await pilot.press("a")

@@ -14,6 +14,7 @@ from agent.doctor.doctor import Doctor
 from agent.doctor.evidence import Evidence
 from agent.doctor.inside import InsideLooker
 from agent.doctor.memory import MemoryWatch
+from agent.doctor.reloads import ReloadWatch
 from agent.doctor.system import SystemLook, look_at_system
 from agent.doctor.throttling import ThrottleWindow
 from agent.protocol.deployments import WorkloadStatus
@@ -77,7 +78,11 @@ class Examiner:
         self._runtime = runtime
         self._root = root
         self._doctor = Doctor()
-        self._looker = InsideLooker(runtime, procfs=root / "proc" if root is not None else None)
+        self._looker = InsideLooker(
+            runtime,
+            procfs=None if root is None else root / "proc",
+            reloads=ReloadWatch(None if root is None else root / "run/systemd"),
+        )
         self._clock = ConsoleClock()
         self._throttling = ThrottleWindow()
         self._memory = MemoryWatch(gpu_memory_percent)

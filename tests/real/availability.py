@@ -62,6 +62,8 @@ PARTS = {
     "filesystem": Part(("mkfs.ext4", "losetup", *ENCLOSURE)),
     # For a test marked `real("network")`: a site of namespaces behind a slow link.
     "network": Part(("tc", *ENCLOSURE)),
+    # For a test marked `real("systemd")`: a manager of its own, of a user's kind.
+    "systemd": Part(("systemctl", *ENCLOSURE)),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

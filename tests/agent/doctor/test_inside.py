@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.doctor.inside import InsideLooker, wants_gpu
+from agent.doctor.inside import KEPT_SECONDS, InsideLooker, wants_gpu
+from agent.doctor.reloads import SETTLE_SECONDS, ReloadWatch
 from agent.protocol.containers import (
     ContainerDetails,
     ExecExit,
@@ -71,6 +73,22 @@ def runtime() -> Runtime:
     return Runtime()
 
 
+class Now:
+    """A clock that stands."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def later(folder: Path) -> None:
+    """Another time of change, whatever the file system's clock is worth."""
+    changed = folder.stat().st_mtime_ns + 1
+    os.utime(folder, ns=(changed, changed))
+
+
 def missing() -> ProblemError:
     return ProblemError("exec.command", "nvidia-smi is not there")
 
@@ -103,6 +121,53 @@ async def test_a_good_look_is_kept_and_a_bad_one_is_not(runtime: Runtime) -> Non
         "Failed to initialize NVML: Unknown Error"
     )
     assert runtime.execs == 3
+
+
+async def test_a_good_look_is_kept_for_a_while(runtime: Runtime) -> None:
+    now = Now()
+    looker = InsideLooker(runtime, reloads=ReloadWatch(None, clock=now))
+    await looker.look([WANTS])
+    now.seconds += KEPT_SECONDS - 1
+    await looker.look([WANTS])
+    assert runtime.execs == 1
+    now.seconds += 1
+    await looker.look([WANTS])
+    assert runtime.execs == 2
+
+
+async def test_after_a_reload_it_is_looked_again(runtime: Runtime, tmp_path: Path) -> None:
+    now, folder = Now(), tmp_path / "systemd"
+    folder.mkdir()
+    looker = InsideLooker(runtime, reloads=ReloadWatch(folder, clock=now))
+    await looker.look([WANTS])
+    await looker.look([WANTS])
+    assert runtime.execs == 1
+    later(folder)
+    runtime.answer = Session(b"Failed to initialize NVML: Unknown Error\n", 255)
+    assert (await looker.look([WANTS]))[DETECTOR].sees is False
+
+
+async def test_a_look_that_came_too_soon_after_a_reload_is_not_kept(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    now, folder = Now(), tmp_path / "systemd"
+    folder.mkdir()
+    looker = InsideLooker(runtime, reloads=ReloadWatch(folder, clock=now))
+    await looker.look([])
+    later(folder)
+    await looker.look([WANTS])  # systemd may still be at it
+    now.seconds += SETTLE_SECONDS
+    await looker.look([WANTS])
+    assert runtime.execs == 2
+    await looker.look([WANTS])
+    assert runtime.execs == 2
+
+
+async def test_without_systemd_there_are_no_reloads(runtime: Runtime, tmp_path: Path) -> None:
+    looker = InsideLooker(runtime, reloads=ReloadWatch(tmp_path / "systemd"))
+    await looker.look([WANTS])
+    await looker.look([WANTS])
+    assert runtime.execs == 1
 
 
 async def test_device_nodes_are_the_second_way(runtime: Runtime, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from console.images.archives import Cargo, cargo_for, check_carried
 from console.images.encoding import choose_encoder
+from console.images.encodings import Encodings
 from console.images.following import Follower, ended_well
 from console.images.patience import GIVE_UP_SECONDS, LINK_TROUBLE, Patience
 from console.images.progress import Progress
@@ -145,6 +146,7 @@ class Push:
             told=self._sending_pauses,
         )
         self._progress = Progress()
+        self._encodings = Encodings()
         self._spoilt = 0
         self._asked_at = 0.0
         self._damage: ProblemError | None = None
@@ -157,6 +159,8 @@ class Push:
         except ProblemError as problem:
             self.state.problem = problem
             self._stage("failed")
+        finally:
+            await self._encodings.close()
         return self.state
 
     async def check(self) -> LoadPlan:
@@ -287,6 +291,7 @@ class Push:
         self._progress.planned(wanted)
         sender = Sender(
             self._client.uploads,
+            self._encodings,
             encoder=self._encoders({layer.diff_id: layer.encoder for layer in wanted}),
             allowance=self._allowance,
             sent=self._sent,

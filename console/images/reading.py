@@ -10,9 +10,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from agent.archives.encoders import Encoder, encode
 from agent.archives.index import ArchiveIndex
 from agent.archives.layers import LayerReader, read_layers
 
@@ -22,13 +21,6 @@ STEP_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
 
 
-class Piece(NamedTuple):
-    """Encoded bytes, and how far into the unpacked layer they reach."""
-
-    data: bytes
-    position: int
-
-
 async def step(call: Callable[[], T]) -> T:
     """What `call` returns, from a thread; a cancellation waits for it."""
     # Not to_thread: the task that it makes can be cancelled under a thread that goes on.
@@ -36,34 +28,7 @@ async def step(call: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(work)
     finally:
-        await _over(work)
-
-
-async def encoded(
-    reader: LayerReader, encoder: Encoder, *, skip: int
-) -> AsyncGenerator[Piece, None]:
-    """A layer's encoded bytes from byte `skip` on; the next ones are made meanwhile.
-
-    Raises:
-        ProblemError: `archive.*`.
-    """
-    pieces = encode(reader, encoder)
-
-    def make() -> Piece | None:
-        data = next(pieces, None)
-        return None if data is None else Piece(data, reader.position)
-
-    loop = asyncio.get_running_loop()
-    coming = loop.run_in_executor(None, make)
-    try:
-        while (piece := await asyncio.shield(coming)) is not None:
-            coming = loop.run_in_executor(None, make)
-            if skip < len(piece.data):
-                yield Piece(piece.data[skip:], piece.position)
-            skip = max(0, skip - len(piece.data))
-    finally:
-        await _over(coming)
-        pieces.close()
+        await over(work)
 
 
 async def in_one_pass(
@@ -89,7 +54,7 @@ async def in_one_pass(
         await step(readers.close)
 
 
-async def _over(work: asyncio.Future[T]) -> None:
+async def over(work: asyncio.Future[T]) -> None:
     """Wait for the thread, whoever would rather not."""
     while not work.done():
         with contextlib.suppress(asyncio.CancelledError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 from agent.archives.encoders import Encoder
@@ -12,8 +13,9 @@ from agent.archives.index import ArchiveIndex
 from agent.archives.layers import LayerReader, open_layer
 from agent.protocol.images import Layer
 from agent.protocol.problems import ProblemError
+from console.images.encodings import Encoding, Encodings
 from console.images.rate import Allowance
-from console.images.reading import encoded, in_one_pass, step
+from console.images.reading import in_one_pass, step
 from console.link.problems import garbage
 from console.link.uploads import Upload, UploadClient
 
@@ -21,6 +23,9 @@ from console.link.uploads import Upload, UploadClient
 AT_ONCE = 3
 # These are about one layer: the others go on.
 _OF_ONE_LAYER = ("upload.", "blob.")
+
+
+Opened = Callable[[], Awaitable[LayerReader]]
 
 
 class Sent(Protocol):
@@ -31,11 +36,15 @@ class Sent(Protocol):
 
 
 class Sender:
-    """Sends layers of archives to one node, each from where it was cut. Good for one `send`."""
+    """Sends layers of archives to one node, each from where it was cut.
+
+    `encodings` are those of sends before this one. Good for one `send`.
+    """
 
     def __init__(
         self,
         uploads: UploadClient,
+        encodings: Encodings,
         *,
         encoder: Callable[[Layer], Encoder],
         allowance: Allowance,
@@ -44,6 +53,7 @@ class Sender:
     ) -> None:
         self._uploads, self._encoder, self._sent = uploads, encoder, sent
         self._allowance, self._at_once = allowance, at_once
+        self._encodings = encodings
         self._put_off: list[ProblemError] = []
 
     async def send(self, layers: Sequence[Layer], places: dict[str, ArchiveIndex]) -> None:
@@ -69,11 +79,7 @@ class Sender:
             async with gate:
                 if self._allowance.used_up:
                     return
-                reader = await step(lambda: open_layer(archive, layer.diff_id))
-                try:
-                    await self._have(layer, reader)
-                finally:
-                    reader.close()
+                await self._have(layer, lambda: step(lambda: open_layer(archive, layer.diff_id)))
 
         tasks = [asyncio.create_task(one(layer)) for layer in layers]
         try:
@@ -90,22 +96,35 @@ class Sender:
             async for diff_id, reader in readers:
                 if self._allowance.used_up:
                     return
-                await self._have(wanted[diff_id], reader)
+                await self._have(wanted[diff_id], partial(_at_hand, reader), resumable=False)
 
-    async def _have(self, layer: Layer, reader: LayerReader) -> None:
+    async def _have(self, layer: Layer, opened: Opened, *, resumable: bool = True) -> None:
         try:
-            await self._one(layer, reader)
+            await self._one(layer, opened, resumable=resumable)
         except ProblemError as problem:
             if not problem.code.startswith(_OF_ONE_LAYER):
                 raise
             self._put_off.append(problem)
 
-    async def _one(self, layer: Layer, reader: LayerReader) -> None:
+    async def _one(self, layer: Layer, opened: Opened, *, resumable: bool) -> None:
         encoder = self._encoder(layer)
         upload = await self._uploads.begin(layer, encoder.name)
         if upload is None:
             return
-        body = _Body(layer, reader, encoder, upload, self._allowance, self._sent)
+        encoding = await self._encodings.take(layer.diff_id, encoder, upload.offset)
+        encoding = encoding or Encoding(await opened(), encoder)
+        try:
+            await self._upload(layer, encoding, upload)
+        except BaseException:
+            if resumable and not encoding.broken:
+                self._encodings.put_back(layer.diff_id, encoding)
+            else:
+                await encoding.close()
+            raise
+        await encoding.close()
+
+    async def _upload(self, layer: Layer, encoding: Encoding, upload: Upload) -> None:
+        body = _Body(layer, encoding, upload, self._allowance, self._sent)
         async with aclosing(body.pieces()) as pieces:
             after = await self._uploads.append(upload, pieces, size_bytes=layer.size_bytes)
         if after.offset != upload.offset + body.sent_bytes:
@@ -113,8 +132,12 @@ class Sender:
                 self._uploads.node,
                 f"it has {after.offset} bytes after {upload.offset} and {body.sent_bytes} more",
             )
-        if body.whole and encoder.compresses:
+        if body.whole and encoding.encoder.compresses:
             await self._uploads.finish(after, size_bytes=layer.size_bytes)
+
+
+async def _at_hand(reader: LayerReader) -> LayerReader:
+    return reader
 
 
 class _Body:
@@ -123,20 +146,19 @@ class _Body:
     def __init__(
         self,
         layer: Layer,
-        reader: LayerReader,
-        encoder: Encoder,
+        encoding: Encoding,
         upload: Upload,
         allowance: Allowance,
         sent: Sent,
     ) -> None:
-        self._layer, self._reader, self._encoder = layer, reader, encoder
-        self._skip, self._allowance, self._sent = upload.offset, allowance, sent
+        self._layer, self._encoding, self._offset = layer, encoding, upload.offset
+        self._allowance, self._sent = allowance, sent
         self.sent_bytes = 0
         self.whole = False  # nothing is left to be sent
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Ends early, but cleanly, where the allowance is used up: then all that went counts."""
-        async with aclosing(encoded(self._reader, self._encoder, skip=self._skip)) as pieces:
+        async with aclosing(self._encoding.pieces(self._offset)) as pieces:
             async for piece in pieces:
                 data = memoryview(piece.data)
                 while data:

@@ -14,6 +14,7 @@ from agent.protocol.images import Layer, WantedLayer
 from agent.protocol.problems import ProblemError
 from agent.protocol.site import SiteGrant
 from console.images.encoding import choose_encoder
+from console.images.encodings import Encodings
 from console.images.patience import LINK_TROUBLE, Patience
 from console.images.progress import Progress
 from console.images.rate import Allowance
@@ -103,6 +104,13 @@ class Seed:
         )
         with contextlib.suppress(asyncio.TimeoutError):
             await within(OWN_PUSH_SECONDS, self._own_push.wait())
+        encodings = Encodings()
+        try:
+            await self._fill(patience, encodings)
+        finally:
+            await encodings.close()
+
+    async def _fill(self, patience: Patience, encodings: Encodings) -> None:
         while True:
             missing = [self._wanted[name] for name in self._wanted if name not in self.held]
             if not missing:
@@ -112,7 +120,7 @@ class Seed:
             if self._allowance.used_up:
                 raise _budget(self._allowance)
             try:
-                await self._send(missing, patience)
+                await self._send(missing, patience, encodings)
                 await self.look([layer.diff_id for layer in missing])
             except ProblemError as problem:
                 if problem.code == "upload.locked":  # another console brings it
@@ -155,7 +163,9 @@ class Seed:
         """Whether it is there and still listens for its site."""
         return await answering(self._client, seconds) is True
 
-    async def _send(self, missing: Sequence[Layer], patience: Patience) -> None:
+    async def _send(
+        self, missing: Sequence[Layer], patience: Patience, encodings: Encodings
+    ) -> None:
         self._progress.planned(
             [WantedLayer(diff_id=layer.diff_id, size_bytes=layer.size_bytes) for layer in missing]
         )
@@ -170,6 +180,7 @@ class Seed:
 
         sender = Sender(
             self._client.uploads,
+            encodings,
             encoder=self._encoder,
             allowance=self._allowance,
             sent=sent,

@@ -18,14 +18,25 @@ class _Event(msgspec.Struct, kw_only=True, tag_field="event", tag=str.lower):
     pass
 
 
+class Device(msgspec.Struct, kw_only=True):
+    """The GPU that an engine is built for and tried on."""
+
+    name: Text
+    compute_capability: Text
+    multiprocessors: Count
+    memory_bytes: Count
+
+
 class Versions(_Event):
-    """Which TensorRT it found."""
+    """Which TensorRT it found, and which GPU."""
 
     flavour: Literal["tensorrt", "tensorrt_rtx"]
     tensorrt: Annotated[str, msgspec.Meta(max_length=64)]
     python: Annotated[str, msgspec.Meta(max_length=64)]
     module_file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     gpu: Count | None = None
+    no_gpu: Text | None = None  # why there is none
+    device: Device | None = None
 
 
 class Tensor(msgspec.Struct, kw_only=True):

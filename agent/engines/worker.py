@@ -10,6 +10,7 @@ cancelled. Whatever libraries print goes to standard error.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -20,7 +21,7 @@ import struct
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, TextIO
+from typing import Any, Callable, Dict, Iterator, TextIO
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
 # How plans begin; byte 24 on is the version that built them.
@@ -92,24 +93,194 @@ def versions_of(trt: Any) -> dict[str, Any]:
         "compute_capabilities": sorted(
             name for name in getattr(_capabilities(trt), "__members__", ()) if name.startswith("SM")
         ),
-        "gpu": count_gpus(),
+        **look_at_gpu(),
     }
+
+
+def look_at_gpu() -> dict[str, Any]:
+    """How many GPUs the driver offers here, and the first, which is the one that is used."""
+    driver, reason = find_gpu()
+    if driver is None:
+        return {"gpu": None, "no_gpu": reason, "device": None}
+    try:
+        return {"gpu": driver.devices(), "no_gpu": None, "device": driver.device()}
+    except CudaError as error:
+        return {"gpu": None, "no_gpu": str(error), "device": None}
 
 
 def _capabilities(trt: Any) -> Any:
     return getattr(trt, "ComputeCapability", None)
 
 
-def count_gpus() -> int | None:
-    """How many GPUs the driver offers here; None: there is no driver library, or it refuses."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-        count = ctypes.c_int()
-        if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
+# The driver, through libcuda.so.1: no other package can be assumed.
+
+# What cuda.h calls CU_DEVICE_ATTRIBUTE_*.
+MULTIPROCESSOR_COUNT, CAPABILITY_MAJOR, CAPABILITY_MINOR = 16, 75, 76
+STREAM_NON_BLOCKING = 1
+OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
+
+
+class CudaError(Exception):
+    """A call into the driver that went wrong; `name` is its CUDA_ERROR_*."""
+
+    def __init__(self, call: str, name: str, text: str) -> None:
+        super().__init__("%s: %s: %s" % (call, name, text))
+        self.call, self.name = call, name
+
+
+class Driver:
+    """libcuda's functions, with errors by name. Raises CudaError where there is no driver."""
+
+    def __init__(self, library: str = "libcuda.so.1") -> None:
+        try:
+            self._library = ctypes.CDLL(library)
+        except OSError as error:
+            raise CudaError(library, "not loaded", str(error)) from None
+        self.call("cuInit", 0)
+
+    def function(self, *names: str) -> Any:
+        """The first of these that this driver has."""
+        for name in names:
+            if hasattr(self._library, name):
+                return getattr(self._library, name)
+        raise CudaError(names[0], "not found", "the driver is too old")
+
+    def call(self, name: str, *arguments: Any) -> None:
+        code = self.function(name)(*arguments)
+        if code:
+            raise CudaError(name, self._words("cuGetErrorName", code) or str(code), self._why(code))
+
+    def _why(self, code: int) -> str:
+        return self._words("cuGetErrorString", code) or "the driver does not say more"
+
+    def _words(self, name: str, code: int) -> str | None:
+        text = ctypes.c_char_p()
+        if self.function(name)(code, ctypes.byref(text)) or text.value is None:
             return None
-    except (OSError, AttributeError):
-        return None
-    return count.value
+        return text.value.decode("utf-8", "replace")
+
+    def number(self, name: str, kind: Any, *arguments: Any) -> int:
+        """What the function writes where its first argument points."""
+        value = kind()
+        self.call(name, ctypes.byref(value), *arguments)
+        return int(value.value or 0)
+
+    def devices(self) -> int:
+        return self.number("cuDeviceGetCount", ctypes.c_int)
+
+    def device(self, index: int = 0) -> dict[str, Any]:
+        """What an engine depends on. Makes no context, so it takes no memory there."""
+        handle = self.number("cuDeviceGet", ctypes.c_int, index)
+        name = ctypes.create_string_buffer(256)
+        self.call("cuDeviceGetName", name, len(name), handle)
+
+        def attribute(which: int) -> int:
+            return self.number("cuDeviceGetAttribute", ctypes.c_int, which, handle)
+
+        return {
+            "name": name.value.decode("utf-8", "replace"),
+            "compute_capability": "%d.%d"
+            % (attribute(CAPABILITY_MAJOR), attribute(CAPABILITY_MINOR)),
+            "multiprocessors": attribute(MULTIPROCESSOR_COUNT),
+            "memory_bytes": self.number("cuDeviceTotalMem_v2", ctypes.c_size_t, handle),
+        }
+
+
+class Gpu:
+    """The primary context of a device, which TensorRT uses too, current in this thread.
+
+    Whatever is taken is a `with` block and given back at its end. While another error is on its
+    way, one of giving back is left out: it is the first that says why.
+    """
+
+    def __init__(self, driver: Driver, context: int) -> None:
+        self._driver, self._context = driver, context
+        self._copying: list[Any] = []  # what must live until the stream is done
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, driver: Driver, index: int = 0) -> Iterator[Gpu]:
+        device = driver.number("cuDeviceGet", ctypes.c_int, index)
+        release = driver.function("cuDevicePrimaryCtxRelease_v2", "cuDevicePrimaryCtxRelease")
+        context = driver.number("cuDevicePrimaryCtxRetain", ctypes.c_void_p, device)
+        gpu = cls(driver, context)
+        with gpu.held(context, release.__name__, device):
+            driver.call("cuCtxSetCurrent", ctypes.c_void_p(context))
+            with gpu.held(context, "cuCtxSetCurrent", None):
+                yield gpu
+
+    @contextlib.contextmanager
+    def held(self, thing: int, release: str, *arguments: Any) -> Iterator[int]:
+        try:
+            yield thing
+        except BaseException:
+            self._driver.function(release)(*arguments)
+            raise
+        self._driver.call(release, *arguments)
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes: free, and in all."""
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        self._driver.call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        return free.value, total.value
+
+    def allocated(self, size: int) -> contextlib.AbstractContextManager[int]:
+        """The address of so many bytes there; of one at least, since CUDA gives no empty ones."""
+        size = max(size, 1)
+        address = self._driver.number("cuMemAlloc_v2", ctypes.c_uint64, ctypes.c_size_t(size))
+        return self.held(address, "cuMemFree_v2", ctypes.c_uint64(address))
+
+    def stream(self) -> contextlib.AbstractContextManager[int]:
+        made = self._driver.number("cuStreamCreate", ctypes.c_void_p, STREAM_NON_BLOCKING)
+        return self.held(made, "cuStreamDestroy_v2", ctypes.c_void_p(made))
+
+    def event(self) -> contextlib.AbstractContextManager[int]:
+        made = self._driver.number("cuEventCreate", ctypes.c_void_p, 0)
+        return self.held(made, "cuEventDestroy_v2", ctypes.c_void_p(made))
+
+    def put(self, address: int, data: bytes, stream: int) -> None:
+        """Begin to copy there."""
+        source = ctypes.c_char_p(data)
+        self._copying.append(data)
+        self._copy("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(address), source, len(data), stream)
+
+    def get(self, address: int, into: bytearray, stream: int) -> None:
+        """Begin to copy from there; `into` is filled when the stream is done."""
+        target = (ctypes.c_char * len(into)).from_buffer(into)
+        self._copying.append(target)
+        self._copy("cuMemcpyDtoHAsync_v2", target, ctypes.c_uint64(address), len(into), stream)
+
+    def _copy(self, name: str, target: Any, source: Any, size: int, stream: int) -> None:
+        if size:
+            self._driver.call(name, target, source, ctypes.c_size_t(size), ctypes.c_void_p(stream))
+
+    def finish(self, stream: int) -> None:
+        """Wait until all that was begun on the stream is done."""
+        self._driver.call("cuStreamSynchronize", ctypes.c_void_p(stream))
+        del self._copying[:]
+
+    def mark(self, event: int, stream: int) -> None:
+        self._driver.call("cuEventRecord", ctypes.c_void_p(event), ctypes.c_void_p(stream))
+
+    def milliseconds(self, start: int, end: int) -> float:
+        """Between two marks; waits for the second."""
+        self._driver.call("cuEventSynchronize", ctypes.c_void_p(end))
+        value = ctypes.c_float()
+        self._driver.call(
+            "cuEventElapsedTime", ctypes.byref(value), ctypes.c_void_p(start), ctypes.c_void_p(end)
+        )
+        return value.value
+
+
+def find_gpu() -> tuple[Driver | None, str]:
+    """The driver where it offers a GPU, or else why there is none to run on."""
+    try:
+        driver = Driver()
+        if driver.devices():
+            return driver, ""
+    except CudaError as error:
+        return None, str(error)
+    return None, "the driver offers no GPU here"
 
 
 class Phases:
@@ -357,8 +528,9 @@ def read_header(data: bytes, magic: bytes) -> dict[str, Any]:
 
 def check_on_gpu(trt: Any, path: str, logger: Any, errors: list[str]) -> dict[str, Any]:
     """A build that succeeds proves nothing about running: deserialise it where it shall run."""
-    if not count_gpus():
-        return {"state": "header", "reason": "there is no GPU here to try it on"}
+    driver, reason = find_gpu()
+    if driver is None:
+        return {"state": "header", "reason": "there is no GPU here to try it on: %s" % reason}
     del errors[:]
     with open(path, "rb") as file:
         engine = trt.Runtime(logger).deserialize_cuda_engine(file.read())

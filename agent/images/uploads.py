@@ -37,6 +37,9 @@ CLEAN_EVERY_SECONDS = 3600.0
 # A writer whose bytes stay away may sit on a connection that is gone: whoever asks next takes over.
 SILENT_SECONDS = 2.0
 STALLED_SECONDS = 60.0
+# A sender that was away for so long has no claim to room for what it has not sent; when it comes
+# back and there is none, it is told so then.
+CLAIM_SECONDS = 15 * 60.0
 
 Admit = Callable[[UploadRecord], None]
 
@@ -80,12 +83,14 @@ class Uploads:
         expiry_seconds: float = EXPIRY_SECONDS,
         silent_seconds: float = SILENT_SECONDS,
         stalled_seconds: float = STALLED_SECONDS,
+        claim_seconds: float = CLAIM_SECONDS,
         own_threads: bool = True,
     ) -> None:
         self._shelf, self._blobs, self._admit = shelf, blobs, admit
         self._threads = Threads(THREADS if own_threads else None)
         self._expiry_seconds = expiry_seconds
         self._silent_seconds, self._stalled_seconds = silent_seconds, stalled_seconds
+        self._claim_seconds = claim_seconds
         self._uploads: dict[str, _Upload] = {}
         self._creating = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -304,11 +309,13 @@ class Uploads:
 
     async def _check_space(self, record: UploadRecord) -> None:
         free = await self._threads.run(self._shelf.free_bytes)
+        now = time.monotonic()
         # Of an unknown length nothing is sure but what is written.
         to_come = sum(
             (each.record.length_bytes or 0) - each.offset
             for each in self._uploads.values()
             if each.record.length_bytes
+            and (each.writer is not None or now - each.touched_at < self._claim_seconds)
         )
         if free is not None and to_come + (record.length_bytes or 0) > free:
             raise problems.no_space(record, free, to_come)

@@ -121,6 +121,9 @@ def _write_new(file: Path, data: bytes, mode: int) -> None:
         with os.fdopen(handle, "wb", closefd=False) as opened:
             opened.write(data)
         os.fsync(handle)
+    except BaseException:
+        file.unlink()  # half a key is none
+        raise
     finally:
         os.close(handle)
 

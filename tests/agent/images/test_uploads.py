@@ -310,6 +310,28 @@ async def test_an_upload_that_nobody_went_on_with_expires(tmp_path: Path) -> Non
     assert names(tmp_path / "uploads") == []
 
 
+async def test_who_is_away_for_long_holds_no_room_for_what_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = BlobStore(tmp_path / "blobs")
+    shelf = FileShelf(tmp_path / "uploads", blobs)
+    free = 3 * len(LAYER) // 2
+    monkeypatch.setattr(shelf, "free_bytes", lambda: free)
+    for claim, refused in ((900.0, True), (0.0, False)):
+        uploads = Uploads(shelf, blobs, claim_seconds=claim)
+        await uploads.start()
+        first = await uploads.create(plain_record(LAYER))
+        if refused:
+            with pytest.raises(ProblemError) as raised:
+                await uploads.create(plain_record(LAYER[1:]))
+            assert raised.value.params["to_come_bytes"] == len(LAYER)
+        else:
+            second = await uploads.create(plain_record(LAYER[1:]))
+            await uploads.remove(second.record.id)
+        await uploads.remove(first.record.id)
+        await uploads.stop()
+
+
 async def test_a_budget_may_refuse(tmp_path: Path) -> None:
     def refuse(record: object) -> None:
         raise ProblemError("space.full", "over the budget", hint="wait")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -43,6 +45,24 @@ def test_a_signature_for_something_else_is_none_of_a_manifest(tmp_path: Path) ->
     raw = key._private.sign(MANIFEST)
     assert not signs(key.public, MANIFEST, raw)
     assert signs(key.public, MANIFEST, key._private.sign(CONTEXT + MANIFEST))
+
+
+@pytest.mark.parametrize("full_at", [1, 2])
+def test_a_full_disk_leaves_no_half_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: int
+) -> None:
+    synced: list[int] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(handle)
+        if len(synced) == full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(ProblemError, match="No space left") as raised:
+        make_key(tmp_path / "key", name="maria")
+    assert raised.value.code == "key.unwritable"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_programs_read_them(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class PlannedWorkload(msgspec.Struct, kw_only=True):
     """What would become of one workload, in words for people."""
 
     name: str
-    action: Literal["create", "replace", "keep", "remove"]
+    # "record": what only the agent reads is other; the container stays. "keep": nothing is other.
+    action: Literal["create", "replace", "record", "keep", "remove"]
     image: str = ""  # which of its variants
     image_why: str = ""  # where there are several
     strategy: Strategy | None = None
@@ -121,6 +122,7 @@ class DeployedWorkload(msgspec.Struct, kw_only=True):
     gpu_check: str = ""  # what was seen, in words
     old: str | None = None  # the container that ran before: kept, stopped
     new: str | None = None
+    stays: bool = False  # `old` and `new` are one: only what the agent reads has changed
     lost: list[str] = []
 
 

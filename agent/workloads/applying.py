@@ -17,9 +17,16 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Workload
 from agent.rules.placement import SPREAD
 from agent.workloads.compiling import compiled
+from agent.workloads.noting import (
+    STAYS,
+    has_its_gpus,
+    makes_the_same,
+    noted,
+    places_the_same,
+    stays,
+)
 from agent.workloads.planning import Planned, Planner
-from agent.workloads.recipe import Recipe
-from agent.workloads.records import OldContainer, Part, WorkloadStore
+from agent.workloads.records import OldContainer, Part, WorkloadRecord, WorkloadStore
 
 Awaited = Literal["started", "healthy", "completed"]
 _STRENGTH: tuple[Awaited, ...] = ("started", "healthy", "completed")
@@ -59,14 +66,20 @@ class Applier:
             planned = PlannedWorkload(name=workload.name, action="create")
             plan.workloads.append(planned)
             try:
-                part = await self._part(workload, request.release, images, planned, parts)
+                part = await self._part(
+                    workload,
+                    request.release,
+                    images,
+                    planned,
+                    beside=parts,
+                    awaited=awaited.get(workload.name, "started"),
+                )
             except ProblemError as problem:
                 if problem.code.startswith("runtime."):
                     raise
                 planned.problems.append(problem.problem())
                 continue
             if part is not None:
-                part.awaited = awaited.get(workload.name, "started")
                 parts.append(part)
         return Planned(answer=plan, parts=parts)
 
@@ -92,7 +105,9 @@ class Applier:
         release: str,
         images: Sequence[NodeImage],
         planned: PlannedWorkload,
+        *,
         beside: Sequence[Part],
+        awaited: Awaited,
     ) -> Part | None:
         """None: it runs as it shall already."""
         image = await self._image(workload, images, planned)
@@ -107,13 +122,18 @@ class Applier:
             probes=workload.probes,
             soak=workload.soak,
             start_deadline=workload.start_deadline,
+            awaited=awaited,
             old=await self._old(workload, planned),
             kept_before=self._planner.kept(workload.name),
         )
-        if self._is_so(part):
-            planned.action = "keep"
-            return None
-        self._planner.place(part, planned, beside=beside)
+        known = self._store.workload(part.name)
+        same = known if known is not None and makes_the_same(known, part) else None
+        if same is not None and places_the_same(same.gpu, part.gpu):
+            part.gpus, part.gpu_way = same.gpus, same.gpu_way
+        else:
+            self._planner.place(part, planned, beside=beside)
+        if same is not None and has_its_gpus(same, part):
+            return self._noted(same, part, planned)
         await self._planner.judge(part, planned)
         self._planner.order(part, planned, workload.strategy)
         planned.changes += _changes(part)
@@ -192,15 +212,18 @@ class Applier:
             return None
         return container if container.name == name else None
 
-    def _is_so(self, part: Part) -> bool:
-        known = self._store.workload(part.name)
-        if known is None or part.old is None or not part.old.running:
-            return False
-        same_gpu = known.gpu == part.gpu
-        # `docker update` may have changed it since; what else differs makes another container.
-        policies = [each.restart.get("Name") or "no" for each in (part.old.recipe, part.recipe)]
-        same = known.recipe is not None and _same(known.recipe, part.recipe)
-        return same and same_gpu and policies[0] == policies[1]
+    def _noted(self, known: WorkloadRecord, part: Part, planned: PlannedWorkload) -> Part | None:
+        """A part that leaves the container alone; None: there is nothing to write down either."""
+        held = self._store.held_to(known)
+        planned.changes = [] if held is None else noted(held, part)
+        if held is None or not planned.changes:
+            planned.action = "keep"
+            return None
+        planned.action, planned.downtime = "record", "none"
+        planned.steps = [STAYS]
+        planned.if_it_fails = "what was written down before is there again"
+        stays(known, held, part)
+        return part
 
     async def _check(self, workload: Workload) -> None:
         """What the node insists on, and what must be there. Raises ProblemError."""
@@ -261,22 +284,6 @@ def _awaited(workloads: Sequence[Workload]) -> dict[str, Awaited]:
             before = found.get(name, "started")
             found[name] = max(before, condition, key=_STRENGTH.index)
     return found
-
-
-def _same(before: Recipe, after: Recipe) -> bool:
-    """Whether two recipes make the same container; which release asked for it does not matter."""
-
-    def bare(recipe: Recipe) -> Recipe:
-        labels = {
-            key: value
-            for key, value in (recipe.body.get("Labels") or {}).items()
-            if not key.startswith("roost.")
-        }
-        return msgspec.structs.replace(
-            recipe, body={**recipe.body, "Labels": labels}, makes_networks={}
-        )
-
-    return bare(before) == bare(after)
 
 
 def _changes(part: Part) -> list[str]:

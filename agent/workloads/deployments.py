@@ -407,6 +407,8 @@ def _record(
                     gpus=part.gpus,
                     gpu_way=part.gpu_way,
                     old=None if part.old is None else part.old.id,
+                    new=part.new,
+                    stays=part.stays,
                     lost=lost.get(part.name, []),
                 )
                 for part in planned.parts

@@ -99,7 +99,9 @@ class DeployKind(JobKind[DeploymentWork]):
                 hint=problem.hint,
             ) from problem
         return {
-            each.name: ", ".join(filter(None, (*each.gpus, each.gpu_check)))
+            each.name: "the container stays; what the agent reads of it is written down"
+            if each.stays
+            else ", ".join(filter(None, (*each.gpus, each.gpu_check)))
             for each in done.workloads
         }
 

@@ -91,7 +91,8 @@ class Machine:
     async def _prepare(self, attempt: Attempt, candidates: Candidates) -> None:
         """No downtime: what is missing is found before anything is touched."""
         await attempt.enter("preparing", PREPARE_SECONDS)
-        for part in attempt.record.parts:
+        for number in _changing(attempt):
+            part = attempt.record.parts[number]
             candidates.check_gpus(part)
             await attempt.do(self._runtime.image, part.recipe.image)
             for made in await attempt.do(self._containers.prepare, part.recipe):
@@ -100,7 +101,7 @@ class Machine:
 
     async def _start(self, attempt: Attempt, candidates: Candidates) -> None:
         await attempt.enter("starting", _limit(attempt))
-        for number in range(len(attempt.record.parts)):
+        for number in _changing(attempt):
             part = attempt.record.parts[number]
             candidates.check_gpus(part)
             new = await attempt.do(self._containers.make, part, attempt.id)
@@ -117,6 +118,8 @@ class Machine:
         await attempt.enter("probing", _limit(attempt))
         for number in range(len(attempt.record.parts)):
             part, new = attempt.record.parts[number], _new(attempt, number)
+            if not part.tried:
+                continue
             container = await candidates.until_well(part, new)
             seen = await candidates.gpus_seen(part, container)
             if seen is not None:
@@ -126,11 +129,11 @@ class Machine:
 
     async def _soak(self, attempt: Attempt, candidates: Candidates) -> None:
         await attempt.enter("canary", _soak_seconds(attempt))
-        for number, part in enumerate(attempt.record.parts):  # after start-then-stop
-            await self._swap(attempt, part, _new(attempt, number))
+        for number in _changing(attempt):  # after start-then-stop
+            await self._swap(attempt, attempt.record.parts[number], _new(attempt, number))
         if attempt.record.lease_until is None:
             await attempt.change(lambda record: renewed(record, self._boot_clock))
-        soaked_at = time.monotonic() + max((part.soak for part in attempt.record.parts), default=0)
+        soaked_at = time.monotonic() + _soak(attempt)
         misses, counted_at = 0, time.monotonic()
         while True:
             why = await _first_unwell(attempt, candidates)
@@ -153,7 +156,7 @@ class Machine:
     async def _confirm(self, attempt: Attempt, candidates: Candidates) -> None:
         del candidates
         await attempt.enter("confirming", CONFIRM_SECONDS)
-        for number in range(len(attempt.record.parts)):
+        for number in _changing(attempt):
             part = attempt.record.parts[number]
             # All this is so already, unless a person said to keep what failed.
             new = await attempt.do(self._containers.make, part, attempt.id)
@@ -193,9 +196,14 @@ class Machine:
         await attempt.enter("canary", left + MARGIN_SECONDS)
 
 
+def _changing(attempt: Attempt) -> list[int]:
+    """The parts that have another container then; the rest is only written down."""
+    return [number for number, part in enumerate(attempt.record.parts) if not part.stays]
+
+
 async def _first_unwell(attempt: Attempt, candidates: Candidates) -> str | None:
-    for number, part in enumerate(attempt.record.parts):
-        why = await candidates.unwell(part, _new(attempt, number))
+    for number in _changing(attempt):
+        why = await candidates.unwell(attempt.record.parts[number], _new(attempt, number))
         if why is not None:
             return why
     return None
@@ -232,15 +240,20 @@ def _limit(attempt: Attempt) -> float:
     return sum(each) + MARGIN_SECONDS
 
 
+def _soak(attempt: Attempt) -> float:
+    parts = attempt.record.parts
+    return max((parts[number].soak for number in _changing(attempt)), default=0.0)
+
+
 def _soak_seconds(attempt: Attempt) -> float:
-    soak = max((part.soak for part in attempt.record.parts), default=0.0)
-    return soak + STOP_SECONDS * len(attempt.record.parts) + MARGIN_SECONDS
+    return _soak(attempt) + STOP_SECONDS * len(attempt.record.parts) + MARGIN_SECONDS
 
 
 def confirmed(
     record: DeploymentRecord, part: Part, before: WorkloadRecord | None
 ) -> WorkloadRecord:
     """A workload as it is once its deployment is done."""
+    kept = None if part.old is None else part.old.id
     return msgspec.structs.replace(
         before or WorkloadRecord(name=part.name),
         release=record.shown.release,
@@ -250,5 +263,5 @@ def confirmed(
         gpus=part.gpus,
         gpu_way=part.gpu_way,
         deployment=record.shown.id,
-        kept=None if part.old is None else part.old.id,
+        kept=part.kept_before if part.stays else kept,
     )

@@ -310,9 +310,11 @@ class NodeWorkloads:
     def _status(self, record: WorkloadRecord) -> WorkloadStatus:
         container = self._runtime.containers().get(record.stable or "")
         newest = self.deployments.newest_of(record.name) or record.deployment
-        state = None
+        state, stays = None, False
         if newest is not None and self._store.has_deployment(newest):
-            state = self._store.deployment(newest).shown.state
+            shown = self._store.deployment(newest).shown
+            state = shown.state
+            stays = any(each.stays for each in shown.workloads if each.name == record.name)
         return WorkloadStatus(
             name=record.name,
             release=record.release,
@@ -324,7 +326,7 @@ class NodeWorkloads:
             gpu=record.gpu,
             deployment=newest,
             deployment_state=state,
-            can_undo=record.kept is not None and state == "done",
+            can_undo=(record.kept is not None or stays) and state == "done",
         )
 
 

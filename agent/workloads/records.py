@@ -59,6 +59,8 @@ class Part(msgspec.Struct, kw_only=True):
     old: OldContainer | None = None
     kept_before: str | None = None  # the container that was kept until this deployment is done
     new: str | None = None  # the candidate's id, once it is known
+    stays: bool = False  # the container is `new` already, and is not touched
+    tried: bool = True  # whether it has to be well
 
 
 class DeploymentRecord(msgspec.Struct, kw_only=True):
@@ -145,12 +147,21 @@ class WorkloadStore:
 
     def held_to(self, record: WorkloadRecord) -> Part | None:
         """What a workload's container is held to: as when it was deployed, where that is known."""
-        newest = self._deployments.get(record.deployment or "")
-        for part in [] if newest is None else newest.parts:
-            if part.name == record.name and part.new == record.stable:
-                return _copy(part, Part)
         if record.recipe is None:
             return None
+        for deployment in self.deployments():
+            parts = [] if deployment.shown.state != "done" else deployment.parts
+            for part in parts:
+                if part.name == record.name and part.new == record.stable:
+                    return msgspec.structs.replace(
+                        _copy(part, Part),
+                        recipe=record.recipe,
+                        gpu=record.gpu,
+                        gpus=record.gpus,
+                        gpu_way=record.gpu_way,
+                        stays=False,
+                        tried=True,
+                    )
         return Part(
             name=record.name,
             recipe=record.recipe,

@@ -78,7 +78,8 @@ class Reverter:
             if container_id is not None:
                 restored[part.name] = container_id
         for part in attempt.record.parts:
-            await self._remove_candidate(attempt, part)
+            if not part.stays:
+                await self._remove_candidate(attempt, part)
         await self._ended(attempt, restored)
         return attempt.record.shown
 
@@ -88,6 +89,8 @@ class Reverter:
 
     async def _restore(self, attempt: Attempt, part: Part) -> str | None:
         """The old container as it was; its id. Somebody may remove it while we are at it."""
+        if part.stays:
+            return part.new
         for left in reversed(range(RESTORE_TRIES)):
             try:
                 return await self._restore_once(attempt, part)
@@ -192,7 +195,8 @@ def reverted(
     record: DeploymentRecord, part: Part, old: OldContainer, container_id: str
 ) -> WorkloadRecord:
     """A workload once its old container is back."""
-    finished = any(change.state == "done" for change in record.shown.history)
+    # What was kept is removed when another container takes the place.
+    removed = any(change.state == "done" for change in record.shown.history) and not part.stays
     return WorkloadRecord(
         name=part.name,
         release=old.release,
@@ -202,7 +206,7 @@ def reverted(
         gpus=old.gpus,
         gpu_way=old.gpu_way,
         deployment=record.shown.id,
-        kept=None if finished else part.kept_before,  # it was removed when it was done
+        kept=None if removed else part.kept_before,
     )
 
 

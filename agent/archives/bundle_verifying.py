@@ -12,7 +12,7 @@ from agent.archives.decompressors import decompressor
 from agent.archives.faults import FaultError
 from agent.archives.indexing import Heard, unheard
 from agent.archives.opening import opened
-from agent.archives.sources import CHUNK_BYTES, DecompressedSource, PartSource, Source
+from agent.archives.sources import CHUNK_BYTES, PartSource, Source, decompressed
 
 
 def verify_bundle(path: Path, *, heard: Heard = unheard) -> Bundle:
@@ -73,7 +73,7 @@ class FrameSource:
         self._frame = None
         for frame in self._frames:
             part = PartSource(self._file, frame.compressed)
-            self._frame = DecompressedSource(part, decompressor("zstd"))
+            self._frame = decompressed(part, decompressor("zstd"))
             self._left = frame.decompressed
             if self._left:
                 return True

@@ -18,7 +18,7 @@ from agent.archives.decompressors import (
 )
 from agent.archives.faults import FaultError
 from agent.archives.names import clean_name, link_target
-from agent.archives.sources import CHUNK_BYTES, DecompressedSource, PartSource, Source
+from agent.archives.sources import CHUNK_BYTES, PartSource, Source, decompressed
 from agent.archives.tar_headers import Member, read_members
 from agent.protocol.images import CONFIG_LIMIT_BYTES
 
@@ -90,10 +90,10 @@ class Contents:
 def _measure(source: Source, compression: Compression) -> Measure:
     """Read a compressed file to its end. Raises DamagedError, FaultError `archive.bomb`."""
     digest = hashlib.sha256()
-    decompressed = DecompressedSource(source, decompressor(compression))
-    while piece := decompressed.read(CHUNK_BYTES):
+    unpacked = decompressed(source, decompressor(compression))
+    while piece := unpacked.read(CHUNK_BYTES):
         digest.update(piece)
-    return Measure(decompressed.position, digest.hexdigest())
+    return Measure(unpacked.position, digest.hexdigest())
 
 
 def scan(source: Source, *, seekable: bool, heard: Callable[[], None]) -> Contents:

@@ -16,7 +16,7 @@ from agent.archives.faults import FaultError, told_about
 from agent.archives.index import ArchivedLayer, ArchiveIndex
 from agent.archives.oci_layout import INDEX
 from agent.archives.opening import is_folder, opened, opened_member
-from agent.archives.sources import CHUNK_BYTES, DecompressedSource, PartSource, Source
+from agent.archives.sources import CHUNK_BYTES, PartSource, Source, decompressed
 
 READ_LIMIT_BYTES = CHUNK_BYTES
 
@@ -45,7 +45,7 @@ class LayerReader(AbstractContextManager["LayerReader"]):
         self._closing: Callable[[], object] = lambda: None
         self._source: Source = PartSource(stored, layer.stored_bytes)
         if layer.compression != "none":
-            self._source = DecompressedSource(self._source, decompressor(layer.compression))
+            self._source = decompressed(self._source, decompressor(layer.compression))
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes and never more than 1 MiB; b"" at the end.
@@ -158,7 +158,7 @@ def unverified_layers(index: ArchiveIndex, wanted: AbstractSet[str]) -> Sources:
         for layer, stored in sources:
             source: Source = PartSource(stored, layer.stored_bytes)
             if layer.compression != "none":
-                source = DecompressedSource(source, decompressor(layer.compression))
+                source = decompressed(source, decompressor(layer.compression))
             yield layer, PartSource(source, layer.size_bytes)
 
 

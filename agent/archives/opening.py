@@ -19,7 +19,7 @@ from agent.archives.decompressors import (
     decompressor,
 )
 from agent.archives.faults import FaultError, told_about
-from agent.archives.sources import DecompressedSource, FileSource, PartSource, Source
+from agent.archives.sources import FileSource, PartSource, Source, decompressed
 
 
 @dataclass
@@ -53,7 +53,7 @@ def opened(path: Path, *, compression: Compression | None = None) -> Iterator[Op
             file.seek(0)
         source: Source = FileSource(file, facts.st_size)
         if compression != "none":
-            source = DecompressedSource(source, decompressor(compression))
+            source = decompressed(source, decompressor(compression))
         yield OpenArchive(file, facts, compression, source)
 
 

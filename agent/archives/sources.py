@@ -81,20 +81,16 @@ class PartSource:
         self.position += count
 
 
-class DecompressedSource:
-    """What a decompressor makes of another source.
+class PieceSource:
+    """What comes in pieces of any size; `end` says what ended too early."""
 
-    Reading raises DamagedError, and FaultError `archive.bomb` when it grows out of all measure.
-    """
-
-    def __init__(self, source: Source, decompressor: Decompressor) -> None:
-        self._source = source
-        self._pieces = self._decompress(decompressor)
+    def __init__(self, pieces: Iterator[bytes], *, end: str) -> None:
+        self._pieces, self._end = pieces, end
         self._piece = memoryview(b"")
         self.position = 0
 
     def read(self, count: int) -> bytes:
-        """At the end the compressed data is checked to be whole."""
+        """From the pieces; raises what making them does."""
         parts: list[memoryview] = []
         while count > 0:
             if not self._piece:
@@ -110,23 +106,33 @@ class DecompressedSource:
         return b"".join(parts)
 
     def skip(self, count: int) -> None:
-        """Decompress and drop."""
+        """Take and drop."""
         while count > 0:
             dropped = len(self.read(min(count, CHUNK_BYTES)))
             if not dropped:
-                raise CutOffError("the compressed data ends too early")
+                raise CutOffError(f"{self._end} ends too early")
             count -= dropped
 
-    def _decompress(self, decompressor: Decompressor) -> Iterator[bytes]:
+
+def decompressed(source: Source, decompressor: Decompressor) -> PieceSource:
+    """What a decompressor makes of another source.
+
+    Reading raises DamagedError, also at the end where the data is not whole, and FaultError
+    `archive.bomb` when it grows out of all measure.
+    """
+
+    def pieces() -> Iterator[bytes]:
         made = 0
-        while data := self._source.read(READ_BYTES):
+        while data := source.read(READ_BYTES):
             for piece in decompressor.feed(data):
                 made += len(piece)
-                if made > BOMB_BYTES and made > BOMB_RATIO * self._source.position:
+                if made > BOMB_BYTES and made > BOMB_RATIO * source.position:
                     raise FaultError(
                         "archive.bomb",
-                        f"{self._source.position} compressed bytes became more than {made}: "
+                        f"{source.position} compressed bytes became more than {made}: "
                         "it is made to fill memory or disk",
                     )
                 yield piece
         decompressor.finish()
+
+    return PieceSource(pieces(), end="the compressed data")

@@ -28,6 +28,7 @@ from agent.archives.decompressors import CutOffError
 from agent.archives.dpkg_status import STATUS
 from agent.archives.found_needs import CUDA_FOLDER, add_files
 from agent.archives.layer_facts import LayerFacts, layer_facts, visible
+from agent.archives.sources import PieceSource
 from agent.containers.connection import Connection
 from agent.containers.images_temporary import TemporaryContainers
 from agent.protocol.compatibility import ImageNeeds
@@ -128,7 +129,8 @@ async def _facts_at(connection: Connection, container: str, path: str) -> LayerF
             except requests.HTTPError as error:
                 raise create_api_error_from_http_exception(error) from error
             folder = posixpath.dirname(path)
-            return layer_facts(_Stream(answer.iter_content(CHUNK_BYTES), ended), folder=folder)
+            pieces = _within_limits(answer.iter_content(CHUNK_BYTES), ended)
+            return layer_facts(PieceSource(pieces, end="the runtime's answer"), folder=folder)
 
     try:
         return await connection.call(read, seconds=LOOK_SECONDS)
@@ -136,36 +138,13 @@ async def _facts_at(connection: Connection, container: str, path: str) -> LayerF
         ended.set()  # the thread of one who waits no more ends with its next piece
 
 
-class _Stream:
-    """What comes over a connection, as a source for the readers of tar files."""
-
-    def __init__(self, pieces: Iterator[bytes], ended: threading.Event) -> None:
-        self._pieces, self._ended = pieces, ended
-        self._piece = b""
-        self.position = 0
-
-    def read(self, count: int) -> bytes:
-        parts: list[bytes] = []
-        while count > 0 and self._more():
-            part, self._piece = self._piece[:count], self._piece[count:]
-            parts.append(part)
-            count -= len(part)
-            self.position += len(part)
-        return b"".join(parts)
-
-    def skip(self, count: int) -> None:
-        while count > 0:
-            passed = len(self.read(min(count, CHUNK_BYTES)))
-            if not passed:
-                raise CutOffError("the runtime's answer ends too early")
-            count -= passed
-
-    def _more(self) -> bool:
-        if self._ended.is_set() or self.position > LIMIT_BYTES:
+def _within_limits(pieces: Iterator[bytes], ended: threading.Event) -> Iterator[bytes]:
+    """The pieces, while somebody waits for them and they are not too many."""
+    taken = 0
+    for piece in pieces:
+        if ended.is_set():
+            raise CutOffError("nobody waits for it any more")
+        taken += len(piece)
+        if taken > LIMIT_BYTES:
             raise CutOffError(f"more than {LIMIT_BYTES} bytes lie there")
-        while not self._piece:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return False
-            self._piece = piece
-        return True
+        yield piece

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,6 +34,7 @@ class Versions(_Event):
     tensorrt: Annotated[str, msgspec.Meta(max_length=64)]
     python: Annotated[str, msgspec.Meta(max_length=64)]
     module_file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+    progress: bool = True  # whether it will tell how far a build is
     gpu: Count | None = None
     no_gpu: Text | None = None  # why there is none
     device: Device | None = None
@@ -85,11 +86,60 @@ class Built(_Event):
     peak_memory_bytes: Count
 
 
-class Checked(_Event):
-    """How far the plan was tried, and why no further."""
+class Latency(msgspec.Struct, kw_only=True):
+    """Of one batch size of one profile; copies to and from the GPU are not in it."""
 
-    state: Literal["header", "deserialised"]
+    profile: Count
+    batch: Count
+    shapes: dict[str, list[int]]
+    iterations: Count
+    p50_ms: float
+    p99_ms: float
+    mean_ms: float
+    throughput: float  # items a second
+
+
+class GpuMemory(msgspec.Struct, kw_only=True):
+    """Of the whole GPU in use before and after; the engine's own is the most in between."""
+
+    before_bytes: Count
+    engine_bytes: Count
+    after_bytes: Count
+
+
+class Output(msgspec.Struct, kw_only=True):
+    """What came out of the trial whose outputs are kept."""
+
+    name: Text
+    shape: list[int]
+    dtype: Text
+    bytes: Count
+    sha256: str
+    nan: Count | None = None  # None: not known, of a type that Python has no numbers for
+
+
+class Compared(msgspec.Struct, kw_only=True):
+    """The outputs beside others of the same inputs."""
+
+    with_: Literal["onnxruntime", "previous"] = msgspec.field(name="with")
+    ok: bool
+    max_abs: float
+    max_rel: float
     reason: Text | None = None
+
+
+class Checked(_Event):
+    """How far the plan was tried, why no further, and what was seen."""
+
+    state: Literal["header", "deserialised", "ran"]
+    reason: Text | None = None
+    header: Header | None = None
+    metadata: dict[str, Any] | None = None  # what Ultralytics wrote before the plan
+    gpu_memory: GpuMemory | None = None
+    latencies: list[Latency] = []
+    outputs: list[Output] = []
+    compared: Compared | None = None
+    not_compared: Text | None = None  # why
 
 
 class Done(_Event):

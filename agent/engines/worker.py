@@ -4,17 +4,26 @@ It runs in other people's images: this one file, Python 3.8, the standard librar
 of `tensorrt` (8.4 and newer) and `tensorrt_rtx` is there. What a version can do is found by
 looking, never by its number. `python worker.py` alone says what is there.
 
+A job's `action` is to build a plan and try it, or to check one that is there.
+
 Events: versions, parsed, progress, message, built, checked, and at the end done, failed or
 cancelled. Whatever libraries print goes to standard error.
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
 import ctypes
+import fcntl
+import hashlib
 import importlib
 import json
+import math
+import mmap
 import os
+import random
+import re
 import resource
 import signal
 import struct
@@ -22,6 +31,8 @@ import sys
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator, TextIO
+
+Job = Dict[str, Any]
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
 # How plans begin; byte 24 on is the version that built them.
@@ -31,9 +42,23 @@ HEADER_BYTES = 28
 PROGRESS_SECONDS = 0.2
 MESSAGES = 200
 TEXT_LIMIT = 2000
+# Of the JSON before a plan; and so many random values are made, and then repeated.
+METADATA_LIMIT = 1024 * 1024
+RANDOM_BLOCK = 65521
+# How an engine is tried, unless the job says otherwise.
+VALIDATION: Job = {
+    "iterations": 50,
+    "warmup": 5,
+    "inputs": None,  # a folder with NAME.bin of each; None: random
+    "keep_outputs": None,  # a folder for NAME.bin of each
+    "compare": None,  # a folder with NAME.bin of each
+    "rtol": 1e-2,
+    "atol": 1e-2,
+    "onnxruntime": True,
+    "max_latency_ms": None,
+    "batches": [],
+}
 DONE, FAILED, CANCELLED = 0, 1, 3
-
-Job = Dict[str, Any]
 
 
 class RefusedError(Exception):
@@ -337,27 +362,37 @@ def monitor_of(trt: Any, phases: Phases, cancelled: Callable[[], bool]) -> Any:
     return Monitor()
 
 
-def logger_of(trt: Any, report: Reporter, errors: list[str]) -> Any:
-    """Errors are kept, since a build that fails says no more than None."""
-    left = [MESSAGES]
+class Log:
+    """What TensorRT says. Errors are kept, since a call that fails says no more than None."""
 
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
+    def __init__(self, trt: Any, report: Reporter) -> None:
+        self.errors: list[str] = []
+        self._report, self._left = report, MESSAGES
+        log = self
 
-        def log(self, severity: Any, msg: str) -> None:
-            if severity > trt.ILogger.WARNING:
-                return
-            text = msg.strip()[:TEXT_LIMIT]
-            if severity < trt.ILogger.WARNING:
-                errors.append(text)
-                del errors[:-MESSAGES]
-            if left[0] > 0:
-                left[0] -= 1
-                kind = "warning" if severity == trt.ILogger.WARNING else "error"
-                report.tell("message", severity=kind, text=text)
+        class Logger(trt.ILogger):  # type: ignore[misc]
+            def __init__(self) -> None:
+                trt.ILogger.__init__(self)
 
-    return Log()
+            def log(self, severity: Any, msg: str) -> None:
+                if severity <= trt.ILogger.WARNING:
+                    log.say(msg.strip()[:TEXT_LIMIT], severity < trt.ILogger.WARNING)
+
+        self.logger = Logger()
+
+    def say(self, text: str, is_error: bool) -> None:
+        if is_error:
+            self.errors.append(text)
+            del self.errors[:-MESSAGES]
+        if self._left > 0:
+            self._left -= 1
+            more = "" if self._left else " [TensorRT's next messages are not told]"
+            kind = "error" if is_error else "warning"
+            self._report.tell("message", severity=kind, text=text + more)
+
+    def note(self, text: str) -> None:
+        """Of our own."""
+        self._report.tell("message", severity="warning", text=text)
 
 
 def parse(trt: Any, job: Job, network: Any, logger: Any, report: Reporter) -> None:
@@ -500,56 +535,733 @@ def _need(there: bool, trt: Any, what: str) -> None:
         )
 
 
-def write_plan(trt: Any, path: str, plan: Any) -> dict[str, Any]:
-    """Whole or not at all under its name, and on disk. What its header says."""
+# Files: whole or not at all, and on disk.
+
+
+def write_file(path: str, data: Any) -> None:
+    """Raises RefusedError `engine.storage`."""
     new = path + ".new"
     try:
         with open(new, "wb") as file:
-            file.write(plan)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        with open(new, "rb") as file:
-            header = read_header(file.read(HEADER_BYTES), MAGIC[trt.__name__])
         os.rename(new, path)
     except OSError as error:
-        if os.path.exists(new):
+        with contextlib.suppress(OSError):
             os.unlink(new)
         raise RefusedError(
             "engine.storage", "%s: %s" % (path, error.strerror), "Make room there, then try again."
         ) from None
-    return header
 
 
-def read_header(data: bytes, magic: bytes) -> dict[str, Any]:
-    if len(data) < HEADER_BYTES or not data.startswith(magic):
-        raise RefusedError("engine.plan", "the builder's plan does not begin as plans do")
-    return {"serialization": struct.unpack_from("<I", data, 4)[0], "version": list(data[24:28])}
+def read_cache(path: str) -> bytes:
+    """Empty where there is none. Raises RefusedError `engine.storage`."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise RefusedError("engine.storage", "%s: %s" % (path, error.strerror)) from None
 
 
-def check_on_gpu(trt: Any, path: str, logger: Any, errors: list[str]) -> dict[str, Any]:
-    """A build that succeeds proves nothing about running: deserialise it where it shall run."""
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Nobody else writes the file meanwhile; the kernel lets go when we end."""
+    try:
+        file = open(path + ".lock", "ab")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise RefusedError("engine.storage", "%s: %s" % (path, error.strerror)) from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def read_header(data: Any, flavour: str) -> dict[str, Any]:
+    """What the first bytes of a plan say. Raises RefusedError `engine.plan`."""
+    start = bytes(data[:HEADER_BYTES])
+    for name, magic in MAGIC.items():
+        if name != flavour and start.startswith(magic):
+            raise RefusedError(
+                "engine.plan",
+                "the plan was built by %s, and here is %s" % (name, flavour),
+                "Each runs its own plans only: use the one that built it, or build it anew.",
+            )
+    if len(start) < HEADER_BYTES or not start.startswith(MAGIC[flavour]):
+        raise RefusedError(
+            "engine.plan",
+            "the plan does not begin as plans do, but with %s" % (start[:8].hex() or "nothing"),
+            "Is it a plan file, and whole?",
+        )
+    return {"serialization": struct.unpack_from("<I", start, 4)[0], "version": list(start[24:28])}
+
+
+class Plan:
+    """A plan file, mapped: it may be larger than one wants to hold twice.
+
+    Ultralytics writes the model's metadata before the plan, as JSON behind its length, which
+    TensorRT itself does not read; it is told, and left out. Raises RefusedError `engine.plan`.
+    """
+
+    def __init__(self, path: str, flavour: str) -> None:
+        try:
+            with open(path, "rb") as file:
+                whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:  # ValueError: it is empty
+            raise RefusedError("engine.plan", "%s: %s" % (path, error)) from None
+        self.metadata = self._metadata(whole)
+        length = struct.unpack_from("<I", whole)[0] if self.metadata is not None else -4
+        self.data = whole[4 + length :]
+        self.header = read_header(self.data, flavour)
+
+    @staticmethod
+    def _metadata(whole: memoryview) -> dict[str, Any] | None:
+        if len(whole) < 8 or bytes(whole[4:5]) != b"{":
+            return None
+        length = struct.unpack_from("<I", whole)[0]
+        if not 2 <= length <= METADATA_LIMIT:
+            return None
+        try:
+            metadata = json.loads(bytes(whole[4 : 4 + length]).decode("utf-8"))
+        except ValueError:
+            return None
+        return metadata if isinstance(metadata, dict) else None
+
+
+# Running an engine, by either generation of the API. Both speak of tensors by name here.
+
+# Of one element, by TensorRT's name of the type.
+BITS = {
+    **dict.fromkeys(("float", "int32"), 32),
+    **dict.fromkeys(("half", "bf16"), 16),
+    **dict.fromkeys(("int8", "uint8", "bool", "fp8", "e8m0"), 8),
+    **dict.fromkeys(("int4", "fp4"), 4),
+    "int64": 64,
+}
+
+
+class UntriedError(Exception):
+    """Why an engine that may well be good cannot be run by this worker."""
+
+
+class ByName:
+    """TensorRT 8.5 and newer, and TensorRT-RTX."""
+
+    def __init__(self, trt: Any, engine: Any, context: Any) -> None:
+        self._engine, self._context = engine, context
+        names = [engine.get_tensor_name(n) for n in range(engine.num_io_tensors)]
+        is_input = trt.TensorIOMode.INPUT
+        self.inputs = [name for name in names if engine.get_tensor_mode(name) == is_input]
+        self.outputs = [name for name in names if name not in self.inputs]
+        for name in names:
+            if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
+                raise UntriedError("%r is a shape tensor, which lies on the host" % name)
+            if engine.get_tensor_format(name) != trt.TensorFormat.LINEAR:
+                raise UntriedError("%r is not laid out linearly" % name)
+
+    def type(self, name: str) -> str:
+        return type_name(self._engine.get_tensor_dtype(name))
+
+    def ranges(self, name: str, profile: int) -> list[list[int]]:
+        """Its smallest, best and largest shape."""
+        shape = shape_of(self._engine.get_tensor_shape(name))
+        if all(size >= 0 for size in shape):
+            return [shape] * 3
+        return [shape_of(each) for each in self._engine.get_tensor_profile_shape(name, profile)]
+
+    def select(self, profile: int, stream: int) -> bool:
+        return bool(self._context.set_optimization_profile_async(profile, stream))
+
+    def reshape(self, name: str, shape: list[int]) -> bool:
+        return bool(self._context.set_input_shape(name, tuple(shape)))
+
+    def shape(self, name: str) -> list[int]:
+        """As the inputs' shapes make it; -1 where only the data will."""
+        return shape_of(self._context.get_tensor_shape(name))
+
+    def limit(self, name: str) -> int:
+        """The most bytes that an output whose shape the data makes can have."""
+        if not hasattr(self._context, "get_max_output_size"):
+            raise UntriedError("the data makes the shape of %r" % name)
+        return int(self._context.get_max_output_size(name))
+
+    def bind(self, addresses: dict[str, int]) -> bool:
+        put = self._context.set_tensor_address
+        return all(put(name, address) for name, address in addresses.items())
+
+    def launch(self, stream: int) -> bool:
+        return bool(self._context.execute_async_v3(stream))
+
+
+class ByIndex:
+    """TensorRT 8.4, where each profile has bindings of its own, and they have numbers."""
+
+    def __init__(self, trt: Any, engine: Any, context: Any) -> None:
+        self._engine, self._context = engine, context
+        self._count = engine.num_bindings // max(engine.num_optimization_profiles, 1)
+        self._numbers = {engine.get_binding_name(n): n for n in range(self._count)}
+        self._first = 0  # of the profile's bindings
+        self._bindings: list[int] = []
+        self.inputs = [name for name, n in self._numbers.items() if engine.binding_is_input(n)]
+        self.outputs = [name for name in self._numbers if name not in self.inputs]
+        for name, number in self._numbers.items():
+            if engine.is_shape_binding(number):
+                raise UntriedError("%r is a shape tensor, which lies on the host" % name)
+            if engine.get_binding_format(number) != trt.TensorFormat.LINEAR:
+                raise UntriedError("%r is not laid out linearly" % name)
+
+    def type(self, name: str) -> str:
+        return type_name(self._engine.get_binding_dtype(self._numbers[name]))
+
+    def ranges(self, name: str, profile: int) -> list[list[int]]:
+        number = self._numbers[name]
+        shape = shape_of(self._engine.get_binding_shape(number))
+        if all(size >= 0 for size in shape):
+            return [shape] * 3
+        return [shape_of(each) for each in self._engine.get_profile_shape(profile, number)]
+
+    def select(self, profile: int, stream: int) -> bool:
+        self._first = profile * self._count
+        return bool(self._context.set_optimization_profile_async(profile, stream))
+
+    def reshape(self, name: str, shape: list[int]) -> bool:
+        number = self._first + self._numbers[name]
+        return bool(self._context.set_binding_shape(number, tuple(shape)))
+
+    def shape(self, name: str) -> list[int]:
+        return shape_of(self._context.get_binding_shape(self._first + self._numbers[name]))
+
+    def limit(self, name: str) -> int:
+        raise UntriedError("the data makes the shape of %r" % name)
+
+    def bind(self, addresses: dict[str, int]) -> bool:
+        self._bindings = [0] * self._engine.num_bindings
+        for name, address in addresses.items():
+            self._bindings[self._first + self._numbers[name]] = address
+        return True
+
+    def launch(self, stream: int) -> bool:
+        return bool(self._context.execute_async_v2(self._bindings, stream))
+
+
+def type_name(dtype: Any) -> str:
+    return str(dtype).split(".")[-1].lower()
+
+
+def shape_of(dims: Any) -> list[int]:
+    return [int(size) for size in dims]
+
+
+def bytes_of(shape: list[int], dtype: str) -> int:
+    if dtype not in BITS:
+        raise UntriedError("its type %s is not known to this worker" % dtype)
+    count = 1
+    for size in shape:
+        count *= size
+    return (count * BITS[dtype] + 7) // 8
+
+
+class Trial:
+    """One set of input shapes of one profile. `kept`: its outputs and its latency are judged."""
+
+    def __init__(self, profile: int, shapes: dict[str, list[int]], kept: bool) -> None:
+        self.profile, self.shapes, self.kept = profile, shapes, kept
+        first = next(iter(shapes.values()), [])
+        self.batch = first[0] if first else 1
+
+
+def trials_of(api: Any, profiles: int, batches: list[int]) -> list[Trial]:
+    """Those of the batch sizes, or else of the smallest, best and largest of each profile.
+
+    Kept is the first of the batch sizes, or else the best of the first profile.
+    """
+    found: list[Trial] = []
+    for profile in range(profiles):
+        ranges = {name: api.ranges(name, profile) for name in api.inputs}
+        if batches:
+            wanted = [_of_batch(ranges, batch) for batch in batches]
+        else:
+            wanted = [{name: ranges[name][end] for name in ranges} for end in (1, 0, 2)]
+        seen: list[Any] = [None]
+        for shapes in wanted:
+            if shapes not in seen:
+                seen.append(shapes)
+                found.append(Trial(profile, shapes or {}, not found))
+    if not found:
+        raise RefusedError(
+            "engine.profile",
+            "no profile of the engine takes a batch of %s" % " or ".join(map(str, batches)),
+            "Ask for batch sizes between the min and max of its profiles.",
+        )
+    return found
+
+
+def _of_batch(ranges: dict[str, list[list[int]]], batch: int) -> dict[str, list[int]] | None:
+    shapes = {}
+    for name, (smallest, best, largest) in ranges.items():
+        shapes[name] = list(best)
+        if not best:
+            continue
+        if not smallest[0] <= batch <= largest[0] and smallest[0] != largest[0]:
+            return None
+        if smallest[0] != largest[0]:
+            shapes[name][0] = batch
+    sizes = [shape[0] for shape in shapes.values() if shape]
+    return shapes if batch in sizes else None
+
+
+# What goes into a run, and what comes out of it.
+
+
+def file_name(tensor: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", tensor).lstrip(".") + ".bin"
+
+
+def input_bytes(name: str, dtype: str, shape: list[int], folder: str | None) -> bytes:
+    """Of the file in the folder, its items again and again; else random, the same each time."""
+    size = bytes_of(shape, dtype)
+    if folder is None:
+        return _repeated(_random_block(name, dtype), size)
+    path = os.path.join(folder, file_name(name))
+    try:
+        with open(path, "rb") as file:
+            data = file.read(size)
+    except OSError as error:
+        raise RefusedError(
+            "engine.inputs", "%s: %s" % (path, error.strerror), "Each input needs its file."
+        ) from None
+    item = bytes_of(shape[1:], dtype)
+    if not data or not item or len(data) % item:
+        raise RefusedError(
+            "engine.inputs",
+            "%s has %d bytes, an item of %r %s has %d" % (path, len(data), name, shape[1:], item),
+            "The file holds whole items, as the engine takes them: %s." % dtype,
+        )
+    return _repeated(data, size)
+
+
+def _repeated(block: bytes, size: int) -> bytes:
+    return (block * (size // len(block) + 1))[:size]
+
+
+def _random_block(name: str, dtype: str) -> bytes:
+    """Floats from 0 to 1; whole numbers that are small, since they may be indexes."""
+    made = random.Random("roost " + name)
+    if dtype in ("float", "half", "bf16"):
+        floats = array.array("f", (made.random() for _ in range(RANDOM_BLOCK)))
+        if dtype == "half":
+            return struct.pack("<%de" % len(floats), *floats)
+        data = floats.tobytes()
+        if dtype == "float":
+            return data
+        halves = bytearray(len(data) // 2)
+        halves[0::2], halves[1::2] = data[2::4], data[3::4]
+        return bytes(halves)
+    if dtype in ("int32", "int64"):
+        code = "i" if dtype == "int32" else "q"
+        return array.array(code, (made.randrange(2) for _ in range(RANDOM_BLOCK))).tobytes()
+    below = {"bool": 2, "fp8": 0x38}.get(dtype, 128)
+    mask = 0x77 if dtype in ("int4", "fp4") else 0xFF
+    return bytes(made.randrange(below) & mask for _ in range(RANDOM_BLOCK))
+
+
+def numbers_of(data: Any, dtype: str) -> Any:
+    """The values as Python numbers; None: of such a type there is nothing to compare."""
+    codes = {"float": "f", "int32": "i", "int64": "q", "int8": "b", "uint8": "B", "bool": "B"}
+    if dtype == "half":
+        return struct.unpack("<%de" % (len(data) // 2), data)
+    if dtype == "bf16":
+        wide = bytearray(len(data) * 2)
+        wide[2::4], wide[3::4] = data[0::2], data[1::2]
+        data, dtype = wide, "float"
+    if dtype not in codes:
+        return None
+    return array.array(codes[dtype], bytes(data))
+
+
+class Output:
+    """What came out under one name."""
+
+    def __init__(self, name: str, shape: list[int], dtype: str, data: bytearray) -> None:
+        self.name, self.shape, self.dtype, self.data = name, shape, dtype, data
+        self.numbers = numbers_of(data, dtype)
+
+    def told(self) -> dict[str, Any]:
+        known = self.numbers is not None
+        return {
+            "name": self.name,
+            "shape": self.shape,
+            "dtype": self.dtype,
+            "bytes": len(self.data),
+            "sha256": hashlib.sha256(self.data).hexdigest(),
+            "nan": sum(value != value for value in self.numbers) if known else None,
+        }
+
+
+class Comparison:
+    """How far our outputs are from others: |ours - theirs| <= atol + rtol x |theirs|."""
+
+    def __init__(self, what: str, rtol: float, atol: float) -> None:
+        self._what, self._rtol, self._atol = what, rtol, atol
+        self._max_abs, self._max_rel, self._wrong = 0.0, 0.0, []  # type: float, float, list[str]
+
+    def add(self, name: str, ours: Any, theirs: Any) -> None:
+        off = 0
+        for one, other in zip(ours, theirs):
+            if one == other or (one != one and other != other):
+                continue
+            apart, size = abs(one - other), abs(other)
+            if not apart <= self._atol + self._rtol * size:
+                off += 1
+            if math.isfinite(apart):
+                self._max_abs = max(self._max_abs, apart)
+                self._max_rel = max(self._max_rel, apart / size) if size else self._max_rel
+        if off:
+            self._wrong.append("%d of %d values of %r" % (off, len(ours), name))
+
+    def told(self) -> dict[str, Any]:
+        reason = "; ".join(self._wrong)[:TEXT_LIMIT]
+        return {
+            "with": self._what,
+            "ok": not self._wrong,
+            "max_abs": self._max_abs,
+            "max_rel": self._max_rel,
+            "reason": "more than rtol %g, atol %g apart: %s" % (self._rtol, self._atol, reason)
+            if reason
+            else None,
+        }
+
+
+def compare(job: Job, options: Job, tries: Tries) -> tuple[dict[str, Any] | None, str | None]:
+    """With ONNX Runtime where that is there, else with earlier outputs; or why with neither."""
+    onnx = job.get("onnx") if options["onnxruntime"] else None
+    ways: list[tuple[str, Callable[[], list[Any]]]] = [
+        ("onnxruntime", lambda: _of_onnxruntime(onnx, tries.inputs, tries.outputs)),
+        ("previous", lambda: _of_folder(options["compare"], tries.outputs)),
+    ]
+    reasons = []
+    for what, ask in ways:
+        try:
+            theirs = ask()
+        except UntriedError as why:
+            reasons.append("%s: %s" % (what, why))
+            continue
+        comparison = Comparison(what, options["rtol"], options["atol"])
+        for output, values in zip(tries.outputs, theirs):
+            comparison.add(output.name, output.numbers, values)
+        return comparison.told(), None
+    return None, "; ".join(reasons)
+
+
+def _of_folder(folder: str | None, outputs: list[Output]) -> list[Any]:
+    if folder is None:
+        raise UntriedError("there are no outputs of it")
+    found = []
+    for output in outputs:
+        try:
+            with open(os.path.join(folder, file_name(output.name)), "rb") as file:
+                data = file.read(len(output.data) + 1)
+        except OSError as error:
+            raise UntriedError("%r: %s" % (output.name, error.strerror)) from None
+        if len(data) != len(output.data):
+            raise UntriedError("%r has another size now" % output.name)
+        found.append(_comparable(output, numbers_of(data, output.dtype)))
+    return found
+
+
+def _of_onnxruntime(
+    onnx: str | None, inputs: dict[str, tuple[bytes, str, list[int]]], outputs: list[Output]
+) -> list[Any]:
+    """Its values of our inputs, on the CPU."""
+    if onnx is None:
+        raise UntriedError("not asked for")
+    try:
+        numpy = importlib.import_module("numpy")
+        runtime = importlib.import_module("onnxruntime")
+    except ImportError:
+        raise UntriedError("not installed") from None
+    names = {"float": "float32", "half": "float16", "double": "float64"}
+    try:
+        session = runtime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+        feeds = {}
+        for each in session.get_inputs():  # its type is "tensor(float)"; TensorRT may have another
+            data, dtype, shape = inputs[each.name]
+            given = numpy.frombuffer(data, names.get(dtype, dtype)).reshape(shape)
+            wanted = each.type[len("tensor(") : -1]
+            feeds[each.name] = given.astype(names.get(wanted, wanted))
+        answers = session.run([output.name for output in outputs], feeds)
+        values = [array.array("d", each.astype("float64").tobytes()) for each in answers]
+    except Exception as error:  # noqa: BLE001 - of theirs, and no fault of the engine
+        raise UntriedError("%s: %s" % (type(error).__name__, str(error)[:TEXT_LIMIT])) from None
+    return [_comparable(output, each) for output, each in zip(outputs, values)]
+
+
+def _comparable(output: Output, values: Any) -> Any:
+    if output.numbers is None or values is None:
+        raise UntriedError("%r is %s, which cannot be compared" % (output.name, output.dtype))
+    if len(values) != len(output.numbers):
+        raise UntriedError("%r has %d values" % (output.name, len(values)))
+    return values
+
+
+# Trying an engine on the GPU: a build that succeeds proves nothing about running.
+
+
+class Tries:
+    """Runs trials of one engine, and keeps what they show."""
+
+    def __init__(self, gpu: Gpu, api: Any, options: Job, cancelled: Callable[[], bool]) -> None:
+        self._gpu, self._api, self._options, self._cancelled = gpu, api, options, cancelled
+        self.latencies: list[dict[str, Any]] = []
+        # Of the trial that is kept: bytes, type and shape by name, and what came out.
+        self.inputs: dict[str, tuple[bytes, str, list[int]]] = {}
+        self.outputs: list[Output] = []
+        self.used = 0  # bytes of the GPU, the most that was seen
+
+    def run(self, trial: Trial) -> None:
+        gpu, api = self._gpu, self._api
+        with contextlib.ExitStack() as held:
+            stream = held.enter_context(gpu.stream())
+            need(api.select(trial.profile, stream), "does not take profile %d" % trial.profile)
+            inputs = self._inputs(trial)
+            addresses = {}
+            for name, (data, _, _) in inputs.items():
+                addresses[name] = held.enter_context(gpu.allocated(len(data)))
+                gpu.put(addresses[name], data, stream)
+            sizes = {name: self._size(name) for name in api.outputs}
+            for name, size in sizes.items():
+                addresses[name] = held.enter_context(gpu.allocated(size))
+            gpu.finish(stream)
+            need(api.bind(addresses), "does not take the addresses of its tensors")
+            start, end = held.enter_context(gpu.event()), held.enter_context(gpu.event())
+            times = self._times(trial, stream, start, end)
+            free, total = gpu.memory()
+            self.used = max(self.used, total - free)
+            if trial.kept:
+                self.inputs = inputs
+                self.outputs = [
+                    self._output(name, addresses[name], size, stream)
+                    for name, size in sizes.items()
+                ]
+        self.latencies.append(_latency(trial, times))
+
+    def _inputs(self, trial: Trial) -> dict[str, tuple[bytes, str, list[int]]]:
+        found = {}
+        for name, shape in trial.shapes.items():
+            need(self._api.reshape(name, shape), "does not take %s for %r" % (shape, name))
+            dtype = self._api.type(name)
+            data = input_bytes(name, dtype, shape, self._options["inputs"])
+            found[name] = (data, dtype, shape)
+        return found
+
+    def _size(self, name: str) -> int:
+        shape = self._api.shape(name)
+        if any(size < 0 for size in shape):
+            return int(self._api.limit(name))
+        return bytes_of(shape, self._api.type(name))
+
+    def _times(self, trial: Trial, stream: int, start: int, end: int) -> list[float]:
+        """Milliseconds of each run that counts."""
+        times = []
+        for number in range(self._options["warmup"] + self._options["iterations"]):
+            if self._cancelled():
+                raise CancelledError
+            self._gpu.mark(start, stream)
+            need(self._api.launch(stream), "does not run with %s" % trial.shapes)
+            self._gpu.mark(end, stream)
+            took = self._gpu.milliseconds(start, end)
+            if number >= self._options["warmup"]:
+                times.append(took)
+        return times
+
+    def _output(self, name: str, address: int, size: int, stream: int) -> Output:
+        data = bytearray(size)
+        self._gpu.get(address, data, stream)
+        self._gpu.finish(stream)
+        return Output(name, self._api.shape(name), self._api.type(name), data)
+
+
+def need(well: bool, what: str) -> None:
+    if not well:
+        raise UnfitError("the engine %s" % what)
+
+
+def _latency(trial: Trial, times: list[float]) -> dict[str, Any]:
+    times = sorted(times)
+    mean = sum(times) / len(times)
+    return {
+        "profile": trial.profile,
+        "batch": trial.batch,
+        "shapes": trial.shapes,
+        "iterations": len(times),
+        "p50_ms": _percentile(times, 0.50),
+        "p99_ms": _percentile(times, 0.99),
+        "mean_ms": round(mean, 4),
+        "throughput": round(trial.batch * 1000 / mean, 2) if mean else 0.0,
+    }
+
+
+class UnfitError(Exception):
+    """The engine does not do on this GPU what it should."""
+
+
+def _percentile(ascending: list[float], part: float) -> float:
+    """The nearest rank, in milliseconds."""
+    return round(ascending[max(math.ceil(part * len(ascending)) - 1, 0)], 4)
+
+
+class RuntimeCache:
+    """What TensorRT-RTX compiles on the GPU when an engine first runs there, kept in a file."""
+
+    def __init__(self, engine: Any, path: str | None, log: Log) -> None:
+        self._engine, self._path = engine, path
+        self._config = self._cache = None
+        if path is None or not hasattr(engine, "create_runtime_config"):
+            return
+        self._config = engine.create_runtime_config()
+        self._cache = self._config.create_runtime_cache()
+        data = read_cache(path)
+        if data and not self._cache.deserialize(data):
+            log.note("the runtime cache %s does not fit, and is made anew" % path)
+        self._config.set_runtime_cache(self._cache)
+
+    def context(self) -> Any:
+        if self._config is None:
+            return self._engine.create_execution_context()
+        return self._engine.create_execution_context(self._config)
+
+    def write(self) -> None:
+        if self._path is not None and self._cache is not None:
+            with locked(self._path):
+                write_file(self._path, memoryview(self._cache.serialize()))
+
+
+def check(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
+    """Try the plan as far as it goes here, and tell it."""
+    options = dict(VALIDATION, **(job.get("validation") or {}))
+    plan = Plan(job["plan"], trt.__name__)
+    told = {"header": plan.header, "metadata": plan.metadata, "gpu_memory": None}
     driver, reason = find_gpu()
     if driver is None:
-        return {"state": "header", "reason": "there is no GPU here to try it on: %s" % reason}
-    del errors[:]
-    with open(path, "rb") as file:
-        engine = trt.Runtime(logger).deserialize_cuda_engine(file.read())
-    if engine is None:
-        raise RefusedError(
-            "engine.unfit",
-            "the engine was built, and cannot run on this GPU: %s" % (errors or ["no reason"])[0],
-            "Build it for this GPU, with a TensorRT that supports it.",
+        reason = "there is no GPU here to try it on: %s" % reason
+        report.tell("checked", state="header", reason=reason, **told)
+        return
+    try:
+        with Gpu.opened(driver) as gpu:
+            free, total = gpu.memory()
+            before = total - free
+            found = _try_plan(trt, job, plan, gpu, options, cancelled, log)
+            used = found.pop("used")
+            free, total = gpu.memory()
+            told["gpu_memory"] = {
+                "before_bytes": before,
+                "engine_bytes": max(used - before, 0),
+                "after_bytes": total - free,
+            }
+    except (CudaError, UnfitError) as error:
+        raise _unfit(error, log) from None
+    report.tell("checked", **dict(told, **found))
+    _judge(found, options)
+
+
+def _unfit(error: Exception, log: Log) -> RefusedError:
+    words = "; ".join([str(error), *log.errors[:3]])
+    if OUT_OF_MEMORY in words or "out of memory" in words.lower():
+        return RefusedError(
+            "engine.memory", words, "Free memory on the GPU, or make the profiles smaller."
         )
-    return {"state": "deserialised", "reason": None}
+    return RefusedError(
+        "engine.unfit", words, "Build it for this GPU, with a TensorRT that supports it."
+    )
 
 
-def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool]) -> None:
-    errors: list[str] = []
-    logger = logger_of(trt, report, errors)
-    builder = trt.Builder(logger)
+def _try_plan(
+    trt: Any,
+    job: Job,
+    plan: Plan,
+    gpu: Gpu,
+    options: Job,
+    cancelled: Callable[[], bool],
+    log: Log,
+) -> dict[str, Any]:
+    """Everything that TensorRT holds is gone when this returns."""
+    del log.errors[:]
+    runtime = trt.Runtime(log.logger)
+    if job.get("version_compatible") and hasattr(runtime, "engine_host_code_allowed"):
+        runtime.engine_host_code_allowed = True  # such a plan brings its own runtime
+    engine = runtime.deserialize_cuda_engine(plan.data)
+    if engine is None:
+        raise UnfitError("TensorRT does not take the plan" + _validity(trt, runtime, plan))
+    cache = RuntimeCache(engine, job.get("runtime_cache"), log)
+    context = cache.context()
+    if context is None:
+        raise UnfitError("TensorRT makes no execution context of the engine")
+    free, total = gpu.memory()
+    found = {"state": "deserialised", "reason": None, "used": total - free}
+    if not options["iterations"]:
+        return dict(found, reason="no iterations were asked for")
+    try:
+        api = (ByName if hasattr(engine, "num_io_tensors") else ByIndex)(trt, engine, context)
+        tries = Tries(gpu, api, options, cancelled)
+        profiles = max(int(engine.num_optimization_profiles), 1)
+        for trial in trials_of(api, profiles, options["batches"]):
+            tries.run(trial)
+    except UntriedError as why:
+        return dict(found, reason=str(why))
+    cache.write()
+    if options["keep_outputs"] is not None:
+        for output in tries.outputs:
+            write_file(os.path.join(options["keep_outputs"], file_name(output.name)), output.data)
+    compared, why_not = compare(job, options, tries)
+    return {
+        "state": "ran",
+        "reason": None,
+        "used": max(tries.used, total - free),
+        "latencies": tries.latencies,
+        "outputs": [output.told() for output in tries.outputs],
+        "compared": compared,
+        "not_compared": why_not,
+    }
+
+
+def _validity(trt: Any, runtime: Any, plan: Plan) -> str:
+    """What TensorRT-RTX says of a plan without taking it; empty where it does not."""
+    if not hasattr(runtime, "get_engine_validity"):
+        return ""
+    _, found = runtime.get_engine_validity(plan.data)
+    known = getattr(trt, "EngineInvalidityDiagnostics", None)
+    members = getattr(known, "__members__", {})
+    names = [name for name, member in members.items() if int(member) & int(found)]
+    return " (%s)" % ", ".join(names) if names else ""
+
+
+def _judge(found: dict[str, Any], options: Job) -> None:
+    compared, latencies = found.get("compared"), found.get("latencies")
+    if compared is not None and not compared["ok"]:
+        raise RefusedError(
+            "engine.inaccurate",
+            "the outputs are not those of %s: %s" % (compared["with"], compared["reason"]),
+            "Use more precision, or allow more in the recipe's validation (rtol, atol).",
+        )
+    limit = options["max_latency_ms"]
+    if limit is not None and latencies and latencies[0]["p99_ms"] > limit:
+        raise RefusedError(
+            "engine.slow",
+            "99 of 100 runs of batch %d take up to %g ms, more than %g"
+            % (latencies[0]["batch"], latencies[0]["p99_ms"], limit),
+            "Build with less precision or a smaller batch, or allow more (max_latency_ms).",
+        )
+
+
+# Building.
+
+
+def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
+    builder = trt.Builder(log.logger)
     explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
     network = builder.create_network(0 if explicit is None else 1 << int(explicit))
-    parse(trt, job, network, logger, report)
+    parse(trt, job, network, log.logger, report)
     config = builder.create_builder_config()
     configure(trt, config, job)
     add_profiles(builder, network, config, job)
@@ -563,20 +1275,20 @@ def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool]) -
     if plan is None:
         raise RefusedError(
             "engine.build",
-            (errors or ["the builder gave no reason"])[-1],
+            (log.errors or ["the builder gave no reason"])[-1],
             "The job's log has all that the builder said.",
         )
     seconds = time.monotonic() - started
-    header = write_plan(trt, job["plan"], memoryview(plan))
+    data = memoryview(plan)
+    header = read_header(data, trt.__name__)
+    write_file(job["plan"], data)
     report.tell(
         "built",
         seconds=round(seconds, 3),
-        plan_bytes=plan.nbytes,
+        plan_bytes=data.nbytes,
         header=header,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
-    del plan
-    report.tell("checked", **check_on_gpu(trt, job["plan"], logger, errors))
 
 
 def work(argument: str | None, report: Reporter, cancelled: Callable[[], bool]) -> int:
@@ -588,7 +1300,12 @@ def work(argument: str | None, report: Reporter, cancelled: Callable[[], bool]) 
         trt = find_tensorrt(job.get("flavour"))
         report.tell("versions", **versions_of(trt))
         if job:
-            build(trt, job, report, cancelled)
+            log = Log(trt, report)
+            if hasattr(trt, "init_libnvinfer_plugins"):
+                trt.init_libnvinfer_plugins(log.logger, "")
+            if job.get("action", "build") == "build":
+                build(trt, job, report, cancelled, log)
+            check(trt, job, report, cancelled, log)
     except RefusedError as refused:
         report.tell(**refused.event)
         return FAILED

@@ -167,31 +167,84 @@ def test_a_build_is_cancelled(started: subprocess.Popen[str], tmp_path: Path) ->
     assert not (tmp_path / "model.plan").exists()
 
 
+def test_a_plan_that_is_there_is_checked(tmp_path: Path) -> None:
+    build = job(tmp_path, onnx_made.detector())
+    code, built = run(build)
+    assert code == 0
+    code, events = run(job(tmp_path, b"", action="check"))
+    assert (code, [event["event"] for event in events]) == (0, ["versions", "checked", "done"])
+    checked = the(events, "checked")
+    assert checked["header"] == the(built, "built")["header"]
+    assert checked["state"] == "header"
+    assert "there is no GPU here to try it on: libcuda.so.1" in checked["reason"]
+
+
+def with_metadata(plan: bytes, metadata: object) -> bytes:
+    """As Ultralytics writes a plan."""
+    text = json.dumps(metadata).encode()
+    return len(text).to_bytes(4, "little") + text + plan
+
+
+def test_what_stands_before_a_plan_of_ultralytics_is_told(tmp_path: Path) -> None:
+    run(job(tmp_path, onnx_made.detector()))
+    plan = tmp_path / "model.plan"
+    metadata = {"imgsz": [64, 64], "stride": 32, "names": {"0": "bolt"}}
+    plan.write_bytes(with_metadata(plan.read_bytes(), metadata))
+    code, events = run(job(tmp_path, b"", action="check"))
+    assert code == 0
+    assert the(events, "checked")["metadata"] == metadata
+    assert the(events, "checked")["header"]["version"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (b"", "cannot mmap an empty file"),
+        (b"ftrt" + bytes(24), "was built by tensorrt, and here is tensorrt_rtx"),
+        (bytes(range(64, 192)) * 8, "does not begin as plans do, but with 4041424344454647"),
+        (b"vtrt", "does not begin as plans do"),
+        (with_metadata(b"", {"names": {}}), "does not begin as plans do, but with nothing"),
+        (b"\x40\0\0\0{not JSON at all" * 8, "does not begin as plans do"),
+        (b"\xff\xff\xff\xff{" * 8, "does not begin as plans do"),
+    ],
+)
+def test_what_is_no_plan_of_this_flavour(tmp_path: Path, plan: bytes, words: str) -> None:
+    (tmp_path / "model.plan").write_bytes(plan)
+    code, events = run(job(tmp_path, b"", action="check"))
+    assert (code, events[-1]["code"]) == (1, "engine.plan")
+    assert words in events[-1]["text"]
+
+
+def test_no_plan(tmp_path: Path) -> None:
+    code, events = run(job(tmp_path, b"", action="check"))
+    assert (code, events[-1]["code"]) == (1, "engine.plan")
+    assert "No such file" in events[-1]["text"]
+
+
 PRETENDS_A_GPU = """\
 import sys
 sys.path.insert(0, sys.argv[1])
 import tensorrt_rtx as trt
 import worker
-worker.find_gpu = lambda: (object(), "")
-errors = []
-logger = worker.logger_of(trt, worker.Reporter(sys.stderr), errors)
+log = worker.Log(trt, worker.Reporter(sys.stderr))
+class Gpu:
+    def memory(self):
+        return 1, 2
 try:
-    worker.check_on_gpu(trt, sys.argv[2], logger, errors)
-except worker.RefusedError as refused:
-    worker.Reporter(sys.stdout).tell(**refused.event)
+    plan = worker.Plan(sys.argv[2], "tensorrt_rtx")
+    worker._try_plan(trt, {}, plan, Gpu(), worker.VALIDATION, lambda: False, log)
+except worker.UnfitError as error:
+    worker.Reporter(sys.stdout).tell(**worker._unfit(error, log).event)
 """
 
 
-def test_the_runtimes_own_error_for_what_is_no_engine(tmp_path: Path) -> None:
-    (tmp_path / "model.plan").write_bytes(bytes(range(256)) * 8)
-    arguments: list[str | Path] = [
-        sys.executable,
-        "-c",
-        PRETENDS_A_GPU,
-        WORKER.parent,
-        tmp_path / "model.plan",
-    ]
+def test_the_runtimes_own_error_for_a_plan_that_was_cut_off(tmp_path: Path) -> None:
+    """TensorRT-RTX looks at the plan before it looks for a GPU."""
+    run(job(tmp_path, onnx_made.detector()))
+    plan = tmp_path / "model.plan"
+    plan.write_bytes(plan.read_bytes()[:1000])
+    arguments: list[str | Path] = [sys.executable, "-c", PRETENDS_A_GPU, WORKER.parent, plan]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["event"], told["code"]) == ("failed", "engine.unfit")
-    assert "magicTag" in told["text"]
+    assert "plan.header.size == blobSize failed" in told["text"]

@@ -1240,14 +1240,14 @@ def _judge(found: dict[str, Any], options: Job) -> None:
     compared, latencies = found.get("compared"), found.get("latencies")
     if compared is not None and not compared["ok"]:
         raise RefusedError(
-            "engine.inaccurate",
+            "engine.outputs",
             "the outputs are not those of %s: %s" % (compared["with"], compared["reason"]),
             "Use more precision, or allow more in the recipe's validation (rtol, atol).",
         )
     limit = options["max_latency_ms"]
     if limit is not None and latencies and latencies[0]["p99_ms"] > limit:
         raise RefusedError(
-            "engine.slow",
+            "engine.latency",
             "99 of 100 runs of batch %d take up to %g ms, more than %g"
             % (latencies[0]["batch"], latencies[0]["p99_ms"], limit),
             "Build with less precision or a smaller batch, or allow more (max_latency_ms).",

@@ -127,8 +127,6 @@ CODES: Mapping[str, Code] = {
     "engine.plan": Code(409, "The plan is no engine"),
     "engine.unfit": Code(409, "The engine does not run on the GPU"),
     "engine.inputs": Code(422, "The inputs for the trial do not fit the engine"),
-    "engine.inaccurate": Code(409, "The engine computes something else"),
-    "engine.slow": Code(409, "The engine is slower than it may be"),
     "engine.worker": Code(502, "The builder did not do its work"),
     "engine.silent": Code(504, "The builder says nothing"),
     "engine.gpu_busy": Code(409, "The GPU has too little memory free"),

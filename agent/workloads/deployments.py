@@ -1,9 +1,8 @@
-"""Deployments of one node: begun, confirmed, taken back, and picked up after a crash."""
+"""Deployments of one node: begun, confirmed, taken back, resolved."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -37,10 +36,7 @@ from agent.workloads.planning import Planned
 from agent.workloads.records import DeploymentRecord, WorkloadStore, digest_of, moved
 from agent.workloads.restarting import RESTART, RestartKind
 from agent.workloads.reverting import Reverter
-
-LOOK_AGAIN_SECONDS = 5.0
-
-log = logging.getLogger(__name__)
+from agent.workloads.unfinished import Unfinished
 
 
 class Deployments:
@@ -61,23 +57,29 @@ class Deployments:
     ) -> None:
         self._jobs, self._store, self._reverter = jobs, store, reverter
         self._boot_clock = boot_clock
-        self._deploys = DeployKind(machine=machine, reverter=reverter, taken_back=self._take_back)
+        self._unfinished = Unfinished(
+            jobs=jobs, store=store, reverter=reverter, submit=partial(self._submit, REVERT)
+        )
+        self._deploys = DeployKind(
+            machine=machine, reverter=reverter, taken_back=self._unfinished.take_back
+        )
         self._restarts = restarts
         jobs.register(self._deploys)
         jobs.register(restarts)
-        jobs.register(RevertKind(reverter=reverter, let_go=self._let_go, given_up=self._given_up))
+        jobs.register(
+            RevertKind(
+                reverter=reverter, let_go=self._let_go, given_up=self._unfinished.leave_stuck
+            )
+        )
         self._beginning = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """See to deployments that an agent before left without a job."""
-        self._spawn(self._pick_up)
+        self._unfinished.pick_up()
 
     async def stop(self) -> None:
         """End what goes on beside the jobs."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._unfinished.stop()
 
     async def begin(
         self,
@@ -310,75 +312,6 @@ class Deployments:
                     params={"deployment": record.shown.id, "workload": part.name},
                     hint="`roost workload show NODE NAME` shows the newest.",
                 )
-
-    def _take_back(self, job: Job) -> None:
-        """A deployment's job has ended, and the old container may not be back."""
-        self._spawn(partial(self._see_to, job.id))
-
-    def _given_up(self, job: Job) -> None:
-        """The way back has ended on its way."""
-        self._spawn(partial(self._leave_stuck, job))
-
-    async def _see_to(self, job_id: str) -> None:
-        for record in self._store.deployments():
-            if record.shown.job == job_id and record.shown.state not in AT_REST:
-                job = self._jobs.get(job_id)
-                why = job.reason or (job.problem.detail if job.problem else job.state)
-                begun = await self._reverter.begin(
-                    record.shown.id, by="roost", why=why, problem=job.problem
-                )
-                await self._submit(REVERT, begun)
-
-    async def _leave_stuck(self, job: Job) -> None:
-        for record in self._store.deployments():
-            if record.shown.job == job.id and record.shown.state == "reverting":
-                problem = ProblemError(
-                    "deploy.stuck",
-                    f"the way back ended: {job.reason or job.state}",
-                    params={"job": job.id},
-                    hint="Go on with it: roost workload resolve NODE NAME --keep-old",
-                )
-                await self._reverter.stuck(record.shown.id, job.problem or problem.problem())
-
-    async def _pick_up(self) -> None:
-        """Deployments that an agent before left without a job, which a crash can do."""
-        while True:
-            try:
-                await self._store.load()
-                jobs = {job.id: job for job in self._jobs.newest()}
-                for record in self._store.deployments():
-                    job = jobs.get(record.shown.job or "")
-                    if record.shown.state in AT_REST or (job and job.state not in ENDED):
-                        continue
-                    why = "the agent ended before it had begun"
-                    begun = await self._reverter.begin(record.shown.id, by="roost", why=why)
-                    await self._submit(REVERT, begun)
-            except ProblemError as problem:
-                log.info("deployments are not looked at yet: %s", problem.detail)
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            else:
-                return
-
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(_logged(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-async def _logged(work: Callable[[], Awaitable[None]]) -> None:
-    """Until it is written: a disk that is full now has space again some day."""
-    while True:
-        try:
-            await work()
-        except ProblemError as problem:
-            if problem.code.startswith("store."):
-                log.warning("what becomes of a deployment is not written: %s", problem.detail)
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-                continue
-            log.exception("seeing to a deployment failed")
-        except Exception:
-            log.exception("seeing to a deployment failed")
-        return
 
 
 def _record(

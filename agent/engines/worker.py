@@ -30,6 +30,7 @@ import struct
 import sys
 import threading
 import time
+import traceback
 from typing import Any, Callable, Dict, Iterator, TextIO
 
 Job = Dict[str, Any]
@@ -899,6 +900,15 @@ class Output:
         }
 
 
+def keep_outputs(folder: str, outputs: list[Output]) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise RefusedError("engine.storage", "%s: %s" % (folder, error.strerror)) from None
+    for output in outputs:
+        write_file(os.path.join(folder, file_name(output.name)), output.data)
+
+
 class Comparison:
     """How far our outputs are from others: |ours - theirs| <= atol + rtol x |theirs|."""
 
@@ -1211,8 +1221,7 @@ def _try_plan(
         return dict(found, reason=str(why))
     cache.write()
     if options["keep_outputs"] is not None:
-        for output in tries.outputs:
-            write_file(os.path.join(options["keep_outputs"], file_name(output.name)), output.data)
+        keep_outputs(options["keep_outputs"], tries.outputs)
     compared, why_not = compare(job, options, tries)
     return {
         "state": "ran",
@@ -1314,6 +1323,11 @@ def work(argument: str | None, report: Reporter, cancelled: Callable[[], bool]) 
         return CANCELLED
     except MemoryError:
         report.tell("failed", code="engine.memory", text="out of memory", hint="")
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - TensorRT raises what it likes
+        traceback.print_exc()
+        text = "%s: %s" % (type(error).__name__, str(error)[:TEXT_LIMIT])
+        report.tell("failed", code="engine.worker", text=text, hint="")
         return FAILED
     report.tell("done")
     return DONE

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from agent.protocol.deployments import AT_REST, CONFIRM_WITHIN_SECONDS, Deployment
+from agent.protocol.deployments import CONFIRM_WITHIN_SECONDS
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
 from console.cli.output import say
@@ -145,29 +145,6 @@ def unconfirmed(node: str, workload: str, within: float) -> str:
         f"{node}: {workload} goes back by itself in {age(within)}, unless you say:"
         f" roost workload confirm {node} {workload}"
     )
-
-
-def undo_words(workload: str, deployment: Deployment | None, *, can_undo: bool) -> str:
-    """What `roost workload undo` would do."""
-    if deployment is None:
-        return "nothing: its newest deployment is not known any more"
-    part = next((each for each in deployment.workloads if each.name == workload), None)
-    if part is None:
-        return "nothing: its newest deployment is not about it"
-    if deployment.state == "reverted":
-        return "nothing: its newest deployment was taken back"
-    if deployment.state == "reverting":
-        return "nothing: it is being taken back now"
-    if deployment.state == "stuck":
-        return "a person is needed first: see `roost workload resolve`"
-    if part.old is None:
-        words = "removes it, for nothing ran before"
-    elif can_undo or deployment.state not in AT_REST:
-        words = f"container {part.old[:12]}, which is kept, runs again as it was"
-    else:
-        words = f"container {part.old[:12]} is made again, if it is gone"
-    others = [each.name for each in deployment.workloads if each.name != workload]
-    return f"{words}; with it go back: {', '.join(others)}" if others else words
 
 
 def problem_of(job: Job) -> ProblemError | None:

@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from agent.protocol.deployments import DeployedWorkload, Deployment, WorkloadStatus
-from console.cli.deploying import undo_words
 from console.cli.nodes import one_node
 from console.cli.options import json_option, node_argument
 from console.cli.output import print_json
@@ -17,6 +16,7 @@ from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN
 from console.fleet.inventory import NodeEntry
+from console.fleet.plan_words import goes_back_in, undo_words
 from console.link.client import NodeClient
 from console.text import age, clean, size
 
@@ -101,10 +101,11 @@ def _deployment(deployment: Deployment, part: DeployedWorkload | None) -> Iterat
     for change in deployment.history:
         why = f": {change.why}" if change.why else ""
         yield "", f"{_moment(change.at)}  {change.state:<10}  {change.by}{why}"
+    left = goes_back_in(deployment)
     if deployment.confirmed and deployment.state == "canary":
         yield "confirmed", "yes; it is done once it has been well for long enough"
-    elif deployment.lease_seconds_left is not None and deployment.options.confirm == "manual":
-        yield "goes back", f"in {age(deployment.lease_seconds_left)}, unless somebody confirms it"
+    elif left is not None:
+        yield "goes back", f"in {age(left)}, unless somebody confirms it"
     if deployment.problem is not None:
         yield "problem", f"{deployment.problem.detail} ({deployment.problem.code})"
         if deployment.problem.hint:

@@ -1,11 +1,11 @@
-"""What a deployment would do, in lines for people: on the command line and on the screens."""
+"""What a deployment and its undo would do, for people: on the command line and on the screens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from agent.protocol.deployments import DeployPlan, PlannedWorkload
+from agent.protocol.deployments import AT_REST, Deployment, DeployPlan, PlannedWorkload
 
 PlanPart = Literal["workload", "change", "step", "note", "lost", "problem", "hint"]
 
@@ -48,3 +48,34 @@ def _lines(workload: PlannedWorkload) -> Iterator[PlanLine]:
         yield PlanLine("problem", "  CANNOT: ", problem.detail)
         if problem.hint:
             yield PlanLine("hint", "    hint: ", problem.hint)
+
+
+def goes_back_in(deployment: Deployment) -> float | None:
+    """Seconds until it goes back by itself, where it waits for somebody's word."""
+    at_rest = deployment.state in (*AT_REST, "reverting")
+    if at_rest or deployment.confirmed or deployment.options.confirm == "auto":
+        return None
+    return deployment.lease_seconds_left
+
+
+def undo_words(workload: str, deployment: Deployment | None, *, can_undo: bool) -> str:
+    """What an undo of a workload's newest deployment would do."""
+    if deployment is None:
+        return "nothing: its newest deployment is not known any more"
+    part = next((each for each in deployment.workloads if each.name == workload), None)
+    if part is None:
+        return "nothing: its newest deployment is not about it"
+    if deployment.state == "reverted":
+        return "nothing: its newest deployment was taken back"
+    if deployment.state == "reverting":
+        return "nothing: it is being taken back now"
+    if deployment.state == "stuck":
+        return "a person is needed first: see `roost workload resolve`"
+    if part.old is None:
+        words = "removes it, for nothing ran before"
+    elif can_undo or deployment.state not in AT_REST:
+        words = f"container {part.old[:12]}, which is kept, runs again as it was"
+    else:
+        words = f"container {part.old[:12]} is made again, if it is gone"
+    others = [each.name for each in deployment.workloads if each.name != workload]
+    return f"{words}; with it go back: {', '.join(others)}" if others else words

@@ -10,7 +10,7 @@ WORK: tuple[Action, ...] = (
         "b",
         "jobs",
         "Its jobs: what is being done there, and what was",
-        ("fleet", "node"),
+        ("fleet", "node", "workloads"),
         "Do",
         footer=33,
     ),

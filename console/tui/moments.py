@@ -1,8 +1,9 @@
-"""Points in time as they are typed; agents read them, and refuse others."""
+"""Points in time: as they are shown, and as they are typed for agents, which refuse others."""
 
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime
 
 _AGE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
@@ -24,3 +25,11 @@ def is_moment(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def moment(at: float) -> str:
+    """Unix seconds by this console's clock and zone: "2026-05-04 13:06:40"."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"

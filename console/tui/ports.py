@@ -35,7 +35,13 @@ from console.tui.terms import Terms
 # The images side is imported with the first push.
 if TYPE_CHECKING:
     from agent.archives.index import ArchiveIndex
-    from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
+    from agent.protocol.deployments import (
+        Deployment,
+        DeployPlan,
+        PinRequest,
+        ResolveRequest,
+        WorkloadStatus,
+    )
     from console.images.push import PushState
     from console.images.sites import Account
 
@@ -55,6 +61,16 @@ class WorkloadClient(Protocol):
     async def deployment(self, deployment: str) -> Deployment: ...
 
     async def undo(self, workload: str) -> Job: ...
+
+    async def remove(self, workload: str, key: str) -> Job: ...
+
+    async def restart(self, workload: str, key: str) -> Job: ...
+
+    async def confirm_workload(self, workload: str) -> Deployment:
+        """Its newest deployment may stay; whether it does is in the answer's state."""
+
+    async def resolve(self, workload: str, request: ResolveRequest) -> Job:
+        """The way out of a deployment that is stuck."""
 
 
 class NodeClient(Protocol):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from agent.protocol.deployments import (
     DeployedWorkload,
     Deployment,
@@ -12,10 +10,10 @@ from agent.protocol.deployments import (
     WorkloadStatus,
 )
 from console.fleet.picture import NodeView
-from console.fleet.plan_words import PlanPart, plan_lines
+from console.fleet.plan_words import PlanPart, goes_back_in, plan_lines, undo_words
 from console.tui.look import words
+from console.tui.moments import moment
 from console.tui.rows.containers import gpu_indices
-from console.tui.rows.places import KEPT
 from console.tui.rows.workloads import DEPLOYMENT_TONES, differences
 from console.tui.widgets.page import BLANK, Entry
 
@@ -50,41 +48,67 @@ def plan_entries(plan: DeployPlan) -> list[Entry]:
 
 
 def deployment_entries(
-    status: WorkloadStatus, deployment: Deployment, view: NodeView
+    status: WorkloadStatus, deployment: Deployment | None, view: NodeView
 ) -> list[Entry]:
-    """What became of a workload's newest deployment: where it is, its GPUs, and its history."""
-    offset = view.clock_offset_seconds or 0.0
-    tone = DEPLOYMENT_TONES.get(deployment.state, "accent")
-    entries = [
-        _entry("release", deployment.release, "accent"),
-        _entry("state", deployment.state, tone),
+    """A workload as it is, and what became of its newest deployment; what happened last comes
+    first."""
+    entries = [_entry("release", status.release or words.UNKNOWN, "accent")]
+    if deployment is not None:
+        entries += _how_far(status, deployment)
+    gpus = gpu_indices(status.gpus, view) or "none"
+    memory = f", {words.size(status.memory_bytes)} reserved on each" if status.memory_bytes else ""
+    entries += [
+        _entry("container", _container(status.container, status.state)),
+        _entry("GPUs", f"{gpus} ({status.gpu_way}){memory}" if status.gpus else gpus),
     ]
-    if deployment.lease_seconds_left is not None:
-        left = words.age(deployment.lease_seconds_left)
-        entries.append(_entry("lease", f"reverts by itself in {left} unless confirmed", "warn"))
-    if deployment.problem is not None:
-        entries.append(_entry("problem", deployment.problem.detail, "bad"))
-        if deployment.problem.hint:
-            entries.append(_entry("do", deployment.problem.hint, "accent"))
-    for part in deployment.workloads:
+    parts = [] if deployment is None else deployment.workloads
+    for part in parts:
         if part.name == status.name:
-            gpus = gpu_indices(part.gpus, view) or "none"
-            entries += [
-                _entry("GPUs", f"{gpus} ({part.gpu_way})" if part.gpus else gpus),
-                _entry("checked", checked_words(part)),
-                *(_entry("LOST", lost, "bad") for lost in part.lost),
-            ]
+            if part.new not in (None, status.container):
+                now = {each.id: str(each.state) for each in view.containers()}
+                entries.append(_entry("new", _container(part.new, now.get(part.new or "", "gone"))))
+            entries.append(_entry("checked", checked_words(part)))
+            entries += [_entry("LOST", lost, "bad") for lost in part.lost]
     entries += [_entry("differs", each, "warn") for each in differences(view, status)]
     if status.drift_unknown:
         entries.append(_entry("differs", f"nobody can tell: {status.drift_unknown}", "warn"))
     if status.by_itself:
         entries.append(_entry("by itself", status.by_itself))
-    undo = "yes: u" if status.can_undo else "no: nothing is kept that could come back"
-    entries += [_entry("undo", undo), _entry("by", deployment.owner), BLANK]
-    for change in deployment.history:
+    entries.append(_entry("undo", undo_words(status.name, deployment, can_undo=status.can_undo)))
+    if deployment is None:
+        return entries
+    entries += [
+        _entry("by", f"{deployment.owner}, as deployment {deployment.id}"),
+        _entry("job", deployment.job or words.UNKNOWN),
+        BLANK,
+    ]
+    offset = view.clock_offset_seconds or 0.0
+    for change in reversed(deployment.history):
         text = words.join([change.state, f"by {change.by}", change.why])
-        entries.append(Entry(f" {_moment(change.at - offset)}  ", text))
+        entries.append(Entry(f" {moment(change.at - offset)}  ", text))
     return entries
+
+
+def _how_far(status: WorkloadStatus, deployment: Deployment) -> list[Entry]:
+    """Where it is, why, and what a person can do."""
+    state, left = deployment.state, goes_back_in(deployment)
+    confirmed = "confirmed" if deployment.confirmed and state == "canary" else ""
+    other = deployment.release if deployment.release != status.release else ""
+    tone = DEPLOYMENT_TONES.get(state, "accent")
+    entries = [_entry("state", words.join([state, confirmed, other]), tone)]
+    if left is not None:
+        text = f"reverts by itself in {words.age(left)} unless confirmed"
+        entries.append(_entry("lease", text, "warn"))
+    if deployment.problem is not None:
+        problem = deployment.problem
+        entries.append(_entry("problem", f"{problem.detail} ({problem.code})", "bad"))
+        if problem.hint:
+            entries.append(_entry("do", problem.hint, "accent"))
+    return entries
+
+
+def _container(container: str | None, state: str) -> str:
+    return words.join([state, (container or "")[:_SHORT_ID]])
 
 
 def checked_words(part: DeployedWorkload) -> str:
@@ -95,56 +119,5 @@ def checked_words(part: DeployedWorkload) -> str:
     return said or part.gpu_checked
 
 
-def undo_entries(status: WorkloadStatus, deployment: Deployment, view: NodeView) -> list[Entry]:
-    """What an undo would do, in words."""
-    mine = [part for part in deployment.workloads if part.name == status.name]
-    others = [part.name for part in deployment.workloads if part.name != status.name]
-    old = mine[0].old if mine else None
-    now = gpu_indices(status.gpus, view) or "none"
-    entries = [
-        Entry("undoes  ", f"{deployment.release}, {deployment.state} {_since(deployment, view)}"),
-        Entry("now     ", f"{status.state}, GPUs {now}"),
-        Entry("then    ", _before(old, status.name, view)),
-        BLANK,
-        Entry("  1. ", "stop the new container"),
-    ]
-    if old is not None:
-        entries += [
-            Entry("  2. ", f"give the old one its name {status.name} back, and start it"),
-            Entry("  3. ", "remove the new container; what was written inside it is lost"),
-            Entry("  ", "it is down from the stop of the new one until the old one is up"),
-        ]
-    else:
-        entries.append(Entry("  2. ", "remove it: there was none before"))
-    if others:
-        entries.append(Entry("  note: ", f"goes back too: {', '.join(others)}", "warn"))
-    return entries
-
-
-def _since(deployment: Deployment, view: NodeView) -> str:
-    at = deployment.history[-1].at if deployment.history else deployment.created_at
-    return f"since {_moment(at - (view.clock_offset_seconds or 0.0))}"
-
-
-def _before(old: str | None, name: str, view: NodeView) -> str:
-    """The container that would run again, as far as the picture has it."""
-    if old is None:
-        return "nothing: there was no such container before"
-    for container in view.containers():
-        if container.id == old:
-            gpus = gpu_indices(container.gpus, view) or "none"
-            return f"the container before, kept as {container.name}, GPUs {gpus}"
-    near = [each.name for each in view.containers() if each.name.startswith(f"{name}{KEPT}")]
-    kept = f" (kept as {near[0]})" if near else ""
-    return f"the container before, {old[:_SHORT_ID]}{kept}"
-
-
 def _entry(label: str, text: str, tone: str = "") -> Entry:
     return Entry(f" {label:<{_LABEL}}", text, tone)
-
-
-def _moment(at: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    except (ValueError, OverflowError, OSError):
-        return "at an unknown time"

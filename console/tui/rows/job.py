@@ -9,6 +9,7 @@ from console.fleet.job_words import got_to, since, waits_until
 from console.fleet.picture import NodeView
 from console.text import age
 from console.tui.look import words
+from console.tui.moments import moment
 from console.tui.rows.jobs import STATE_TONES, progress_text, state_text
 from console.tui.widgets.page import Entry
 
@@ -29,7 +30,7 @@ def job_entries(job: Job, view: NodeView) -> list[Entry]:
     waits = waits_until(job)
     if waits is not None:
         left = _span(waits - offset - time.time())
-        until = f"until {_moment(waits - offset)} ({left} more), and keeps its space until then"
+        until = f"until {moment(waits - offset)} ({left} more), and keeps its space until then"
         entries.append(_entry("waits", until, "warn"))
     if job.reason:
         entries.append(_entry("reason", job.reason))
@@ -40,13 +41,13 @@ def job_entries(job: Job, view: NodeView) -> list[Entry]:
     entries += [_entry("result", f"{key}: {value}") for key, value in job.result.items()]
     entries += [
         _entry("kind", f"{job.kind} of {job.subject}"),
-        _entry("by", f"{job.owner}, {_moment(job.created_at - offset)}"),
+        _entry("by", f"{job.owner}, {moment(job.created_at - offset)}"),
     ]
     for label, at in (("begun", job.started_at), ("ended", job.ended_at)):
         if at is not None:
-            entries.append(_entry(label, _moment(at - offset)))
+            entries.append(_entry(label, moment(at - offset)))
     if job.deadline_at is not None and job.state not in ENDED and waits is None:
-        entries.append(_entry("deadline", f"{_moment(job.deadline_at - offset)} for this stage"))
+        entries.append(_entry("deadline", f"{moment(job.deadline_at - offset)} for this stage"))
     if job.parent:
         entries.append(_entry("parent", job.parent))
     entries.append(_entry("job", job.id))
@@ -63,10 +64,3 @@ def _entry(label: str, text: str, tone: str = "") -> Entry:
 def _span(seconds: float) -> str:
     """Never seconds, which would change all the time."""
     return "less than a minute" if seconds < 60 else age(seconds)
-
-
-def _moment(at: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    except (ValueError, OverflowError, OSError):
-        return "at an unknown time"

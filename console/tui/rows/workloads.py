@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.protocol.deployments import DeploymentState, WorkloadStatus
+from agent.protocol.deployments import AT_REST, DeploymentState, WorkloadStatus
 from console.fleet.picture import NodeView
 from console.tui.look import words
 from console.tui.placed import Placed
@@ -94,9 +94,13 @@ def _drift(view: NodeView, status: WorkloadStatus) -> Cell:
 
 
 def _state(view: NodeView, status: WorkloadStatus) -> Cell:
-    """The live picture's, which is newer; what the node said where that does not have it."""
+    """The live picture's, which is newer; what the node said where that does not have it.
+
+    While a deployment is under way, the one that has the name now.
+    """
+    under_way = status.deployment_state not in (None, *AT_REST)
     for container in view.containers():
-        if container.id == status.container:
+        if container.name == status.name if under_way else container.id == status.container:
             return state_cell(container)
     tone = "good" if status.state == "running" else "bad"
     return Cell(status.state, tone, sort=0)

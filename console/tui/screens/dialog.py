@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from console.text import clean
+from console.tui.action import Action
+from console.tui.keys import key_words, keys_of
 from console.tui.ports import Context, Host
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
@@ -102,11 +104,19 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
         self.dismiss()
 
 
-class TextDialog(Dialog[None]):
-    """Text to read and copy."""
+class TextDialog(Dialog[Action]):
+    """Text to read and copy. Answers an action of `actions` whose key was pressed, else None."""
 
-    def __init__(self, context: Context, entries: Iterable[Entry], *, title: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        entries: Iterable[Entry],
+        *,
+        title: str,
+        actions: Sequence[Action] = (),
+    ) -> None:
         super().__init__(context, entries, title=title)
+        self._actions = keys_of(actions, context.keymap)
         self._bar = Bar(context.look)
         self._keys: list[Piece] = [
             (" Enter", "key"),
@@ -114,6 +124,9 @@ class TextDialog(Dialog[None]):
             ("  c", "key"),
             (" copy", ""),
         ]
+        for each in actions:
+            key = key_words(context.keymap.get(each.id, each.key))
+            self._keys += [(f"  {key}", "key"), (f" {each.label}", "")]
         self._bar.show(self._keys)
         self._said = ""
 
@@ -137,6 +150,8 @@ class TextDialog(Dialog[None]):
     def take_key(self, key: str) -> bool:
         if key in {"enter", "q", "question_mark"}:
             self.dismiss()
+        elif key in self._actions:
+            self.dismiss(self._actions[key])
         elif key == "c":
             self.run_worker(self._copy(), exit_on_error=False)
         else:

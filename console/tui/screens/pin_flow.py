@@ -113,7 +113,7 @@ class PinFlow(Carrying):
         self.call_later(self._ask_to_undo, node, status, deployment)
 
     def _ask_to_undo(self, node: str, status: WorkloadStatus, deployment: Deployment) -> None:
-        from console.tui.rows.deployment import undo_entries
+        from console.tui.rows.workload_changes import undo_entries
 
         async def do() -> str:
             job = await self.context.fleet.client(node).workloads.undo(status.name)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar
 
+from agent.protocol.deployments import Deployment, WorkloadStatus
 from console.fleet.picture import NodeView
-from console.tui.action import Scope
+from console.text import clean
+from console.tui.action import Action, Scope
 from console.tui.rows.cells import Row
 from console.tui.rows.workloads import COLUMNS, workload_key, workload_rows
 from console.tui.screens.pin_flow import Target
 from console.tui.screens.reads_workloads import ReadsWorkloads
+from console.tui.screens.workload_actions import WorkloadActions
 
 
-class WorkloadsScreen(ReadsWorkloads):
+class WorkloadsScreen(ReadsWorkloads, WorkloadActions):
     """`:workloads SELECTOR /FILTER`. Enter shows what has become of it."""
 
     scope: ClassVar[Scope] = "workloads"
@@ -23,11 +26,6 @@ class WorkloadsScreen(ReadsWorkloads):
 
     def rows_of(self, view: NodeView) -> Iterable[Row]:
         return workload_rows(view, self.context.placed)
-
-    def when_empty(self) -> str:
-        if not self.model.total and self.context.placed.reading:
-            return "asking the nodes ..."
-        return super().when_empty()
 
     def target_of(self, row: Row) -> Target | None:
         view = self.context.fleet.nodes.get(row.group)
@@ -44,6 +42,14 @@ class WorkloadsScreen(ReadsWorkloads):
         node, name = workload_key(row.key) if row is not None else ("", "")
         return (node, name) if name else None
 
+    def workload_targets(self) -> Sequence[tuple[str, str]]:
+        keys = (workload_key(row.key) for row in self.targets())
+        return [(node, name) for node, name in keys if name]
+
+    def act_jobs(self) -> None:
+        if (row := self.table.current) is not None:
+            self.host.drill(f"jobs @{row.group}")
+
     def open_row(self, row: Row) -> None:
         node, name = workload_key(row.key)
         problem = self.context.placed.problems.get(node)
@@ -53,19 +59,66 @@ class WorkloadsScreen(ReadsWorkloads):
             self.begin(self._look(node, name), f"asking {node} ...")
 
     async def _look(self, node: str, name: str) -> None:
-        status = self.context.placed.status(node, name)
-        if status is None or status.deployment is None:
-            self.call_later(self.say, "Nobody knows how it came there.", "warn")
+        """It as it is now; without its deployment where nobody knows that any more."""
+        placed, client = self.context.placed, self.context.fleet.client(node)
+        await placed.read(self.context.fleet, [node])
+        if (problem := placed.problems.get(node)) is not None:
+            self.call_later(self.show_problem, problem)
             return
-        client = self.context.fleet.client(node)
-        deployment = await client.workloads.deployment(status.deployment)
+        status = placed.status(node, name)
+        if status is None:
+            self.call_later(self.say, f"{clean(name)} was not placed by Roost (any more).", "warn")
+            return
+        deployment = None
+        if status.deployment is not None and status.deployment_state is not None:
+            deployment = await client.workloads.deployment(status.deployment)
+        self.call_later(self._show, node, status, deployment)
 
-        def show() -> None:
-            from console.tui.rows.deployment import deployment_entries
-            from console.tui.screens.dialog import TextDialog
+    def _show(self, node: str, status: WorkloadStatus, deployment: Deployment | None) -> None:
+        from console.tui.actions import action_by_id
+        from console.tui.rows.deployment import deployment_entries
+        from console.tui.screens.dialog import TextDialog
 
-            view = self.context.fleet.nodes[node]
-            entries = deployment_entries(status, deployment, view)
-            self.app.push_screen(TextDialog(self.context, entries, title=f"{name} on {node}"))
+        name, job = status.name, None if deployment is None else deployment.job
 
-        self.call_later(show)
+        def chosen(action: Action | None) -> None:
+            if action is None:
+                return
+            if action.id == "jobs":
+                self.host.drill(f"job @{node} {job}")
+            else:
+                offers[action.id]()
+
+        offers: dict[str, Callable[[], None]] = {
+            "workload.confirm": lambda: self.offer_confirmation(node, name),
+            "workload.resolve": lambda: self.offer_ways_out(node, name),
+            "pin.undo": lambda: self.offer_undo(node, name),
+            "workload.restart": lambda: self.offer_restart([(node, name)]),
+            "workload.remove": lambda: self.offer_removal([(node, name)]),
+        }
+        actions = [action_by_id(each) for each in _fitting(status, deployment)]
+        self.app.push_screen(
+            TextDialog(
+                self.context,
+                deployment_entries(status, deployment, self.context.fleet.nodes[node]),
+                title=f"{name} on {node}",
+                actions=[action for action in actions if self.is_usable(action)],
+            ),
+            chosen,
+        )
+
+
+def _fitting(status: WorkloadStatus, deployment: Deployment | None) -> Iterator[str]:
+    """What can be done in the state that it is in."""
+    state = None if deployment is None else deployment.state
+    if state == "stuck":
+        yield "workload.resolve"
+    elif state in (None, "done", "reverted"):
+        yield "workload.restart"
+        yield "workload.remove"
+    elif deployment is not None and not deployment.confirmed and state != "reverting":
+        yield "workload.confirm"
+    if status.can_undo:
+        yield "pin.undo"
+    if deployment is not None and deployment.job is not None:
+        yield "jobs"

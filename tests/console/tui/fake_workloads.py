@@ -16,6 +16,7 @@ from agent.protocol.deployments import (
     GpuChoice,
     PinRequest,
     PlannedWorkload,
+    ResolveRequest,
     StateChange,
     WorkloadStatus,
 )
@@ -47,6 +48,10 @@ class FakeWorkloads:
     planned: builtins.list[tuple[str, PinRequest]] = field(default_factory=list)
     pinned: builtins.list[tuple[str, PinRequest]] = field(default_factory=list)
     undone: builtins.list[str] = field(default_factory=list)
+    removed: builtins.list[str] = field(default_factory=list)
+    restarted: builtins.list[str] = field(default_factory=list)
+    confirmed: builtins.list[str] = field(default_factory=list)
+    resolved: builtins.list[tuple[str, str]] = field(default_factory=list)
     lists: int = 0
     """How often it was asked for its workloads."""
 
@@ -95,6 +100,28 @@ class FakeWorkloads:
         await self.answer()
         self.undone.append(workload)
         return begun(self.view, "workload.revert", f"pin {workload}")
+
+    async def remove(self, workload: str, key: str) -> Job:
+        await self.answer()
+        self.removed.append(workload)
+        return begun(self.view, "workload.remove", workload)
+
+    async def restart(self, workload: str, key: str) -> Job:
+        await self.answer()
+        self.restarted.append(workload)
+        return begun(self.view, "workload.restart", workload)
+
+    async def confirm_workload(self, workload: str) -> Deployment:
+        await self.answer()
+        self.confirmed.append(workload)
+        deployment = self.deployments[f"d-{workload}"]
+        deployment.confirmed = True
+        return deployment
+
+    async def resolve(self, workload: str, request: ResolveRequest) -> Job:
+        await self.answer()
+        self.resolved.append((workload, request.how))
+        return begun(self.view, "workload.revert", workload)
 
     def _name(self, container: str) -> str:
         return str(self.view.sections["containers"][container]["name"])

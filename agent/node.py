@@ -121,7 +121,13 @@ class Node:
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             procfs=None if simulated else Path("/proc"),
         )
-        self.engines = NodeEngines(place=engines, jobs=jobs, facts=lambda: self.facts)
+        self.engines = NodeEngines(
+            place=engines,
+            jobs=jobs,
+            facts=lambda: self.facts,
+            samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
+            runtime=runtime,
+        )
         self.ready = asyncio.Event()
         self._examiner = examiner
         self._started_at = time.time()
@@ -167,6 +173,7 @@ class Node:
             self._late_jobs.cancel()
             await asyncio.gather(self._late_jobs, return_exceptions=True)
         await self.jobs.stop()
+        await self.engines.stop()
         await self.workloads.stop()
         await self.site.stop()
         await self.images.stop()

@@ -30,7 +30,8 @@ class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     """What the node insists on, whoever asks."""
 
     require_signature: bool = False  # of images: only what a trusted key has signed is loaded
-    # Workloads may bind folders below these only; empty: any. Pins keep what a container has.
+    # Workloads may bind folders, and engines be built from files, below these only; empty: any.
+    # Pins keep what a container has.
     volume_roots: list[Path] = []
     privileged: bool = True  # whether workloads may be privileged
 

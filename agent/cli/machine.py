@@ -56,6 +56,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
                 else [SYSTEM_PYTHON, Path(sys.executable)]
             ),
             keep=settings.engines.keep,
+            roots=tuple(settings.policy.volume_roots),
         ),
         keys=keys,
         images=images_in(

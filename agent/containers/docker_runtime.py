@@ -176,6 +176,14 @@ class DockerRuntime:
         """Remove a stopped container, never its volumes."""
         await recreation.remove(await self._keeper.ready(), container_id)
 
+    async def signal_container(self, container_id: str, signal: str) -> None:
+        """Send a signal to its first process."""
+        await recreation.send_signal(await self._keeper.ready(), container_id, signal)
+
+    async def discard_container(self, container_id: str) -> None:
+        """Kill and remove it, with its anonymous volumes."""
+        await recreation.discard(await self._keeper.ready(), container_id)
+
     async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
         """Change what the runtime does when the container ends."""
         await recreation.set_restart_policy(await self._keeper.ready(), container_id, policy)

@@ -237,6 +237,17 @@ class InMemoryRuntime(SimulatedImages):
         self._bodies.pop(container_id, None)
         self.remove(container_id)
 
+    async def signal_container(self, container_id: str, signal: str) -> None:
+        """A simulated process ends at once, whatever the signal."""
+        del signal
+        if container_id in self._reachable():
+            await self.act(container_id, "stop")
+
+    async def discard_container(self, container_id: str) -> None:
+        """Forget it, running or not."""
+        await self.signal_container(container_id, "SIGKILL")
+        await self.remove_container(container_id)
+
     async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
         """Change what `inspect` answers."""
         container = self._find(container_id)

@@ -98,6 +98,38 @@ async def remove(connection: Connection, container_id: str) -> None:
             raise
 
 
+async def send_signal(connection: Connection, container_id: str, signal: str) -> None:
+    """To its first process; Docker answers 409 where it does not run."""
+    try:
+        await _ask(
+            connection,
+            "POST",
+            f"/containers/{container_id}/kill",
+            container=container_id[:12],
+            query={"signal": signal},
+        )
+    except ProblemError as problem:
+        if problem.code not in ("container.not_found", "container.conflict"):
+            raise
+
+
+async def discard(connection: Connection, container_id: str) -> None:
+    """Kill it, remove it, and its anonymous volumes with it."""
+    try:
+        await _ask(
+            connection,
+            "DELETE",
+            f"/containers/{container_id}",
+            container=container_id[:12],
+            query={"force": "1", "v": "1"},
+            seconds=REMOVE_SECONDS,
+        )
+    except ProblemError as problem:
+        # 409: whoever else removes it is not done yet.
+        if problem.code not in ("container.not_found", "container.conflict"):
+            raise
+
+
 async def set_restart_policy(connection: Connection, container_id: str, policy: Json) -> None:
     """Raises ProblemError `container.not_found`, `runtime.*`.
 

@@ -29,6 +29,12 @@ class WorkloadRuntime(Protocol):
     async def remove_container(self, container_id: str) -> None:
         """Remove a stopped container, never its volumes. One that is gone already is well."""
 
+    async def signal_container(self, container_id: str, signal: str) -> None:
+        """Have its first process get "SIGTERM", say. One that has ended or is gone is well."""
+
+    async def discard_container(self, container_id: str) -> None:
+        """Kill it if it runs, remove it and its anonymous volumes; one that is gone is well."""
+
     async def set_restart_policy(self, container_id: str, policy: Json) -> None:
         """`policy` is `{"Name": "always", "MaximumRetryCount": 0}`."""
 

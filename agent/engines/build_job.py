@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from agent.engines.events import Built, Checked, Event, Message, Parsed, Progress
-from agent.engines.host_executor import HostExecutor
-from agent.engines.onnx_file import PIECE_BYTES, Digests
-from agent.engines.store import LOG, PLAN, EngineStore
-from agent.engines.worker_process import BuildLog
+from agent.engines.checking import Checking
+from agent.engines.engine_parts import parts_of
+from agent.engines.host_executor import Looked
+from agent.engines.plan_files import clear, take_outputs, take_plan
+from agent.engines.store import LOG, OUTPUTS, PLAN
+from agent.engines.told import Told, incomplete
+from agent.engines.workshop import (
+    KEEP_SECONDS,
+    KEPT_OUTPUTS,
+    LOOK_SECONDS,
+    OUT,
+    Workshop,
+)
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
-from agent.protocol.engines import (
-    Builder,
-    BuildRequest,
-    EngineManifest,
-    EngineParts,
-    EngineRecipe,
-)
+from agent.protocol.engine_figures import EngineCheck
+from agent.protocol.engines import BuildRequest, Engine, EngineManifest, EngineParts, ModelFile
 from agent.protocol.gpus import Gpu
-from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_keys import engine_key
+from agent.rules.engine_stale import why_not_good
 
 BUILD = "engine.build"
-# Models are read whole for their digest: 10 GB from an SD card take ten minutes.
-LOOK_SECONDS = 1800.0
-KEEP_SECONDS = 600.0
-STEPS = 1000  # of a build's progress
 
 
 class BuildKind(JobKind[BuildRequest]):
@@ -45,182 +41,150 @@ class BuildKind(JobKind[BuildRequest]):
     joins = True
     at_once = None
 
-    def __init__(
-        self,
-        *,
-        store: EngineStore,
-        executor: HostExecutor,
-        digests: Digests,
-        facts: Callable[[], NodeFacts],
-        keep: int,
-    ) -> None:
-        self._store, self._executor, self._digests = store, executor, digests
-        self._facts, self._keep = facts, keep
+    def __init__(self, shop: Workshop, checking: Checking) -> None:
+        self._shop, self._checking = shop, checking
 
     def subject(self, request: BuildRequest) -> str:
         return request.recipe.model
 
     def locks(self, request: BuildRequest) -> Sequence[str]:
-        """One build at a time for each GPU, and one of those that need none."""
-        gpus = self._facts().gpus
-        gpu = request.gpu or (gpus[0].uuid if gpus else "cpu")
-        return [f"engine-build:{gpu}", f"engine:{request.recipe.model}"]
+        return self._shop.locks(request.gpu, request.recipe.model)
 
     async def run(self, work: Work[BuildRequest]) -> dict[str, str]:
-        request, recipe = work.request, work.request.recipe
+        shop, request, recipe = self._shop, work.request, work.request.recipe
         await work.stage("looking", LOOK_SECONDS)
-        builder = await self._executor.builder()
-        work.log(f"{builder.flavour} {builder.version}, Python {builder.python}")
-        gpu = self.gpu(request)
-        parts = await self._parts(recipe, builder, gpu)
+        gpu = shop.gpu(request.gpu)
+        looked = await shop.look(work, recipe.executor, recipe.image, gpu)
+        parts, files = await parts_of(recipe, looked, gpu, digests=shop.digests, facts=shop.facts())
         key = engine_key(parts)
-        there = await asyncio.to_thread(self._store.find, recipe.model, key)
-        if there is not None and not request.rebuild:
-            work.log(f"engine {key[:12]} is there already")
-            manifest = there.manifest
-        else:
-            manifest = await self._build(work, parts, gpu)
-        used = await self._use(recipe.model, manifest)
+        there = None
+        if not request.rebuild:
+            there = await asyncio.to_thread(shop.store.find, recipe.model, key)
+        manifest = await self._again(work, there, looked, gpu) if there is not None else None
+        how = "was there"
+        if manifest is None:
+            how = "built"
+            manifest = await self._build(work, parts, files, looked, gpu)
         return {
             "model": recipe.model,
             "key": key,
-            "engine": "was there" if there is not None and not request.rebuild else "built",
-            "current": used,
+            "engine": how,
+            "current": await use_if_good(shop, recipe.model, manifest),
         }
 
-    async def _parts(self, recipe: EngineRecipe, builder: Builder, gpu: Gpu | None) -> EngineParts:
-        digests = await asyncio.to_thread(self._digests.of, Path(recipe.onnx))
-        parts = EngineParts(
-            onnx_sha256=digests.model,
-            external_sha256=digests.external,
-            recipe=recipe,
-            flavour=builder.flavour,
-            tensorrt=builder.version,
-        )
-        if builder.flavour == "tensorrt_rtx":  # its engines run on other GPUs, too
-            return parts
-        if gpu is None:
-            raise ProblemError(
-                "engine.no_gpu",
-                f"TensorRT {builder.version} builds on the GPU that will run the engine, and"
-                " there is none here",
-                hint="TensorRT-RTX builds without a GPU, for GeForce and RTX.",
-            )
-        parts.gpu, parts.compute_capability = gpu.name, gpu.compute_capability
-        parts.gpu_memory_bytes = gpu.memory_total_bytes
-        return parts
+    async def _again(
+        self, work: Work[BuildRequest], there: Engine, looked: Looked, gpu: Gpu | None
+    ) -> EngineManifest | None:
+        """The engine that is there, tried again if need be; None: it must be built anew."""
+        work.log(f"engine {there.manifest.key[:12]} is there already")
+        why = self._checking.needed(there.manifest, gpu)
+        if why is None:
+            return there.manifest
+        work.log(f"it is tried again: {why}")
+        recipe = work.request.recipe
+        try:
+            return await self._checking.check(work, there, looked, gpu, recipe.validation)
+        except ProblemError as problem:
+            if problem.code not in ("engine.unfit", "engine.plan"):
+                raise
+            work.log(f"it is built anew: {problem.detail}")
+            return None
 
     async def _build(
-        self, work: Work[BuildRequest], parts: EngineParts, gpu: Gpu | None
+        self,
+        work: Work[BuildRequest],
+        parts: EngineParts,
+        files: list[ModelFile],
+        looked: Looked,
+        gpu: Gpu | None,
     ) -> EngineManifest:
-        recipe = parts.recipe
+        shop, recipe = self._shop, work.request.recipe
+        shop.check_memory(work, recipe, gpu)
+        compare = await asyncio.to_thread(self._compare, parts)
         await work.stage("building", recipe.timeout_seconds)
-        place = await asyncio.to_thread(self._store.begin, recipe.model, work.job.id)
-        try:
-            told = Told(work)
-            log = BuildLog(place / LOG)
-            job = place / "job.json"
-            described = msgspec.to_builtins(recipe) | {
-                "plan": str(place / PLAN),
-                "flavour": parts.flavour,
-            }
-            await asyncio.to_thread(job.write_bytes, msgspec.json.encode(described))
-            await self._executor.build(job, gpu=gpu.uuid if gpu else None, seen=told, log=log)
+        async with shop.place(recipe.model, work.job.id) as place:
+            told = await shop.run(
+                work,
+                place,
+                looked,
+                gpu,
+                recipe=recipe,
+                validation=recipe.validation,
+                compare=compare,
+            )
+            check = shop.checked(told, recipe.validation, gpu)
             await work.stage("keeping", KEEP_SECONDS)
-            manifest = told.manifest(parts, self._facts().gpu_stack.driver_version)
-            manifest.plan_sha256 = await asyncio.to_thread(_digest, place / PLAN)
-            await asyncio.to_thread(job.unlink)
-            await asyncio.to_thread(self._store.keep, place, recipe.model, manifest)
-        except OSError as error:
-            raise ProblemError("engine.storage", f"{place}: {error.strerror}") from None
-        finally:
-            await asyncio.shield(asyncio.to_thread(self._store.forget, place))
+            manifest = made_of(told, parts, check, job=work.job.id)
+            manifest.files, manifest.driver_version = files, shop.driver()
+            manifest.gpu_uuid = gpu.uuid if gpu else None
+            manifest.image_name = recipe.image
+            await asyncio.to_thread(_take, place, manifest)
+            await asyncio.to_thread(shop.store.keep, place, recipe.model, manifest)
         work.log(f"engine {manifest.key[:12]}, {manifest.plan_bytes} bytes")
         return manifest
 
-    async def _use(self, model: str, manifest: EngineManifest) -> str:
-        """Only what was tried on a GPU may become `current`."""
-        tried = manifest.verification != "header"
-        if tried:
-            await asyncio.to_thread(self._store.use, model, manifest.key)
-        await asyncio.to_thread(self._store.prune, model, keep=self._keep)
-        return "yes" if tried else f"not switched: {manifest.verification_reason}"
+    def _compare(self, parts: EngineParts) -> Path | None:
+        """The outputs of the engine in use: those of another model would differ, of course."""
+        recipe = parts.recipe
+        if recipe is None or not recipe.validation.previous:
+            return None
+        for engine in self._shop.store.list(recipe.model):
+            before = engine.manifest.parts
+            if (
+                engine.current
+                and before.onnx_sha256 == parts.onnx_sha256
+                and before.external_sha256 == parts.external_sha256
+                and before.recipe is not None
+                and before.recipe.profiles == recipe.profiles
+                and before.recipe.validation.inputs == recipe.validation.inputs
+                and before.recipe.validation.batches == recipe.validation.batches
+            ):
+                return self._shop.store.outputs_of(engine)
+        return None
 
-    def gpu(self, request: BuildRequest) -> Gpu | None:
-        """The one that was asked for, or else the first.
 
-        Raises:
-            ProblemError: `engine.no_gpu`.
-        """
-        gpus = self._facts().gpus
-        if request.gpu is None:
-            return gpus[0] if gpus else None
-        for gpu in gpus:
-            if gpu.uuid == request.gpu:
-                return gpu
+async def use_if_good(shop: Workshop, model: str, manifest: EngineManifest) -> str:
+    """Have `current` point at it if that may be, and remove what is one too many; what was done."""
+    why = why_not_good(manifest)
+    if why is None:
+        await asyncio.to_thread(shop.store.use, model, manifest.key)
+    await asyncio.to_thread(shop.store.prune, model, keep=shop.keep)
+    return "yes" if why is None else f"not switched: {why}"
+
+
+def made_of(told: Told, parts: EngineParts, check: EngineCheck, *, job: str) -> EngineManifest:
+    """Without digest and size of the plan. Raises ProblemError `engine.worker`."""
+    if told.parsed is None or told.built is None:
+        raise incomplete()
+    return EngineManifest(
+        key=engine_key(parts),
+        parts=parts,
+        built_at=time.time(),
+        build_seconds=told.built.seconds,
+        peak_memory_bytes=told.built.peak_memory_bytes,
+        plan_bytes=told.built.plan_bytes,
+        plan_sha256="",
+        plan_version=told.built.header.version,
+        layers=told.parsed.layers,
+        warnings=told.warnings,
+        verification=check.state,
+        verification_reason=check.reason,
+        check=check,
+        job=job,
+    )
+
+
+def _take(place: Path, manifest: EngineManifest) -> None:
+    """The plan out of the folder that the worker wrote to, read back; what else is there goes."""
+    out = place / OUT
+    header, manifest.plan_sha256, size = take_plan(out / PLAN, place / PLAN)
+    if header.flavour != manifest.parts.flavour or size != manifest.plan_bytes:
         raise ProblemError(
-            "engine.no_gpu",
-            f"no GPU here is {request.gpu}",
-            params={"gpu": request.gpu},
-            hint="roost gpu ls lists them.",
+            "engine.plan",
+            f"the builder told of {manifest.plan_bytes} bytes of {manifest.parts.flavour}, and"
+            f" {size} bytes of {header.flavour} are there",
+            hint="Was the disk full, or did something else write there? Build it again.",
         )
-
-
-class Told:
-    """What a worker told so far."""
-
-    def __init__(self, work: Work[BuildRequest]) -> None:
-        self._work = work
-        self._parsed: Parsed | None = None
-        self._built: Built | None = None
-        self._checked: Checked | None = None
-        self._phase, self._warnings = "", 0
-
-    def __call__(self, event: Event) -> None:
-        work = self._work
-        if isinstance(event, Progress):
-            work.progress(int(event.fraction * STEPS), STEPS, "items")
-            if event.phase != self._phase:
-                self._phase = event.phase
-                work.log(f"{event.phase}, {event.fraction:.0%}")
-        elif isinstance(event, Message):
-            self._warnings += event.severity == "warning"
-            work.log(f"{event.severity}: {event.text}")
-        elif isinstance(event, Parsed):
-            self._parsed = event
-            inputs = ", ".join(f"{each.name} {each.shape}" for each in event.inputs)
-            work.log(f"{event.layers} layers, inputs {inputs}")
-        elif isinstance(event, Built):
-            self._built = event
-        elif isinstance(event, Checked):
-            self._checked = event
-
-    def manifest(self, parts: EngineParts, driver: str | None) -> EngineManifest:
-        """Without the digest of the plan. Raises ProblemError `engine.worker`."""
-        parsed, built, checked = self._parsed, self._built, self._checked
-        if parsed is None or built is None or checked is None:
-            raise ProblemError("engine.worker", "the builder did not say what it built")
-        return EngineManifest(
-            key=engine_key(parts),
-            parts=parts,
-            driver_version=driver,
-            built_at=time.time(),
-            build_seconds=built.seconds,
-            peak_memory_bytes=built.peak_memory_bytes,
-            plan_bytes=built.plan_bytes,
-            plan_sha256="",
-            plan_version=built.header.version,
-            layers=parsed.layers,
-            warnings=self._warnings,
-            verification=checked.state,
-            verification_reason=checked.reason,
-            job=self._work.job.id,
-        )
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+    manifest.plan_version = header.version
+    take_outputs(out / KEPT_OUTPUTS, place / OUTPUTS)
+    clear(place, but=(PLAN, OUTPUTS, LOG))

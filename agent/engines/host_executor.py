@@ -1,16 +1,21 @@
-"""Builds as processes on the node, where TensorRT is installed on it."""
+"""Workers as processes on the node, where TensorRT is installed on it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from agent.engines import worker
 from agent.engines.events import Event, Versions
-from agent.engines.worker_process import BuildLog, run_worker
+from agent.engines.hearing import Hearing
+from agent.engines.worker_process import quiet_log, run_process
+from agent.engines.worker_task import WorkerTask
 from agent.protocol.engines import Builder
+from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 
 WORKER = Path(worker.__file__)
@@ -20,40 +25,55 @@ OPTIONS = ("-I", "-B", "-u")
 _PASSED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "HOME")
 
 
+class Looked(msgspec.Struct, kw_only=True, frozen=True):
+    """The TensorRT that was found, and what it says of the GPU that it sees."""
+
+    builder: Builder
+    sm_count: int | None = None
+    image_id: str | None = None  # the runtime's, of where it was found
+
+
+class _Found(msgspec.Struct):
+    python: Path
+    looked: Looked
+    module: Path | None
+    changed_at: int
+
+
 class HostExecutor:
     """Runs worker.py with the first of some Pythons that has TensorRT."""
 
     def __init__(self, pythons: Sequence[Path]) -> None:
         self._pythons = list(pythons)
-        self._found: tuple[Path, Builder, Path | None, int] | None = None
+        self._found: dict[str | None, _Found] = {}  # by GPU
 
-    async def builder(self) -> Builder:
+    async def look(self, gpu: str | None) -> Looked:
         """Which TensorRT would build here; looked up again when its files have changed.
 
         Raises:
             ProblemError: `engine.no_tensorrt`, `engine.worker`.
         """
-        return (await self._look())[1]
+        return (await self._look(gpu)).looked
 
-    async def build(
-        self, job: Path, *, gpu: str | None, seen: Callable[[Event], None], log: BuildLog
-    ) -> None:
-        """Build what `job` describes, with no GPU visible but `gpu`. Raises as `run_worker`."""
-        python = (await self._look())[0]
-        await run_worker(
+    async def run(self, task: WorkerTask, hearing: Hearing) -> None:
+        """Do `task`, with no GPU visible but its own. Raises as `run_process`, and OSError."""
+        python = (await self._look(task.gpu)).python
+        job = task.place / "job.json"
+        described = task.described(lambda each: str(each.path))
+        await asyncio.to_thread(job.write_bytes, msgspec.json.encode(described))
+        await run_process(
             [python, *OPTIONS, WORKER, job],
-            environment={**_environment(), "CUDA_VISIBLE_DEVICES": gpu or ""},
-            seen=seen,
-            log=log,
+            environment=_environment(task.gpu),
+            hearing=hearing,
         )
 
-    async def _look(self) -> tuple[Path, Builder]:
-        found = self._found
-        if found is None or await asyncio.to_thread(_changed_at, found[2]) != found[3]:
-            found = self._found = await self._find()
-        return found[0], found[1]
+    async def _look(self, gpu: str | None) -> _Found:
+        found = self._found.get(gpu)
+        if found is None or await asyncio.to_thread(_changed_at, found.module) != found.changed_at:
+            found = self._found[gpu] = await self._find(gpu)
+        return found
 
-    async def _find(self) -> tuple[Path, Builder, Path | None, int]:
+    async def _find(self, gpu: str | None) -> _Found:
         without: list[str] = []
         for python in self._pythons:
             versions: list[Versions] = []
@@ -62,8 +82,13 @@ class HostExecutor:
                 if isinstance(event, Versions):
                     versions.append(event)
 
+            command: list[str | Path] = [python, *OPTIONS, WORKER]
+            hearing = Hearing(keep, quiet_log())
             try:
-                await asyncio.wait_for(_ask(python, keep), LOOK_SECONDS)
+                await asyncio.wait_for(
+                    run_process(command, environment=_environment(gpu), hearing=hearing),
+                    LOOK_SECONDS,
+                )
             except ProblemError as problem:
                 without.append(problem.detail)
                 continue
@@ -71,20 +96,36 @@ class HostExecutor:
                 without.append(f"{python} did not say within {LOOK_SECONDS:g} s")
                 continue
             for told in versions:
-                builder = Builder(flavour=told.flavour, version=told.tensorrt, python=told.python)
                 module = Path(told.module_file) if told.module_file else None
-                return python, builder, module, await asyncio.to_thread(_changed_at, module)
+                return _Found(
+                    python=python,
+                    looked=looked_of(told),
+                    module=module,
+                    changed_at=await asyncio.to_thread(_changed_at, module),
+                )
         raise ProblemError(
             "engine.no_tensorrt",
             "; ".join(without) or "no Python is named that could have it",
             hint="Install TensorRT or TensorRT-RTX for one of them, or name the Python that has it"
-            " as `engines: {python: ...}` in agent.yaml.",
+            " as `engines: {python: ...}` in agent.yaml. With executor: container, that of an"
+            " image builds.",
         )
 
 
-async def _ask(python: Path, seen: Callable[[Event], None]) -> None:
-    log = BuildLog(Path(os.devnull), limit=0)
-    await run_worker([python, *OPTIONS, WORKER], environment=_environment(), seen=seen, log=log)
+def looked_of(told: Versions, image: NodeImage | None = None) -> Looked:
+    """As a worker told it that ran in `image`."""
+    device = told.device
+    return Looked(
+        builder=Builder(
+            flavour=told.flavour,
+            version=told.tensorrt,
+            python=told.python,
+            image=None if image is None else image.config_digest or image.id,
+            progress=told.progress,
+        ),
+        sm_count=None if device is None else device.multiprocessors,
+        image_id=None if image is None else image.id,
+    )
 
 
 def _changed_at(file: Path | None) -> int:
@@ -95,5 +136,6 @@ def _changed_at(file: Path | None) -> int:
         return 0
 
 
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED if name in os.environ}
+def _environment(gpu: str | None) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return {**passed, "CUDA_VISIBLE_DEVICES": gpu or ""}

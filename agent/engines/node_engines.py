@@ -1,4 +1,4 @@
-"""The engines of one node: what there is, and the job that builds."""
+"""The engines of one node: what there is, what may be done with them, and the jobs that do it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,45 @@ from pathlib import Path
 
 import msgspec
 
+from agent.containers.runtime import NodeRuntime
+from agent.engines.allowed_paths import check_allowed, inputs_of, named_by
+from agent.engines.bench_job import BENCH, BenchKind
+from agent.engines.bench_store import BenchStore
 from agent.engines.build_job import BUILD, BuildKind
+from agent.engines.build_log import tail_of
+from agent.engines.caches import Caches
+from agent.engines.checking import Checking
+from agent.engines.container_executor import ContainerExecutor
+from agent.engines.executors import Executors
+from agent.engines.hearing import Silences
 from agent.engines.host_executor import HostExecutor
+from agent.engines.import_job import IMPORT, ImportKind
 from agent.engines.onnx_file import Digests
-from agent.engines.store import EngineStore
+from agent.engines.staleness import Staleness
+from agent.engines.store import LOG, EngineStore
+from agent.engines.verify_job import VERIFY, VerifyKind, request_of
+from agent.engines.workshop import Workshop
 from agent.jobs.jobs import Jobs
-from agent.protocol.engines import BuildRequest, Engine
+from agent.protocol.engine_figures import EngineBench
+from agent.protocol.engines import (
+    BenchRequest,
+    BuildRequest,
+    Engine,
+    EngineLog,
+    EngineRecipe,
+    ImportRequest,
+    RemoveRequest,
+    UseRequest,
+    VerifyRequest,
+)
+from agent.protocol.gpus import GpuSample
 from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.rules.engine_keys import impossible
+from agent.rules.engine_keys import impossible, misplaced
+from agent.rules.engine_stale import why_not_usable
+
+SWEEP_AGAIN_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -30,82 +59,257 @@ class EnginePlace(msgspec.Struct, kw_only=True, frozen=True):
     folder: Path
     pythons: Sequence[Path]  # the first that has TensorRT
     keep: int = 3  # of each model, the one in use among them
+    roots: Sequence[Path] = ()  # what recipes may name lies below these; empty: anywhere
+    silences: Silences = Silences()
 
 
 class NodeEngines:
-    """What the handlers of one node need for engines."""
+    """What the handlers of one node need for engines. Methods raise ProblemError:
+
+    `engine.simulated` where there are none, `engine.storage`, and what they say.
+    """
 
     def __init__(
-        self, *, place: EnginePlace | None, jobs: Jobs, facts: Callable[[], NodeFacts]
+        self,
+        *,
+        place: EnginePlace | None,
+        jobs: Jobs,
+        facts: Callable[[], NodeFacts],
+        samples: Callable[[], Sequence[GpuSample]] = lambda: (),
+        runtime: NodeRuntime | None = None,
     ) -> None:
-        """Registers its job. `place` None: the node is simulated, and has no engines."""
+        """Registers its jobs. `place` None: the node is simulated, and has no engines."""
         self._jobs = jobs
-        self._store: EngineStore | None = None
+        self._known: _Known | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         if place is None:
             return
-        self._store = EngineStore(place.folder)
-        self._kind = BuildKind(
-            store=self._store,
-            executor=HostExecutor(place.pythons),
-            digests=Digests(),
+        digests = Digests()
+        container = None if runtime is None else ContainerExecutor(runtime, facts, place.folder)
+        executors = Executors(HostExecutor(place.pythons), container)
+        shop = Workshop(
+            store=EngineStore(place.folder),
+            executors=executors,
+            digests=digests,
+            caches=Caches(place.folder),
             facts=facts,
+            samples=samples,
             keep=place.keep,
+            silences=place.silences,
         )
-        jobs.register(self._kind)
+        self._known = _Known(
+            shop=shop,
+            benches=BenchStore(place.folder),
+            staleness=Staleness(executors, digests, facts),
+            roots=place.roots,
+        )
+        checking = Checking(shop)
+        jobs.register(BuildKind(shop, checking))
+        jobs.register(VerifyKind(shop, checking))
+        jobs.register(ImportKind(shop))
+        jobs.register(BenchKind(shop, self._known.benches))
 
     async def start(self) -> None:
         """Bring the store in order; one that cannot be used is told, and stops nothing else."""
-        if self._store is None:
+        if self._known is None:
             return
+        shop = self._known.shop
         try:
-            await asyncio.to_thread(self._store.tidy)
-        except ProblemError as problem:
-            log.warning("engines: %s", problem.detail)
+            await asyncio.to_thread(shop.store.tidy)
+            await asyncio.to_thread(shop.caches.prune)
+        except (ProblemError, OSError) as error:
+            log.warning("engines: %s", error)
+        self._sweeping = asyncio.create_task(self._sweep(shop), name="engines' containers")
 
-    async def list(self) -> builtins.list[Engine]:
-        """Engines by model, newest first. Raises ProblemError `engine.storage`."""
-        if self._store is None:
+    async def stop(self) -> None:
+        """End what `start` began."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    async def list(self, model: str | None = None) -> builtins.list[Engine]:
+        """Engines by model, newest first, each with what has changed since it was built."""
+        if self._known is None:
             return []
-        return await asyncio.to_thread(self._store.list)
+        found = await asyncio.to_thread(self._known.shop.store.list, model)
+        return await self._known.staleness.told(found)
+
+    async def in_use(self) -> builtins.list[Engine]:
+        """Of each model the current engine, or else the newest: what the doctor looks at."""
+        chosen: dict[str, Engine] = {}
+        for engine in await self.list():
+            if engine.current or engine.model not in chosen:
+                chosen[engine.model] = engine
+        return list(chosen.values())
 
     async def show(self, model: str) -> builtins.list[Engine]:
-        """The engines of one model, newest first.
-
-        Raises:
-            ProblemError: `engine.not_found`, `engine.storage`.
-        """
-        found = [engine for engine in await self.list() if engine.model == model]
+        """The engines of one model, newest first. Raises `engine.not_found`."""
+        found = await self.list(model)
         if not found:
-            raise ProblemError(
-                "engine.not_found",
-                f"there is no engine of {model} here",
-                params={"model": model},
-                hint="roost engine ls lists them.",
-            )
+            raise _no_engine(model)
         return found
+
+    async def log(self, model: str, key: str, *, limit_bytes: int) -> EngineLog:
+        """The end of what its builder printed. Raises `engine.not_found`, `engine.ambiguous`."""
+        engine = await asyncio.to_thread(self._here().shop.store.get, model, key)
+        file = Path(engine.path).with_name(LOG)
+        try:
+            text, size, cut = await asyncio.to_thread(tail_of, file, limit_bytes)
+        except OSError:
+            text, size, cut = "", 0, 0  # it was imported, or nothing was printed
+        return EngineLog(
+            model=model, key=engine.manifest.key, text=text, size_bytes=size, cut_bytes=cut
+        )
+
+    async def use(self, model: str, request: UseRequest) -> Engine:
+        """Have `current` point at it. Raises `engine.not_found`, `engine.not_verified`."""
+        store = self._here().shop.store
+        found = await asyncio.to_thread(store.get, model, request.key)
+        (engine,) = await self._here().staleness.told([found])
+        if why := why_not_usable(engine):
+            raise ProblemError(
+                "engine.not_verified",
+                f"engine {engine.manifest.key[:12]} of {model} may not become current: {why}",
+                params={"model": model, "key": engine.manifest.key},
+                hint=f"Try it: roost engine verify NODE {model} {engine.manifest.key[:12]}; or"
+                " build it anew.",
+            )
+        await asyncio.to_thread(store.use, model, engine.manifest.key)
+        return msgspec.structs.replace(engine, current=True)
+
+    async def remove(self, model: str, request: RemoveRequest) -> builtins.list[Engine]:
+        """Remove it; what is left of the model. Raises `engine.not_found`, `engine.current`."""
+        store = self._here().shop.store
+        engine = await asyncio.to_thread(store.get, model, request.key)
+        await asyncio.to_thread(store.remove, model, engine.manifest.key, force=request.force)
+        return await self.list(model)
 
     async def build(self, request: BuildRequest, *, owner: str, key: str | None) -> Job:
         """The job that has the engine.
 
-        Raises:
-            ProblemError: `engine.simulated`, `engine.recipe`, `engine.onnx`, `engine.no_gpu`, and
-                those of `Jobs.submit`.
+        Raises `engine.recipe`, `engine.onnx`, `engine.no_gpu`, `policy.volume_root`, `image.*`,
+        `runtime.*` and those of `Jobs.submit`.
         """
-        if self._store is None:
+        await self._check(request.recipe, request.gpu)
+        return await self._jobs.submit(BUILD, request, owner=owner, key=key)
+
+    async def bench(self, request: BenchRequest, *, owner: str, key: str | None) -> Job:
+        """The job that fills the table. Raises as `build`."""
+        await self._check(request.recipe, request.gpu)
+        return await self._jobs.submit(BENCH, request, owner=owner, key=key)
+
+    async def verify(
+        self, model: str, request: VerifyRequest, *, owner: str, key: str | None
+    ) -> Job:
+        """The job that tries an engine again.
+
+        Raises `engine.not_found`, `engine.no_gpu`, `policy.volume_root` and those of `Jobs.submit`.
+        """
+        known = self._here()
+        if request.key is not None:
+            engine = await asyncio.to_thread(known.shop.store.get, model, request.key)
+        else:
+            there = await asyncio.to_thread(known.shop.store.list, model)
+            if not there:
+                raise _no_engine(model)
+            engine = next((each for each in there if each.current), there[0])
+        wanted = request_of(engine, request)
+        known.shop.gpu(request.gpu)
+        if wanted.gpu not in {gpu.uuid for gpu in known.shop.facts().gpus}:
+            wanted.gpu = None  # it was built on one that is gone
+        await asyncio.to_thread(check_allowed, [*inputs_of(request.validation)], known.roots)
+        return await self._jobs.submit(VERIFY, wanted, owner=owner, key=key)
+
+    async def take_in(self, request: ImportRequest, *, owner: str, key: str | None) -> Job:
+        """The job that imports a plan. Raises as `build`, and `engine.plan`: it is no file."""
+        known = self._here()
+        if wrong := misplaced(request.executor, request.image):
+            raise ProblemError("engine.recipe", wrong, hint="Mend the request.")
+        known.shop.gpu(request.gpu)
+        named = [request.plan, *inputs_of(request.validation)]
+        await asyncio.to_thread(check_allowed, named, known.roots)
+        if not await asyncio.to_thread(_is_file, request.plan):
+            raise ProblemError(
+                "engine.plan",
+                f"{request.plan} is no file on the node",
+                params={"file": request.plan},
+                hint="Bring the plan there first; name it by its whole path on the node.",
+            )
+        if request.image is not None:
+            await known.shop.executors.image(request.image)
+        return await self._jobs.submit(IMPORT, request, owner=owner, key=key)
+
+    async def benches(self) -> builtins.list[EngineBench]:
+        """The tables of benches, newest first."""
+        if self._known is None:
+            return []
+        return await asyncio.to_thread(self._known.benches.newest)
+
+    async def show_bench(self, job: str) -> EngineBench:
+        """The table of a bench, as far as it is. Raises `engine.no_bench`."""
+        found = await asyncio.to_thread(self._here().benches.find, job)
+        if found is None:
+            raise ProblemError(
+                "engine.no_bench",
+                f"job {job} has measured nothing that is kept",
+                params={"job": job},
+                hint="Is it a bench, and has its first row ended? roost job show tells.",
+            )
+        return found
+
+    async def _check(self, recipe: EngineRecipe, gpu: str | None) -> None:
+        known = self._here()
+        if wrong := impossible(recipe):
+            raise ProblemError("engine.recipe", wrong, hint="Mend the recipe.")
+        known.shop.gpu(gpu)
+        await asyncio.to_thread(check_allowed, named_by(recipe), known.roots)
+        for name, what in ((recipe.onnx, "onnx"), (recipe.calibration_cache, "calibration_cache")):
+            if name is not None and not await asyncio.to_thread(_is_file, name):
+                raise ProblemError(
+                    "engine.onnx",
+                    f"{name} is no file on the node",
+                    params={what: name},
+                    hint="Bring it there first; the recipe has its whole path on the node.",
+                )
+        if recipe.image is not None:
+            await known.shop.executors.image(recipe.image)
+
+    def _here(self) -> _Known:
+        if self._known is None:
             raise ProblemError(
                 "engine.simulated",
                 "this node is simulated, nothing is built on it",
                 hint="Use a real node.",
             )
-        if wrong := impossible(request.recipe):
-            raise ProblemError("engine.recipe", wrong, hint="Mend the recipe.")
-        self._kind.gpu(request)
-        onnx = Path(request.recipe.onnx)
-        if not await asyncio.to_thread(onnx.is_file):
-            raise ProblemError(
-                "engine.onnx",
-                f"{onnx} is no file on the node",
-                params={"onnx": str(onnx)},
-                hint="Bring the model there first; the recipe has its whole path on the node.",
-            )
-        return await self._jobs.submit(BUILD, request, owner=owner, key=key)
+        return self._known
+
+    async def _sweep(self, shop: Workshop) -> None:
+        """Until the runtime answers: a build that was cut off must not hold the GPU."""
+        while True:
+            try:
+                await shop.executors.sweep()
+            except ProblemError as problem:
+                log.info("containers of builds that were cut off: %s", problem.detail)
+                await asyncio.sleep(SWEEP_AGAIN_SECONDS)
+            else:
+                return
+
+
+class _Known(msgspec.Struct, kw_only=True, frozen=True):
+    shop: Workshop
+    benches: BenchStore
+    staleness: Staleness
+    roots: Sequence[Path]
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).is_file()
+
+
+def _no_engine(model: str) -> ProblemError:
+    return ProblemError(
+        "engine.not_found",
+        f"there is no engine of {model} here",
+        params={"model": model},
+        hint="roost engine ls lists them.",
+    )

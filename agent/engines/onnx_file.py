@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from agent.protocol.engines import ModelFile
 from agent.protocol.problems import ProblemError
 
 PIECE_BYTES = 1024 * 1024
@@ -40,6 +41,7 @@ class OnnxDigests(msgspec.Struct, frozen=True):
 
     model: str
     external: dict[str, str]
+    files: list[ModelFile] = []
 
 
 class Digests:
@@ -62,12 +64,38 @@ class Digests:
                 if known is None or known[0] != looks:
                     known = looks, sorted(set(_external_names(file, looks[0], path)))
                     self._named[path] = known
+            beside = {name: _beside(path, name) for name in known[1]}
             return OnnxDigests(
                 model=self._digest(path),
-                external={name: self._digest(_beside(path, name)) for name in known[1]},
+                external={name: self._digest(place) for name, place in beside.items()},
+                files=[self._file(each) for each in (path, *beside.values())],
             )
         except OSError as error:
             raise _unusable(path, f"{error.filename or path}: {error.strerror}") from None
+
+    def of_file(self, path: Path) -> ModelFile:
+        """Another file that an engine is built from. Blocks; raises ProblemError `engine.onnx`."""
+        try:
+            self._digest(path)
+            return self._file(path)
+        except OSError as error:
+            raise _unusable(path, f"{path}: {error.strerror}") from None
+
+    def changed(self, file: ModelFile) -> bool:
+        """Whether it has other bytes now. Blocks, for long where it was touched.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        path = Path(file.path)
+        now = path.stat()
+        if now.st_size != file.size_bytes:
+            return True
+        return now.st_mtime_ns != file.modified_ns and self._digest(path) != file.sha256
+
+    def _file(self, path: Path) -> ModelFile:
+        looks, digest = self._known[path]
+        return ModelFile(path=str(path), size_bytes=looks[0], modified_ns=looks[1], sha256=digest)
 
     def _digest(self, path: Path) -> str:
         with path.open("rb") as file:

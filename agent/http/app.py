@@ -16,7 +16,18 @@ from agent.http.audit import get_audit
 from agent.http.caller import Callers, Listener, provide_caller, provide_node
 from agent.http.containers import act_on_container, get_container, get_logs, list_containers
 from agent.http.doctor import get_doctor
-from agent.http.engines import build_engine, list_engines, show_engines
+from agent.http.engines import (
+    bench_engine,
+    build_engine,
+    get_engine_log,
+    import_engine,
+    list_benches,
+    list_engines,
+    show_bench,
+    show_engines,
+    use_engine,
+    verify_engine,
+)
 from agent.http.events import get_events
 from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
 from agent.http.gpus import get_gpus
@@ -63,7 +74,6 @@ from agent.http.workloads import (
     revert_deployment,
     show_deployment,
     show_workload,
-    undo_workload,
 )
 from agent.protocol.problems import ProblemError
 
@@ -71,6 +81,7 @@ HANDLERS = [
     upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
     apply_workloads,
+    bench_engine,
     build_engine,
     cancel_job,
     confirm_deployment,
@@ -80,6 +91,7 @@ HANDLERS = [
     get_audit,
     get_container,
     get_doctor,
+    get_engine_log,
     get_events,
     get_gpus,
     get_healthz,
@@ -94,7 +106,9 @@ HANDLERS = [
     get_site,
     get_telemetry,
     get_upload,
+    import_engine,
     import_images,
+    list_benches,
     list_containers,
     list_engines,
     list_held,
@@ -123,13 +137,15 @@ HANDLERS = [
     revert_deployment,
     revoke_key,
     set_secret,
+    show_bench,
     show_deployment,
     show_engines,
     show_workload,
     start_exec,
     tag_image,
     trust_key,
-    undo_workload,
+    use_engine,
+    verify_engine,
     write_input,
     write_upload,
 ]

@@ -7,10 +7,19 @@ import re
 
 import msgspec
 
-from agent.protocol.engines import EngineParts, EngineRecipe
+from agent.protocol.engines import EngineParts, EngineRecipe, Executor
 
-# What is called by these does not change what is built.
-_NAMES = ("model", "onnx", "timeout_seconds")
+# What these say does not change what is built, or is in the parts by its content.
+_NOT_BUILT_IN = (
+    "model",
+    "onnx",
+    "calibration_cache",
+    "timeout_seconds",
+    "memory_bytes",
+    "executor",
+    "image",
+    "validation",
+)
 
 # TensorRT's sizes have 32 bits.
 SIZE_LIMIT = 2**31 - 1
@@ -19,18 +28,30 @@ _CAPABILITY = re.compile(r"[0-9]{1,2}\.[0-9]")
 
 def engine_key(parts: EngineParts) -> str:
     """64 hex digits. The order of profiles makes a difference, that of inputs in one does not."""
-    recipe = {
-        name: value
-        for name, value in msgspec.to_builtins(parts.recipe).items()
-        if name not in _NAMES
-    }
-    document = {**msgspec.to_builtins(parts), "recipe": recipe}
+    document = msgspec.to_builtins(parts)
+    if parts.recipe is not None:
+        document["recipe"] = {
+            name: value for name, value in document["recipe"].items() if name not in _NOT_BUILT_IN
+        }
     encoded = msgspec.json.encode(document, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()
 
 
+def misplaced(executor: Executor, image: str | None) -> str | None:
+    """What is wrong with where it shall be built, in words; None: nothing."""
+    if executor == "container" and image is None:
+        return "executor: container needs the image, whose TensorRT is used"
+    if executor == "host" and image is not None:
+        return "an image is given, and executor: host does not use it; executor: container does"
+    return None
+
+
 def impossible(recipe: EngineRecipe) -> str | None:
     """What is wrong with a recipe whatever the model is, in words; None: nothing."""
+    if wrong := misplaced(recipe.executor, recipe.image):
+        return wrong
+    if recipe.calibration_cache is not None and recipe.precision not in ("int8", "best"):
+        return f"a calibration cache is for int8, and precision is {recipe.precision}"
     for capability in recipe.compute_capabilities:
         if not _CAPABILITY.fullmatch(capability):
             return f"{capability!r} is no compute capability as 8.6 is one"

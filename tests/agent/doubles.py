@@ -141,6 +141,12 @@ class NoWorkloads:
     async def remove_container(self, container_id: str) -> None:
         raise REFUSED
 
+    async def signal_container(self, container_id: str, signal: str) -> None:
+        raise REFUSED
+
+    async def discard_container(self, container_id: str) -> None:
+        raise REFUSED
+
     async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
         raise REFUSED
 

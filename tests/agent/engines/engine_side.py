@@ -21,6 +21,8 @@ from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, RuntimeFacts, T
 from agent.store.database import Database
 
 BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3, 64, 64]}}
+# As the real ones begin: magic, versions, and the version that built it at byte 24.
+PLAN = b"ftrt" + bytes(20) + bytes([10, 13, 2, 6]) + b"a plan"
 A10 = Gpu(uuid="GPU-aaa", index=0, name="NVIDIA A10", compute_capability="8.6")
 
 
@@ -58,8 +60,9 @@ class EngineSide(msgspec.Struct):
             await asyncio.sleep(0.01)
 
     def files(self) -> list[str]:
-        """All that lies in the store, but for what is in the engines' own folders."""
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob("*/*"))
+        """All that lies in models' folders, but for what is in the engines' own."""
+        found = (path.relative_to(self.folder) for path in self.folder.glob("*/*"))
+        return sorted(str(path) for path in found if not path.parts[0].startswith("."))
 
 
 def put(file: Path, data: bytes) -> None:
@@ -121,7 +124,7 @@ def facts(gpus: Sequence[Gpu]) -> NodeFacts:
     )
 
 
-def stand_in(folder: Path, ending: str = "", *, state: str = "deserialised") -> Path:
+def stand_in(folder: Path, ending: str = "", *, state: str = "ran") -> Path:
     """A builder that is none: it tells the events of a build and writes a few bytes.
 
     `ending` is Python that runs when it has parsed.
@@ -131,7 +134,7 @@ def stand_in(folder: Path, ending: str = "", *, state: str = "deserialised") -> 
         {
             "event": "built",
             "seconds": 0.1,
-            "plan_bytes": 4,
+            "plan_bytes": len(PLAN),
             "header": {"serialization": 0, "version": [10, 13, 2, 6]},
             "peak_memory_bytes": 1,
         },
@@ -153,7 +156,7 @@ def stand_in(folder: Path, ending: str = "", *, state: str = "deserialised") -> 
         f"    print({json.dumps(json.dumps(events[0]))}, flush=True)\n"
         + "".join(f"    {line}\n" for line in ending.splitlines())
         + "    job = json.loads(pathlib.Path(sys.argv[-1]).read_text())\n"
-        "    pathlib.Path(job['plan']).write_bytes(b'plan')\n"
+        f"    if job['action'] == 'build': pathlib.Path(job['plan']).write_bytes({PLAN!r})\n"
         + "".join(
             f"    print({json.dumps(json.dumps(each))}, flush=True)\n" for each in events[1:-1]
         )

@@ -1,0 +1,46 @@
+"""Which files of the node a recipe may name: those below the policy's `volume_roots`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agent.protocol.engines import EngineRecipe, Validation
+from agent.protocol.problems import ProblemError
+
+
+def check_allowed(named: Sequence[str], roots: Sequence[Path]) -> None:
+    """Blocks. A link must not lead out of the roots; none at all allow everything.
+
+    Raises:
+        ProblemError: `policy.volume_root`, `engine.recipe`.
+    """
+    for name in named:
+        if "\0" in name:
+            raise ProblemError("engine.recipe", f"{name!r} is no path", hint="Mend the recipe.")
+    if not roots:
+        return
+    real_roots = [root.resolve() for root in roots]
+    for name in named:
+        if not any(Path(name).resolve().is_relative_to(root) for root in real_roots):
+            raise ProblemError(
+                "policy.volume_root",
+                f"{name} is outside the folders that engines may be built from here",
+                params={"path": name},
+                hint=f"Allowed are: {', '.join(map(str, roots))}. They are policy.volume_roots.",
+            )
+
+
+def named_by(recipe: EngineRecipe) -> list[str]:
+    """Every path on the node that it names."""
+    return [
+        recipe.onnx,
+        *([recipe.calibration_cache] if recipe.calibration_cache else []),
+        *inputs_of(recipe.validation),
+    ]
+
+
+def inputs_of(validation: Validation | None) -> Iterator[str]:
+    """The folder that inputs are read from, if any."""
+    if validation is not None and validation.inputs is not None:
+        yield validation.inputs

@@ -1,0 +1,127 @@
+"""The job `engine.bench`: an engine for each batch size and precision, measured and thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from agent.engines.bench_store import BenchStore
+from agent.engines.engine_parts import parts_of
+from agent.engines.host_executor import Looked
+from agent.engines.told import Told, incomplete
+from agent.engines.workshop import LOOK_SECONDS, Workshop
+from agent.jobs.kind import JobKind
+from agent.jobs.work import Work
+from agent.protocol.engine_figures import BenchRow, EngineBench, EngineCheck
+from agent.protocol.engines import BenchRequest
+from agent.protocol.gpus import Gpu
+from agent.protocol.problems import ProblemError
+from agent.rules.engine_benches import recommend, row_recipe
+
+BENCH = "engine.bench"
+# Beyond a row's own time-out.
+ROW_EXTRA_SECONDS = 60.0
+
+
+class BenchKind(JobKind[BenchRequest]):
+    """Fills a table row by row; it is on disk after each, so that a cut-off bench goes on."""
+
+    name = BENCH
+    request_type = BenchRequest
+    resumable = True
+    joins = True
+    at_once = None
+
+    def __init__(self, shop: Workshop, benches: BenchStore) -> None:
+        self._shop, self._benches = shop, benches
+
+    def subject(self, request: BenchRequest) -> str:
+        return request.recipe.model
+
+    def locks(self, request: BenchRequest) -> Sequence[str]:
+        return self._shop.locks(request.gpu, request.recipe.model)
+
+    async def run(self, work: Work[BenchRequest]) -> dict[str, str]:
+        shop, request = self._shop, work.request
+        recipe = request.recipe
+        await work.stage("looking", LOOK_SECONDS)
+        gpu = shop.gpu(request.gpu)
+        looked = await shop.look(work, recipe.executor, recipe.image, gpu)
+        # What is wrong with the model is wrong with every row.
+        await parts_of(recipe, looked, gpu, digests=shop.digests, facts=shop.facts())
+        shop.check_memory(work, recipe, gpu)
+        bench = await asyncio.to_thread(self._benches.find, work.job.id) or EngineBench(
+            job=work.job.id,
+            model=recipe.model,
+            at=time.time(),
+            flavour=looked.builder.flavour,
+            tensorrt=looked.builder.version,
+            gpu=gpu.name if gpu else None,
+            driver_version=shop.driver(),
+            max_latency_ms=request.max_latency_ms,
+        )
+        wanted = [(each, batch) for each in request.precisions for batch in request.batches]
+        for number, (precision, batch) in enumerate(wanted, 1):
+            if number <= len(bench.rows):
+                continue  # measured before an agent was cut off
+            await work.stage(
+                f"{precision} {batch}, {number} of {len(wanted)}",
+                recipe.timeout_seconds + ROW_EXTRA_SECONDS,
+            )
+            row = BenchRow(precision=precision, batch=batch)
+            work.log(f"precision {precision}, batch {batch}")
+            try:
+                await self._fill(row, work, looked, gpu)
+            except ProblemError as problem:
+                if not problem.code.startswith("engine."):
+                    raise
+                row.problem, row.reason = problem.problem(), problem.detail
+                work.log(f"no engine: {problem.detail}")
+            bench.rows.append(row)
+            bench.recommended, bench.why = recommend(bench.rows, request.max_latency_ms)
+            await asyncio.to_thread(self._benches.keep, bench)
+        if all(row.problem for row in bench.rows) and bench.rows[0].problem:
+            raise ProblemError.from_problem(bench.rows[0].problem)
+        return _result(bench)
+
+    async def _fill(
+        self, row: BenchRow, work: Work[BenchRequest], looked: Looked, gpu: Gpu | None
+    ) -> None:
+        shop, request = self._shop, work.request
+        recipe = row_recipe(request.recipe, row.precision, row.batch)
+        async with shop.place(recipe.model, work.job.id) as place:
+            try:
+                told = await asyncio.wait_for(
+                    shop.run(work, place, looked, gpu, recipe=recipe, validation=recipe.validation),
+                    recipe.timeout_seconds,
+                )
+            except asyncio.TimeoutError:
+                raise ProblemError(
+                    "engine.build",
+                    f"it took longer than {recipe.timeout_seconds:g} s",
+                    hint="Raise timeout_seconds in the recipe.",
+                ) from None
+        _measured(row, told, shop.checked(told, recipe.validation, gpu))
+
+
+def _measured(row: BenchRow, told: Told, check: EngineCheck) -> None:
+    if told.built is None:
+        raise incomplete()
+    row.build_seconds, row.plan_bytes = told.built.seconds, told.built.plan_bytes
+    if check.gpu_memory is not None:
+        row.gpu_memory_bytes = check.gpu_memory.engine_bytes
+    if not check.latencies:
+        row.reason = check.reason or "it was not run"
+        return
+    latency = check.latencies[0]
+    row.p50_ms, row.p99_ms, row.mean_ms = latency.p50_ms, latency.p99_ms, latency.mean_ms
+    row.throughput = latency.throughput
+
+
+def _result(bench: EngineBench) -> dict[str, str]:
+    result = {"model": bench.model, "rows": str(len(bench.rows)), "why": bench.why}
+    if bench.recommended is not None:
+        row = bench.rows[bench.recommended]
+        result["recommended"] = f"precision {row.precision}, batch {row.batch}"
+    return result

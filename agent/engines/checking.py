@@ -1,0 +1,83 @@
+"""Engines that are there already, tried again where they lie."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.engines.host_executor import Looked
+from agent.engines.plan_files import take_outputs
+from agent.engines.workshop import CHECK_SECONDS, KEPT_OUTPUTS, OUT, Workshop
+from agent.jobs.work import Work
+from agent.protocol.engines import Engine, EngineManifest, Validation
+from agent.protocol.gpus import Gpu
+from agent.protocol.problems import ProblemError
+from agent.rules.engine_stale import tried_under, why_not_good
+
+# Of an engine itself; others say nothing about it.
+ITS_OWN = ("engine.unfit", "engine.plan", "engine.outputs", "engine.latency")
+
+
+class Checking:
+    """Tries engines of one node, and has their manifests say what was seen."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+
+    def needed(self, manifest: EngineManifest, gpu: Gpu | None) -> str | None:
+        """Why it must be tried before it is used; None: it need not, or it cannot be."""
+        if gpu is None:
+            return None
+        if why := why_not_good(manifest):
+            return why
+        before, now = tried_under(manifest), self._shop.driver()
+        return None if before == now else f"the driver was {before}, and is {now}"
+
+    async def check(
+        self,
+        work: Work[Any],
+        engine: Engine,
+        looked: Looked,
+        gpu: Gpu | None,
+        validation: Validation,
+    ) -> EngineManifest:
+        """Its manifest as it is now. What is wrong with the engine is in it, too.
+
+        Raises:
+            ProblemError: as `Workshop.run` and `Workshop.checked`; `engine.not_found`.
+        """
+        shop, manifest = self._shop, engine.manifest
+        await work.stage("checking", CHECK_SECONDS)
+        async with shop.place(engine.model, f"check-{work.job.id}") as place:
+            try:
+                told = await shop.run(
+                    work,
+                    place,
+                    looked,
+                    gpu,
+                    recipe=manifest.parts.recipe,
+                    validation=validation,
+                    plan=Path(engine.path),
+                )
+                check = shop.checked(told, validation, gpu)
+            except ProblemError as problem:
+                if problem.code in ITS_OWN:
+                    failed = msgspec.structs.replace(
+                        manifest, verification="header", verification_reason=problem.detail
+                    )
+                    await asyncio.to_thread(shop.store.amend, engine.model, failed)
+                raise
+            outputs = place / "outputs"
+            await asyncio.to_thread(take_outputs, place / OUT / KEPT_OUTPUTS, outputs)
+            amended = msgspec.structs.replace(
+                manifest,
+                verification=check.state,
+                verification_reason=check.reason,
+                check=check,
+            )
+            kept = outputs if await asyncio.to_thread(outputs.is_dir) else None
+            await asyncio.to_thread(shop.store.amend, engine.model, amended, kept)
+        return amended

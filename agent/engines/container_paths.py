@@ -1,0 +1,55 @@
+"""Which paths of the node a worker's container sees, and under which name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from agent.engines.worker_task import TaskPath
+from agent.protocol.problems import ProblemError
+
+INSIDE = "/roost"
+
+
+class Mounts:
+    """Binds, as they are added."""
+
+    def __init__(self) -> None:
+        self._binds: dict[str, tuple[Path, bool]] = {}  # by path inside: path here, writable
+        self._names: dict[str, str] = {}
+
+    def add(self, path: TaskPath) -> None:
+        """Blocks. Raises ProblemError `engine.onnx`: the container would not find it."""
+        inside = f"{INSIDE}/{path.key}"
+        if not path.folder:
+            self._binds[inside] = path.path, path.writable
+            self._names[path.key] = inside
+            return
+        folder = path.path.parent
+        real = path.path.resolve()
+        if path.path.is_symlink() and not real.is_relative_to(folder.resolve()):
+            raise ProblemError(
+                "engine.onnx",
+                f"{path.path} is a link to {real}, which a container with its folder does not see",
+                params={"path": str(path.path)},
+                hint="Name the file that it leads to.",
+            )
+        self._binds[inside] = folder, path.writable
+        self._names[path.key] = f"{inside}/{path.path.name}"
+
+    def add_file(self, file: Path) -> str:
+        """Bind it read-only, under its own name; where it is inside."""
+        inside = f"{INSIDE}/{file.name}"
+        self._binds[inside] = file, False
+        return inside
+
+    def seen_as(self, path: TaskPath) -> str:
+        """Where what was added is inside."""
+        return self._names[path.key]
+
+    def body(self) -> list[dict[str, Any]]:
+        """As the runtime's API takes them."""
+        return [
+            {"Type": "bind", "Source": str(path), "Target": inside, "ReadOnly": not writable}
+            for inside, (path, writable) in self._binds.items()
+        ]

@@ -1,0 +1,167 @@
+"""The job `engine.import`: a plan that lies on the node, taken into the store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.engines.build_job import use_if_good
+from agent.engines.engine_parts import add_gpu, bare_parts
+from agent.engines.host_executor import Looked
+from agent.engines.plan_files import PlanHeader, clear, copy_plan, digest_of, take_outputs
+from agent.engines.store import LOG, OUTPUTS, PLAN
+from agent.engines.workshop import (
+    CHECK_SECONDS,
+    KEEP_SECONDS,
+    KEPT_OUTPUTS,
+    LOOK_SECONDS,
+    OUT,
+    Workshop,
+)
+from agent.jobs.kind import JobKind
+from agent.jobs.work import Work
+from agent.protocol.engine_figures import EngineCheck
+from agent.protocol.engines import EngineManifest, ImportRequest
+from agent.protocol.gpus import Gpu
+from agent.protocol.problems import ProblemError
+from agent.rules.engine_keys import engine_key
+
+IMPORT = "engine.import"
+
+
+class ImportKind(JobKind[ImportRequest]):
+    """Takes in what TensorRT here can load, and has `current` point at it when it ran."""
+
+    name = IMPORT
+    request_type = ImportRequest
+    resumable = True  # what was half copied is thrown away
+    joins = True
+    at_once = None
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+
+    def subject(self, request: ImportRequest) -> str:
+        return request.model
+
+    def locks(self, request: ImportRequest) -> Sequence[str]:
+        return self._shop.locks(request.gpu, request.model)
+
+    async def run(self, work: Work[ImportRequest]) -> dict[str, str]:
+        shop, request = self._shop, work.request
+        await work.stage("looking", LOOK_SECONDS)
+        gpu = shop.gpu(request.gpu)
+        looked = await shop.look(work, request.executor, request.image, gpu)
+        async with shop.place(request.model, work.job.id) as place:
+            await work.stage("copying", LOOK_SECONDS)
+            header = await _copied(Path(request.plan), place / PLAN)
+            _say(work, header)
+            _compare(header, looked, can_try=gpu is not None)
+            await work.stage("checking", CHECK_SECONDS)
+            told = await shop.run(
+                work,
+                place,
+                looked,
+                gpu,
+                recipe=None,
+                validation=request.validation,
+                plan=place / PLAN,
+            )
+            check = shop.checked(told, request.validation, gpu)
+            await work.stage("keeping", KEEP_SECONDS)
+            manifest = await self._manifest(work, place, header, looked, gpu, check)
+            await asyncio.to_thread(_tidy, place)
+            await asyncio.to_thread(shop.store.keep, place, request.model, manifest)
+        return {
+            "model": request.model,
+            "key": manifest.key,
+            "engine": "imported",
+            "current": await use_if_good(shop, request.model, manifest),
+        }
+
+    async def _manifest(
+        self,
+        work: Work[ImportRequest],
+        place: Path,
+        header: PlanHeader,
+        looked: Looked,
+        gpu: Gpu | None,
+        check: EngineCheck,
+    ) -> EngineManifest:
+        shop, request = self._shop, work.request
+        digest, size = await asyncio.to_thread(digest_of, place / PLAN)
+        parts = bare_parts(looked)
+        parts.tensorrt, parts.plan_sha256 = header.tensorrt, digest
+        if gpu is not None and check.state != "header":
+            add_gpu(parts, looked, gpu, shop.facts())
+        return EngineManifest(
+            key=engine_key(parts),
+            parts=parts,
+            driver_version=shop.driver(),
+            gpu_uuid=gpu.uuid if gpu else None,
+            built_at=time.time(),
+            build_seconds=0.0,
+            plan_bytes=size,
+            plan_sha256=digest,
+            plan_version=header.version,
+            warnings=0,
+            verification=check.state,
+            verification_reason=check.reason,
+            check=check,
+            image_name=request.image,
+            imported=request.plan,
+            metadata=header.metadata,
+            job=work.job.id,
+        )
+
+
+async def _copied(source: Path, target: Path) -> PlanHeader:
+    try:
+        return await asyncio.to_thread(copy_plan, source, target)
+    except OSError as error:
+        if error.filename == str(target):
+            raise
+        raise ProblemError(
+            "engine.plan",
+            f"{source}: {error.strerror}",
+            params={"file": str(source)},
+            hint="Name a plan that lies on the node, by its whole path there.",
+        ) from None
+
+
+def _say(work: Work[ImportRequest], header: PlanHeader) -> None:
+    work.log(f"a plan of {header.flavour} {header.tensorrt}")
+    if header.begins_at:
+        known = ", ".join(sorted(header.metadata)) or "nothing"
+        work.log(f"{header.begins_at} bytes of Ultralytics before it were taken off: {known}")
+
+
+def _compare(header: PlanHeader, looked: Looked, *, can_try: bool) -> None:
+    """Raises ProblemError `engine.unfit`: the TensorRT here cannot load it."""
+    builder = looked.builder
+    here = f"{builder.flavour} {builder.version}"
+    was = f"the plan is of {header.flavour} {header.tensorrt}, here is {here}"
+    version = [int(part) for part in builder.version.split(".") if part.isdigit()]
+    if header.flavour != builder.flavour:
+        raise _unfit(was)
+    if header.version == version[:4]:
+        return
+    # An older one may have been built version-compatible, which nothing in its header tells.
+    if header.version > version or not can_try:
+        raise _unfit(was)
+
+
+def _unfit(text: str) -> ProblemError:
+    return ProblemError(
+        "engine.unfit",
+        text,
+        hint="Build it here from its ONNX, or name an image with that TensorRT.",
+    )
+
+
+def _tidy(place: Path) -> None:
+    take_outputs(place / OUT / KEPT_OUTPUTS, place / OUTPUTS)
+    clear(place, but=(PLAN, OUTPUTS, LOG))
+    (place / PLAN).chmod(0o644)

@@ -1,0 +1,222 @@
+"""What all jobs of engines have in common: GPUs, builders, and one run of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.engines.build_log import BuildLog
+from agent.engines.caches import RUNTIME, TIMING, Caches
+from agent.engines.executors import Executors
+from agent.engines.hearing import Hearing, Silences
+from agent.engines.host_executor import Looked
+from agent.engines.onnx_file import Digests
+from agent.engines.store import LOG, PLAN, EngineStore, unstorable
+from agent.engines.told import Told
+from agent.engines.worker_task import TaskPath, WorkerTask
+from agent.jobs.work import Work
+from agent.protocol.engine_figures import EngineCheck
+from agent.protocol.engines import EngineRecipe, Executor, Validation
+from agent.protocol.gpus import Gpu, GpuSample
+from agent.protocol.node import NodeFacts
+from agent.protocol.problems import ProblemError
+
+# Models are read whole for their digest: 10 GB from an SD card take ten minutes.
+LOOK_SECONDS = 1800.0
+KEEP_SECONDS = 600.0
+# A check that builds nothing: loading, and thousands of iterations on a small GPU.
+CHECK_SECONDS = 1800.0
+OUT, KEPT_OUTPUTS = "out", "kept"
+
+
+class Workshop(msgspec.Struct, kw_only=True, frozen=True):
+    """One node's."""
+
+    store: EngineStore
+    executors: Executors
+    digests: Digests
+    caches: Caches
+    facts: Callable[[], NodeFacts]
+    samples: Callable[[], Sequence[GpuSample]]
+    keep: int
+    silences: Silences = Silences()
+
+    def gpu(self, asked: str | None) -> Gpu | None:
+        """The one that was asked for, or else the first.
+
+        Raises:
+            ProblemError: `engine.no_gpu`.
+        """
+        gpus = self.facts().gpus
+        if asked is None:
+            return gpus[0] if gpus else None
+        for gpu in gpus:
+            if gpu.uuid == asked:
+                return gpu
+        raise ProblemError(
+            "engine.no_gpu",
+            f"no GPU here is {asked}",
+            params={"gpu": asked},
+            hint="roost gpu ls lists them.",
+        )
+
+    def locks(self, asked: str | None, model: str) -> Sequence[str]:
+        """One build at a time for each GPU, and one of those that need none."""
+        gpus = self.facts().gpus
+        gpu = asked or (gpus[0].uuid if gpus else "cpu")
+        return [f"engine-build:{gpu}", f"engine:{model}"]
+
+    def driver(self) -> str | None:
+        """Its version."""
+        return self.facts().gpu_stack.driver_version
+
+    async def look(
+        self, work: Work[Any], executor: Executor, image: str | None, gpu: Gpu | None
+    ) -> Looked:
+        """Which TensorRT there is. Raises ProblemError as `Executors.look`."""
+        looked = await self.executors.look(executor, image, gpu.uuid if gpu else None)
+        builder = looked.builder
+        work.log(
+            f"{builder.flavour} {builder.version}, Python {builder.python}"
+            + (f", of {image}" if image else "")
+        )
+        return looked
+
+    def check_memory(self, work: Work[Any], recipe: EngineRecipe, gpu: Gpu | None) -> None:
+        """Whether the GPU has room beside what runs on it.
+
+        Raises:
+            ProblemError: `engine.gpu_busy`.
+        """
+        wanted = recipe.gpu_memory_bytes or recipe.workspace_bytes
+        if gpu is None or wanted is None:
+            return
+        sample = next((each for each in self.samples() if each.uuid == gpu.uuid), None)
+        total = (sample.memory_total_bytes if sample else None) or gpu.memory_total_bytes
+        if sample is None or sample.memory_used_bytes is None or total is None:
+            work.log(f"the free memory of {gpu.name} is not known, so it was not compared")
+            return
+        free = total - sample.memory_used_bytes - (sample.memory_reserved_bytes or 0)
+        if free >= wanted:
+            return
+        raise ProblemError(
+            "engine.gpu_busy",
+            f"{gpu.name} has {_mib(free)} free of {_mib(total)}, and the recipe wants"
+            f" {_mib(wanted)}",
+            params={"gpu": gpu.uuid, "free_bytes": free, "wanted_bytes": wanted},
+            hint="Stop or move what runs there, lower gpu_memory_bytes and workspace_bytes, or"
+            " build on another GPU.",
+        )
+
+    @contextlib.asynccontextmanager
+    async def place(self, model: str, job: str) -> AsyncIterator[Path]:
+        """A folder to work in, for as long as the block lasts; `keep` takes it before.
+
+        Raises:
+            ProblemError: `engine.storage`: the disk refused, in the block too.
+        """
+        folder = await asyncio.to_thread(self.store.begin, model, job)
+        try:
+            await asyncio.to_thread(_outside, folder)
+            yield folder
+        except OSError as error:
+            raise unstorable(error, folder) from None
+        finally:
+            await asyncio.shield(asyncio.to_thread(self.store.forget, folder))
+
+    async def run(
+        self,
+        work: Work[Any],
+        place: Path,
+        looked: Looked,
+        gpu: Gpu | None,
+        *,
+        recipe: EngineRecipe | None,
+        validation: Validation,
+        plan: Path | None = None,
+        compare: Path | None = None,
+    ) -> Told:
+        """Build `recipe` into OUT of `place`, or try the engine at `plan`; what was told of it.
+
+        Raises:
+            ProblemError: `engine.*`, and `runtime.*` of a container.
+            OSError: of `place`.
+        """
+        cache = await asyncio.to_thread(self.caches.folder, looked.builder, gpu)
+        out = place / OUT
+        paths = [
+            TaskPath("keep_outputs", out / KEPT_OUTPUTS, writable=True),
+            TaskPath("plan", plan)
+            if plan
+            else TaskPath("plan", out / PLAN, writable=True, folder=True),
+        ]
+        if looked.builder.flavour == "tensorrt_rtx":
+            paths.append(TaskPath("runtime_cache", cache / RUNTIME, writable=True, folder=True))
+        elif recipe is not None and recipe.timing_cache and plan is None:
+            paths.append(TaskPath("timing_cache", cache / TIMING, writable=True, folder=True))
+        if recipe is not None:
+            onnx = Path(recipe.onnx)
+            if plan is None or await asyncio.to_thread(onnx.is_file):
+                paths.append(TaskPath("onnx", onnx, folder=True))
+            if recipe.calibration_cache is not None and plan is None:
+                paths.append(TaskPath("calibration_cache", Path(recipe.calibration_cache)))
+        if validation.inputs is not None:
+            paths.append(TaskPath("inputs", Path(validation.inputs)))
+        if compare is not None:
+            paths.append(TaskPath("compare", compare))
+        told = Told(work)
+        task = WorkerTask(
+            job=work.job.id,
+            place=place,
+            action="build" if plan is None else "check",
+            flavour=looked.builder.flavour,
+            recipe=recipe,
+            validation=validation,
+            gpu=gpu.uuid if gpu else None,
+            image=looked.image_id,
+            memory_bytes=recipe.memory_bytes if recipe else None,
+            paths=paths,
+        )
+        await self.executors.run(task, Hearing(told, BuildLog(place / LOG), self.silences))
+        return told
+
+    def checked(self, told: Told, validation: Validation, gpu: Gpu | None) -> EngineCheck:
+        """How far it was tried, when that is good.
+
+        Raises:
+            ProblemError: `engine.worker`, `engine.outputs`, `engine.latency`.
+        """
+        check = told.check(driver=self.driver(), gpu=gpu.uuid if gpu else None)
+        compared, limit = check.compared, validation.max_latency_ms
+        if compared is not None and not compared.ok:
+            raise ProblemError(
+                "engine.outputs",
+                f"its outputs are not those of {compared.with_}: "
+                + (compared.reason or f"they differ by up to {compared.max_abs}"),
+                hint="Look at precision, and at rtol and atol in the recipe's validation.",
+            )
+        slowest = max((each.p99_ms for each in check.latencies), default=None)
+        if limit is not None and slowest is not None and slowest > limit:
+            raise ProblemError(
+                "engine.latency",
+                f"p99 is {slowest:.2f} ms, and may be {limit:g} ms",
+                params={"p99_ms": slowest, "max_latency_ms": limit},
+                hint="Was the GPU busy? Else try another precision, or smaller batches.",
+            )
+        return check
+
+
+def _outside(place: Path) -> None:
+    """Whoever an image runs as may write there."""
+    for folder in (place / OUT, place / OUT / KEPT_OUTPUTS):
+        folder.mkdir()
+        folder.chmod(0o777)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024**2:,.0f} MiB"

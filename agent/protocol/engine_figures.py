@@ -1,0 +1,102 @@
+"""What was found when an engine was tried: latencies, memory, outputs; and tables of many."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from agent.protocol.problems import Problem
+
+# What the ONNX itself has, or what the builder may use beside it.
+Precision = Literal["model", "fp16", "bf16", "int8", "fp8", "best"]
+# "header": the plan begins as it should, and was not tried on a GPU; `reason` says why.
+Verification = Literal["header", "deserialised", "ran"]
+
+
+class EngineLatency(msgspec.Struct, kw_only=True):
+    """One batch size of one profile, warm-up apart; copies to and from the GPU are not in it."""
+
+    profile: int
+    batch: int | None = None
+    shapes: dict[str, list[int]] = {}
+    iterations: int
+    p50_ms: float
+    p99_ms: float
+    mean_ms: float
+    throughput: float  # items a second
+
+
+class EngineGpuMemory(msgspec.Struct, kw_only=True):
+    """Of the whole GPU in use before and after; `engine_bytes` is what the engine says it takes."""
+
+    before_bytes: int | None = None
+    engine_bytes: int | None = None
+    after_bytes: int | None = None
+
+
+class EngineOutput(msgspec.Struct, kw_only=True):
+    """One output of the last run."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+    bytes: int
+    sha256: str | None = None
+    nan: int | None = None  # how many of its values are none
+
+
+class EngineCompared(msgspec.Struct, kw_only=True):
+    """The outputs beside those of ONNX Runtime on the CPU, or of the engine before."""
+
+    with_: str = msgspec.field(name="with")
+    ok: bool
+    max_abs: float | None = None
+    max_rel: float | None = None
+    reason: str | None = None
+
+
+class EngineCheck(msgspec.Struct, kw_only=True):
+    """How far an engine was tried, and what was seen."""
+
+    state: Verification
+    reason: str | None = None  # why no further
+    at: float | None = None  # Unix seconds, by the node's clock
+    driver_version: str | None = None  # under which
+    gpu: str | None = None  # its UUID
+    gpu_memory: EngineGpuMemory | None = None
+    latencies: list[EngineLatency] = []
+    outputs: list[EngineOutput] = []
+    compared: EngineCompared | None = None  # None: there was nothing to compare with
+
+
+class BenchRow(msgspec.Struct, kw_only=True):
+    """One engine of a bench: tuned for one batch size. A figure that is None has its `reason`."""
+
+    precision: Precision
+    batch: Annotated[int, msgspec.Meta(ge=1)]
+    build_seconds: float | None = None
+    plan_bytes: int | None = None
+    gpu_memory_bytes: int | None = None  # what the engine says it takes
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    mean_ms: float | None = None
+    throughput: float | None = None  # items a second
+    reason: str | None = None
+    problem: Problem | None = None  # why there is no engine
+
+
+class EngineBench(msgspec.Struct, kw_only=True):
+    """`GET /v1/engine-benches/{job}`: what a bench measured, as far as it is."""
+
+    job: str
+    model: str
+    at: float  # when it began, Unix seconds by the node's clock
+    flavour: str
+    tensorrt: str
+    gpu: str | None = None  # its name
+    driver_version: str | None = None
+    max_latency_ms: float | None = None
+    rows: list[BenchRow] = []
+    recommended: int | None = None  # which of the rows
+    why: str = ""  # or why none is

@@ -1,0 +1,118 @@
+"""Whether an engine is still what would be built now, and whether it may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.protocol.engines import Engine, EngineManifest, EngineParts, Stale
+from agent.protocol.gpus import Gpu
+
+
+class Now(msgspec.Struct, kw_only=True, frozen=True):
+    """What an engine is compared with. None: not known; `unknown` has the reasons."""
+
+    gpus: Sequence[Gpu]
+    driver_version: str | None
+    l4t: str | None = None
+    tensorrt: str | None = None  # that would build it: "tensorrt 10.13.2.6"
+    image: str | None = None  # config digest of what its recipe names
+    image_gone: bool = False
+    changed_files: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+
+
+def stale_reasons(manifest: EngineManifest, now: Now) -> list[Stale]:
+    """Each reason, those that want another build first."""
+    parts = manifest.parts
+    found: list[Stale] = []
+    was = f"{parts.flavour} {parts.tensorrt}"
+    if now.tensorrt is not None and parts.image is None and now.tensorrt != was:
+        found.append(Stale(what="tensorrt", rebuild=True, text=f"{was} then, {now.tensorrt} now"))
+    if gpu := _other_gpu(parts, now.gpus):
+        found.append(Stale(what="gpu", rebuild=True, text=gpu))
+    if parts.l4t is not None and now.l4t is not None and parts.l4t != now.l4t:
+        text = f"Jetson Linux {parts.l4t} then, {now.l4t} now"
+        found.append(Stale(what="driver", rebuild=True, text=text))
+    if image := _other_image(parts, now):
+        found.append(Stale(what="image", rebuild=True, text=image))
+    found += [
+        Stale(what="model", rebuild=True, text=f"{path} has changed") for path in now.changed_files
+    ]
+    if driver := _other_driver(manifest, now.driver_version):
+        found.append(Stale(what="driver", rebuild=False, text=driver))
+    return found
+
+
+def tried_under(manifest: EngineManifest) -> str | None:
+    """The driver that it was last tried under. None: it was not tried on a GPU."""
+    if manifest.verification == "header":
+        return None
+    return manifest.check.driver_version if manifest.check else manifest.driver_version
+
+
+def why_not_good(manifest: EngineManifest) -> str | None:
+    """Why `current` may not point at it, in words; None: it may."""
+    recipe = manifest.parts.recipe
+    enough = recipe is not None and recipe.validation.iterations == 0
+    if manifest.verification == "ran" or (manifest.verification == "deserialised" and enough):
+        return None
+    tried = "loaded, and did not run" if manifest.verification == "deserialised" else "not tried"
+    reason = manifest.verification_reason
+    return f"it was {tried}: {reason}" if reason else f"it was {tried}"
+
+
+def why_not_usable(engine: Engine) -> str | None:
+    """`why_not_good`, here and now: an engine for another GPU is not."""
+    for each in engine.stale:
+        if each.what == "gpu":
+            return each.text
+        if each.what == "driver":
+            return f"it was last tried under another driver: {each.text}"
+    return why_not_good(engine.manifest)
+
+
+def same_gpu(parts: EngineParts, gpu: Gpu) -> bool:
+    """Whether it is of the model that an engine was built on."""
+    return (gpu.name, gpu.compute_capability, gpu.memory_total_bytes) == (
+        parts.gpu,
+        parts.compute_capability,
+        parts.gpu_memory_bytes,
+    )
+
+
+def _other_gpu(parts: EngineParts, gpus: Sequence[Gpu]) -> str | None:
+    if not gpus:
+        return f"built on {parts.gpu}, no GPU is here now" if parts.gpu else None
+    here = ", ".join(sorted({gpu.name for gpu in gpus}))
+    if parts.gpu is not None:
+        if any(same_gpu(parts, gpu) for gpu in gpus):
+            return None
+        if parts.gpu == here:
+            return f"built on another {parts.gpu}: its memory or compute capability differs"
+        return f"built on {parts.gpu}, here is {here}"
+    built_for = parts.recipe.compute_capabilities if parts.recipe else []
+    have = {gpu.compute_capability for gpu in gpus if gpu.compute_capability}
+    if not built_for or not have or have & set(built_for):
+        return None
+    return f"built for {', '.join(built_for)}, here is {', '.join(sorted(have))}"
+
+
+def _other_image(parts: EngineParts, now: Now) -> str | None:
+    if parts.image is None:
+        return None
+    if now.image_gone:
+        name = parts.recipe.image if parts.recipe else None
+        return f"the image {name or parts.image[:19]} is not here any more"
+    if now.image is None or now.image == parts.image:
+        return None
+    return f"image {parts.image[:19]} then, {now.image[:19]} now"
+
+
+def _other_driver(manifest: EngineManifest, driver: str | None) -> str | None:
+    """The whole version: engines have failed over a driver's patch, and trying one is cheap."""
+    before = tried_under(manifest)
+    if before is None or driver is None or before == driver:
+        return None
+    return f"driver {before} then, {driver} now"

@@ -15,7 +15,10 @@ import msgspec
 
 from tests.bench.table import Row, render
 
-NAMES = ("startup", "terminal", "console", "agent", "images", "compatibility", "pins", "site")
+NAMES = (
+    *("startup", "terminal", "console", "agent", "images"),
+    *("compatibility", "pins", "engines", "site"),
+)
 
 
 @click.command()

@@ -8,17 +8,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import zstandard
 
 from tests.agent_process import AgentProcess
 from tests.bench.archives import write_archive, write_layer, write_noise
+from tests.bench.sampled import MemoryGrowth, PeakDisk
 from tests.bench.table import Row
 from tests.bench.wire import Wire, wire
 from tests.real.docker_engine import DockerEngine
@@ -79,7 +78,7 @@ def _first_load(
     agent: AgentProcess, ours: DockerEngine, theirs: DockerEngine, archive: Path
 ) -> list[Row]:
     os.sync()  # what was written before is nobody's time
-    with _Peak(theirs.data) as their_disk:
+    with PeakDisk(theirs.data) as their_disk:
         started = time.monotonic()
         theirs.docker("load", "--input", str(archive), seconds=600)
         their_seconds = time.monotonic() - started
@@ -87,7 +86,7 @@ def _first_load(
     state = agent.folder / "state"
     fleet = _fleet(agent.folder, f"unix://{agent.sockets['operator']}")
     os.sync()
-    with _Peak(ours.data, state) as our_disk, _Memory(agent.process.pid) as memory:
+    with PeakDisk(ours.data, state) as our_disk, MemoryGrowth(agent.process.pid) as memory:
         started = time.monotonic()
         [result] = _push(fleet, archive)
         our_seconds = time.monotonic() - started
@@ -283,70 +282,3 @@ def _sshd(folder: Path) -> Iterator[SshServer]:
         yield server
     finally:
         enclosure.close()
-
-
-class _Sampled:
-    """Looks again and again while the block runs."""
-
-    def __init__(self) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
-
-    def __enter__(self) -> Any:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self.look()
-
-    def look(self) -> None:
-        raise NotImplementedError
-
-    def _look_on(self) -> None:
-        while not self._over.wait(0.1):
-            self.look()
-
-
-class _Peak(_Sampled):
-    """The most that folders took on disk, beyond what they took before."""
-
-    def __init__(self, *folders: Path) -> None:
-        super().__init__()
-        self._folders = folders
-        self._before = self._used()
-        self.bytes = 0
-
-    def look(self) -> None:
-        self.bytes = max(self.bytes, self._used() - self._before)
-
-    def _used(self) -> int:
-        return sum(_used(folder) for folder in self._folders if folder.exists())
-
-
-class _Memory(_Sampled):
-    """By how much a process grew at most."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__()
-        self._process = psutil.Process(pid)
-        self._before = self._process.memory_info().rss
-        self.growth_mib = 0.0
-
-    def look(self) -> None:
-        grown = self._process.memory_info().rss - self._before
-        self.growth_mib = max(self.growth_mib, grown / 2**20)
-
-
-def _used(folder: Path) -> int:
-    """Bytes on disk below a folder; files that go meanwhile count as gone."""
-    total = 0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if entry.is_dir(follow_symlinks=False):
-                    total += _used(Path(entry.path))
-                else:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total

@@ -1,0 +1,179 @@
+"""Engines: what the worker adds to NVIDIA's own builder, and what a build costs the agent."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from agent.engines import worker
+from agent.engines.worker_task import TaskPath, WorkerTask
+from tests import onnx_made
+from tests.agent.engines.engine_side import recipe
+from tests.agent_process import AgentProcess
+from tests.bench import bare_builder
+from tests.bench.sampled import MemoryGrowth
+from tests.bench.table import Row
+
+MEGABYTE = 10**6
+# Some 10 s of builder on one core; its time grows with the square of the layers.
+BLOCKS, CHANNELS = 1000, 32
+LOOK_SECONDS = 0.002
+WAIT_SECONDS = 600.0
+
+
+def run(*, short: bool) -> list[Row]:
+    """Measure all; `short` with a model of a tenth of the layers, and fewer rounds."""
+    blocks, rounds = (BLOCKS // 10, 1) if short else (BLOCKS, 3)
+    with tempfile.TemporaryDirectory(prefix="rb") as name:
+        folder = Path(name)
+        large = folder / "large.onnx"
+        large.write_bytes(onnx_made.detector(blocks=blocks, channels=CHANNELS))
+        rows = _overhead(folder, large, rounds)
+        with AgentProcess(folder, {"engines": {"python": sys.executable}}) as agent:
+            rows += _hits(agent, folder, 5 if short else 25)
+            rows += _cancels(agent, large, rounds)
+            rows += _memory(agent, folder, (60 if short else 600) * MEGABYTE)
+    return rows
+
+
+def _overhead(folder: Path, onnx: Path, rounds: int) -> list[Row]:
+    """The worker beside the bare builder, each as a process of its own, in turn."""
+    plan, job = folder / "model.plan", folder / "job.json"
+    ours, theirs = [], []
+    made = recipe(onnx)
+    task = WorkerTask(
+        job="bench",
+        place=folder,
+        action="build",
+        flavour="tensorrt_rtx",
+        recipe=made,
+        validation=made.validation,
+        gpu=None,
+        paths=[TaskPath("onnx", onnx), TaskPath("plan", plan, writable=True)],
+    )
+    job.write_bytes(msgspec.json.encode(task.described(lambda each: str(each.path))))
+    for _ in range(rounds):
+        theirs.append(_seconds([sys.executable, bare_builder.__file__, onnx, plan]))
+        ours.append(_seconds([sys.executable, "-I", worker.__file__, job]))
+    best = statistics.median(theirs)
+    return [
+        Row(
+            name=f"worker, a model of {onnx.stat().st_size // MEGABYTE} MB",
+            value=statistics.median(ours),
+            unit="s",
+            limit=1.05 * best,
+            peer_name="TensorRT-RTX's builder alone",
+            peer=best,
+        )
+    ]
+
+
+def _hits(agent: AgentProcess, folder: Path, rounds: int) -> list[Row]:
+    """What is there already, from the request that was taken to the end of its job."""
+    onnx = folder / "small.onnx"
+    onnx.write_bytes(onnx_made.detector())
+    made = msgspec.to_builtins(recipe(onnx))
+    _ended(agent, _build(agent, made))
+    jobs = [_ended(agent, _build(agent, made)) for _ in range(rounds)]
+    if any(job["result"]["engine"] != "was there" for job in jobs):
+        raise RuntimeError(f"it was built again: {jobs}")
+    return [
+        Row(
+            name="an engine that is there, by its key",
+            value=statistics.median(1000 * (job["ended_at"] - job["created_at"]) for job in jobs),
+            unit="ms",
+            limit=50,
+        )
+    ]
+
+
+def _cancels(agent: AgentProcess, onnx: Path, rounds: int) -> list[Row]:
+    """From the wish to the end of the job and of every process that it had started."""
+    assert agent.process is not None
+    process = psutil.Process(agent.process.pid)
+    taken = []
+    for _ in range(rounds):
+        job = _build(agent, msgspec.to_builtins(recipe(onnx)))
+        _until(partial(_under_way, agent, job))
+        if not process.children(recursive=True):
+            raise RuntimeError("no builder is at work")
+        started = time.monotonic()
+        with agent.client() as client:
+            client.post(f"/v1/jobs/{job}/cancel").raise_for_status()
+        _until(lambda: not process.children(recursive=True))
+        _ended(agent, job, state="cancelled")
+        taken.append(time.monotonic() - started)
+    return [Row(name="a build is cancelled", value=max(taken), unit="s", limit=2)]
+
+
+def _memory(agent: AgentProcess, folder: Path, data_bytes: int) -> list[Row]:
+    """The agent's own, while it reads a large model for its digest and has it built."""
+    assert agent.process is not None
+    large = folder / "external"
+    large.mkdir()
+    onnx = onnx_made.with_external_data(large, data_bytes=data_bytes)
+    rows = data_bytes // 4 // 1024
+    sizes = {end: [1, rows] for end in ("min", "opt", "max")}
+    made = msgspec.to_builtins(recipe(onnx, model="large", profiles=[{"x": sizes}]))
+    with MemoryGrowth(agent.process.pid) as memory:
+        built = _ended(agent, _build(agent, made))
+    if built["result"].get("engine") != "built":
+        raise RuntimeError(f"it was not built: {built}")
+    return [
+        Row(
+            name=f"agent's memory growth, a build from {data_bytes // MEGABYTE} MB",
+            value=memory.growth_mib * 2**20 / MEGABYTE,
+            unit="MB",
+            limit=10,
+        )
+    ]
+
+
+def _build(agent: AgentProcess, made: dict[str, Any]) -> str:
+    with agent.client() as client:
+        answer = client.post("/v1/engines/build", json={"recipe": made}).raise_for_status()
+    job: str = answer.json()["id"]
+    return job
+
+
+def _job(agent: AgentProcess, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = agent.get(f"/v1/jobs/{job}")
+    return found
+
+
+def _under_way(agent: AgentProcess, job: str) -> bool:
+    return _job(agent, job)["done"] is not None
+
+
+def _ended(agent: AgentProcess, job: str, *, state: str = "succeeded") -> dict[str, Any]:
+    _until(lambda: _job(agent, job)["ended_at"])
+    found = _job(agent, job)
+    if found["state"] != state:
+        raise RuntimeError(f"{job} ended as {found['state']}: {found['problem']}")
+    return found
+
+
+def _until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError("what the benchmark waits for does not come")
+        time.sleep(LOOK_SECONDS)
+
+
+def _seconds(command: list[str | Path]) -> float:
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command}: {done.stdout.decode()} {done.stderr.decode()}")
+    return time.monotonic() - started

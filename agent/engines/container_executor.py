@@ -128,8 +128,8 @@ class ContainerExecutor:
             except TimeoutError:
                 without.append(f"{python} did not say within {LOOK_SECONDS:g} s")
             except ProblemError as problem:
-                if problem.code == "engine.no_tensorrt":
-                    without.append(problem.detail)
+                if problem.code in ("engine.no_tensorrt", "engine.worker"):
+                    without.append(f"{python}: {problem.detail}")
                 elif _no_such_program(problem):
                     without.append(f"no {python} in its PATH")
                     continue
@@ -280,8 +280,9 @@ def _put_worker(place: Path) -> None:
 
 
 def _no_such_program(problem: ProblemError) -> bool:
+    """Whether the runtime could not start it; what a program says itself is another matter."""
     said = problem.detail.lower()
-    return any(words in said for words in NOT_FOUND_WORDS)
+    return problem.code != "engine.worker" and any(words in said for words in NOT_FOUND_WORDS)
 
 
 def _name(image: NodeImage) -> str:

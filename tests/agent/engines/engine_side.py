@@ -12,10 +12,12 @@ from typing import Any
 
 import msgspec
 
+from agent.containers.docker_runtime import DockerRuntime
+from agent.engines.hearing import Silences
 from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.jobs.jobs import Jobs
 from agent.protocol.engines import BuildRequest, EngineRecipe
-from agent.protocol.gpus import Gpu, GpuStack
+from agent.protocol.gpus import Gpu, GpuSample, GpuStack
 from agent.protocol.jobs import Job
 from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, RuntimeFacts, ToolkitFacts
 from agent.store.database import Database
@@ -24,6 +26,14 @@ BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3
 # As the real ones begin: magic, versions, and the version that built it at byte 24.
 PLAN = b"ftrt" + bytes(20) + bytes([10, 13, 2, 6]) + b"a plan"
 A10 = Gpu(uuid="GPU-aaa", index=0, name="NVIDIA A10", compute_capability="8.6")
+
+
+class Node(msgspec.Struct):
+    """What a test may change of a node at any time."""
+
+    gpus: Sequence[Gpu] = ()
+    driver: str = "580.95.05"
+    samples: Sequence[GpuSample] = ()
 
 
 class EngineSide(msgspec.Struct):
@@ -88,23 +98,49 @@ async def engine_side(
     *,
     gpus: Sequence[Gpu] = (),
     keep: int = 3,
+    runtime: str | None = None,
+    node: Node | None = None,
+    roots: Sequence[Path] = (),
+    silences: Silences | None = None,
 ) -> AsyncIterator[EngineSide]:
-    """Started; ended as an agent is by SIGTERM."""
+    """Started; ended as an agent is by SIGTERM.
+
+    `runtime` is where one answers, `node` what a test may change of its facts.
+    """
     database = Database(state / "agent.db")
     jobs = Jobs(database)
-    place = EnginePlace(folder=state / "engines", pythons=pythons, keep=keep)
-    engines = NodeEngines(place=place, jobs=jobs, facts=lambda: facts(gpus))
+    place = EnginePlace(
+        folder=state / "engines",
+        pythons=pythons,
+        keep=keep,
+        roots=roots,
+        silences=silences or Silences(),
+    )
+    node = node or Node(gpus=gpus)
+    docker = None if runtime is None else DockerRuntime([runtime])
+    if docker is not None:
+        await docker.start()
+    engines = NodeEngines(
+        place=place,
+        jobs=jobs,
+        facts=lambda: facts(node),
+        samples=lambda: node.samples,
+        runtime=docker,
+    )
     await engines.start()
     await jobs.start()
     try:
         yield EngineSide(engines, jobs, place.folder)
     finally:
         await jobs.stop()
+        await engines.stop()
+        if docker is not None:
+            await docker.stop()
         await asyncio.to_thread(database.close)
 
 
-def facts(gpus: Sequence[Gpu]) -> NodeFacts:
-    """Of a node with these GPUs."""
+def facts(node: Node) -> NodeFacts:
+    """Of that node."""
     return NodeFacts(
         name="t4",
         agent=AgentInfo(version="0", api_version="1", boot="b", started_at=0.0),
@@ -114,12 +150,12 @@ def facts(gpus: Sequence[Gpu]) -> NodeFacts:
             kernel="6",
             architecture="amd64",
             cpu_count=2,
-            memory_total_bytes=1,
+            memory_total_bytes=16 * 2**30,
         ),
-        gpu_stack=GpuStack(state="ok", source="nvml", driver_version="580.95.05"),
-        gpus=list(gpus),
-        toolkit=ToolkitFacts(),
-        runtime=RuntimeFacts(state="not_found"),
+        gpu_stack=GpuStack(state="ok", source="nvml", driver_version=node.driver),
+        gpus=list(node.gpus),
+        toolkit=ToolkitFacts(hook_path="/usr/bin/nvidia-container-runtime-hook"),
+        runtime=RuntimeFacts(state="ok", name="Docker Engine"),
         disks=[],
     )
 

@@ -41,8 +41,12 @@ MAGIC = {"tensorrt": b"ftrt", "tensorrt_rtx": b"vtrt"}
 HEADER_BYTES = 28
 # At most so many progress events a second go out, and so many messages of the builder in all.
 PROGRESS_SECONDS = 0.2
+# How soon a signal is looked at, and how long a call into TensorRT gets to end after it.
+HEAR_SECONDS, CANCEL_SECONDS = 0.25, 1.0
 MESSAGES = 200
 TEXT_LIMIT = 2000
+# What allows TensorRT to compute in a type.
+FLAGS_OF_TYPES = {"half": "FP16", "bf16": "BF16"}
 # Of the JSON before a plan; and so many random values are made, and then repeated.
 METADATA_LIMIT = 1024 * 1024
 RANDOM_BLOCK = 65521
@@ -60,6 +64,22 @@ VALIDATION: Job = {
     "batches": [],
 }
 DONE, FAILED, CANCELLED = 0, 1, 3
+MACHINE = os.uname().machine
+# Versions that others had trouble with: how they begin, on which machine (None: any), what, where.
+KNOWN_BAD = (
+    (
+        "10.2.0",
+        None,
+        "its builder looks for a library of Windows (libnvinfer_builder_resource_win)",
+        "github.com/ultralytics/ultralytics/pull/24367",
+    ),
+    (
+        "10.13.3",
+        "aarch64",
+        "on Jetson Thor, engines of RT-DETR found wrong boxes; 10.15 does not have it",
+        "github.com/ultralytics/ultralytics/issues/22873",
+    ),
+)
 
 
 class RefusedError(Exception):
@@ -398,6 +418,11 @@ class Log:
 
 def parse(trt: Any, job: Job, network: Any, logger: Any, report: Reporter) -> None:
     parser = trt.OnnxParser(network, logger)
+    if hasattr(trt, "OnnxParserFlag") and (
+        job["version_compatible"] or job["hardware_compatibility"] is not None
+    ):
+        # Such plans take no other form of it; newer versions have it so anyway.
+        parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
     # By its path: external data is found beside it.
     if not parser.parse_from_file(job["onnx"]):
         problems = [_parser_problem(parser.get_error(n)) for n in range(parser.num_errors)]
@@ -451,9 +476,12 @@ def add_profiles(builder: Any, network: Any, config: Any, job: Job) -> None:
         for name in wanted:
             if name not in inputs:
                 raise _misfit("profile %d: the model has no input %r" % (number, name), inputs)
+            ranges = [wanted[name][end] for end in ("min", "opt", "max")]
+            if inputs[name].is_shape_tensor:  # then these are its values
+                profile.set_shape_input(name, *ranges)
+                continue
             _check_range(number, inputs[name], wanted[name])
-            ranges = [tuple(wanted[name][end]) for end in ("min", "opt", "max")]
-            profile.set_shape(name, *ranges)
+            profile.set_shape(name, *[tuple(each) for each in ranges])
         lacking = sorted(dynamic - set(wanted))
         if lacking:
             raise _misfit("profile %d lacks the dynamic input %r" % (number, lacking[0]), inputs)
@@ -482,11 +510,10 @@ def _misfit(text: str, inputs: dict[str, Any]) -> RefusedError:
     return RefusedError("engine.profile", text, "The model's inputs: %s; -1 is dynamic." % has)
 
 
-def configure(trt: Any, config: Any, job: Job) -> None:
+def configure(trt: Any, config: Any, network: Any, job: Job, log: Log) -> None:
     """Everything but profiles. What this version cannot do is refused, nothing else is built."""
-    _set_precision(trt, config, job["precision"])
-    if job["workspace_bytes"] is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, job["workspace_bytes"])
+    _set_precision(trt, config, network, job, log)
+    _set_memory(trt, config, job)
     if job["optimization_level"] is not None:
         _need(hasattr(config, "builder_optimization_level"), trt, "optimization_level")
         config.builder_optimization_level = job["optimization_level"]
@@ -502,6 +529,36 @@ def configure(trt: Any, config: Any, job: Job) -> None:
         _build_for(trt, config, job["compute_capabilities"])
 
 
+def _set_memory(trt: Any, config: Any, job: Job) -> None:
+    """The workspace, and no more of the GPU than the budget; both in bytes."""
+    workspace, budget = job["workspace_bytes"] or 0, job.get("gpu_memory_bytes") or 0
+    driver, _ = find_gpu()
+    if driver is not None and not job["compute_capabilities"]:
+        with Gpu.opened(driver) as gpu:
+            free, total = gpu.memory()
+        if workspace > total:
+            raise RefusedError(
+                "engine.recipe",
+                "a workspace of %d MiB is more than the GPU has, %d" % (mib(workspace), mib(total)),
+                "Ask for less; without workspace_bytes TensorRT decides.",
+            )
+        if budget > free:
+            raise RefusedError(
+                "engine.gpu_busy",
+                "%d MiB of the GPU are free, the budget is %d" % (mib(free), mib(budget)),
+                "Stop what runs there, or ask for less (gpu_memory_bytes).",
+            )
+    limits = [limit for limit in (workspace, budget) if limit]
+    if limits:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, min(limits))
+    if budget and hasattr(trt.MemoryPoolType, "TACTIC_DRAM"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.TACTIC_DRAM, budget)
+
+
+def mib(size: int) -> int:
+    return size // (1024 * 1024)
+
+
 def _build_for(trt: Any, config: Any, asked: list[str]) -> None:
     names = ["SM" + each.replace(".", "") for each in asked]
     for place, name in enumerate(names):
@@ -511,20 +568,153 @@ def _build_for(trt: Any, config: Any, asked: list[str]) -> None:
         config.set_compute_capability(getattr(trt.ComputeCapability, name), place)
 
 
-def _set_precision(trt: Any, config: Any, precision: str) -> None:
+def network_flags(trt: Any, job: Job) -> int:
+    """As the ONNX has it: types are the ONNX's own, where this version can promise that."""
+    known = trt.NetworkDefinitionCreationFlag
+    names = ["EXPLICIT_BATCH"] + ["STRONGLY_TYPED"] * (job["precision"] == "model")
+    return sum(1 << int(getattr(known, name)) for name in names if hasattr(known, name))
+
+
+def _set_precision(trt: Any, config: Any, network: Any, job: Job, log: Log) -> None:
+    precision, calibration = job["precision"], job.get("calibration_cache")
+    quantized = _has_quantization(trt, network)
     if precision == "model":
+        if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+            _allow_what_is_there(trt, config, network, quantized)
         return
-    names = ("FP16", "INT8") if precision == "best" else (precision.upper(),)
-    if not all(hasattr(trt.BuilderFlag, name) for name in names):
+    names = ["FP16", "INT8"] if precision == "best" else [precision.upper()]
+    lacking = [name for name in names if not hasattr(trt.BuilderFlag, name)]
+    if lacking:
+        if precision == "int8" and quantized:
+            return  # Q/DQ says it all
         raise RefusedError(
             "engine.unsupported",
-            "%s %s has no precision flags, so it cannot make %s of a model that is something else"
-            % (trt.__name__, trt.__version__, precision),
+            "%s %s has no precision flag %s, so it cannot make %s of a model that is something else"
+            % (trt.__name__, trt.__version__, lacking[0], precision),
             "Put the precision into the ONNX itself (python -m modelopt.onnx.autocast makes fp16"
-            " and bf16 of fp32), then build it with precision: model.",
+            " and bf16 of fp32, python -m modelopt.onnx.quantization int8), then build it with"
+            " precision: model.",
         )
+    if "INT8" in names and not quantized:
+        if calibration is not None:
+            _calibrate(trt, config, calibration)
+        elif precision == "best":
+            names.remove("INT8")  # without a scale for anything
+        else:
+            raise RefusedError(
+                "engine.recipe",
+                "int8 needs Q/DQ in the ONNX or a calibration cache, and there is neither",
+                "Quantize the ONNX (python -m modelopt.onnx.quantization), or name a"
+                " calibration_cache.",
+            )
+    elif calibration is not None:
+        log.note("the calibration cache is not used: the ONNX or the precision does not ask for it")
     for name in names:
         config.set_flag(getattr(trt.BuilderFlag, name))
+
+
+def _has_quantization(trt: Any, network: Any) -> bool:
+    kinds = [getattr(trt.LayerType, name, None) for name in ("QUANTIZE", "DEQUANTIZE")]
+    return any(network.get_layer(n).type in kinds for n in range(network.num_layers))
+
+
+def _allow_what_is_there(trt: Any, config: Any, network: Any, quantized: bool) -> None:
+    """Older versions compute in fp32 whatever the ONNX has, unless a flag allows more."""
+    found = {"INT8"} if quantized else set()
+    for layer in (network.get_layer(n) for n in range(network.num_layers)):
+        outputs = [layer.get_output(n) for n in range(layer.num_outputs)]
+        types = {type_name(output.dtype) for output in outputs if output is not None}
+        found |= {FLAGS_OF_TYPES.get(name, "") for name in types}
+    for name in sorted(found - {""}):
+        if hasattr(trt.BuilderFlag, name):
+            config.set_flag(getattr(trt.BuilderFlag, name))
+
+
+def _calibrate(trt: Any, config: Any, path: str) -> None:
+    """With a calibrator that only reads a cache: there are no pictures here to calibrate with."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise RefusedError(
+            "engine.recipe", "calibration cache %s: %s" % (path, error.strerror)
+        ) from None
+    # Its first line is TRT-8601-EntropyCalibration2, say.
+    kind = data.split(b"\n")[0].decode("utf-8", "replace").strip().rpartition("-")[2]
+    names = {
+        "EntropyCalibration2": "IInt8EntropyCalibrator2",
+        "EntropyCalibration": "IInt8EntropyCalibrator",
+        "MinMaxCalibration": "IInt8MinMaxCalibrator",
+    }
+    if kind not in names:
+        raise RefusedError(
+            "engine.recipe",
+            "calibration cache %s begins with %r, which is none of %s"
+            % (path, kind[:80], ", ".join(names)),
+            "Use the file that TensorRT's calibrator wrote.",
+        )
+    base: Any = getattr(trt, names[kind], None)
+    if base is None or not hasattr(config, "int8_calibrator"):
+        raise RefusedError(
+            "engine.unsupported",
+            "%s %s has no calibration any more" % (trt.__name__, trt.__version__),
+            "Quantize the ONNX instead: python -m modelopt.onnx.quantization, then precision:"
+            " model.",
+        )
+
+    class Calibrator(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def get_batch_size(self) -> int:
+            return 1
+
+        def get_batch(self, names: list[str]) -> None:
+            return None
+
+        def read_calibration_cache(self) -> bytes:
+            return data
+
+        def write_calibration_cache(self, cache: Any) -> None:
+            pass
+
+    config.int8_calibrator = Calibrator()
+
+
+class TimingCache:
+    """What TensorRT timed in other builds, in a file that builds share."""
+
+    def __init__(self, trt: Any, config: Any, path: str | None, log: Log) -> None:
+        self._config, self._path, self._log = config, path, log
+        if path is None:
+            return
+        if trt.__name__ == "tensorrt_rtx":
+            self._path = None
+            log.note("TensorRT-RTX has no use for a timing cache")
+        elif not self._take(read_cache(path)):
+            log.note("the timing cache %s is of another TensorRT, and is begun anew" % path)
+            del log.errors[:]
+            self._take(b"")
+
+    def _take(self, data: bytes) -> bool:
+        cache = self._config.create_timing_cache(data)
+        if cache is None:
+            return False
+        return bool(self._config.set_timing_cache(cache, ignore_mismatch=False))
+
+    def write(self) -> None:
+        """What is new, and what others wrote meanwhile."""
+        if self._path is None:
+            return
+        cache = self._config.get_timing_cache()
+        try:
+            with locked(self._path):
+                theirs = self._config.create_timing_cache(read_cache(self._path))
+                if theirs is not None:
+                    cache.combine(theirs, ignore_mismatch=False)
+                write_file(self._path, memoryview(cache.serialize()))
+        except RefusedError as error:  # the engine is as good without
+            self._log.note("the timing cache is not kept: %s" % error)
 
 
 def _need(there: bool, trt: Any, what: str) -> None:
@@ -1125,7 +1315,7 @@ class RuntimeCache:
     """What TensorRT-RTX compiles on the GPU when an engine first runs there, kept in a file."""
 
     def __init__(self, engine: Any, path: str | None, log: Log) -> None:
-        self._engine, self._path = engine, path
+        self._engine, self._path, self._log = engine, path, log
         self._config = self._cache = None
         if path is None or not hasattr(engine, "create_runtime_config"):
             return
@@ -1142,9 +1332,13 @@ class RuntimeCache:
         return self._engine.create_execution_context(self._config)
 
     def write(self) -> None:
-        if self._path is not None and self._cache is not None:
+        if self._path is None or self._cache is None:
+            return
+        try:
             with locked(self._path):
                 write_file(self._path, memoryview(self._cache.serialize()))
+        except RefusedError as error:  # the engine is as good without
+            self._log.note("the runtime cache is not kept: %s" % error)
 
 
 def check(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
@@ -1268,12 +1462,12 @@ def _judge(found: dict[str, Any], options: Job) -> None:
 
 def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
     builder = trt.Builder(log.logger)
-    explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
-    network = builder.create_network(0 if explicit is None else 1 << int(explicit))
+    network = builder.create_network(network_flags(trt, job))
     parse(trt, job, network, log.logger, report)
     config = builder.create_builder_config()
-    configure(trt, config, job)
+    configure(trt, config, network, job, log)
     add_profiles(builder, network, config, job)
+    timing = TimingCache(trt, config, job.get("timing_cache"), log)
     if hasattr(trt, "IProgressMonitor"):
         monitor = monitor_of(trt, Phases(report), cancelled)
         config.progress_monitor = monitor
@@ -1288,6 +1482,7 @@ def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], l
             "The job's log has all that the builder said.",
         )
     seconds = time.monotonic() - started
+    timing.write()
     data = memoryview(plan)
     header = read_header(data, trt.__name__)
     write_file(job["plan"], data)
@@ -1310,6 +1505,9 @@ def work(argument: str | None, report: Reporter, cancelled: Callable[[], bool]) 
         report.tell("versions", **versions_of(trt))
         if job:
             log = Log(trt, report)
+            for begins, machine, what, where in KNOWN_BAD:
+                if str(trt.__version__).startswith(begins) and machine in (None, MACHINE):
+                    log.note("TensorRT %s: %s (%s)" % (trt.__version__, what, where))
             if hasattr(trt, "init_libnvinfer_plugins"):
                 trt.init_libnvinfer_plugins(log.logger, "")
             if job.get("action", "build") == "build":
@@ -1345,9 +1543,14 @@ def main() -> int:
         codes.append(work(sys.argv[1] if len(sys.argv) > 1 else None, report, stop.is_set))
 
     # In a thread: a signal is heard in the main one only, and never amid a call into the builder.
-    thread = threading.Thread(target=run, name="build")
+    thread = threading.Thread(target=run, name="build", daemon=True)
     thread.start()
-    thread.join()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(HEAR_SECONDS)
+    thread.join(CANCEL_SECONDS if stop.is_set() else None)
+    if thread.is_alive():  # in a call that cannot be cancelled: TensorRT before 9, the parser
+        report.tell("cancelled")
+        os._exit(CANCELLED)
     return codes[0] if codes else FAILED
 
 

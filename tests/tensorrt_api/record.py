@@ -35,6 +35,7 @@ ENUMS = (
     *("BuilderFlag", "NetworkDefinitionCreationFlag", "MemoryPoolType", "DataType"),
     *("TensorIOMode", "TensorLocation", "TensorFormat", "LayerType", "ErrorCode"),
     *("HardwareCompatibilityLevel", "ComputeCapability", "EngineInvalidityDiagnostics"),
+    "OnnxParserFlag",
 )
 FUNCTIONS = ("init_libnvinfer_plugins",)
 
@@ -98,7 +99,7 @@ NOT_IN_8_4: dict[str, str] = {
     "DataType": r"FP8|UINT8",
     "MemoryPoolType": r"TACTIC_DRAM",
 }
-NEWER_THAN_8_4 = ("TensorIOMode", "HardwareCompatibilityLevel")
+NEWER_THAN_8_4 = ("TensorIOMode", "HardwareCompatibilityLevel", "OnnxParserFlag")
 
 
 def record(wheel: Path) -> dict[str, Any]:

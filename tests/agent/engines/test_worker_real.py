@@ -119,7 +119,7 @@ def test_the_parsers_own_errors(
             "engine.profile",
             "max of 'images' is [8, 3, 96, 96], the model has [-1, 3, 64, 64]",
         ),
-        ({"precision": "fp16"}, "engine.unsupported", "has no precision flags"),
+        ({"precision": "fp16"}, "engine.unsupported", "has no precision flag FP16"),
         ({"compute_capabilities": ["5.0"]}, "engine.unsupported", "compute capability 5.0"),
     ],
 )

@@ -48,10 +48,11 @@ def _tensor(name, described):
     made = ITensor()
     made.name, made.shape = name, tuple(described[1])
     made.dtype = getattr(ENUMS.DataType, described[0])
+    made.is_shape_tensor = name.startswith("host")
     return made
 
 
-ITensor = kind_of("ITensor", {"is_shape_tensor": False})
+ITensor = kind_of("ITensor", {})
 ILayer = kind_of("ILayer", {"get_output": lambda self, index: self._output})
 
 
@@ -99,6 +100,7 @@ def _parse_from_file(self, *arguments, **named):
 OnnxParser = kind_of(
     "OnnxParser",
     {
+        "set_flag": lambda self, flag: self._network._parser_flags.append(flag.name),
         "__init__": _parser,
         "parse_from_file": _parse_from_file,
         "get_error": lambda self, index: self._errors[index],
@@ -124,13 +126,17 @@ def _set_shape(self, input, min, opt, max):
     self._shapes[input] = [list(min), list(opt), list(max)]
 
 
+def _set_values(self, input, min, opt, max):
+    self._values[input] = [min, opt, max]
+
+
 def _profile(self):
-    self._shapes = {}
+    self._shapes, self._values = {}, {}
 
 
 IOptimizationProfile = kind_of(
     "IOptimizationProfile",
-    {"__init__": _profile, "set_shape": _set_shape, "_shapes": None},
+    {"__init__": _profile, "set_shape": _set_shape, "set_shape_input": _set_values},
 )
 
 
@@ -182,11 +188,13 @@ ITimingCache = kind_of(
 
 
 def _config(self):
-    self._flags, self._pools, self._profiles, self._timing = set(), {}, [], None
+    self._flags, self._pools, self._timing = set(), {}, None
+    self._profiles, self._values = [], []
 
 
 def _add_profile(self, profile):
     self._profiles.append(profile._shapes)
+    self._values.append(profile._values)
     return len(self._profiles) - 1
 
 
@@ -214,6 +222,7 @@ def _builder(self, logger):
 def _create_network(self, flags=0):
     made = INetworkDefinition()
     made._flags, made._inputs, made._outputs, made._layers = flags, [], [], []
+    made._parser_flags = []
     return made
 
 
@@ -232,14 +241,20 @@ def _build(self, network, config):
         cached = calibrator.read_calibration_cache()
         told = bytes(cached).decode()
         calibrator.write_calibration_cache(cached)
+    if "meanwhile" in network._model:
+        path, text = network._model["meanwhile"]
+        with open(path, "w") as file:
+            file.write(text)
     if config._timing is not None:
         config._timing._entries.append(network._model.get("timed", "convolution"))
     made = {
         "model": network._model,
         "profiles": config._profiles,
+        "values": config._values,
         "network_flags": int(network._flags or 0),
         "flags": sorted(config._flags),
         "pools": config._pools,
+        "parser_flags": network._parser_flags,
         "calibration": told,
         "level": getattr(config, "builder_optimization_level", None),
     }

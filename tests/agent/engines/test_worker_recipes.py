@@ -1,0 +1,199 @@
+"""What worker.py makes of a recipe with each TensorRT: recorded surfaces, not TensorRT itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.agent.engines.versions_side import RANGE, VERSIONS, Side, model
+from tests.libcuda_stub.build import build
+
+pytestmark = pytest.mark.timeout(60)
+HALF = model(
+    inputs={"images": ["HALF", [-1, 3, 4, 4]]},
+    outputs={"boxes": ["HALF", [-1, 3, 4, 4]]},
+    layers=[["CONVOLUTION", "HALF"]],
+)
+QUANTIZED = model(layers=[["QUANTIZE", "INT8"], ["CONVOLUTION", "FLOAT"]])
+WITHOUT_STRONG_TYPES = ("8.4.0", "8.6.1")
+WITHOUT_FLAGS = ("11.4.0.106",)
+WITH_FLAGS = [version for version in VERSIONS if version not in WITHOUT_FLAGS]
+every_version = pytest.mark.parametrize("side", VERSIONS, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def libcuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("libcuda"))
+
+
+@pytest.fixture
+def side(tmp_path: Path, libcuda: Path, request: pytest.FixtureRequest) -> Side:
+    return Side(getattr(request, "param", "10.3.0"), tmp_path, libcuda)
+
+
+@every_version
+def test_as_the_onnx_has_it(side: Side) -> None:
+    """Strongly typed where there is that; else the flags of what is in the model."""
+    assert side.run(HALF).code == 0
+    built = side.plan()
+    weak = side.version in WITHOUT_STRONG_TYPES
+    assert built["flags"] == (["FP16"] if weak else [])
+    explicit, strong = (1, 0) if weak else (0, 1) if side.version in WITHOUT_FLAGS else (1, 2)
+    assert built["network_flags"] == explicit + strong
+    assert side.run(QUANTIZED).code == 0
+    assert side.plan()["flags"] == (["INT8"] if weak else [])
+
+
+@every_version
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp8", "best"])
+def test_what_the_builder_may_use_beside_it(side: Side, precision: str) -> None:
+    ended = side.run(precision=precision, validation={"iterations": 0})
+    flags = {"best": ["FP16"]}.get(precision, [precision.upper()])
+    has = ended.the("versions")["precision_flags"]
+    if all(flag.lower() in has for flag in flags) and has:
+        assert (ended.code, side.plan()["flags"]) == (0, flags)
+        assert side.plan()["network_flags"] in (0, 1)
+        return
+    assert (ended.code, ended.last["code"]) == (1, "engine.unsupported")
+    assert f"{side.version} has no precision flags" in ended.last["text"]
+    assert "modelopt.onnx.autocast" in ended.last["hint"]
+    assert not (side.folder / "model.plan").exists()
+
+
+@every_version
+def test_int8_of_a_model_with_quantization(side: Side) -> None:
+    """Q/DQ says it all: a version without the flag has nothing to do."""
+    assert side.run(QUANTIZED, precision="int8").code == 0
+    assert side.plan()["flags"] == ([] if side.version in WITHOUT_FLAGS else ["INT8"])
+    assert side.plan()["calibration"] is None
+
+
+@every_version
+def test_int8_without_anything_to_quantize_with(side: Side) -> None:
+    ended = side.run(precision="int8")
+    expected = "engine.unsupported" if side.version in WITHOUT_FLAGS else "engine.recipe"
+    assert (ended.code, ended.last["code"]) == (1, expected)
+    assert "modelopt.onnx.quantization" in ended.last["hint"]
+
+
+@every_version
+@pytest.mark.parametrize("kind", ["EntropyCalibration2", "MinMaxCalibration"])
+def test_int8_with_a_calibration_cache(side: Side, kind: str) -> None:
+    cache = side.folder / "calibration.cache"
+    cache.write_text(f"TRT-8601-{kind}\nimages: 3c010a14\n")
+    ended = side.run(precision="int8", calibration_cache=str(cache))
+    if side.version in WITHOUT_FLAGS:
+        assert (ended.code, ended.last["code"]) == (1, "engine.unsupported")
+        return
+    assert ended.code == 0, ended
+    assert side.plan()["flags"] == ["INT8"]
+    assert side.plan()["calibration"] == cache.read_text()
+    assert (
+        side.run(QUANTIZED, precision="int8", calibration_cache=str(cache))
+        .messages[0]
+        .startswith("the calibration cache is not used")
+    )
+
+
+@pytest.mark.parametrize(
+    ("cache", "words"),
+    [(None, "No such file"), ("", "begins with ''"), ("TRT-8601-Frobnication\n", "'Frobnication'")],
+)
+def test_a_calibration_cache_that_is_none(side: Side, cache: str | None, words: str) -> None:
+    path = side.folder / "calibration.cache"
+    if cache is not None:
+        path.write_text(cache)
+    ended = side.run(precision="int8", calibration_cache=str(path))
+    assert (ended.code, ended.last["code"]) == (1, "engine.recipe")
+    assert words in ended.last["text"]
+
+
+@every_version
+def test_everything_else_of_a_recipe(side: Side) -> None:
+    wanted = {
+        "workspace_bytes": 1 << 30,
+        "gpu_memory_bytes": 1 << 29,
+        "optimization_level": 3,
+        "version_compatible": True,
+        "hardware_compatibility": "ampere_plus",
+    }
+    refused = {}
+    for name, value in wanted.items():
+        ended = side.run(**{name: value})
+        if ended.code:
+            assert ended.last["code"] == "engine.unsupported", ended
+            assert f"{side.version} cannot do" in ended.last["text"]
+            refused[name] = value
+    since_8_6 = ["optimization_level", "version_compatible", "hardware_compatibility"]
+    assert list(refused) == (since_8_6 if side.version == "8.4.0" else [])
+    assert side.run(**{name: wanted[name] for name in wanted if name not in refused}).code == 0
+    built = side.plan()
+    tactics = {} if side.version == "8.4.0" else {"TACTIC_DRAM": 1 << 29}
+    assert built["pools"] == {"WORKSPACE": 1 << 29, **tactics}
+    assert built["level"] == (None if refused else 3)
+    assert built["flags"] == ([] if refused else ["VERSION_COMPATIBLE"])
+    assert built["parser_flags"] == ([] if refused else ["NATIVE_INSTANCENORM"])
+
+
+def test_a_workspace_larger_than_the_gpu(side: Side) -> None:
+    ended = side.run(workspace_bytes=32 << 30)
+    assert (ended.code, ended.last["code"], ended.held) == (1, "engine.recipe", 0)
+    assert "a workspace of 32768 MiB is more than the GPU has, 16384" in ended.last["text"]
+
+
+def test_a_budget_that_is_not_free(side: Side) -> None:
+    ended = side.run(gpu_memory_bytes=20 << 30)
+    assert (ended.code, ended.last["code"], ended.held) == (1, "engine.gpu_busy", 0)
+    assert "16384 MiB of the GPU are free, the budget is 20480" in ended.last["text"]
+
+
+@every_version
+def test_a_timing_cache_grows_from_build_to_build(side: Side) -> None:
+    path = side.folder / "timing.cache"
+    for timed in ("conv3x3", "conv5x5"):
+        assert side.run(model(timed=timed), timing_cache=str(path)).code == 0
+    assert json.loads(path.read_text()) == {
+        "version": side.version,
+        "entries": ["conv3x3", "conv5x5"],
+    }
+    path.write_text(json.dumps({"version": "7.2.3", "entries": ["old"]}))
+    ended = side.run(timing_cache=str(path))
+    assert ended.code == 0
+    assert f"the timing cache {path} is of another TensorRT" in ended.messages[0]
+    assert json.loads(path.read_text())["entries"] == ["convolution"]
+
+
+def test_a_timing_cache_that_others_wrote_meanwhile_is_merged(side: Side) -> None:
+    """The toy writes it amid its build."""
+    path = side.folder / "timing.cache"
+    meanwhile = {"version": side.version, "entries": ["theirs"]}
+    given = model(timed="ours", meanwhile=[str(path), json.dumps(meanwhile)])
+    assert side.run(given, timing_cache=str(path)).code == 0
+    assert json.loads(path.read_text())["entries"] == ["ours", "theirs"]
+
+
+def test_a_timing_cache_that_cannot_be_kept_costs_no_engine(side: Side) -> None:
+    ended = side.run(timing_cache=str(side.folder / "gone" / "timing.cache"))
+    assert ended.code == 0
+    assert any("the timing cache is not kept" in message for message in ended.messages)
+
+
+def test_versions_that_others_had_trouble_with(side: Side) -> None:
+    """10.2.0 is not recorded: the record of 10.3.0, under its name."""
+    record = json.loads((Path(side.environment()["ROOST_TENSORRT_RECORD"])).read_text())
+    told = side.folder / "10.2.0.json"
+    told.write_text(json.dumps({**record, "version": "10.2.0"}))
+    ended = side.run_job(side.job(model()), ROOST_TENSORRT_RECORD=str(told))
+    assert ended.code == 0
+    assert "libnvinfer_builder_resource_win" in ended.messages[0]
+    assert side.run().messages == []
+
+
+def test_a_profile_of_values_for_a_shape_tensor(side: Side) -> None:
+    given = model(inputs={"images": ["FLOAT", [-1, 3, 4, 4]], "host_size": ["INT32", [2]]})
+    values = {"min": [1, 1], "opt": [4, 4], "max": [8, 8]}
+    ended = side.run(given, profiles=[{"images": RANGE, "host_size": values}])
+    assert (ended.code, ended.the("checked")["state"]) == (0, "deserialised"), ended
+    assert side.plan()["values"] == [{"host_size": [[1, 1], [4, 4], [8, 8]]}]

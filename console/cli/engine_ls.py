@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import click
 import msgspec
@@ -15,6 +16,17 @@ from console.cli.output import print_json
 from console.cli.run import Answer, ask_each, ask_one, conclude
 from console.cli.setup import Setup
 from console.cli.table import NODE, Column, Row, print_table
+from console.engines.words import (
+    built_for,
+    milliseconds,
+    precision,
+    short_key,
+    tensorrt,
+    tried,
+    why_stale,
+)
+from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
 from console.text import age, clean, size
 
 _COLUMNS = (
@@ -27,8 +39,8 @@ _COLUMNS = (
     Column("FOR", least=8),
     Column("AGE", keep=6, right=True),
     Column("SIZE", keep=6, right=True),
+    Column("STALE", least=12),
 )
-_KEY = 12
 
 
 class EngineRecord(msgspec.Struct, kw_only=True):
@@ -41,11 +53,20 @@ class EngineRecord(msgspec.Struct, kw_only=True):
 
 @click.command("ls")
 @selector_argument
+@click.option("--stale", is_flag=True, help="Only those that may not be what would be built now.")
 @json_option
 @click.pass_obj
-def ls(setup: Setup, selector: str | None, *, as_json: bool) -> int:
-    """List the engines that nodes have built. A workload gets the current one."""
-    answers = ask_each(setup, selector, lambda _, client: client.engines.list())
+def ls(setup: Setup, selector: str | None, *, stale: bool, as_json: bool) -> int:
+    """List the engines that nodes have. A workload gets the current one.
+
+    An engine is stale where TensorRT, GPU, image, model or driver are not as they were when it
+    was built; roost engine build --stale builds those again.
+    """
+
+    async def ask(_: NodeEntry, client: NodeClient) -> list[Engine]:
+        return [each for each in await client.engines.list() if each.stale or not stale]
+
+    answers = ask_each(setup, selector, ask)
     if as_json:
         print_json([record for answer in answers for record in _records(answer)])
     else:
@@ -80,63 +101,82 @@ def _records(answer: Answer[list[Engine]]) -> list[EngineRecord]:
 
 def _row(node: str, engine: Engine) -> Row:
     manifest = engine.manifest
-    parts = manifest.parts
     return (
         node,
         engine.model,
-        manifest.key[:_KEY],
+        short_key(manifest.key),
         "yes" if engine.current else "no",
-        f"{_flavour(parts.flavour)} {parts.tensorrt}",
-        parts.recipe.precision,
+        tensorrt(engine),
+        precision(engine),
         built_for(engine),
         age(time.time() - manifest.built_at),
         size(manifest.plan_bytes),
+        why_stale(engine),
     )
-
-
-def _flavour(flavour: str) -> str:
-    return "RTX" if flavour == "tensorrt_rtx" else "TensorRT"
-
-
-def built_for(engine: Engine) -> str:
-    """The GPU, or the compute capabilities that it was built for."""
-    parts = engine.manifest.parts
-    if parts.gpu is not None:
-        return parts.gpu
-    named = parts.recipe.compute_capabilities
-    return ",".join(f"sm_{each.replace('.', '')}" for each in named) or "any RTX"
 
 
 def _lines(engine: Engine) -> list[str]:
     manifest = engine.manifest
     parts, recipe = manifest.parts, manifest.parts.recipe
     reason = f": {manifest.verification_reason}" if manifest.verification_reason else ""
-    tried = "yes" if manifest.verification == "deserialised" else "no"
+    done = tried(engine)
     pairs = [
         ("model", engine.model),
         ("key", manifest.key),
         ("current", "yes" if engine.current else "no"),
+        *(("stale", each.text) for each in engine.stale),
+        *(("unknown", each) for each in engine.stale_unknown),
         ("plan", f"{engine.path}, {size(manifest.plan_bytes)}"),
-        ("tried on a GPU", tried + reason),
-        ("onnx", f"{recipe.onnx}, sha256 {parts.onnx_sha256[:_KEY]}"),
-        *(
-            ("  data", f"{name}, sha256 {sha[:_KEY]}")
-            for name, sha in parts.external_sha256.items()
-        ),
-        ("built by", f"{_flavour(parts.flavour)} {parts.tensorrt}"),
+        ("tried on a GPU", done + reason),
+    ]
+    pairs += _seen(engine)
+    if recipe is not None:
+        pairs.append(("onnx", f"{recipe.onnx}, sha256 {short_key(parts.onnx_sha256 or '')}"))
+    pairs += [
+        ("  data", f"{name}, sha256 {short_key(sha)}")
+        for name, sha in parts.external_sha256.items()
+    ]
+    asked = precision(engine)
+    pairs += [
+        ("built by", tensorrt(engine)),
         ("built for", built_for(engine)),
-        ("precision", "as the model has it" if recipe.precision == "model" else recipe.precision),
-        *(
+        ("precision", "as the model has it" if asked == "model" else asked),
+    ]
+    if recipe is not None:
+        pairs += [
             (f"profile {number}", f"{name} {ranges.min} to {ranges.max}, best at {ranges.opt}")
             for number, profile in enumerate(recipe.profiles, 1)
             for name, ranges in profile.items()
-        ),
+        ]
+    if manifest.imported is not None:
+        pairs.append(("imported", manifest.imported))
+    layers = "unknown" if manifest.layers is None else str(manifest.layers)
+    pairs += [
         (
             "built in",
             f"{manifest.build_seconds:.1f} s, {size(manifest.peak_memory_bytes)} of memory",
         ),
-        ("layers", f"{manifest.layers}, {manifest.warnings} warnings"),
+        ("layers", f"{layers}, {manifest.warnings} warnings"),
         ("driver", manifest.driver_version or "none"),
         ("job", manifest.job),
     ]
     return [clean(f"{name + ':':<16}{value}") for name, value in pairs]
+
+
+def _seen(engine: Engine) -> Iterator[tuple[str, str]]:
+    """What was found when it was tried."""
+    check = engine.manifest.check
+    if check is None:
+        return
+    for each in check.latencies:
+        batch = "" if each.batch is None else f"batch {each.batch}: "
+        times = f"p50 {milliseconds(each.p50_ms)}, p99 {milliseconds(each.p99_ms)}"
+        yield "latency", f"{batch}{times}, {each.throughput:.0f} items/s"
+    memory = check.gpu_memory
+    if memory is not None:
+        used = f"{size(memory.before_bytes)} before, {size(memory.after_bytes)} after"
+        yield "GPU memory", f"{used}; the engine says {size(memory.engine_bytes)}"
+    if check.compared is not None:
+        alike = "alike" if check.compared.ok else "not alike"
+        reason = f": {check.compared.reason}" if check.compared.reason else ""
+        yield "outputs", f"{alike}, beside {check.compared.with_}{reason}"

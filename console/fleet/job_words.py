@@ -8,6 +8,8 @@ from collections.abc import Callable
 from agent.protocol.jobs import ENDED, NO_SENDER, Job
 
 _DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
+# Whose items are parts of one thing, which say nothing to a person.
+_PARTS_OF_ONE = "engine."
 _WELL_ENDED = frozenset({"succeeded", "skipped"})
 
 
@@ -30,7 +32,9 @@ def progress(job: Job, *, size: Callable[[float], str], unknown: str) -> str:
     """
     if job.done is None or job.state in _WELL_ENDED:
         return unknown
-    if job.unit == "items":
+    if job.kind.startswith(_PARTS_OF_ONE) and job.total:
+        text = f"{100 * job.done // job.total}%"
+    elif job.unit == "items":
         text = f"{job.done} of {job.total}" if job.total else str(job.done)
     elif not job.total:
         text = size(job.done)

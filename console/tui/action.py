@@ -27,6 +27,8 @@ Scope = Literal[
     "drivers",
     "placement",
     "workloads",
+    "engines",
+    "engine",
     "page",
     "logs",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from console.tui.action import Action, Scope, action, move, sort
 from console.tui.actions_compat import COMPAT
+from console.tui.actions_engines import ENGINES
 from console.tui.actions_place import PLACE
 from console.tui.actions_work import WORK
 
@@ -101,6 +102,8 @@ ACTIONS: tuple[Action, ...] = (
         "jobs",
         "placement",
         "workloads",
+        "engines",
+        "engine",
     ),
     sort("driver", "D", "driver", "fleet", "drivers"),
     sort("cuda", "C", "CUDA version", "fleet", "compat"),
@@ -111,7 +114,10 @@ ACTIONS: tuple[Action, ...] = (
     sort("containers", "K", "number of containers", "fleet"),
     sort("findings", "F", "findings, worst first", "fleet"),
     sort(
-        "age", "A", "age", "fleet", "containers", "gpus", "doctor", "jobs", "placement", "workloads"
+        "age",
+        "A",
+        "age",
+        *("fleet", "containers", "gpus", "doctor", "jobs", "placement", "workloads", "engines"),
     ),
     sort("up", "E", "how long it has been as it is", "containers", "node"),
     sort("since", "E", "how long it has been so", "doctor", "jobs", "image"),
@@ -128,15 +134,16 @@ ACTIONS: tuple[Action, ...] = (
         "drivers",
         "placement",
         "workloads",
+        "engines",
     ),
     sort("cpu", "U", "processor", "containers", "node"),
     sort("image", "I", "image", "containers", "node", "images", "compat"),
     sort("nodes", "O", "how many nodes have it", "images"),
     sort("differs", "D", "how many nodes have another image of that name", "images"),
     sort("used", "U", "how many containers use it", "images", "image"),
-    sort("size", "Z", "size", "images", "image"),
+    sort("size", "Z", "size", "images", "image", "engines", "engine"),
     sort("has", "S", "whether the node has it", "image"),
-    sort("built", "T", "when it was built", "image"),
+    sort("built", "T", "when it was built", "image", "engines", "engine"),
     sort("stage", "S", "how far they are", "push"),
     sort("done", "P", "how much is sent", "push"),
     sort("reserved", "V", "reserved memory", "placement"),
@@ -230,6 +237,7 @@ ACTIONS: tuple[Action, ...] = (
     *WORK,
     *COMPAT,
     *PLACE,
+    *ENGINES,
     action(
         "section",
         "tab",
@@ -298,7 +306,7 @@ ACTIONS: tuple[Action, ...] = (
 TABLE_SCREENS: frozenset[Scope] = frozenset(
     {
         *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
-        *("compat", "drivers", "placement", "workloads"),
+        *("compat", "drivers", "placement", "workloads", "engines", "engine"),
     }
 )
 

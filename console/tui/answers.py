@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from agent.protocol.problems import Problem, ProblemError
 
 if TYPE_CHECKING:
+    from console.fleet.picture import NodeView
     from console.tui.ports import Fleet, NodeClient
 
 Answer = TypeVar("Answer")
@@ -72,3 +73,24 @@ class Answers(Generic[Answer]):
     def oldest(self, names: Iterable[str]) -> float | None:
         """When the oldest of these nodes' answers came, in Unix seconds; None: there is none."""
         return min((self.read_at[name] for name in names if name in self.read_at), default=None)
+
+
+class FollowedAnswers(Answers[Answer]):
+    """Answers about what jobs change: a node is asked again when one of those has moved."""
+
+    def __init__(self, ask: Callable[[NodeClient], Awaitable[Answer]], kinds: str) -> None:
+        """`kinds` is what the jobs' kinds begin with: "workload."."""
+        super().__init__(ask)
+        self._kinds = kinds
+        self._jobs: dict[str, frozenset[tuple[str, str]]] = {}
+
+    def has_moved(self, view: NodeView) -> bool:
+        """Whether such a job began or ended there since this was asked last."""
+        now = frozenset(
+            (key, str(record.get("state")))
+            for key, record in view.sections.get("jobs", {}).items()
+            if str(record.get("kind")).startswith(self._kinds)
+        )
+        before = self._jobs.get(view.name)
+        self._jobs[view.name] = now
+        return before is not None and before != now

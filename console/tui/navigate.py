@@ -25,6 +25,9 @@ _SCREENS = {
     "drivers": "drivers.DriversScreen",
     "placement": "placement.PlacementScreen",
     "workloads": "workloads.WorkloadsScreen",
+    "engines": "engines.EnginesScreen",
+    "engine": "engine.EngineScreen",
+    "build": "build.BuildScreen",
 }
 
 

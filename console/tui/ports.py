@@ -24,6 +24,7 @@ from agent.protocol.site import SiteStatus
 from agent.protocol.telemetry import History, Metric
 from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
+from console.tui.built import Built
 from console.tui.compat import Compat
 from console.tui.look.look import Look
 from console.tui.placed import Placed
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         ResolveRequest,
         WorkloadStatus,
     )
+    from agent.protocol.engines import BuildRequest, Engine
     from console.images.push import PushState
     from console.images.sites import Account
 
@@ -73,11 +75,22 @@ class WorkloadClient(Protocol):
         """The way out of a deployment that is stuck."""
 
 
+class EngineClient(Protocol):
+    """The TensorRT engines of one node. All raise ProblemError."""
+
+    async def list(self) -> list[Engine]: ...
+
+    async def build(self, request: BuildRequest, key: str) -> Job: ...
+
+
 class NodeClient(Protocol):
     """Requests to one node. All raise ProblemError."""
 
     @property
     def workloads(self) -> WorkloadClient: ...
+
+    @property
+    def engines(self) -> EngineClient: ...
 
     async def doctor(
         self,
@@ -220,6 +233,8 @@ class Context(msgspec.Struct, frozen=True):
     """What images need, and where they run."""
     placed: Placed = msgspec.field(default_factory=Placed)
     """Which workloads the nodes said they have."""
+    built: Built = msgspec.field(default_factory=Built)
+    """Which engines the nodes said they have."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)
     """What is sent to nodes, whatever screen is shown."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None

@@ -28,6 +28,11 @@ VIEW_HELP: dict[str, ViewHelp] = {
     "drivers": ViewHelp("SELECTOR", "which driver each node would need for images"),
     "placement": ViewHelp("SELECTOR", "GPUs, who is on them, and moving containers between them"),
     "workloads": ViewHelp("SELECTOR", "what Roost placed on nodes: GPUs, releases, undo"),
+    "engines": ViewHelp("SELECTOR", "TensorRT engines: for each node and model, the one in use"),
+    "engine": ViewHelp("@NODE MODEL", "the engines of one model on a node", required=True),
+    "build": ViewHelp(
+        "@NODE ID", "the build of an engine: how far, how long, its log", required=True
+    ),
     "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),
     "help": ViewHelp("", "every key of this screen"),
     "theme": ViewHelp("NAME", "another theme; without a name the next one"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.protocol.jobs import ENDED, NO_SENDER, Job, JobState
+from console.engines.build_times import BUILD_KIND
 from console.fleet.job_words import doing, progress, short_progress, since, waits_until, why
 from console.fleet.job_words import state as whole_state
 from console.fleet.picture import NodeView
@@ -90,6 +91,13 @@ def job_of(view: NodeView, key: str) -> Job | None:
     """The job of a row's key, if it is still told of."""
     _, _, job_id = key.rpartition("/")
     return next((job for job in view.jobs() if job.id == job_id), None)
+
+
+def job_command(row: Row, view: NodeView | None) -> str:
+    """What opens the job of a row: the build of an engine has a view of its own."""
+    job = job_of(view, row.key) if view is not None else None
+    kind = "build" if job is not None and job.kind == BUILD_KIND else "job"
+    return f"{kind} @{row.group} {row.key.rpartition('/')[2]}"
 
 
 def running_jobs(view: NodeView) -> int:

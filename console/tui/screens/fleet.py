@@ -84,6 +84,9 @@ class FleetScreen(TableView):
     def act_images(self) -> None:
         self._drill("images")
 
+    def act_engines(self) -> None:
+        self._drill("engines")
+
     def act_doctor(self) -> None:
         self._drill("doctor")
 

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from agent.protocol.containers import LogLine
 from agent.protocol.jobs import ENDED, Job, JobLogLine
 from agent.protocol.problems import ProblemError
+from console.fleet.picture import NodeView
 from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.ports import Context
@@ -52,7 +53,7 @@ class JobScreen(LogReader, JobActions):
         # The log's end tells of an end as well, and may come first.
         if self.job is None or self.job.state not in ENDED:
             self.job = self._in_picture() or self.job
-        self._show_job()
+        self.show_job()
         super().bring_up_to_date()
 
     def position(self) -> list[Piece]:
@@ -68,18 +69,23 @@ class JobScreen(LogReader, JobActions):
         jobs = view.jobs() if view is not None else []
         return next((job for job in jobs if job.id.startswith(self.job_id)), None)
 
-    def _show_job(self) -> None:
+    def show_job(self) -> None:
+        """As it is now."""
         view = self.context.fleet.nodes.get(self.node)
         if view is None:
             return
-        entries = [Entry("", " asking the node ...", "dim")]
-        if self.job is not None:
-            entries = job_entries(self.job, view)
         width = max(1, self.size.width - 2 * self.is_production())
+        entries = self.entries(view, width)
         lines = sum(len(wrap_entry(entry, width)) for entry in entries)
         most = max(1, (self.size.height - _AROUND) * 2 // 3)
         self._page.styles.height = min(lines, most)
         self._page.show(entries)
+
+    def entries(self, view: NodeView, width: int) -> list[Entry]:
+        """What stands above the log; `width` is in cells."""
+        if self.job is None:
+            return [Entry("", " asking the node ...", "dim")]
+        return job_entries(self.job, view)
 
     # its log
 
@@ -101,7 +107,7 @@ class JobScreen(LogReader, JobActions):
     def _take(self, batch: list[JobLogLine] | Job) -> None:
         if isinstance(batch, Job):
             self.job = batch
-            self._show_job()
+            self.show_job()
             return
         self._last_line = max([self._last_line, *(line.number for line in batch)])
         view = self.context.fleet.nodes.get(self.node)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from console.fleet.picture import NodeView
 from console.tui.action import Scope
 from console.tui.rows.cells import Row
-from console.tui.rows.jobs import COLUMNS, job_of, job_rows
+from console.tui.rows.jobs import COLUMNS, job_command, job_of, job_rows
 from console.tui.screens.job_actions import JobActions, NodeJob
 from console.tui.screens.tables import TableView
 
@@ -25,7 +25,7 @@ class JobsScreen(TableView, JobActions):
         return job_rows(view)
 
     def open_row(self, row: Row) -> None:
-        self.host.drill(f"job @{row.group} {row.key.rpartition('/')[2]}")
+        self.host.drill(job_command(row, self.context.fleet.nodes.get(row.group)))
 
     def job_targets(self) -> Sequence[NodeJob]:
         nodes = self.context.fleet.nodes

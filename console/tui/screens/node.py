@@ -22,7 +22,7 @@ from console.tui.rows.findings import finding_of, node_finding_rows
 from console.tui.rows.gpus import NODE_COLUMNS as GPU_COLUMNS
 from console.tui.rows.gpus import node_gpu_rows
 from console.tui.rows.jobs import NODE_COLUMNS as JOB_COLUMNS
-from console.tui.rows.jobs import node_job_rows
+from console.tui.rows.jobs import job_command, node_job_rows
 from console.tui.rows.model import TableModel
 from console.tui.rows.node import (
     FACT_COLUMNS,
@@ -268,6 +268,9 @@ class NodeScreen(TableView, ContainerActions):
     def act_images(self) -> None:
         self.host.drill(f"images @{self.node_name}")
 
+    def act_engines(self) -> None:
+        self.host.drill(f"engines @{self.node_name}")
+
     def act_doctor(self) -> None:
         self.host.drill(f"doctor @{self.node_name}")
 
@@ -278,7 +281,7 @@ class NodeScreen(TableView, ContainerActions):
         elif name == "findings":
             self._open_finding(row)
         elif name == "jobs":
-            self.host.drill(f"job @{row.group} {row.key.rpartition('/')[2]}")
+            self.host.drill(job_command(row, self.context.fleet.nodes.get(row.group)))
         else:
             self._open_row_in_full(row)
 

@@ -13,6 +13,8 @@ from console.tui.screens.compat import CompatScreen
 from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
 from console.tui.screens.drivers import DriversScreen
+from console.tui.screens.engine import EngineScreen
+from console.tui.screens.engines import EnginesScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.gpus import GpusScreen
 from console.tui.screens.image import ImageScreen
@@ -41,6 +43,8 @@ SCREENS: dict[Scope, type[View]] = {
     "drivers": DriversScreen,
     "placement": PlacementScreen,
     "workloads": WorkloadsScreen,
+    "engines": EnginesScreen,
+    "engine": EngineScreen,
     "logs": LogsScreen,
 }
 
@@ -88,9 +92,10 @@ def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
     changing = [
         action
         for action in ACTIONS
-        if action.id.startswith(("container.", "job.", "image.", "push.", "pin."))
+        if action.id.startswith(("container.", "job.", "image.", "push.", "pin.", "engine."))
+        and action.id != "engine.watch"
     ]
-    assert len(changing) == 14
+    assert len(changing) == 15
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
 

@@ -8,10 +8,12 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from console.tui.look.glyphs import ASCII
+from console.tui.screens.build import BuildScreen
 from tests.console.tui.compat_app import compat_app
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
 from tests.console.tui.fakes import some_log
+from tests.console.tui.screens.test_engines import engines_app
 from tests.console.tui.screens.test_images import image_app, many_app
 from tests.console.tui.screens.test_jobs import busy_nodes, lines
 from tests.console.tui.screens.test_placement import varied_app
@@ -127,6 +129,34 @@ async def test_workloads(
     async with app.run_test(size=size) as pilot:
         assert await settled(pilot) == snapshot
         await pilot.press("enter")
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_engines(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    """The table, one model's engines, then one of them."""
+    app = engines_app(make_app)
+    async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+        await pilot.press("enter")
+        assert await settled(pilot) == snapshot
+        await pilot.press("enter")
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 14), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_a_build(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    app = engines_app(make_app)
+    fleet_of(app).clients["a"].job_lines = lines(30)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await type_command(pilot, "build @a b1")
+        assert isinstance(app.view, BuildScreen)
+        app.view._paint_now()
         assert await settled(pilot) == snapshot
 
 

@@ -1,0 +1,70 @@
+"""How long a build will take, from builds that were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from agent.protocol.engines import Engine
+from agent.protocol.jobs import ENDED, Job
+
+BUILD_KIND = "engine.build"
+# The stage of a build in which TensorRT builds; the others take little.
+BUILDING = "building"
+
+
+class EarlierBuild(NamedTuple):
+    """A build that this one is like."""
+
+    node: str
+    engine: Engine
+
+    @property
+    def seconds(self) -> float:
+        return self.engine.manifest.build_seconds
+
+
+def earlier_build(
+    known: Mapping[str, Sequence[Engine]],
+    node: str,
+    model: str,
+    gpus: Sequence[str] | None = None,
+) -> EarlierBuild | None:
+    """The build that most key parts are the same of: the model's own, on this node, else on one
+    whose engine is for the same GPU; the newest of those. None: there is none.
+
+    Args:
+        known: engines by node.
+        gpus: names of the node's GPUs; None: all engines are of this node.
+    """
+    found: list[tuple[bool, float, EarlierBuild]] = []
+    for name, engines in known.items():
+        for engine in engines:
+            # Engines of TensorRT-RTX are not built on a GPU: only the CPU makes a difference.
+            gpu = engine.manifest.parts.gpu
+            same_gpu = gpus is None or gpu is None or gpu in gpus
+            if engine.model == model and same_gpu:
+                found.append((name == node, engine.manifest.built_at, EarlierBuild(name, engine)))
+    return max(found, key=lambda each: each[:2])[2] if found else None
+
+
+def share_done(job: Job) -> float | None:
+    """How much of the building is done, 0 to 1; None: nobody knows, or it does not build now."""
+    if job.state in ENDED or job.stage != BUILDING or job.done is None or not job.total:
+        return None
+    return min(1.0, job.done / job.total)
+
+
+def seconds_left(
+    job: Job, before: EarlierBuild | None, *, running_seconds: float = 0.0
+) -> float | None:
+    """Of the building; None: nobody knows.
+
+    TensorRT's own progress stands still for long and jumps then: the time that has gone by counts,
+    until it is longer than the earlier build took.
+    """
+    share = share_done(job)
+    if before is None or share is None:
+        return None
+    by_time = before.seconds - running_seconds
+    return by_time if by_time > 0 else before.seconds * (1.0 - share)

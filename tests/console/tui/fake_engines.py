@@ -1,0 +1,94 @@
+"""The TensorRT engines of a node without an agent."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agent.protocol.engines import BuildRequest, Engine
+from agent.protocol.jobs import Job
+from console.fleet.picture import NodeView
+from tests.console.tui import fakes
+from tests.console.tui.fakes import begun
+
+
+def make_engine(
+    model: str = "detector", number: int = 1, *, current: bool = True, **fields: object
+) -> Engine:
+    """An engine of that model for an A10; another `number` is another one, built earlier."""
+    key = hashlib.sha256(f"{model} {number}".encode()).hexdigest()
+    sizes = {"min": [1, 3, 640, 640], "opt": [8, 3, 640, 640], "max": [16, 3, 640, 640]}
+    recipe: dict[str, object] = {
+        "model": model,
+        "onnx": f"/srv/models/{model}.onnx",
+        "precision": "fp16",
+        "profiles": [{"images": sizes}],
+    }
+    parts: dict[str, object] = {
+        "onnx_sha256": hashlib.sha256(model.encode()).hexdigest(),
+        "recipe": recipe,
+        "flavour": "tensorrt",
+        "tensorrt": "10.13.2.6",
+        "gpu": "NVIDIA A10",
+        "compute_capability": "8.6",
+    }
+    manifest: dict[str, object] = {
+        "key": key,
+        "parts": parts,
+        "driver_version": "535.183.01",
+        "built_at": fakes.NOW - 86400 * number,
+        "build_seconds": 310.0,
+        "peak_memory_bytes": 3 * fakes.GIB,
+        "plan_bytes": 48 * 1024**2,
+        "plan_sha256": key[::-1],
+        "plan_version": [10, 13, 2, 6],
+        "layers": 225,
+        "warnings": 2,
+        "verification": "ran",
+        "check": {"state": "ran", "latencies": [latency(1, 2.1), latency(8, 11.42)]},
+        "job": f"build-{number}",
+        **fields,
+    }
+    path = f"/var/lib/roost/engines/{model}/{key}/model.plan"
+    engine = {"model": model, "current": current, "path": path, "manifest": manifest}
+    return msgspec.convert(engine, Engine)
+
+
+def latency(batch: int, p50_ms: float) -> dict[str, object]:
+    """What was measured at that batch size."""
+    return {
+        "profile": 0,
+        "batch": batch,
+        "shapes": {"images": [batch, 3, 640, 640]},
+        "iterations": 50,
+        "p50_ms": p50_ms,
+        "p99_ms": p50_ms * 1.2,
+        "mean_ms": p50_ms,
+        "throughput": 1000 * batch / p50_ms,
+    }
+
+
+@dataclass
+class FakeEngines:
+    """`answer` is awaited before anything is answered, and may raise."""
+
+    view: NodeView
+    answer: Callable[[], Awaitable[None]]
+    held: builtins.list[Engine] = field(default_factory=list)
+    built: builtins.list[BuildRequest] = field(default_factory=list)
+    lists: int = 0
+    """How often it was asked for its engines."""
+
+    async def list(self) -> builtins.list[Engine]:
+        await self.answer()
+        self.lists += 1
+        return [*self.held]
+
+    async def build(self, request: BuildRequest, key: str) -> Job:
+        await self.answer()
+        self.built.append(request)
+        return begun(self.view, "engine.build", request.recipe.model)

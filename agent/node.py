@@ -25,6 +25,7 @@ from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
 from agent.protocol.deployments import WorkloadStatus
+from agent.protocol.engines import Engine
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.live import Record, Sections
@@ -277,6 +278,14 @@ class Node:
             return await self.workloads.list()
         except ProblemError as problem:
             log.info("the doctor does not see the workloads: %s", problem.detail)
+            return None
+
+    async def engine_report(self) -> list[Engine] | None:
+        """The engines in use, and what changed since they were built; None: not readable."""
+        try:
+            return await self.engines.in_use()
+        except ProblemError as problem:
+            log.info("the doctor does not see the engines: %s", problem.detail)
             return None
 
     async def examine(self, clock: ClockOffset | None = None) -> DoctorReport:

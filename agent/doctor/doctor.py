@@ -24,6 +24,7 @@ from agent.doctor.checks import (
     retired_pages,
     runtime,
     socket_permission,
+    stale_engines,
     throttling,
     toolkit,
     workload_drift,
@@ -57,6 +58,7 @@ CHECKS: tuple[Check, ...] = (
     Check(container_gpu.NAME, container_gpu.check),
     Check(workload_drift.NAME, workload_drift.check),
     Check(workload_memory.NAME, workload_memory.check),
+    Check(stale_engines.NAME, stale_engines.check),
     Check(disk.NAME, disk.check),
     Check(clock.NAME, clock.check),
 )

@@ -10,6 +10,7 @@ from agent.doctor.system import SystemLook
 from agent.doctor.throttling import ThrottleMoment
 from agent.protocol.containers import Container
 from agent.protocol.deployments import WorkloadStatus
+from agent.protocol.engines import Engine
 from agent.protocol.gpus import Gpu, GpuReport
 from agent.protocol.node import NodeFacts
 from agent.protocol.telemetry import HostSample
@@ -30,6 +31,7 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
     gpus: GpuReport
     containers: tuple[Container, ...] = ()
     workloads: tuple[WorkloadStatus, ...] | None = ()  # None: which there are is not known
+    engines: tuple[Engine, ...] | None = ()  # one of each model; None: they could not be read
     host: HostSample | None = None
     throttling: tuple[ThrottleMoment, ...] = ()  # the last minute, oldest first
     clock: ClockOffset | None = None  # None: no console has told its time

@@ -18,6 +18,7 @@ from agent.doctor.reloads import ReloadWatch
 from agent.doctor.system import SystemLook, look_at_system
 from agent.doctor.throttling import ThrottleWindow
 from agent.protocol.deployments import WorkloadStatus
+from agent.protocol.engines import Engine
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
@@ -46,6 +47,8 @@ class ExaminedNode(Protocol):
     def gpu_report(self) -> GpuReport: ...
 
     async def workload_report(self) -> Sequence[WorkloadStatus] | None: ...
+
+    async def engine_report(self) -> Sequence[Engine] | None: ...
 
 
 class ToldOffset(Protocol):
@@ -116,11 +119,13 @@ class Examiner:
             asked_nothing = [one for one in containers if one.id not in inside]
             inside |= await self._looker.glance(asked_nothing)
         workloads = await node.workload_report()
+        engines = await node.engine_report()
         return Evidence(
             facts=facts,
             gpus=node.gpu_report(),
             containers=containers,
             workloads=None if workloads is None else tuple(workloads),
+            engines=None if engines is None else tuple(engines),
             host=node.sampler.latest.host,
             throttling=self._throttling.moments(),
             memory=self._memory.look(),

@@ -13,6 +13,7 @@ from agent.doctor.system import SystemLook
 from agent.host.cdi import CdiSpec
 from agent.protocol.containers import Container
 from agent.protocol.deployments import WorkloadStatus
+from agent.protocol.engines import Engine
 from agent.protocol.findings import CheckOutcome
 from agent.protocol.gpus import Gpu, GpuHealth, GpuReport, GpuSample, GpuStack
 from agent.protocol.node import (
@@ -188,6 +189,9 @@ class FakeNode:
 
     async def workload_report(self) -> tuple[WorkloadStatus, ...] | None:
         return self._evidence.workloads
+
+    async def engine_report(self) -> tuple[Engine, ...] | None:
+        return self._evidence.engines
 
 
 def codes(outcome: CheckOutcome) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import pytest
 
 from agent.doctor.examiner import Examiner
 from agent.protocol.deployments import DeployOptions, WorkloadStatus
+from agent.protocol.engines import Engine
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuProcess, GpuReport
 from agent.protocol.jobs import ENDED
@@ -56,6 +57,9 @@ class Looked:
 
     async def workload_report(self) -> list[WorkloadStatus]:
         return await self._node.workloads.list()
+
+    async def engine_report(self) -> list[Engine]:
+        return []
 
     async def look(self) -> DoctorReport:
         """As the node does: the doctor looks, then what is due is done."""
@@ -139,8 +143,7 @@ async def test_a_pinned_container_is_as_it_was_deployed(
         node.run("detector", "--restart=on-failure:3", "--env=MODEL=a", *ON_FIRST)
         assert (await node.pin("detector", "1")).state == "succeeded"
         assert await drift(node, "detector") == []
-        job = await node.workloads.undo("detector", by="maria")
-        assert (await node.ended(job)).state == "succeeded"
+        assert (await node.undo("detector")).state == "succeeded"
         assert await node.workloads.list() == []
 
 

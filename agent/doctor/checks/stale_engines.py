@@ -1,0 +1,69 @@
+"""Engines in use that are not what would be built now."""
+
+from __future__ import annotations
+
+from agent.doctor.check import conclude, could_not_tell, does_not_apply
+from agent.doctor.evidence import Evidence
+from agent.protocol.engines import Engine
+from agent.protocol.findings import CheckOutcome, Finding
+
+NAME = "stale_engines"
+_KEY = 12
+
+
+def check(evidence: Evidence) -> CheckOutcome:
+    """Of each model the current engine, or else the newest."""
+    if evidence.engines is None:
+        return could_not_tell(NAME, "which engines there are could not be read")
+    if not evidence.engines:
+        return does_not_apply(NAME, "no engine was built here")
+    findings = [_stale(each, evidence.facts.name) for each in evidence.engines if each.stale]
+    findings += [
+        _not_good(each, evidence.facts.name)
+        for each in evidence.engines
+        if each.current and not each.stale and each.manifest.verification == "header"
+    ]
+    unknown = [
+        f"{each.model}: {why}"
+        for each in evidence.engines
+        if not each.stale
+        for why in each.stale_unknown
+    ]
+    return conclude(NAME, findings, unknown)
+
+
+def _stale(engine: Engine, node: str) -> Finding:
+    rebuild = any(each.rebuild for each in engine.stale)
+    key = engine.manifest.key[:_KEY]
+    verify = f"`roost engine verify {node} {engine.model}` tries it again"
+    if not rebuild:
+        mend = f"{verify}; it need not be built anew unless that fails."
+    elif engine.manifest.parts.recipe is None:
+        mend = "It was imported: import one that was built for this node, or build it here."
+    else:
+        mend = f"`roost engine build --stale --to @{node}` builds it again from its recipe."
+    return Finding(
+        code="engine.stale",
+        severity="warning",
+        subject=f"engine/{engine.model}",
+        title=f"the engine of {engine.model} is stale"
+        if rebuild
+        else f"the engine of {engine.model} must be tried again",
+        cause=f"Since it was built this changed: {'; '.join(e.text for e in engine.stale)}.",
+        mend=mend,
+        evidence={"key": key, "changed": ", ".join(each.what for each in engine.stale)},
+    )
+
+
+def _not_good(engine: Engine, node: str) -> Finding:
+    why = engine.manifest.verification_reason or "it was not tried on a GPU"
+    return Finding(
+        code="engine.not_verified",
+        severity="error",
+        subject=f"engine/{engine.model}",
+        title=f"the engine of {engine.model} that is in use was not found good",
+        cause=f"When it was last tried: {why.rstrip('.')}.",
+        mend=f"`roost engine show {node} {engine.model}` lists others; `roost engine use` switches"
+        " to one that was found good, `roost engine build` makes one.",
+        evidence={"key": engine.manifest.key[:_KEY]},
+    )

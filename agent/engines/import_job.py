@@ -23,7 +23,7 @@ from agent.engines.workshop import (
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.engine_figures import EngineCheck
-from agent.protocol.engines import EngineManifest, ImportRequest
+from agent.protocol.engines import EngineManifest, PlanImportRequest
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_keys import engine_key
@@ -31,11 +31,11 @@ from agent.rules.engine_keys import engine_key
 IMPORT = "engine.import"
 
 
-class ImportKind(JobKind[ImportRequest]):
+class ImportKind(JobKind[PlanImportRequest]):
     """Takes in what TensorRT here can load, and has `current` point at it when it ran."""
 
     name = IMPORT
-    request_type = ImportRequest
+    request_type = PlanImportRequest
     resumable = True  # what was half copied is thrown away
     joins = True
     at_once = None
@@ -43,13 +43,13 @@ class ImportKind(JobKind[ImportRequest]):
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
 
-    def subject(self, request: ImportRequest) -> str:
+    def subject(self, request: PlanImportRequest) -> str:
         return request.model
 
-    def locks(self, request: ImportRequest) -> Sequence[str]:
+    def locks(self, request: PlanImportRequest) -> Sequence[str]:
         return self._shop.locks(request.gpu, request.model)
 
-    async def run(self, work: Work[ImportRequest]) -> dict[str, str]:
+    async def run(self, work: Work[PlanImportRequest]) -> dict[str, str]:
         shop, request = self._shop, work.request
         await work.stage("looking", LOOK_SECONDS)
         gpu = shop.gpu(request.gpu)
@@ -83,7 +83,7 @@ class ImportKind(JobKind[ImportRequest]):
 
     async def _manifest(
         self,
-        work: Work[ImportRequest],
+        work: Work[PlanImportRequest],
         place: Path,
         header: PlanHeader,
         looked: Looked,
@@ -131,7 +131,7 @@ async def _copied(source: Path, target: Path) -> PlanHeader:
         ) from None
 
 
-def _say(work: Work[ImportRequest], header: PlanHeader) -> None:
+def _say(work: Work[PlanImportRequest], header: PlanHeader) -> None:
     work.log(f"a plan of {header.flavour} {header.tensorrt}")
     if header.begins_at:
         known = ", ".join(sorted(header.metadata)) or "nothing"

@@ -36,8 +36,8 @@ from agent.protocol.engines import (
     Engine,
     EngineLog,
     EngineRecipe,
-    ImportRequest,
-    RemoveRequest,
+    EngineRemoveRequest,
+    PlanImportRequest,
     UseRequest,
     VerifyRequest,
 )
@@ -177,7 +177,7 @@ class NodeEngines:
         await asyncio.to_thread(store.use, model, engine.manifest.key)
         return msgspec.structs.replace(engine, current=True)
 
-    async def remove(self, model: str, request: RemoveRequest) -> builtins.list[Engine]:
+    async def remove(self, model: str, request: EngineRemoveRequest) -> builtins.list[Engine]:
         """Remove it; what is left of the model. Raises `engine.not_found`, `engine.current`."""
         store = self._here().shop.store
         engine = await asyncio.to_thread(store.get, model, request.key)
@@ -220,7 +220,7 @@ class NodeEngines:
         await asyncio.to_thread(check_allowed, [*inputs_of(request.validation)], known.roots)
         return await self._jobs.submit(VERIFY, wanted, owner=owner, key=key)
 
-    async def take_in(self, request: ImportRequest, *, owner: str, key: str | None) -> Job:
+    async def take_in(self, request: PlanImportRequest, *, owner: str, key: str | None) -> Job:
         """The job that imports a plan. Raises as `build`, and `engine.plan`: it is no file."""
         known = self._here()
         if wrong := misplaced(request.executor, request.image):

@@ -15,8 +15,8 @@ from agent.protocol.engines import (
     BuildRequest,
     Engine,
     EngineLog,
-    ImportRequest,
-    RemoveRequest,
+    EngineRemoveRequest,
+    PlanImportRequest,
     UseRequest,
     VerifyRequest,
 )
@@ -69,7 +69,7 @@ async def build_engine(
 async def import_engine(
     node: TheNode,
     caller: TheCaller,
-    data: JSONBody[ImportRequest],
+    data: JSONBody[PlanImportRequest],
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Take in a plan that lies on the node, once it was tried."""
@@ -113,7 +113,7 @@ async def use_engine(
 
 @post("/v1/engines/{model:str}/remove", tags=["engines"], status_code=200, role="operator")
 async def remove_engine(
-    node: TheNode, caller: TheCaller, model: ModelName, data: JSONBody[RemoveRequest]
+    node: TheNode, caller: TheCaller, model: ModelName, data: JSONBody[EngineRemoveRequest]
 ) -> list[Engine]:
     """Remove an engine; what is left of its model."""
     caller.doing("engine.remove", f"engine/{model}", key=data.key, force=data.force)

@@ -92,14 +92,14 @@ class UseRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     key: KeyStart
 
 
-class RemoveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class EngineRemoveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Remove an engine; the one in use only by force, and then there is no current one."""
 
     key: KeyStart
     force: bool = False
 
 
-class ImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class PlanImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Take in a plan that lies on the node; it is tried as one that was built here."""
 
     model: Model

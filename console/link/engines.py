@@ -13,8 +13,8 @@ from agent.protocol.engines import (
     BuildRequest,
     Engine,
     EngineLog,
-    ImportRequest,
-    RemoveRequest,
+    EngineRemoveRequest,
+    PlanImportRequest,
     UseRequest,
     VerifyRequest,
 )
@@ -53,7 +53,7 @@ class EngineClient:
         """Begin, or find, the job that has the engine."""
         return await self._begin(f"{ENGINES}/build", request, key)
 
-    async def import_plan(self, request: ImportRequest, key: str) -> Job:
+    async def import_plan(self, request: PlanImportRequest, key: str) -> Job:
         """Begin the job that takes in a plan that lies on the node."""
         return await self._begin(f"{ENGINES}/import", request, key)
 
@@ -69,7 +69,7 @@ class EngineClient:
         """Have `current` point at an engine that was found good."""
         return decode(self._node, await self._post(f"{_of(model)}/use", request), Engine)
 
-    async def remove(self, model: str, request: RemoveRequest) -> builtins.list[Engine]:
+    async def remove(self, model: str, request: EngineRemoveRequest) -> builtins.list[Engine]:
         """Remove an engine; what is left of its model."""
         content = await self._post(f"{_of(model)}/remove", request)
         return decode(self._node, content, builtins.list[Engine])

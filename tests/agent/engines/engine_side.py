@@ -80,6 +80,11 @@ def put(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
+def content(file: str | Path) -> bytes:
+    """Read a file, in a test that is asynchronous."""
+    return Path(file).read_bytes()
+
+
 def recipe(onnx: Path, **changes: Any) -> EngineRecipe:
     """For the detector of `tests.onnx_made`."""
     said: dict[str, Any] = {

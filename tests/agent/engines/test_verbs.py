@@ -1,0 +1,286 @@
+"""Engines tried again, used, removed and imported, over a stand-in for a builder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.protocol.engines import (
+    Engine,
+    EngineRemoveRequest,
+    PlanImportRequest,
+    UseRequest,
+    Validation,
+    VerifyRequest,
+)
+from agent.protocol.gpus import Gpu
+from agent.protocol.jobs import Job
+from agent.protocol.problems import ProblemError
+from tests import onnx_made
+from tests.agent.engines.engine_side import (
+    A10,
+    PLAN,
+    EngineSide,
+    Node,
+    content,
+    engine_side,
+    put,
+    stand_in,
+)
+
+pytestmark = pytest.mark.timeout(60)
+
+T4 = Gpu(uuid="GPU-ttt", index=0, name="Tesla T4", compute_capability="7.5")
+UNFIT = (
+    "print(json.dumps({'event': 'failed', 'code': 'engine.unfit', 'text': 'compute 7.5, not 8.6'}),"
+    " flush=True); sys.exit(1)"
+)
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    path = tmp_path / "detector.onnx"
+    path.write_bytes(onnx_made.detector(blocks=1))
+    return path
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node(gpus=[A10])
+
+
+@pytest.fixture
+async def side(tmp_path: Path, node: Node) -> AsyncIterator[EngineSide]:
+    async with engine_side(tmp_path, [stand_in(tmp_path)], node=node) as made:
+        yield made
+
+
+async def verify(side: EngineSide, **asked: Any) -> Job:
+    request = VerifyRequest(**asked)
+    job = await side.engines.verify("detector", request, owner="maria", key=None)
+    return await side.ended(job)
+
+
+async def take_in(side: EngineSide, plan: Path, **asked: Any) -> Job:
+    request = PlanImportRequest(model="imported", plan=str(plan), **asked)
+    return await side.ended(await side.engines.take_in(request, owner="maria", key=None))
+
+
+async def only(side: EngineSide, model: str = "detector") -> Engine:
+    (engine,) = await side.engines.show(model)
+    return engine
+
+
+async def test_verify_says_what_it_saw(side: EngineSide, onnx: Path, node: Node) -> None:
+    await side.build(onnx)
+    node.driver = "590.10"
+    engine = await only(side)
+    assert [(each.what, each.rebuild) for each in engine.stale] == [("driver", False)]
+    job = await verify(side)
+    assert job.problem is None, job.problem
+    assert job.result["verification"] == "ran"
+    after = await only(side)
+    assert after.stale == []
+    assert after.manifest.check is not None
+    assert after.manifest.check.driver_version == "590.10"
+    assert after.manifest.driver_version == "580.95.05"  # under which it was built
+    assert (after.current, after.manifest.plan_sha256) == (True, engine.manifest.plan_sha256)
+
+
+async def test_an_engine_that_fails_when_it_is_tried_again(
+    tmp_path: Path, side: EngineSide, onnx: Path
+) -> None:
+    await side.build(onnx)
+    stand_in(tmp_path, UNFIT)
+    job = await verify(side)
+    assert job.problem is not None
+    assert job.problem.code == "engine.unfit"
+    engine = await only(side)
+    assert (engine.manifest.verification, engine.current) == ("header", True)
+    assert "compute 7.5" in (engine.manifest.verification_reason or "")
+    with pytest.raises(ProblemError) as caught:
+        await side.engines.use("detector", UseRequest(key=engine.manifest.key))
+    assert caught.value.code == "engine.not_verified"
+
+
+async def test_a_driver_that_changed_wants_no_other_build(
+    side: EngineSide, onnx: Path, node: Node
+) -> None:
+    first = await side.build(onnx)
+    node.driver = "590.10"
+    again = await side.build(onnx)
+    assert again.result == {**first.result, "engine": "was there"}
+    assert "it is tried again: the driver was 580.95.05, and is 590.10" in await side.log(again)
+    assert (await only(side)).stale == []
+    third = await side.build(onnx)
+    assert "tried again" not in await side.log(third)
+
+
+async def test_an_engine_that_a_new_driver_does_not_take_is_built_anew(
+    tmp_path: Path, side: EngineSide, onnx: Path, node: Node
+) -> None:
+    first = await side.build(onnx)
+    node.driver = "590.10"
+    stand_in(tmp_path, f"if 'check-' in sys.argv[-1]:\n    {UNFIT}")
+    again = await side.build(onnx)
+    assert again.problem is None, again.problem
+    assert again.result == first.result
+    assert (await only(side)).manifest.job == again.id
+
+
+async def test_use_goes_back(side: EngineSide, onnx: Path) -> None:
+    keys = [(await side.build(onnx, optimization_level=n)).result["key"] for n in (1, 2)]
+    engine = await side.engines.use("detector", UseRequest(key=keys[0][:8]))
+    assert (engine.current, engine.manifest.key) == (True, keys[0])
+    shown = await side.engines.show("detector")
+    assert [each.manifest.key for each in shown if each.current] == [keys[0]]
+    with pytest.raises(ProblemError) as caught:
+        await side.engines.use("detector", UseRequest(key="0" * 64))
+    assert caught.value.code == "engine.not_found"
+
+
+async def test_an_engine_for_another_gpu_is_not_used(
+    side: EngineSide, onnx: Path, node: Node
+) -> None:
+    key = (await side.build(onnx)).result["key"]
+    node.gpus = [T4]
+    engine = await only(side)
+    assert [each.text for each in engine.stale] == ["built on NVIDIA A10, here is Tesla T4"]
+    with pytest.raises(ProblemError) as caught:
+        await side.engines.use("detector", UseRequest(key=key))
+    assert "Tesla T4" in caught.value.detail
+    again = engine.again()
+    assert again is not None
+    assert again.recipe == engine.manifest.parts.recipe
+
+
+async def test_a_model_that_changed(side: EngineSide, onnx: Path) -> None:
+    await side.build(onnx)
+    os.utime(onnx)  # touched, and the same
+    assert (await only(side)).stale == []
+    put(onnx, onnx_made.detector(blocks=2))
+    engine = await only(side)
+    assert [each.what for each in engine.stale] == ["model"]
+    await asyncio.to_thread(onnx.unlink)
+    engine = await only(side)
+    assert (engine.stale, len(engine.stale_unknown)) == ([], 1)
+    assert str(onnx) in engine.stale_unknown[0]
+
+
+async def test_another_tensorrt(tmp_path: Path, onnx: Path) -> None:
+    builder = stand_in(tmp_path)
+    async with engine_side(tmp_path, [builder], gpus=[A10]) as side:
+        await side.build(onnx)
+    put(builder, builder.read_bytes().replace(b"10.13.2.6", b"10.13.3.9"))
+    async with engine_side(tmp_path, [builder], gpus=[A10]) as side:
+        engine = await only(side)
+    assert [each.text for each in engine.stale] == [
+        "tensorrt 10.13.2.6 then, tensorrt 10.13.3.9 now"
+    ]
+
+
+async def test_the_one_in_use_is_removed_by_force_alone(side: EngineSide, onnx: Path) -> None:
+    keys = [(await side.build(onnx, optimization_level=n)).result["key"] for n in (1, 2)]
+    with pytest.raises(ProblemError) as caught:
+        await side.engines.remove("detector", EngineRemoveRequest(key=keys[1]))
+    assert caught.value.code == "engine.current"
+    left = await side.engines.remove("detector", EngineRemoveRequest(key=keys[0]))
+    assert [each.manifest.key for each in left] == [keys[1]]
+    assert await side.engines.remove("detector", EngineRemoveRequest(key=keys[1], force=True)) == []
+    assert side.files() == []
+
+
+async def test_the_log_of_an_engine(side: EngineSide, onnx: Path) -> None:
+    key = (await side.build(onnx)).result["key"]
+    log = await side.engines.log("detector", key[:6], limit_bytes=100_000)
+    assert '"event": "parsed"' in log.text
+    assert (log.key, log.cut_bytes, log.size_bytes) == (key, 0, len(log.text))
+    end = await side.engines.log("detector", key, limit_bytes=60)
+    assert end.text == log.text[-len(end.text) :]
+    assert end.cut_bytes == log.size_bytes - len(end.text)
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+async def test_a_plan_is_taken_in(tmp_path: Path, side: EngineSide, *, prefix: bool) -> None:
+    plan, metadata = PLAN, {"imgsz": [640, 640], "stride": 32}
+    if prefix:
+        text = json.dumps(metadata).encode()
+        plan = struct.pack("<i", len(text)) + text + PLAN
+    put(tmp_path / "yolo.engine", plan)
+    job = await take_in(side, tmp_path / "yolo.engine")
+    assert job.problem is None, job.problem
+    assert (job.result["engine"], job.result["current"]) == ("imported", "yes")
+    engine = await only(side, "imported")
+    manifest = engine.manifest
+    assert content(engine.path) == PLAN
+    assert manifest.metadata == ({"imgsz": "[640, 640]", "stride": "32"} if prefix else {})
+    assert (manifest.parts.tensorrt, manifest.parts.recipe) == ("10.13.2.6", None)
+    assert (manifest.parts.gpu, manifest.imported) == (A10.name, str(tmp_path / "yolo.engine"))
+    assert engine.again() is None
+    verified = await side.ended(
+        await side.engines.verify("imported", VerifyRequest(), owner="maria", key=None)
+    )
+    assert verified.problem is None, verified.problem
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "words"),
+    [
+        (os.urandom(4096), "engine.plan", "does not begin as plans"),
+        (b"", "engine.plan", "does not begin as plans"),
+        (struct.pack("<i", 900) + b"{" * 5000, "engine.plan", "does not begin as plans"),
+        (b"vtrt" + PLAN[4:], "engine.unfit", "the plan is of tensorrt_rtx"),
+        (PLAN[:24] + bytes([11, 0, 0, 1]) + b"x", "engine.unfit", "tensorrt 11.0.0.1"),
+    ],
+)
+async def test_what_is_no_plan_for_here(
+    tmp_path: Path, side: EngineSide, plan: bytes, code: str, words: str
+) -> None:
+    put(tmp_path / "plan", plan)
+    job = await take_in(side, tmp_path / "plan")
+    assert job.problem is not None
+    assert (job.problem.code, words in job.problem.detail) == (code, True), job.problem
+    assert side.files() == []
+
+
+async def test_a_plan_for_another_gpu(tmp_path: Path, side: EngineSide, onnx: Path) -> None:
+    stand_in(tmp_path, UNFIT)
+    put(tmp_path / "plan", PLAN)
+    job = await take_in(side, tmp_path / "plan")
+    assert job.problem is not None
+    assert (job.problem.code, job.problem.detail) == ("engine.unfit", "compute 7.5, not 8.6")
+    assert side.files() == []
+
+
+async def test_what_lies_outside_the_roots(tmp_path: Path, onnx: Path) -> None:
+    root = tmp_path / "models"
+    root.mkdir()
+    inside, link = root / "detector.onnx", root / "link.onnx"
+    put(inside, onnx_made.detector(blocks=1))
+    link.symlink_to(onnx)
+    builder = stand_in(tmp_path)
+    async with engine_side(tmp_path, [builder], gpus=[A10], roots=[root]) as side:
+        assert (await side.build(inside)).state == "succeeded"
+        outside: list[dict[str, Any]] = [
+            {"onnx": onnx},
+            {"onnx": link},
+            {"onnx": inside, "validation": {"inputs": str(tmp_path)}},
+            {"onnx": inside, "precision": "int8", "calibration_cache": str(onnx)},
+        ]
+        for changes in outside:
+            with pytest.raises(ProblemError) as caught:
+                await side.begin(changes.pop("onnx"), **changes)
+            assert caught.value.code == "policy.volume_root"
+        with pytest.raises(ProblemError) as caught:
+            await take_in(side, onnx)
+        assert caught.value.code == "policy.volume_root"
+        with pytest.raises(ProblemError) as caught:
+            await verify(side, validation=Validation(inputs="/etc"))
+        assert caught.value.code == "policy.volume_root"

@@ -416,8 +416,8 @@ class Log:
         self._report.tell("message", severity="warning", text=text)
 
 
-def parse(trt: Any, job: Job, network: Any, logger: Any, report: Reporter) -> None:
-    parser = trt.OnnxParser(network, logger)
+def parse(trt: Any, job: Job, network: Any, log: Log, report: Reporter) -> None:
+    parser = trt.OnnxParser(network, log.logger)
     if hasattr(trt, "OnnxParserFlag") and (
         job["version_compatible"] or job["hardware_compatibility"] is not None
     ):
@@ -426,9 +426,13 @@ def parse(trt: Any, job: Job, network: Any, logger: Any, report: Reporter) -> No
     # By its path: external data is found beside it.
     if not parser.parse_from_file(job["onnx"]):
         problems = [_parser_problem(parser.get_error(n)) for n in range(parser.num_errors)]
+        texts = [each["text"] for each in problems] or ["the ONNX parser refused the file"]
+        of_a_node = any(each["node"] for each in problems)
+        if log.errors and not of_a_node and not any(text in log.errors[0] for text in texts):
+            texts.insert(0, log.errors[0])  # only there is a file with external data named
         raise RefusedError(
             "engine.onnx",
-            "; ".join(each["text"] for each in problems) or "the ONNX parser refused the file",
+            "; ".join(texts),
             "Export the model anew; an operator that TensorRT lacks must be replaced in it.",
             problems=problems,
         )
@@ -481,6 +485,7 @@ def add_profiles(builder: Any, network: Any, config: Any, job: Job) -> None:
                 profile.set_shape_input(name, *ranges)
                 continue
             _check_range(number, inputs[name], wanted[name])
+            _check_order(number, name, ranges)
             profile.set_shape(name, *[tuple(each) for each in ranges])
         lacking = sorted(dynamic - set(wanted))
         if lacking:
@@ -502,6 +507,16 @@ def _check_range(number: int, tensor: Any, wanted: dict[str, list[int]]) -> None
                 "profile %d: %s of %r is %s, the model has %s"
                 % (number, end, tensor.name, asked, shape),
                 {tensor.name: tensor},
+            )
+
+
+def _check_order(number: int, name: str, ranges: list[list[int]]) -> None:
+    for smallest, best, largest in zip(*ranges):
+        if not smallest <= best <= largest:
+            raise RefusedError(
+                "engine.profile",
+                "profile %d: min, opt and max of %r do not ascend: %s" % (number, name, ranges),
+                "Each size: min <= opt <= max.",
             )
 
 
@@ -1463,7 +1478,7 @@ def _judge(found: dict[str, Any], options: Job) -> None:
 def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
     builder = trt.Builder(log.logger)
     network = builder.create_network(network_flags(trt, job))
-    parse(trt, job, network, log.logger, report)
+    parse(trt, job, network, log, report)
     config = builder.create_builder_config()
     configure(trt, config, network, job, log)
     add_profiles(builder, network, config, job)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.engines import worker
 from tests.agent.engines.versions_side import RANGE, VERSIONS, Side, model
 from tests.libcuda_stub.build import build
 
@@ -196,3 +198,41 @@ def test_a_profile_of_values_for_a_shape_tensor(side: Side) -> None:
     ended = side.run(given, profiles=[{"images": RANGE, "host_size": values}])
     assert (ended.code, ended.the("checked")["state"]) == (0, "deserialised"), ended
     assert side.plan()["values"] == [{"host_size": [[1, 1], [4, 4], [8, 8]]}]
+
+
+def test_messages_without_end_are_capped(side: Side) -> None:
+    ended = side.run(model(says=5000))
+    assert ended.code == 0
+    assert len(ended.messages) == 200
+    assert ended.messages[-1].endswith("[TensorRT's next messages are not told]")
+    assert max(map(len, ended.messages)) < 2100
+
+
+def test_what_libraries_print_is_not_among_the_events(side: Side) -> None:
+    """Every line of standard output was read as an event by `run`."""
+    ended = side.run(model(prints=200_000))
+    assert ended.code == 0
+    assert ended.error.count("what a library prints\n") == 200_000
+
+
+@pytest.mark.parametrize("side", ["8.6.1", "10.3.0"], indirect=True)
+def test_a_signal_ends_a_build_that_hears_nothing(side: Side) -> None:
+    """TensorRT before 9 has no progress monitor, and a newer one may not ask it."""
+    path = side.job(model(sleeps=50))
+    process = subprocess.Popen(
+        [side.python, "-B", worker.__file__, path],
+        env=side.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "parsed":
+                break
+        process.terminate()
+        told = [json.loads(line) for line in process.stdout]
+        assert (process.wait(), told[-1]) == (3, {"event": "cancelled"})
+    finally:
+        process.kill()
+        process.communicate()

@@ -91,16 +91,9 @@ async def restart_workload(
     return await node.workloads.restart(name, owner=caller.owner, key=idempotency_key)
 
 
-@post("/v1/workloads/{name:str}/undo", tags=["workloads"], status_code=202, role="operator")
-async def undo_workload(node: TheNode, caller: TheCaller, name: Name) -> Job:
-    """Take its newest deployment back: the container before runs again."""
-    caller.doing("workload.undo", f"workload/{name}")
-    return await node.workloads.undo(name, by=caller.owner)
-
-
 @post("/v1/workloads/{name:str}/confirm", tags=["workloads"], status_code=200, role="operator")
 async def confirm_workload(node: TheNode, caller: TheCaller, name: Name) -> Deployment:
-    """Its newest deployment may stay."""
+    """Its newest deployment may stay. One that was taken back may have left no workload."""
     caller.doing("workload.confirm", f"workload/{name}")
     return await node.workloads.confirm(name)
 
@@ -177,7 +170,10 @@ async def renew_deployment(
     "/v1/deployments/{deployment:str}/revert", tags=["workloads"], status_code=202, role="operator"
 )
 async def revert_deployment(node: TheNode, caller: TheCaller, deployment: DeploymentName) -> Job:
-    """Take it back, also one that is done. It waits for nobody."""
+    """Take it back, also one that is done: what ran before runs again. It waits for nobody.
+
+    Only the newest deployment of a workload can be taken back.
+    """
     caller.doing("deployment.revert", f"deployment/{deployment}")
     return await node.workloads.deployments.revert(
         deployment, by=caller.owner, why=f"{caller.owner} took it back"

@@ -108,10 +108,10 @@ class Deployments:
                 return self._asked_before(deployment_id, asked)
             planned = await plan()
             planned.check()
-            self._check_free(part.name for part in planned.parts)
-            self._check_idle({part.name for part in planned.parts})
+            names = [part.name for part in planned.parts]
+            self._check_idle(names)
             record = _record(deployment_id, planned, options, asked=asked, owner=owner, why=why)
-            await self._store.add(record)
+            await self._store.add(record, may=partial(self._check_free, names))
             return await self._submit(DEPLOY, record)
 
     async def confirm(self, deployment_id: str) -> Deployment:
@@ -145,12 +145,19 @@ class Deployments:
         """Take a deployment back, also one that is done. It waits for nobody.
 
         Raises:
-            ProblemError: `deployment.not_found`, `deployment.superseded`, `store.*`.
+            ProblemError: `deployment.not_found`, `deployment.superseded`, `deployment.reverted`,
+                `store.*`.
         """
         await self._store.load()
         record = self._store.deployment(deployment_id)
-        self._check_newest(record)
-        begun = await self._reverter.begin(deployment_id, by=by, why=why)
+        if record.shown.state == "reverted":
+            raise ProblemError(
+                "deployment.reverted",
+                f"deployment {deployment_id} ({record.shown.release}) was taken back already",
+                params={"deployment": deployment_id},
+                hint="What ran before it runs. To go further back, apply that file again.",
+            )
+        begun = await self._reverter.begin(deployment_id, by=by, why=why, may=self._check_newest)
         under_way = record.shown.job
         if under_way is not None and self._jobs.get(under_way).state not in ENDED:
             job = self._jobs.get(under_way)
@@ -302,16 +309,21 @@ class Deployments:
     def _check_newest(self, record: DeploymentRecord) -> None:
         """Only the newest deployment of a workload can be taken back: it has the old container."""
         for part in record.parts:
-            workload = self._store.workload(part.name)
-            if record.shown.state == "done" and (
-                workload is None or workload.deployment != record.shown.id
-            ):
-                raise ProblemError(
-                    "deployment.superseded",
-                    f"{part.name}: deployment {record.shown.id} is not its newest any more",
-                    params={"deployment": record.shown.id, "workload": part.name},
-                    hint="`roost workload show NODE NAME` shows the newest.",
-                )
+            gone = record.shown.state == "done" and self._store.workload(part.name) is None
+            newest = self.newest_of(part.name)
+            if not gone and newest == record.shown.id:
+                continue
+            newer = "" if gone or newest is None else f": {self._named(newest)} came after it"
+            raise ProblemError(
+                "deployment.superseded",
+                f"{part.name}: {self._named(record.shown.id)} is not its newest any more{newer}",
+                params={"deployment": record.shown.id, "workload": part.name},
+                hint="`roost workload show NODE NAME` shows the newest, and what an undo would do.",
+            )
+
+    def _named(self, deployment_id: str) -> str:
+        shown = self._store.deployment(deployment_id).shown
+        return f"deployment {deployment_id} ({shown.release}, by {shown.owner})"
 
 
 def _record(

@@ -217,30 +217,18 @@ class NodeWorkloads:
             why="its container did not see its GPUs any more (x-roost.gpu.on_lost: recreate)",
         )
 
-    async def undo(self, name: str, *, by: str) -> Job:
-        """Take the newest deployment of a workload back.
-
-        Raises:
-            ProblemError: `workload.not_found`, `deployment.reverted`, and those of
-                `Deployments.revert`.
-        """
-        deployment = await self._newest(name)
-        if self._store.deployment(deployment).shown.state == "reverted":
-            raise ProblemError(
-                "deployment.reverted",
-                f"{name}: its newest deployment {deployment} was taken back already",
-                params={"workload": name, "deployment": deployment},
-                hint="What ran before it runs. To go further back, apply that file again.",
-            )
-        return await self.deployments.revert(deployment, by=by, why=f"{by} took it back")
-
     async def confirm(self, name: str) -> Deployment:
-        """The newest deployment of a workload may stay.
+        """The newest deployment of a workload may stay, also one that was taken back already.
 
         Raises:
             ProblemError: `workload.not_found`.
         """
-        return await self.deployments.confirm(await self._newest(name))
+        await self._store.load()
+        known = self._store.workload(name)
+        deployment = self.deployments.newest_of(name) or (known and known.deployment)
+        if not deployment:
+            raise _not_found(name)
+        return await self.deployments.confirm(deployment)
 
     async def resolve(self, name: str, request: ResolveRequest, *, by: str) -> Job:
         """The way out of `stuck`; see `Deployments.resolve`."""
@@ -297,15 +285,6 @@ class NodeWorkloads:
         if record is None:
             raise _not_found(name)
         return record
-
-    async def _newest(self, name: str) -> str:
-        """Its newest deployment. Raises ProblemError `workload.not_found`."""
-        await self._store.load()
-        known = self._store.workload(name)
-        deployment = self.deployments.newest_of(name) or (known and known.deployment)
-        if not deployment:
-            raise _not_found(name)
-        return deployment
 
     def _status(self, record: WorkloadRecord) -> WorkloadStatus:
         container = self._runtime.containers().get(record.stable or "")

@@ -196,9 +196,17 @@ class WorkloadStore:
                 record = self.deployment(deployment_id)
             return record
 
-    async def add(self, deployment: DeploymentRecord) -> None:
-        """A new deployment. Raises ProblemError `store.*`."""
+    async def add(self, deployment: DeploymentRecord, *, may: Callable[[], None]) -> None:
+        """A new deployment.
+
+        Args:
+            may: raises where there may be none; nothing else is written between that and this.
+
+        Raises:
+            ProblemError: `store.*`, and what `may` raises.
+        """
         async with self._changing:
+            may()
             await finish(self._put(deployment, (), ()))
 
     async def remove(self, name: str) -> None:

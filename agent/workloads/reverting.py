@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -42,17 +43,27 @@ class Reverter:
         self._store, self._containers = store, containers
 
     async def begin(
-        self, deployment_id: str, *, by: str, why: str, problem: Problem | None = None
+        self,
+        deployment_id: str,
+        *,
+        by: str,
+        why: str,
+        problem: Problem | None = None,
+        may: Callable[[DeploymentRecord], None] = lambda _: None,
     ) -> DeploymentRecord:
         """From now on nobody else does anything to it. Repeated, it changes nothing.
 
+        Args:
+            may: raises where it may not; nothing is begun between that and the writing.
+
         Raises:
-            ProblemError: `store.*`; `deployment.not_found`.
+            ProblemError: `store.*`; `deployment.not_found`; what `may` raises.
         """
 
         def overruled(record: DeploymentRecord) -> DeploymentRecord | None:
             if record.shown.state in ("reverting", "reverted"):
                 return None
+            may(record)
             record = moved(record, "reverting", at=time.time(), by=by, why=why)
             shown = msgspec.structs.replace(
                 record.shown, problem=problem or record.shown.problem, lease_seconds_left=None

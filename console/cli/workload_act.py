@@ -67,7 +67,12 @@ def undo(setup: Setup, node: str, name: str, *, yes: bool, as_json: bool) -> Non
     shown = look(setup, entry, name)
     say(f"{entry.name}: {name}: {shown.undo}")
     consent([entry], f"undo {name}", yes=yes)
-    _follow(setup, entry, lambda client, _: client.workloads.undo(name), as_json=as_json)
+    deployment = shown.deployment.id if shown.deployment is not None else None
+
+    def begin(client: NodeClient, _: str) -> Awaitable[Job]:
+        return client.workloads.undo(name, deployment)  # the one that was shown, or none
+
+    _follow(setup, entry, begin, as_json=as_json)
 
 
 @click.command("confirm")

@@ -15,6 +15,7 @@ from agent.protocol.deployments import (
     WorkloadStatus,
 )
 from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
+from agent.protocol.problems import ProblemError
 from console.link.requests import Call, Requests, decode
 
 
@@ -84,15 +85,32 @@ class WorkloadClient:
         content = await self._post(f"/v1/deployments/{_quoted(deployment)}/confirm")
         return decode(self._node, content, Deployment)
 
+    async def renew(self, deployment: str) -> Deployment:
+        """Whoever steers is still there: while it is watched, its lease begins anew."""
+        content = await self._post(f"/v1/deployments/{_quoted(deployment)}/renew")
+        return decode(self._node, content, Deployment)
+
     async def revert(self, deployment: str) -> Job:
         """Take it back, also one that is done."""
         content = await self._post(f"/v1/deployments/{_quoted(deployment)}/revert")
         return decode(self._node, content, Job)
 
-    async def undo(self, workload: str) -> Job:
-        """Begin, or find, the job that takes a workload's newest deployment back."""
-        content = await self._post(f"/v1/workloads/{_quoted(workload)}/undo")
-        return decode(self._node, content, Job)
+    async def undo(self, workload: str, deployment: str | None = None) -> Job:
+        """Begin, or find, the job that takes a workload's newest deployment back.
+
+        Args:
+            deployment: the one that was looked at. Where another took its place since, nothing is
+                taken back.
+        """
+        if deployment is None:
+            deployment = (await self.show(workload)).deployment
+        if deployment is None:
+            raise ProblemError(
+                "deployment.not_found",
+                f"{workload} has no deployment that the node knows of",
+                params={"workload": workload},
+            )
+        return await self.revert(deployment)
 
     async def _post(
         self, target: str, request: msgspec.Struct | None = None, key: str | None = None

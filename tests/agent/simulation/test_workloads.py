@@ -49,7 +49,10 @@ async def test_the_load_follows_a_pin_and_its_undo() -> None:
         "detector-0",
         "detector-1",
     }
-    undone = await ended(node, await node.node.workloads.undo("detector-0", by="maria"))
+    newest = (await node.node.workloads.show("detector-0")).deployment
+    assert newest is not None
+    job = await node.node.workloads.deployments.revert(newest, by="maria", why="undo")
+    undone = await ended(node, job)
     assert undone.state == "succeeded", undone
     await node.step(NOW + 2)
     assert users(node) == {0: {"detector-0"}, 1: {"detector-1"}}

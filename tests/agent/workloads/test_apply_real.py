@@ -64,7 +64,7 @@ async def test_one_is_made_changed_kept_and_removed(engine: DockerEngine, tmp_pa
         assert "MODEL=b" in node.inspect("web")["Config"]["Env"]
         assert sorted(node.names().values()) == ["exited", "running"]
 
-        job = await node.ended(await node.workloads.undo("web", by="maria"))
+        job = await node.undo("web")
         assert job.state == "succeeded"
         assert node.inspect("web")["Id"] == first["Id"]
         [status] = await node.workloads.list()

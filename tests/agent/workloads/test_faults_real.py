@@ -185,7 +185,7 @@ async def test_the_kept_one_is_gone_before_undo(engine: DockerEngine, tmp_path: 
         node.run("detector", "--restart=always", *ON_FIRST)
         assert (await node.pin("detector", "1")).state == "succeeded"
         engine.docker("rm", next(name for name in node.names() if ".kept-" in name))
-        back = await node.ended(await node.workloads.undo("detector", by="maria"))
+        back = await node.undo("detector")
         assert back.state == "succeeded", back.problem
         assert node.names() == {"detector": "running"}
         found = node.inspect("detector")

@@ -55,7 +55,7 @@ async def test_the_container_stays(engine: DockerEngine, tmp_path: Path) -> None
         [again] = await node.plan(other)
         assert again.action == "keep"
 
-        job = await node.ended(await node.workloads.undo("web", by="maria"))
+        job = await node.undo("web")
         assert job.state == "succeeded"
         assert ran(node) == before
         [status] = await node.workloads.list()
@@ -110,7 +110,7 @@ async def test_what_was_kept_stays_kept(engine: DockerEngine, tmp_path: Path) ->
         changed.soak = 0.5
         assert (await node.apply(changed)).state == "succeeded"
         assert node.names() == names
-        await node.ended(await node.workloads.undo("web", by="maria"))
+        await node.undo("web")
         assert node.names() == names
         assert (await node.workloads.show("web")).drift == []
 

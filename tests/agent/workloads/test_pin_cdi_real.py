@@ -97,7 +97,7 @@ async def test_a_container_moves_by_uuid(engine: PrivateRuntime, tmp_path: Path)
         assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
         assert node.inspect(kept)["HostConfig"]["RestartPolicy"]["Name"] == "no"
 
-        back = await node.ended(await node.workloads.undo("detector", by="maria"))
+        back = await node.undo("detector")
         assert back.state == "succeeded", back
         assert node.names() == {"detector": "running"}
         assert node.inspect("detector")["Id"] == first
@@ -168,7 +168,7 @@ async def test_a_removed_old_one_is_made_again_with_its_gpu(
         assert (await node.apply(version("2", "1"))).state == "succeeded"
         [status] = await node.workloads.list()
         engine.docker("rm", "--force", f"web.kept-{str(status.deployment)[:6]}")
-        back = await node.ended(await node.workloads.undo("web", by="maria"))
+        back = await node.undo("web")
         succeeded(back)
         assert "V=1" in node.environment("web")
         assert given(node, "web") == [f"STUB_GPU_0={UUIDS[0]}"]

@@ -69,15 +69,35 @@ async def test_undo_brings_the_kept_container_back(engine: DockerEngine, tmp_pat
     async with workload_side(engine, tmp_path / "agent.db") as node:
         first = node.run("detector", "--restart=always", *ON_FIRST)
         await node.pin("detector", "1")
-        [status] = await node.workloads.list()
-        assert status.deployment is not None
-        job = await node.ended(
-            await node.workloads.deployments.revert(status.deployment, by="maria", why="undo")
-        )
-        assert job.state == "succeeded"
+        assert (await node.undo("detector")).state == "succeeded"
         runs_as_before(node, "detector", first)
         assert node.deployment().state == "reverted"
         assert await node.workloads.list() == []  # it was only found, never placed
+
+
+async def test_only_what_was_looked_at_is_undone(engine: DockerEngine, tmp_path: Path) -> None:
+    """A newer deployment came in between, is under way, or is done: it is not what was meant."""
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        node.run("detector", *ON_FIRST)
+        assert (await node.pin("detector", "1")).state == "succeeded"
+        looked_at = node.deployment().id
+        begun = await node.begin_pin("detector", "2", soak=60.0)
+        await node.reaches("canary")
+        newer = node.deployment().id
+        deployments = node.workloads.deployments
+        with pytest.raises(ProblemError, match=f"deployment {newer} .pin detector, by maria. came"):
+            await deployments.revert(looked_at, by="nina", why="undo")
+        assert node.deployment().state == "canary"
+        assert (await node.undo("detector", by="nina")).state == "succeeded"
+        assert (await node.ended(begun)).state in ("cancelled", "skipped")
+        assert UUIDS[1] in str(node.environment("detector"))
+        with pytest.raises(ProblemError) as superseded:
+            await deployments.revert(looked_at, by="nina", why="undo")
+        assert superseded.value.code == "deployment.superseded"
+        with pytest.raises(ProblemError) as reverted:
+            await deployments.revert(newer, by="nina", why="undo")
+        assert reverted.value.code == "deployment.reverted"
+        assert UUIDS[1] in str(node.environment("detector"))
 
 
 async def test_a_hook_that_fails(engine: DockerEngine, tmp_path: Path) -> None:

@@ -92,6 +92,12 @@ class WorkloadSide(msgspec.Struct):
         request = pin_request(select, **more)
         return await self.workloads.pin(container, request, owner="maria", key=None)
 
+    async def undo(self, workload: str, *, by: str = "maria") -> Job:
+        """Take its newest deployment back, and wait for the end."""
+        newest = (await self.workloads.show(workload)).deployment
+        assert newest is not None
+        return await self.ended(await self.workloads.deployments.revert(newest, by=by, why="undo"))
+
     def deployment(self) -> Deployment:
         """The newest one, whatever became of it."""
         return self.workloads._store.deployments()[0].shown

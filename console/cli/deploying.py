@@ -16,9 +16,9 @@ from agent.protocol.problems import ProblemError
 from console.cli.output import say
 from console.cli.run import ask_one
 from console.cli.setup import Setup
-from console.compose.scalars import duration
 from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
+from console.fleet.lease import parse_lease
 from console.images.following import see_through
 from console.link.client import NodeClient
 from console.text import age
@@ -29,16 +29,15 @@ C = TypeVar("C", bound=Callable[..., object])
 CANARY = "canary"
 _STAGES = {CANARY: "it runs, and is watched"}
 NODES_TOLD = 8
-SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 30 * 86400.0
 
 
 def _within(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float:
     if text is None:
         return CONFIRM_WITHIN_SECONDS
-    seconds = duration(text)
-    if seconds is None or not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
-        raise click.BadParameter("that is not a time like 15m or 1h30m, from 1s to 720h")
-    return seconds
+    try:
+        return parse_lease(text)
+    except ProblemError as problem:
+        raise click.BadParameter(problem.detail) from None
 
 
 _confirm_option = click.option(

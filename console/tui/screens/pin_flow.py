@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from agent.protocol.deployments import Deployment, DeployPlan, PinRequest, WorkloadStatus
 from agent.protocol.live import LiveContainer
-from agent.protocol.workloads import GpuRequest
 from console.text import clean
+from console.tui.look import words
 from console.tui.rows.places import KEPT
 from console.tui.screens.carrying import Carrying, Order, Task
+from console.tui.widgets.page import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,17 @@ class PinFlow(Carrying):
     def _ask_for_gpus(self, target: Target) -> None:
         from console.tui.screens.pin_dialog import PinDialog
 
-        def chosen(request: GpuRequest | None) -> None:
+        def chosen(request: PinRequest | None) -> None:
             if request is not None:
                 self.offer_pin(target, request)
 
         view = self.context.fleet.nodes[target.node]
         self.app.push_screen(PinDialog(self.context, view, target.container), chosen)
 
-    def offer_pin(self, target: Target, gpu: GpuRequest) -> None:
+    def offer_pin(self, target: Target, request: PinRequest) -> None:
         """Ask the node what the pin would do, then the person whether to."""
         if self._is_busy() or self._is_kept(target):
             return
-        request = PinRequest(gpu=gpu)
         self.begin(self._plan(target, request), f"asking {target.node} what would happen ...")
 
     def _is_busy(self) -> bool:
@@ -79,6 +79,10 @@ class PinFlow(Carrying):
             title = f"Cannot pin {name} on {node}"
             self.app.push_screen(TextDialog(self.context, about, title=title))
             return
+        if request.options.confirm == "manual":
+            within = words.age(request.options.confirm_within)
+            waits = f"it goes back by itself after {within}, unless it is confirmed in :workloads"
+            about.insert(0, Entry("note: ", waits, "warn"))
         key = secrets.token_hex(16)
 
         async def do() -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
+from agent.protocol.deployments import PinRequest
 from agent.protocol.workloads import GpuRequest
 from console.fleet.picture import NodeView
 from console.text import clean
@@ -132,7 +133,7 @@ class PlacementScreen(ReadsWorkloads):
             self.say(f"{clean(carried.name)} stays where it is.")
         else:
             view = self.context.fleet.nodes[carried.node]
-            self.offer_pin(target, self._request(view, target, carried))
+            self.offer_pin(target, PinRequest(gpu=self._request(view, target, carried)))
 
     def _held(self, carried: Carried) -> Target | None:
         view = self.context.fleet.nodes.get(carried.node)

@@ -123,8 +123,7 @@ class PushDialog(Dialog[Terms | None]):
         if key in {"tab", "shift+tab"}:
             self._go(1 if key == "tab" else -1)
         elif isinstance(here, SwitchField) and key in {"space", "enter"}:
-            here.on = not here.on
-            here.draw()
+            here.turn()
         elif isinstance(here, str) and key in {"left", "right"}:
             self._go(1 if here == "cancel" else -1)
         elif here == "cancel" and key == "enter":

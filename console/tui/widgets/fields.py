@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -16,7 +16,7 @@ _LABEL, _INPUT = 11, 12
 
 
 class AmountField(Horizontal):
-    """A number of bytes that is checked while it is typed; empty is none."""
+    """A number that is checked while it is typed; empty is none. Of bytes, unless said."""
 
     DEFAULT_CSS = f"""
     AmountField {{ height: 1; }}
@@ -33,14 +33,17 @@ class AmountField(Horizontal):
         parse: Callable[[str], int],
         say: Callable[[int | None], str],
         first: int | None,
+        *,
+        typed: Callable[[int], str] | None = None,
     ) -> None:
-        """`say` tells in words what a value means."""
+        """`say` tells in words what a value means; `typed`, how it is typed."""
         super().__init__()
         self._look = look
         self.value = first
         self.problem: ProblemError | None = None
         self.label = label
-        self.input = Input("" if first is None else _exact(first), compact=True)
+        text = "" if first is None else (typed or _exact)(first)
+        self.input = Input(text, compact=True)
         self.input.cursor_blink = False
         self._parse, self._say = parse, say
         self._title, self._said = Bar(look), Bar(look)
@@ -92,6 +95,11 @@ class SwitchField(Bar):
         self.here = False
         self.draw()
 
+    def turn(self) -> None:
+        """The other way round."""
+        self.on = not self.on
+        self.draw()
+
     def draw(self) -> None:
         """As it is now."""
         sign = self.look.glyphs.cursor if self.here else " "
@@ -101,6 +109,36 @@ class SwitchField(Bar):
                 (f" {self.label:<{_LABEL - 2}}", "key" if self.here else ""),
                 (box, "cursor" if self.here else ""),
                 (f" {self._said}", "" if self.on else "dim"),
+            ]
+        )
+
+
+class ChoiceField(Bar):
+    """One of several, by Space."""
+
+    def __init__(self, look: Look, label: str, choices: Mapping[str, str]) -> None:
+        """`choices` are words to what they mean; the first one at first."""
+        super().__init__(look)
+        self.label, self.here = label, False
+        self._choices = choices
+        self.value = next(iter(choices))
+        self.draw()
+
+    def turn(self) -> None:
+        """The next one."""
+        values = list(self._choices)
+        self.value = values[(values.index(self.value) + 1) % len(values)]
+        self.draw()
+
+    def draw(self) -> None:
+        """As it is now."""
+        sign = self.look.glyphs.cursor if self.here else " "
+        first = self.value == next(iter(self._choices))
+        self.show(
+            [
+                (f" {self.label:<{_LABEL - 2}}", "key" if self.here else ""),
+                (f"{sign}[{self.value}]", "cursor" if self.here else ""),
+                (f" {self._choices[self.value]}", "dim" if first else ""),
             ]
         )
 

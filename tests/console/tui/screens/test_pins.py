@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from textual.pilot import Pilot
 
+from agent.protocol.deployments import DeployOptions
 from agent.protocol.problems import ProblemError
 from console.tui.app import RoostApp
 from console.tui.screens.pin_dialog import PinDialog
@@ -134,6 +135,84 @@ async def test_gpus_and_a_way_to_choose_them_do_not_go_together(make_app: MakeAp
     assert workloads_of(app).planned == []
 
 
+async def test_how_it_gets_there_is_chosen_as_on_the_command_line(make_app: MakeApp) -> None:
+    app = pin_app(make_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("a", *["tab"] * 3)
+        await pilot.press("backspace", "2", "tab", "space", "space")
+        text = await settled(pilot)
+        assert "count     2" in text
+        assert ">[start-then-stop] the new one starts beside the old one" in text
+        await pilot.press("tab", "space", "tab", "space")
+        text = await settled(pilot)
+        assert "[x] fail where nobody can look from inside" in text
+        assert ">[manual] it goes back by itself unless confirmed" in text
+        assert "how long it waits for your word: 15m" in text
+        await pilot.press("tab", "ctrl+u", *"1h30m")
+        assert "how long it waits for your word: 1h" in await settled(pilot)
+        text = await choose(pilot)
+        assert "note: it goes back by itself after 1h, unless it is confirmed" in text
+    ((_, request),) = workloads_of(app).planned
+    assert (request.gpu.select, request.gpu.count) == ("least-memory", 2)
+    assert request.gpu.verify == "required"
+    assert request.strategy == "start-then-stop"
+    assert (request.options.confirm, request.options.confirm_within) == ("manual", 5400)
+
+
+async def test_what_is_not_chosen_is_the_nodes_to_choose(make_app: MakeApp) -> None:
+    app = pin_app(make_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("a", *["tab"] * 6)
+        text = await settled(pilot)
+        assert ">[auto] it stays once it was well for long enough" in text
+        assert "how long it waits" not in text  # it does not
+        await choose(pilot, "space", "space")
+    ((_, request),) = workloads_of(app).planned
+    assert (request.strategy, request.gpu.verify) == (None, "if-possible")
+    assert request.options == DeployOptions()
+
+
+@pytest.mark.parametrize(
+    ("tabs", "typed", "said"),
+    [
+        (3, "0", "not that: From 1 to 64."),
+        (3, "1" * 30, "not that: From 1 to 64."),
+        (7, "soon", "not that: Write it as 15m or 1h30m"),
+        (7, "2000h", "not that: Write it as 15m or 1h30m"),
+    ],
+)
+async def test_what_is_no_count_and_no_time_is_not_sent(
+    make_app: MakeApp, tabs: int, typed: str, said: str
+) -> None:
+    app = pin_app(make_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("a", *["tab"] * 6, "space", "tab", "tab", *["tab"] * tabs)
+        await pilot.press("ctrl+u", *typed)
+        assert said in await settled(pilot)
+        await pilot.press(*["shift+tab"] * tabs)
+        assert said in await choose(pilot)
+        assert isinstance(app.screen, PinDialog)
+    assert workloads_of(app).planned == []
+
+
+async def test_a_low_terminal_has_room_for_the_gpus_and_the_field_that_is_changed(
+    make_app: MakeApp,
+) -> None:
+    app = pin_app(make_app)
+    async with app.run_test(size=(50, 11)) as pilot:
+        await settled(pilot)
+        await pilot.press("a")
+        for tabs, label in enumerate(("exclusive", "exclusive", "memory", "count", "strategy")):
+            await pilot.press(*["tab"] * bool(tabs))
+            text = await settled(pilot)
+            assert "least-memory" in text
+            assert label in text
+        assert "exclusive" not in text
+
+
 async def test_what_is_no_size_is_not_sent(make_app: MakeApp) -> None:
     app = pin_app(make_app)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -156,7 +235,7 @@ async def test_what_it_reserves_is_suggested_again_and_two_gpus_stay_two(
         await settled(pilot)
         await pilot.press("a")
         text = await settled(pilot)
-        assert "the node chooses 2" in text
+        assert "2, where the node chooses" in text
         assert "6GiB" in text
         await choose(pilot, "down")
     ((_, request),) = workloads_of(app).planned

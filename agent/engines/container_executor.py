@@ -23,6 +23,7 @@ from agent.engines.container_paths import Mounts
 from agent.engines.events import Event, Versions
 from agent.engines.hearing import CANCEL_SECONDS, Hearing, died
 from agent.engines.host_executor import WORKER, Looked, looked_of
+from agent.engines.orphans import DESCRIPTION
 from agent.engines.worker_process import quiet_log
 from agent.engines.worker_task import WorkerTask
 from agent.protocol.containers import LogLine
@@ -83,7 +84,7 @@ class ContainerExecutor:
         mounts = Mounts()
         for path in task.paths:
             await asyncio.to_thread(mounts.add, path)
-        job = task.place / "job.json"
+        job = task.place / DESCRIPTION
         worker = task.place / WORKER.name
         await asyncio.to_thread(worker.write_bytes, await asyncio.to_thread(WORKER.read_bytes))
         await asyncio.to_thread(

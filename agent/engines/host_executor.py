@@ -12,6 +12,7 @@ import msgspec
 from agent.engines import worker
 from agent.engines.events import Event, Versions
 from agent.engines.hearing import Hearing
+from agent.engines.orphans import DESCRIPTION
 from agent.engines.worker_process import quiet_log, run_process
 from agent.engines.worker_task import WorkerTask
 from agent.protocol.engines import Builder
@@ -58,7 +59,7 @@ class HostExecutor:
     async def run(self, task: WorkerTask, hearing: Hearing) -> None:
         """Do `task`, with no GPU visible but its own. Raises as `run_process`, and OSError."""
         python = (await self._look(task.gpu)).python
-        job = task.place / "job.json"
+        job = task.place / DESCRIPTION
         described = task.described(lambda each: str(each.path))
         await asyncio.to_thread(job.write_bytes, msgspec.json.encode(described))
         await run_process(

@@ -21,9 +21,10 @@ from agent.engines.checking import Checking
 from agent.engines.container_executor import ContainerExecutor
 from agent.engines.executors import Executors
 from agent.engines.hearing import Silences
-from agent.engines.host_executor import HostExecutor
+from agent.engines.host_executor import WORKER, HostExecutor
 from agent.engines.import_job import IMPORT, ImportKind
 from agent.engines.onnx_file import Digests
+from agent.engines.orphans import end_orphans
 from agent.engines.staleness import Staleness
 from agent.engines.store import LOG, EngineStore
 from agent.engines.verify_job import VERIFY, VerifyKind, request_of
@@ -102,6 +103,7 @@ class NodeEngines:
             benches=BenchStore(place.folder),
             staleness=Staleness(executors, digests, facts),
             roots=place.roots,
+            folder=place.folder,
         )
         checking = Checking(shop)
         jobs.register(BuildKind(shop, checking))
@@ -115,6 +117,7 @@ class NodeEngines:
             return
         shop = self._known.shop
         try:
+            await asyncio.to_thread(end_orphans, self._known.folder, worker=WORKER.name)
             await asyncio.to_thread(shop.store.tidy)
             await asyncio.to_thread(shop.caches.prune)
         except (ProblemError, OSError) as error:
@@ -300,6 +303,7 @@ class _Known(msgspec.Struct, kw_only=True, frozen=True):
     benches: BenchStore
     staleness: Staleness
     roots: Sequence[Path]
+    folder: Path
 
 
 def _is_file(name: str) -> bool:

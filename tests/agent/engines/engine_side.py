@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -106,6 +105,7 @@ async def engine_side(
     runtime: str | None = None,
     node: Node | None = None,
     roots: Sequence[Path] = (),
+    folder: Path | None = None,
     silences: Silences | None = None,
 ) -> AsyncIterator[EngineSide]:
     """Started; ended as an agent is by SIGTERM.
@@ -115,7 +115,7 @@ async def engine_side(
     database = Database(state / "agent.db")
     jobs = Jobs(database)
     place = EnginePlace(
-        folder=state / "engines",
+        folder=folder or state / "engines",
         pythons=pythons,
         keep=keep,
         roots=roots,
@@ -165,43 +165,64 @@ def facts(node: Node) -> NodeFacts:
     )
 
 
-def stand_in(folder: Path, ending: str = "", *, state: str = "ran") -> Path:
+# It measures nothing: a larger batch has more items a second, and takes longer.
+LATENCIES = """
+def latencies(job):
+    shapes = [each["opt"] for profile in job["profiles"] or [] for each in profile.values()]
+    batch = shapes[0][0] if shapes else 1
+    return [{
+        "profile": 0, "batch": batch, "shapes": {}, "iterations": job["validation"]["iterations"],
+        "p50_ms": 1.0 + batch, "p99_ms": 2.0 + batch, "mean_ms": 1.0 + batch,
+        "throughput": 1000 * batch / (1 + batch),
+    }]
+"""
+
+
+def stand_in(folder: Path, ending: str = "", *, begin: str = "", plan: bytes = PLAN) -> Path:
     """A builder that is none: it tells the events of a build and writes a few bytes.
 
-    `ending` is Python that runs when it has parsed.
+    `begin` is Python that runs before anything is said, `ending` when the model is parsed: it
+    knows the `job`. GPU memory, outputs and latencies are made up.
     """
-    events: list[dict[str, Any]] = [
-        {"event": "parsed", "layers": 1, "inputs": [], "outputs": []},
-        {
-            "event": "built",
-            "seconds": 0.1,
-            "plan_bytes": len(PLAN),
-            "header": {"serialization": 0, "version": [10, 13, 2, 6]},
-            "peak_memory_bytes": 1,
-        },
-        {"event": "checked", "state": state, "reason": None},
-        {"event": "done"},
-    ]
+    parsed = {"event": "parsed", "layers": 1, "inputs": [], "outputs": []}
+    built = {
+        "event": "built",
+        "seconds": 0.1,
+        "plan_bytes": len(plan),
+        "header": {"serialization": 0, "version": [10, 13, 2, 6]},
+        "peak_memory_bytes": 1,
+    }
+    memory = {"before_bytes": 1, "engine_bytes": 2, "after_bytes": 3}
     versions = {
         "event": "versions",
         "flavour": "tensorrt",
         "tensorrt": "10.13.2.6",
         "python": "3.10.12",
     }
+    lines = [
+        f"#!{sys.executable}",
+        "import json, os, pathlib, signal, sys, time",
+        LATENCIES,
+        "def tell(event):",
+        "    print(json.dumps(event), flush=True)",
+        *begin.splitlines(),
+        f"tell({versions!r})",
+        "if sys.argv[-1].endswith('job.json'):",
+        "    job = json.loads(pathlib.Path(sys.argv[-1]).read_text())",
+        f"    tell({parsed!r})",
+        *(f"    {line}" for line in ending.splitlines()),
+        "    if job['action'] == 'build':",
+        f"        pathlib.Path(job['plan']).write_bytes({plan!r})",
+        f"        tell({built!r})",
+        "    ran = job['validation']['iterations'] > 0",
+        "    tell({'event': 'checked', 'state': 'ran' if ran else 'deserialised', 'reason': None,",
+        f"          'gpu_memory': {memory!r}, 'latencies': latencies(job) if ran else []}})",
+        "tell({'event': 'done'})",
+    ]
     script = folder / "python"
-    script.write_text(
-        f"#!{sys.executable}\n"
-        "import json, os, pathlib, signal, sys, time\n"
-        f"print({json.dumps(json.dumps(versions))}, flush=True)\n"
-        "if sys.argv[-1].endswith('job.json'):\n"
-        f"    print({json.dumps(json.dumps(events[0]))}, flush=True)\n"
-        + "".join(f"    {line}\n" for line in ending.splitlines())
-        + "    job = json.loads(pathlib.Path(sys.argv[-1]).read_text())\n"
-        f"    if job['action'] == 'build': pathlib.Path(job['plan']).write_bytes({PLAN!r})\n"
-        + "".join(
-            f"    print({json.dumps(json.dumps(each))}, flush=True)\n" for each in events[1:-1]
-        )
-        + f"print({json.dumps(json.dumps(events[-1]))}, flush=True)\n"
-    )
-    script.chmod(0o755)
+    # Whole or not at all: another one may be starting it.
+    new = folder / "python.new"
+    new.write_text("\n".join(lines) + "\n")
+    new.chmod(0o755)
+    new.replace(script)
     return script

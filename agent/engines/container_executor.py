@@ -251,8 +251,9 @@ class ContainerExecutor:
 
 async def _next(batches: Any, hearing: Hearing) -> list[LogLine] | None:
     """The next lines; None: there are no more. Raises ProblemError `engine.silent`."""
+    seconds = hearing.may_be_silent()
     try:
-        return list(await asyncio.wait_for(anext(batches), hearing.may_be_silent()))
+        return list(await asyncio.wait_for(anext(batches), seconds))
     except StopAsyncIteration:
         return None
     except asyncio.TimeoutError:

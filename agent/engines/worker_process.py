@@ -78,8 +78,9 @@ async def _lines(stream: asyncio.StreamReader, hearing: Hearing) -> AsyncIterato
 async def _piece(stream: asyncio.StreamReader, hearing: Hearing) -> bytes:
     """What comes next. Raises ProblemError `engine.silent`: nothing, on no stream."""
     while True:
+        seconds = hearing.may_be_silent()
         with contextlib.suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(stream.read(PIECE_BYTES), hearing.may_be_silent())
+            return await asyncio.wait_for(stream.read(PIECE_BYTES), seconds)
 
 
 async def _keep(stream: asyncio.StreamReader, hearing: Hearing) -> None:

@@ -42,10 +42,12 @@ class EngineSide(msgspec.Struct):
     jobs: Jobs
     folder: Path
 
-    async def begin(self, onnx: Path, *, rebuild: bool = False, **changes: Any) -> Job:
+    async def begin(
+        self, onnx: Path, *, rebuild: bool = False, gpu: str | None = None, **changes: Any
+    ) -> Job:
         """The job that builds it."""
         made = recipe(onnx, **changes)
-        request = BuildRequest(recipe=made, rebuild=rebuild)
+        request = BuildRequest(recipe=made, rebuild=rebuild, gpu=gpu)
         return await self.engines.build(request, owner="maria", key=None)
 
     async def build(self, onnx: Path, **changes: Any) -> Job:

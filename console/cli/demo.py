@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import importlib
 import os
 import re
@@ -12,7 +11,6 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +20,10 @@ import yaml
 
 from agent.protocol.problems import ProblemError
 from console.cli.children import AgentProcess
+from console.cli.own_agent import CONFIG, agent_yaml, own_agent
 from console.fleet.inventory import Inventory, NodeEntry
 
 SIMULATOR_SECONDS = 60.0
-AGENT_SECONDS = 10.0
-POLL_SECONDS = 0.05
 # A unix socket's path has at most 107 bytes, and the nodes' names take some 50.
 LONGEST_FOLDER = 40
 LONGEST_NAME = 63
@@ -125,45 +122,19 @@ def _simulated_nodes(simulator: AgentProcess) -> Inventory:
 def _this_machine(folder: Path) -> Iterator[NodeEntry | None]:
     """The real agent of this machine; None, and why on standard error, if it does not start."""
     name = own_name(socket.gethostname())
-    path = folder / "this-machine.sock"
-    settings = {
-        "name": name,
-        "state": str(folder / "state"),
-        "operator_socket": str(path),
-        "admin_socket": None,
-        "viewer_socket": None,
-        "group": _own_group(),
-    }
-    config = folder / "agent.yaml"
-    _write(config, yaml.safe_dump(settings))
-    with AgentProcess(["serve", f"--config={config}"]) as agent:
-        if _answers(path, agent):
-            yield NodeEntry(name=name, address=f"unix://{path}", labels={"site": "here"})
-        else:
-            click.echo(f"this machine's own agent did not start: {agent.last_words()}", err=True)
+    _write(folder / CONFIG, agent_yaml(folder, name))
+    with own_agent(folder, name) as started:
+        if isinstance(started, str):
+            click.echo(f"this machine's own agent did not start: {started}", err=True)
             yield None
+        else:
+            yield msgspec.structs.replace(started, labels={"site": "here"})
 
 
 def own_name(hostname: str) -> str:
     """A name that a fleet may have, and that comes before those of the simulated nodes."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", f"here-{hostname}")[:LONGEST_NAME]
     return name.rstrip("._-")
-
-
-def _own_group() -> str:
-    with contextlib.suppress(KeyError):
-        return grp.getgrgid(os.getgid()).gr_name
-    return str(os.getgid())
-
-
-def _answers(path: Path, agent: AgentProcess) -> bool:
-    deadline = time.monotonic() + AGENT_SECONDS
-    while time.monotonic() < deadline and not agent.ended:
-        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-            probe.connect(str(path))
-            return True
-        time.sleep(POLL_SECONDS)
-    return False
 
 
 def _wait_for_signal() -> None:

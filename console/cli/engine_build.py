@@ -1,108 +1,155 @@
-"""`roost engine build`: one engine, on the node that will run it."""
+"""`roost engine build`: engines, on the nodes that will run them."""
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import click
 
-from agent.protocol.engines import BuildRequest, EngineRecipe
-from agent.protocol.jobs import Job
+from agent.protocol.engines import BuildRequest
 from agent.protocol.problems import ProblemError
-from agent.protocol.settings import convert_settings
-from agent.yaml_text import read_document, read_tree
 from console.cli.consent import consent
-from console.cli.nodes import one_node
-from console.cli.options import json_option, node_argument, yes_option
-from console.cli.output import print_json, say
-from console.cli.run import ask_one
+from console.cli.engine_options import gpu_option
+from console.cli.engine_recipe import read_recipe
+from console.cli.engine_runs import see_builds
+from console.cli.engine_stale import node_build, stale_builds
+from console.cli.nodes import selected_nodes
+from console.cli.options import complete_selector, json_option, yes_option
+from console.cli.run import Answer, conclude
 from console.cli.setup import Setup
-from console.fleet.back_off import jitter
-from console.fleet.inventory import NodeEntry
-from console.images.following import see_through
-from console.link.client import NodeClient
-from console.text import clean
+from console.engines.fleet_build import NodeBuild
+from console.text import plural
 
-TOLD_EVERY = 10  # percent
+AT_ONCE = 2
 
 
 @click.command("build")
-@node_argument
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--gpu", metavar="UUID", help="The GPU to build for, if there are several.")
-@click.option("--rebuild", is_flag=True, help="Build it even if the node has it.")
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--to",
+    "selector",
+    metavar="SELECTOR",
+    shell_complete=complete_selector,
+    help="The nodes: labels, or @NAME.",
+)
+@click.option("--stale", is_flag=True, help="Instead of a recipe: each stale engine, by its own.")
+@gpu_option
+@click.option("--rebuild", is_flag=True, help="Build it even on nodes that have it.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 1000),
+    default=AT_ONCE,
+    show_default=True,
+    metavar="N",
+    help="At most so many builds at a time at each site (label `site`).",
+)
+@click.option("--resume", metavar="RUN", help="Go on with a run that was left.")
+@click.option("--local", is_flag=True, help="Build here, with TensorRT-RTX; no GPU is needed.")
+@click.option("--for", "capabilities", metavar="SM,...", help="With --local: as sm_86,sm_89.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --local: where the engine goes.",
+)
+@click.option(
+    "--onnx",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --local: the model as it lies here, if not where the recipe says.",
+)
+@click.option(
+    "--python",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --local: the Python that has tensorrt-rtx, if not this one.",
+)
 @yes_option
 @json_option
 @click.pass_obj
 def command(
     setup: Setup,
-    node: str,
-    recipe: Path,
+    recipe: Path | None,
+    selector: str | None,
     gpu: str | None,
+    at_once: int,
+    resume: str | None,
+    capabilities: str | None,
+    output: Path | None,
+    onnx: Path | None,
+    python: Path | None,
     *,
+    stale: bool,
     rebuild: bool,
+    local: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Build the engine that the YAML file RECIPE describes on NODE, with the TensorRT there.
+    """Build the engine that the YAML file RECIPE describes on nodes, with the TensorRT there.
 
-    The recipe names the model as it lies on the node:
+    The recipe names the model as it lies on each node:
 
     \b
       model: detector
       onnx: /srv/models/detector.onnx
       profiles:
         - images: {min: [1, 3, 640, 640], opt: [8, 3, 640, 640], max: [16, 3, 640, 640]}
+
+    A node that has that engine is done at once. A build that was begun goes on when this command
+    ends; --resume looks on again, and begins those that were not.
+
+    With --stale it is done for each engine in use that roost engine ls --stale lists: where only
+    the driver is another one, the engine is tried again and not built.
+
+    With --local no node is asked: the engine is built here for GeForce and RTX GPUs.
     """
-    entry = one_node(setup, node)
-    request = BuildRequest(recipe=read_recipe(recipe), gpu=gpu, rebuild=rebuild)
-    setup.refuse_changes("engine build")
-    consent([entry], f"build engine {request.recipe.model}", yes=yes)
-
-    async def build(_: NodeEntry, client: NodeClient) -> Job:
-        job = await client.engines.build(request, secrets.token_hex(16))
-        return await see_through(client, job, random=jitter(), seen=Teller(entry.name))
-
-    job = ask_one(setup, entry.name, build)
-    if as_json:
-        print_json(job)
-    else:
-        result = job.result
-        click.echo(
-            clean(
-                f"{entry.name}  {result.get('model', '')}  {result.get('key', '')[:12]}"
-                f"  {result.get('engine', '')}  current: {result.get('current', '')}"
+    if local:
+        if recipe is None or output is None or selector or stale or gpu or resume:
+            raise _usage(
+                "--local takes a RECIPE and --output DIR, and no node",
+                "roost engine build --local --for sm_86,sm_89 -o DIR RECIPE",
             )
+        from console.cli.engine_local import build_here
+
+        return build_here(
+            read_recipe(recipe),
+            capabilities=capabilities,
+            output=output,
+            onnx=onnx,
+            python=python,
+            as_json=as_json,
         )
-    return 0
+    if capabilities or output or onnx or python:
+        raise _usage(
+            "--for, --output, --onnx and --python are for --local",
+            "A recipe says compute_capabilities; an engine stays on the node that built it.",
+        )
+    if not selector:
+        raise _usage("nobody said on which nodes", "Add --to SELECTOR, or --to @NODE for one.")
+    setup.refuse_changes("engine build")
+    entries = selected_nodes(setup, selector)
+    builds: list[NodeBuild]
+    silent: list[Answer[None]] = []
+    if stale:
+        if recipe is not None or gpu is not None or rebuild:
+            raise _usage(
+                "--stale takes the recipes of the engines themselves, and builds for their GPUs",
+                "Leave out RECIPE, --gpu and --rebuild, or leave out --stale.",
+            )
+        builds, silent = stale_builds(setup, entries)
+        touched = [entry for entry in entries if any(each.entry is entry for each in builds)]
+        consent(touched, f"build {plural(len(builds), 'stale engine')}", yes=yes)
+    else:
+        if recipe is None:
+            raise _usage("nobody said what to build", "Name a RECIPE, or say --stale.")
+        request = BuildRequest(recipe=read_recipe(recipe), gpu=gpu, rebuild=rebuild)
+        consent(entries, f"build engine {request.recipe.model}", yes=yes)
+        builds = [node_build(entry, request) for entry in entries]
+    see_builds(setup, builds, at_once=at_once, resume=resume, as_json=as_json)
+    ended: list[Answer[None]] = [Answer(each.entry, problem=each.problem) for each in builds]
+    return conclude([*silent, *ended])
 
 
-class Teller:
-    """Says how far a job is, where that has changed enough."""
-
-    def __init__(self, node: str) -> None:
-        self._node, self._told = node, ("", -1)
-
-    def __call__(self, job: Job) -> None:
-        part = 0
-        if job.total:
-            part = 100 * (job.done or 0) // job.total // TOLD_EVERY * TOLD_EVERY
-        if job.stage and (job.stage, part) != self._told:
-            self._told = job.stage, part
-            say(f"{self._node}: {job.stage}" + (f" {part} %" if part else ""))
-
-
-def read_recipe(path: Path) -> EngineRecipe:
-    """Raises ProblemError `settings.*`, with file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemError(
-            "settings.unreadable",
-            f"{path}: {error}",
-            params={"file": str(path)},
-            hint="Name a recipe, a YAML file in UTF-8; roost engine build --help has one.",
-        ) from None
-    document = read_document(text, file=str(path))
-    return convert_settings(document, EngineRecipe, file=str(path), tree=lambda: read_tree(text))
+def _usage(wrong: str, hint: str) -> ProblemError:
+    return ProblemError("console.usage", wrong, hint=hint)

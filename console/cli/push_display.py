@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
-import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TextIO
 
 from agent.protocol.jobs import AWAITING_LAYERS
-from console.cli.output import say
-from console.cli.table import cells, cut
+from console.cli.live_lines import NODES_SHOWN, LiveLines
+from console.cli.table import cells
 from console.images.push import PushState
 from console.text import age, clean, plural, size
 
-EVERY_SECONDS = 0.5
-# Without a terminal: a log, which is read afterwards.
-LINE_EVERY_SECONDS = 30.0
-NODES_SHOWN = 8
 _NOT_YET = AWAITING_LAYERS | {None}  # no stage of the node's own work
 _WORDS = {
     "connecting": "connecting",
@@ -31,95 +22,41 @@ _WORDS = {
 }
 
 
-class PushDisplay:
+class PushDisplay(LiveLines):
     """Shows the states that were added, of `nodes` that will be, until it is left."""
 
     def __init__(self, nodes: int, out: TextIO | None = None) -> None:
         """`out` None: standard error."""
+        super().__init__(out)
         self._nodes = nodes
-        self._out = out or sys.stderr
         self.states: list[PushState] = []
-        self._terminal = self._out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self._shown: list[str] = []
-        self._told: dict[str, str] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def add(self, state: PushState) -> None:
         """Show this one too; it is looked at again and again."""
         self.states.append(state)
 
-    def say(self, text: str) -> None:
-        """A line that stays, above those that change."""
-        if self._shown:
-            self._write(f"\x1b[{len(self._shown)}A\r\x1b[J")
-            self._shown = []
-        say(text)
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._keep_showing())
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._shown:
-            self._write(f"\x1b[{len(self._shown)}A\r\x1b[J")
-
-    async def _keep_showing(self) -> None:
-        since = 0.0
-        while True:
-            if self._terminal:
-                self.draw()
-            else:
-                self._tell()
-                if since >= LINE_EVERY_SECONDS:
-                    since = 0.0
-                    say(total_line(self.states, self._nodes))
-            await asyncio.sleep(EVERY_SECONDS)
-            since += EVERY_SECONDS
-
-    def draw(self) -> None:
-        """Show how it is now; only lines that changed: over a slow link each one costs."""
-        columns, rows = shutil.get_terminal_size()
-        lines = [cut(clean(each), columns - 1) for each in self._lines(max(1, rows - 4))]
-        if lines == self._shown:
-            return
-        up = f"\x1b[{len(self._shown)}A\r" if self._shown else ""
-        same = self._shown + [""] * len(lines)
-        text = "".join(
-            "\n" if new == old and new else f"{new}\x1b[K\n"
-            for new, old in zip(lines, same, strict=False)
-        )
-        self._write(up + text + "\x1b[J")
-        self._shown = lines
-
-    def _lines(self, room: int) -> list[str]:
+    def lines(self, room: int) -> list[str]:
         busy = [state for state in self.states if not state.ended]
         shown = busy[: min(room, NODES_SHOWN)]
         wide = max((cells(clean(state.node)) for state in shown), default=0)
         lines = [node_line(state, wide) for state in shown]
         if len(busy) > len(shown):
             lines.append(f"and {len(busy) - len(shown)} more")
-        return [*lines, total_line(self.states, self._nodes)]
+        return [*lines, self.total()]
 
-    def _write(self, text: str) -> None:
-        self._out.write(text)
-        self._out.flush()
+    def total(self) -> str:
+        return total_line(self.states, self._nodes)
 
-    def _tell(self) -> None:
-        """A line for each node that began to send, has trouble, or has ended."""
-        for state in self.states:
-            doing = _doing(state)
-            told = self._told.get(state.node)
-            special = state.trouble is not None or state.note is not None
-            if told != doing and (special or state.ended or state.stage == "sending"):
-                self._told[state.node] = doing
-                say(f"{state.node}: {doing}")
+    def news(self) -> list[tuple[str, str]]:
+        """Who began to send, has trouble, or has ended."""
+        return [
+            (state.node, _doing(state))
+            for state in self.states
+            if state.trouble is not None
+            or state.note is not None
+            or state.ended
+            or state.stage == "sending"
+        ]
 
 
 def node_line(state: PushState, wide: int = 0) -> str:

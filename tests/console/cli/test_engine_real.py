@@ -40,12 +40,15 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_build_list_and_show(fleet: Path, tmp_path: Path, recipe: Path) -> None:
-    built = roost(tmp_path, "--fleet", fleet, "engine", "build", "edge", recipe, "--yes")
+    built = roost(tmp_path, "--fleet", fleet, "engine", "build", recipe, "--to", "@edge")
     assert built.code == 0
-    assert "built  current: not switched: there is no GPU here to try it on" in built.out
-    again = roost(tmp_path, "--fleet", fleet, "engine", "build", "edge", recipe, "--yes", "--json")
-    assert again.json["result"]["engine"] == "was there"
-    key = again.json["result"]["key"]
+    heading, line = built.out.splitlines()
+    assert heading.split() == ["NODE", "MODEL", "RESULT", "KEY", "TIME", "IN", "USE"]
+    assert line.split()[:3] == ["edge", "detector", "built"]
+    assert "there is no GPU here to try it on" in line
+    again = roost(tmp_path, "--fleet", fleet, "engine", "build", recipe, "--to", "@edge", "--json")
+    assert again.json[0]["result"] == "was there"
+    key = again.json[0]["key"]
     listed = roost(tmp_path, "--fleet", fleet, "engine", "ls")
     heading, line = listed.out.splitlines()
     assert heading.split()[:4] == ["NODE", "MODEL", "KEY", "CURRENT"]
@@ -63,13 +66,13 @@ def test_what_goes_wrong(fleet: Path, tmp_path: Path, recipe: Path) -> None:
     gone = roost(tmp_path, "--fleet", fleet, "engine", "show", "edge", "detector")
     assert (gone.code, "there is no engine of detector here" in gone.err) == (1, True)
     (tmp_path / "detector.onnx").write_bytes(onnx_made.unsupported())
-    failed = roost(tmp_path, "--fleet", fleet, "engine", "build", "edge", recipe, "--yes")
+    failed = roost(tmp_path, "--fleet", fleet, "engine", "build", recipe, "--to", "@edge")
     assert failed.code == 1
     assert "FrobnicateNMS node '/model.22/nms'" in failed.err
     recipe.write_text(recipe.read_text().replace("profiles:", "profile:"))
-    unknown = roost(tmp_path, "--fleet", fleet, "engine", "build", "edge", recipe, "--yes")
+    unknown = roost(tmp_path, "--fleet", fleet, "engine", "build", recipe, "--to", "@edge")
     assert unknown.code == 2
     assert "line 4: unknown key 'profile'" in unknown.err
     assert "Did you mean 'profiles'?" in unknown.err
-    unread = roost(tmp_path, "--fleet", fleet, "engine", "build", "edge", "nowhere.yaml", "--yes")
+    unread = roost(tmp_path, "--fleet", fleet, "engine", "build", "nowhere.yaml", "--to", "@edge")
     assert "nowhere.yaml" in unread.err

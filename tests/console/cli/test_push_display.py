@@ -8,7 +8,8 @@ import os
 import pytest
 
 from agent.protocol.jobs import Job
-from console.cli.push_display import NODES_SHOWN, PushDisplay, node_line, total_line
+from console.cli.live_lines import NODES_SHOWN
+from console.cli.push_display import PushDisplay, node_line, total_line
 from console.images.push import PushState
 from tests.emulator import Emulator
 

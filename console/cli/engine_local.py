@@ -1,0 +1,189 @@
+"""`roost engine build --local`: an engine of TensorRT-RTX, built on this machine without a GPU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.protocol.engines import BuildRequest, Engine, EngineRecipe
+from agent.protocol.jobs import Job
+from agent.protocol.problems import ProblemError
+from console.cli.build_display import BuildDisplay
+from console.cli.output import print_json
+from console.cli.own_agent import CONFIG, agent_yaml, own_agent
+from console.engines.fleet_build import FleetBuild, NodeBuild
+from console.engines.words import built_for, short_key, tensorrt
+from console.fleet.back_off import jitter
+from console.fleet.inventory import NodeEntry
+from console.fleet.links import Links, stated_owner
+from console.link.client import NodeClient
+from console.text import clean, size
+
+HERE = "here"
+READY_SECONDS = 30.0
+READY_POLL_SECONDS = 0.1
+_SM = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])", re.IGNORECASE)
+# As they lie in an agent's store, and as they are called here.
+_FILES = {"model.plan": "plan", "manifest.json": "manifest.json", "build.log": "log"}
+
+
+class LocalBuild(msgspec.Struct, kw_only=True):
+    """What `--json` prints: the engine, and the files that were written here."""
+
+    engine: Engine
+    files: list[str]
+
+
+def build_here(
+    recipe: EngineRecipe,
+    *,
+    capabilities: str | None,
+    output: Path,
+    onnx: Path | None,
+    python: Path | None,
+    as_json: bool,
+) -> int:
+    """Build it, and put `MODEL.plan`, `MODEL.manifest.json` and `MODEL.log` into `output`.
+
+    Raises:
+        ProblemError: `console.*`, and those of the build.
+    """
+    if capabilities is not None:
+        recipe.compute_capabilities = compute_capabilities(capabilities)
+    recipe.onnx = str((onnx or Path(recipe.onnx)).absolute())
+    if not Path(recipe.onnx).is_file():
+        raise ProblemError(
+            "engine.onnx",
+            f"{recipe.onnx} is no file on this machine",
+            params={"onnx": recipe.onnx},
+            hint="Say where the model lies here: --onnx FILE",
+        )
+    recipe.executor = "host"
+    settings = {"engines": {"python": str((python or Path(sys.executable)).absolute())}}
+    # Its state is gone with it: what it built is moved out before.
+    with tempfile.TemporaryDirectory(prefix="roost-", dir=_short_place()) as name:
+        folder = Path(name)
+        (folder / CONFIG).write_text(agent_yaml(folder, HERE, settings), encoding="utf-8")
+        with own_agent(folder, HERE) as started:
+            if isinstance(started, str):
+                raise ProblemError(
+                    "console.agent_missing",
+                    f"this machine's own agent did not start: {started}",
+                    hint="Install it: pip install 'roost[agent]'",
+                )
+            engine = asyncio.run(_build(started, recipe))
+        files = _take(engine, output)
+    if as_json:
+        print_json(LocalBuild(engine=engine, files=[str(file) for file in files]))
+        return 0
+    manifest = engine.manifest
+    about = f"{size(manifest.plan_bytes)} for {built_for(engine)}, by {tensorrt(engine)}"
+    click.echo(clean(f"{engine.model}  {short_key(manifest.key)}  {about}"))
+    for file in files:
+        click.echo(clean(str(file)))
+    return 0
+
+
+def compute_capabilities(text: str) -> list[str]:
+    """ "sm_86,sm_120" as ["8.6", "12.0"].
+
+    Raises:
+        ProblemError: `console.usage`.
+    """
+    found = [_SM.fullmatch(part.strip()) for part in text.split(",")]
+    good = [f"{int(each[1])}.{each[2]}" for each in found if each is not None]
+    if len(good) != len(found):
+        raise ProblemError(
+            "console.usage",
+            f"--for {text[:60]}: that is no list of compute capabilities",
+            hint="Write them as sm_86,sm_89: an RTX 3060 is sm_86, an RTX 4090 sm_89.",
+        )
+    return good
+
+
+async def _build(entry: NodeEntry, recipe: EngineRecipe) -> Engine:
+    """Raises ProblemError: the build's own."""
+    request = BuildRequest(recipe=recipe)
+    ways = Links(os.environ, owner=stated_owner())
+    client = ways.client(entry)
+    try:
+        await _ready(client)
+        await _see(ways, entry, request)
+        (engine,) = await client.engines.show(recipe.model)
+    finally:
+        await client.close()
+    return engine
+
+
+async def _ready(client: NodeClient) -> None:
+    """It answers before it has read what it kept."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            await client.jobs(limit=1)
+        except ProblemError as problem:
+            if problem.code != "node.not_ready" or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        await asyncio.sleep(READY_POLL_SECONDS)
+
+
+async def _see(ways: Links, entry: NodeEntry, request: BuildRequest) -> None:
+    """Raises ProblemError: the build's own."""
+
+    async def begin(client: NodeClient, key: str) -> Job:
+        return await client.engines.build(request, key)
+
+    build = NodeBuild(entry, request.recipe.model, begin)
+    fleet = FleetBuild(
+        [build],
+        ways.client,
+        run_name=secrets.token_hex(6),
+        again=False,
+        at_once=1,
+        random=jitter(),
+    )
+    async with BuildDisplay([build]):
+        await fleet.run()
+    if build.problem is not None:
+        raise build.problem
+
+
+def _take(engine: Engine, output: Path) -> list[Path]:
+    """Raises ProblemError `engine.storage`."""
+    source = Path(engine.path).parent
+    taken = []
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, ending in _FILES.items():
+            target = output / f"{engine.model}.{ending}"
+            new = target.with_name(f".{target.name}.new")
+            shutil.copyfile(source / name, new)
+            with new.open("rb") as file:
+                os.fsync(file.fileno())
+            new.replace(target)
+            taken.append(target)
+    except OSError as error:
+        raise ProblemError(
+            "engine.storage",
+            f"{error.filename or output}: {os.strerror(error.errno or 0)}",
+            hint="Name another folder: --output DIR",
+        ) from None
+    engine.path = str(taken[0])
+    return taken
+
+
+def _short_place() -> str | None:
+    """A unix socket's path is short: not below a TMPDIR that is long."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= 40 else "/tmp"  # noqa: S108 - a folder made anew in it, for its owner only

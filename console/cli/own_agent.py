@@ -1,0 +1,71 @@
+"""This machine's own agent on a private socket, for as long as a command needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from console.cli.children import AgentProcess
+from console.fleet.inventory import NodeEntry
+
+AGENT_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+
+CONFIG = "agent.yaml"
+_SOCKET = "this-machine.sock"
+
+
+def agent_yaml(folder: Path, name: str, more: Mapping[str, Any] | None = None) -> str:
+    """The text of an agent.yaml that keeps everything in `folder`, with `more` settings in it."""
+    settings = {
+        "name": name,
+        "state": str(folder / "state"),
+        "operator_socket": str(folder / _SOCKET),
+        "admin_socket": None,
+        "viewer_socket": None,
+        "group": _own_group(),
+        **(more or {}),
+    }
+    return yaml.safe_dump(settings)
+
+
+@contextlib.contextmanager
+def own_agent(folder: Path, name: str) -> Iterator[NodeEntry | str]:
+    """The node while it runs; the agent's last words where it does not start.
+
+    `folder`, whose path is short, has the agent.yaml that `agent_yaml` gave for it.
+
+    Raises:
+        ProblemError: `console.agent_missing`.
+    """
+    path = folder / _SOCKET
+    with AgentProcess(["serve", f"--config={folder / CONFIG}"]) as agent:
+        if _answers(path, agent):
+            yield NodeEntry(name=name, address=f"unix://{path}")
+        else:
+            yield agent.last_words()
+
+
+def _own_group() -> str:
+    with contextlib.suppress(KeyError):
+        return grp.getgrgid(os.getgid()).gr_name
+    return str(os.getgid())
+
+
+def _answers(path: Path, agent: AgentProcess) -> bool:
+    deadline = time.monotonic() + AGENT_SECONDS
+    while time.monotonic() < deadline and not agent.ended:
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(path))
+            return True
+        time.sleep(POLL_SECONDS)
+    return False

@@ -41,6 +41,11 @@ def weights(name: str, shape: Sequence[int], *, seed: int = 0) -> bytes:
     return _tensor(name, shape) + _bytes(9, data)
 
 
+def constant(name: str, values: Sequence[float]) -> bytes:
+    """A TensorProto of these floats."""
+    return _tensor(name, [len(values)]) + _bytes(9, struct.pack(f"<{len(values)}f", *values))
+
+
 def external_weights(name: str, shape: Sequence[int], location: str) -> bytes:
     """A TensorProto whose floats are a file beside the model."""
     entry = _bytes(1, "location") + _bytes(2, location)

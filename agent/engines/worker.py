@@ -1339,6 +1339,7 @@ class RuntimeCache:
         data = read_cache(path)
         if data and not self._cache.deserialize(data):
             log.note("the runtime cache %s does not fit, and is made anew" % path)
+            self._cache = self._config.create_runtime_cache()
         self._config.set_runtime_cache(self._cache)
 
     def context(self) -> Any:
@@ -1379,13 +1380,14 @@ def check(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], l
                 "after_bytes": total - free,
             }
     except (CudaError, UnfitError) as error:
-        raise _unfit(error, log) from None
+        raise _unfit(error, log.errors) from None
     report.tell("checked", **dict(told, **found))
     _judge(found, options)
 
 
-def _unfit(error: Exception, log: Log) -> RefusedError:
-    words = "; ".join([str(error), *log.errors[:3]])
+def _unfit(error: Exception, errors: list[str]) -> RefusedError:
+    """With what TensorRT said of it."""
+    words = "; ".join([str(error), *errors[:3]])
     if OUT_OF_MEMORY in words or "out of memory" in words.lower():
         return RefusedError(
             "engine.memory", words, "Free memory on the GPU, or make the profiles smaller."
@@ -1463,12 +1465,13 @@ def _judge(found: dict[str, Any], options: Job) -> None:
             "Use more precision, or allow more in the recipe's validation (rtol, atol).",
         )
     limit = options["max_latency_ms"]
-    if limit is not None and latencies and latencies[0]["p99_ms"] > limit:
+    slow = [each for each in latencies or [] if limit is not None and each["p99_ms"] > limit]
+    if slow:
         raise RefusedError(
             "engine.latency",
             "99 of 100 runs of batch %d take up to %g ms, more than %g"
-            % (latencies[0]["batch"], latencies[0]["p99_ms"], limit),
-            "Build with less precision or a smaller batch, or allow more (max_latency_ms).",
+            % (slow[0]["batch"], slow[0]["p99_ms"], limit),
+            "Was the GPU busy? Else less precision, a smaller batch, or a higher max_latency_ms.",
         )
 
 
@@ -1534,6 +1537,9 @@ def work(argument: str | None, report: Reporter, cancelled: Callable[[], bool]) 
     except CancelledError:
         report.tell("cancelled")
         return CANCELLED
+    except CudaError as error:
+        report.tell(**_unfit(error, []).event)
+        return FAILED
     except MemoryError:
         report.tell("failed", code="engine.memory", text="out of memory", hint="")
         return FAILED

@@ -3,6 +3,8 @@
     pip download --no-deps --only-binary :all: -d /tmp/wheels tensorrt-cu12-bindings==11.4.0.106
     python -m tests.tensorrt_api.record /tmp/wheels/*.whl
 
+TensorRT-RTX is recorded from the wheel that is installed for the tests, without an argument.
+
 The bindings want TensorRT's libraries, which are not in these wheels. They are loaded over empty
 libraries of the same names, in a process of its own, which is enough to ask them for their
 docstrings and for nothing else. TensorRT 8.4 has no such wheel: its record is 8.6's, with only
@@ -12,6 +14,7 @@ those names that the bindings' own source and 8.4's list of new functions have.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -40,17 +43,17 @@ ENUMS = (
 FUNCTIONS = ("init_libnvinfer_plugins",)
 
 ASK = """
-import json, re, sys
+import importlib, json, re, sys
 sys.path.insert(0, sys.argv[1])
-import tensorrt_bindings.tensorrt as trt
-classes, enums, functions = json.loads(sys.argv[2])
+module, classes, enums, functions = json.loads(sys.argv[2])
+trt = importlib.import_module(module)
 
 def signatures(function):
     lines = [line.strip() for line in (function.__doc__ or "").splitlines()]
     own = r"([0-9]+[.] )?(?=%s[(])" % function.__name__
     found = [re.sub(own, "", line, count=1) for line in lines if re.match(own, line)]
     found = [line for line in found if line != "%s(*args, **kwargs)" % function.__name__]
-    return [line.replace("tensorrt_bindings.tensorrt.", "") for line in found]
+    return [line.replace(module + ".", "") for line in found]
 
 def described(kind):
     methods, properties = {}, []
@@ -112,19 +115,36 @@ def record(wheel: Path) -> dict[str, Any]:
         _empty_libraries(bindings, folder)
         # Its own __init__ looks for more than is asked for here.
         (bindings.parent / "__init__.py").write_text("")
-        asked = json.dumps([CLASSES, ENUMS, FUNCTIONS])
-        done = subprocess.run(
-            [sys.executable, "-c", ASK, str(folder), asked],
-            env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        told = _ask("tensorrt_bindings.tensorrt", folder)
     name, version = wheel.name.split("-")[:2]
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     source = f"wheel {name} {version}, {wheel.name}, sha256 {digest}"
+    return {"flavour": "tensorrt", "version": version, "sources": [source], **told}
+
+
+def record_installed() -> dict[str, Any]:
+    """TensorRT-RTX, as it is installed here with all its libraries."""
+    version = importlib.metadata.version("tensorrt-rtx")
+    with tempfile.TemporaryDirectory() as empty:
+        told = _ask("tensorrt_rtx_bindings.tensorrt_rtx", Path(empty))
+    source = f"the package tensorrt-rtx {version}, as pip installs it"
+    return {"flavour": "tensorrt_rtx", "version": version, "sources": [source], **told}
+
+
+def _ask(module: str, folder: Path) -> dict[str, Any]:
+    asked = json.dumps([module, CLASSES, ENUMS, FUNCTIONS])
+    code = ASK
+    if module.startswith("tensorrt_rtx"):  # its package loads its libraries
+        code = "import tensorrt_rtx\n" + ASK
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), asked],
+        env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     told: dict[str, Any] = json.loads(done.stdout)
-    return {"version": version, "sources": [source], **told}
+    return told
 
 
 def _empty_libraries(bindings: Path, folder: Path) -> None:
@@ -176,6 +196,8 @@ def as_8_4(newer: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     DATA.mkdir(parents=True, exist_ok=True)
+    if not sys.argv[1:]:
+        _write(record_installed())
     for wheel in map(Path, sys.argv[1:]):
         told = record(wheel)
         _write(told)
@@ -184,7 +206,8 @@ def main() -> None:
 
 
 def _write(told: dict[str, Any]) -> None:
-    path = DATA / f"{told['version']}.json"
+    rtx = "rtx-" if told["flavour"] == "tensorrt_rtx" else ""
+    path = DATA / f"{rtx}{told['version']}.json"
     path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
 
 

@@ -234,7 +234,7 @@ try:
     plan = worker.Plan(sys.argv[2], "tensorrt_rtx")
     worker._try_plan(trt, {}, plan, Gpu(), worker.VALIDATION, lambda: False, log)
 except worker.UnfitError as error:
-    worker.Reporter(sys.stdout).tell(**worker._unfit(error, log).event)
+    worker.Reporter(sys.stdout).tell(**worker._unfit(error, log.errors).event)
 """
 
 

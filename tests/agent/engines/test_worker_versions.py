@@ -11,10 +11,12 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests import onnx_made
 from tests.agent.engines.versions_side import ITEM_BYTES, RANGE, VERSIONS, Side, model
 from tests.libcuda_stub.build import build
 
@@ -208,10 +210,11 @@ def test_values_that_are_none_are_counted(side: Side, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_is_too_slow(side: Side) -> None:
-    ended = side.run(validation={"max_latency_ms": 3.5})
+    ended = side.run(validation={"max_latency_ms": 3.5, "batches": [2, 4]})
     assert (ended.code, ended.last["code"], ended.held) == (1, "engine.latency", 0)
     assert "batch 4 take up to 4 ms, more than 3.5" in ended.last["text"]
-    assert side.run(validation={"max_latency_ms": 4.5}).code == 0
+    assert side.run(validation={"max_latency_ms": 3.5, "batches": [2, 3]}).code == 0
+    assert side.run(validation={"max_latency_ms": 4.5}).code == 1, "the largest batch is 8"
 
 
 def test_batches_that_no_profile_takes(side: Side) -> None:
@@ -286,3 +289,43 @@ def test_whichever_driver_call_fails_nothing_stays_behind(side: Side) -> None:
     else:
         raise AssertionError("there is no end of calls")
     assert number > first + 20
+
+
+def with_onnxruntime() -> str | None:
+    """A Python that has it: this one, or another that the environment names."""
+    for python in (sys.executable, os.environ.get("ROOST_PYTHON_WITH_ONNXRUNTIME")):
+        asked = [python or "", "-c", "import onnxruntime, numpy"]
+        if python and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_outputs_beside_those_of_onnxruntime(side: Side, off: float) -> None:
+    """The real one, on the CPU: x + `off`. The toy's engine gives x."""
+    python = with_onnxruntime()
+    if python is None:
+        pytest.skip("no Python here has onnxruntime (name one: ROOST_PYTHON_WITH_ONNXRUNTIME)")
+    side.python = python
+    path = side.job(model())
+    onnx = side.folder / "model.onnx"
+    onnx.rename(side.folder / "model.onnx.toy")
+    shape: list[int | str] = ["batch", 3, 4, 4]
+    add = onnx_made.node("Add", ["images", "off"], "boxes", name="/add")
+    number = onnx_made.constant("off", [off])
+    onnx.write_bytes(onnx_made.model([add], [number], inputs={"images": shape}, outputs=["boxes"]))
+    ended = side.run_job(path)
+    compared = ended.the("checked")["compared"]
+    assert (compared["with"], compared["ok"]) == ("onnxruntime", not off)
+    assert compared["max_abs"] == pytest.approx(off, abs=1e-6)
+    assert ended.last.get("code") == ("engine.outputs" if off else None)
+
+
+def test_without_onnxruntime_that_is_said(side: Side) -> None:
+    if with_onnxruntime() == sys.executable:
+        pytest.skip("it is there")
+    side.run()
+    checked = side.run().the("checked")
+    assert checked["not_compared"].startswith("onnxruntime: not installed")
+    checked = side.run(validation={"onnxruntime": False}).the("checked")
+    assert checked["not_compared"].startswith("onnxruntime: not asked for")

@@ -2,16 +2,16 @@
 
 What the record (ROOST_TENSORRT_RECORD, see tests/tensorrt_api/record.py) does not have is not
 there, and calls with other arguments than it has are TypeErrors, as with pybind11. Behind it:
-"ONNX" files are JSON ({"inputs": {name: [type, shape]}, "outputs": ..., "layers": [...]}), plans
-begin as real ones do and then have JSON, and an engine copies its first input to each output
-through the kernel of tests/libcuda_stub, 1 ms for an item. It proves that worker.py uses names
-and arguments that exist; it proves nothing about what TensorRT then does.
+"ONNX" files, or FILE.toy beside them, are JSON ({"inputs": {name: [type, shape]}, "outputs": ...,
+"layers": [...]}), plans begin as real ones do and then have JSON, and an engine copies its first
+input to each output through the kernel of tests/libcuda_stub, 1 ms for an item. It proves that
+worker.py uses names and arguments that exist; it proves nothing about what TensorRT then does.
 """
 
 # What stands for a module in C++ is made at run time and has no types to check; it runs on Python
 # 3.8, and the names of its arguments are TensorRT's.
 # mypy: ignore-errors
-# ruff: noqa: A002, ARG005, B905, PTH123, UP031
+# ruff: noqa: A002, ARG005, B905, PTH110, PTH123, UP031
 
 import ctypes
 import json
@@ -84,7 +84,8 @@ def _parser(self, network, logger):
 
 def _parse_from_file(self, *arguments, **named):
     (path,) = [*arguments, *named.values()]
-    with open(path) as file:
+    toy = path + ".toy"  # beside an ONNX that is one
+    with open(toy if os.path.exists(toy) else path) as file:
         model = json.load(file)
     if "error" in model:
         error = ParserError()
@@ -205,6 +206,7 @@ IBuilderConfig = kind_of(
     {
         "__init__": _config,
         "set_flag": lambda self, flag: self._flags.add(flag.name),
+        "set_compute_capability": lambda self, compute_capability, index: True,
         "get_flag": lambda self, flag: flag.name in self._flags,
         "set_memory_pool_limit": lambda self, pool, pool_size: self._pools.update(
             {pool.name: pool_size}
@@ -265,7 +267,8 @@ def _build(self, network, config):
         "level": getattr(config, "builder_optimization_level", None),
     }
     body = json.dumps(made).encode()
-    return _Memory(b"ftrt" + bytes(20) + bytes(VERSION) + len(body).to_bytes(4, "little") + body)
+    magic = {"tensorrt": b"ftrt", "tensorrt_rtx": b"vtrt"}[RECORD["flavour"]]
+    return _Memory(magic + bytes(20) + bytes(VERSION) + len(body).to_bytes(4, "little") + body)
 
 
 Builder = kind_of(
@@ -306,7 +309,20 @@ def _deserialize(self, serialized_engine):
     return engine
 
 
-Runtime = kind_of("Runtime", {"__init__": _runtime, "deserialize_cuda_engine": _deserialize})
+def _validity(self, buffer):
+    found = ENUMS.EngineInvalidityDiagnostics
+    fits = list(bytes(buffer)[24:28]) == VERSION
+    return (0 if fits else 2, 0 if fits else int(found.VERSION_MISMATCH))
+
+
+Runtime = kind_of(
+    "Runtime",
+    {
+        "__init__": _runtime,
+        "deserialize_cuda_engine": _deserialize,
+        "get_engine_validity": _validity,
+    },
+)
 
 
 def _is_input(engine, which):
@@ -329,9 +345,34 @@ def _context(self, *arguments):
     return made
 
 
+def _fill(self, blob):
+    self._data = bytes(blob)
+    return self._data.startswith(b"compiled")
+
+
+def _runtime_cache(self):
+    made = IRuntimeCache()
+    made._data = b""
+    return made
+
+
+def _use_cache(self, cache=None):
+    cache._data += b"compiled "
+    return True
+
+
+IRuntimeCache = kind_of(
+    "IRuntimeCache",
+    {"deserialize": _fill, "serialize": lambda self: _Memory(self._data)},
+)
+IRuntimeConfig = kind_of(
+    "IRuntimeConfig",
+    {"create_runtime_cache": _runtime_cache, "set_runtime_cache": _use_cache},
+)
 ICudaEngine = kind_of(
     "ICudaEngine",
     {
+        "create_runtime_config": lambda self: IRuntimeConfig(),
         "create_execution_context": _context,
         "num_io_tensors": property(lambda self: len(self._names)),
         "get_tensor_name": lambda self, index: self._names[index],

@@ -1,6 +1,7 @@
-"""Writes the answers into docs/images.md: each command of a `console` block there is really run.
+"""Writes the answers into docs/*.md: each command of a `console` block there is really run.
 
-`python -m docs.run_examples`. The nodes are simulated; the archives are made here, of noise.
+`python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated and the archives made
+here, of noise; on engines.md they are real agents, which build with NVIDIA's TensorRT-RTX.
 """
 
 from __future__ import annotations
@@ -10,34 +11,86 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
 import msgspec
 import yaml
 
+from console.fleet.inventory import Inventory, NodeEntry
+from tests import onnx_made
+from tests.agent_process import AgentProcess
 from tests.archives_made import Made, docker_archive, tar
 from tests.simulated import simulator_process
 
-PAGE = Path(__file__).with_name("images.md")
+HERE = Path(__file__).parent
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 120
+RECIPE = """\
+model: detector
+onnx: {home}/detector.onnx
+profiles:
+  - images: {{min: [1, 3, 64, 64], opt: [4, 3, 64, 64], max: [8, 3, 64, 64]}}
+compute_capabilities: ["8.6", "8.9"]
+validation: {{iterations: 50, max_latency_ms: 20}}
+"""
 
 
-def main() -> None:
-    """Run all of them in their order, on nodes of their own."""
+def main(names: Sequence[str]) -> None:
+    """Run all of a page in their order, on nodes of its own."""
+    for name in names or PAGES:
+        with PAGES[name]() as home:
+            page = HERE / name
+            text = page.read_text(encoding="utf-8")
+            page.write_text(BLOCK.sub(lambda block: _answered(block[0], home), text), "utf-8")
+
+
+@contextmanager
+def _images() -> Iterator[Path]:
+    """A person's home with archives, and a fleet of simulated nodes."""
     with (
         tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
         simulator_process(6, faults=False) as simulator,
     ):
         home = Path(name)
-        config = home / ".config" / "roost"
-        config.mkdir(parents=True)
-        fleet = yaml.safe_dump(msgspec.to_builtins(simulator.nodes))
-        (config / "fleet.yaml").write_text(fleet, encoding="utf-8")
+        _write_fleet(home, simulator.nodes)
         _make_archives(home)
-        text = BLOCK.sub(lambda block: _answered(block[0], home), PAGE.read_text(encoding="utf-8"))
-        PAGE.write_text(text, encoding="utf-8")
+        yield home
+
+
+@contextmanager
+def _engines() -> Iterator[Path]:
+    """A person's home with models and a recipe, and a fleet of two real agents."""
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name, ExitStack() as agents:
+        home = Path(name)
+        nodes = []
+        for node in ("cam-01", "cam-02"):
+            folder = home / f".{node}"
+            folder.mkdir()
+            settings = {"name": node, "engines": {"python": sys.executable}}
+            agent = agents.enter_context(AgentProcess(folder, settings))
+            address = f"unix://{agent.sockets['operator']}"
+            nodes.append(NodeEntry(name=node, address=address, labels={"site": "lab"}))
+        _write_fleet(home, Inventory(nodes=nodes))
+        (home / "detector.yaml").write_text(RECIPE.format(home=home), "utf-8")
+        (home / "detector.onnx").write_bytes(onnx_made.detector())
+        (home / "better.onnx").write_bytes(onnx_made.detector(blocks=6))
+        yield home
+
+
+PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
+    "images.md": _images,
+    "engines.md": _engines,
+}
+
+
+def _write_fleet(home: Path, fleet: msgspec.Struct) -> None:
+    config = home / ".config" / "roost"
+    config.mkdir(parents=True)
+    text = yaml.safe_dump(msgspec.to_builtins(fleet))
+    (config / "fleet.yaml").write_text(text, encoding="utf-8")
 
 
 def _make_archives(home: Path) -> None:
@@ -76,4 +129,4 @@ def _answer(command: str, home: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

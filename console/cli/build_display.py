@@ -7,8 +7,9 @@ from typing import TextIO
 
 from console.cli.live_lines import NODES_SHOWN, LiveLines
 from console.cli.table import cells
+from console.engines.build_times import share_done
 from console.engines.fleet_build import NodeBuild
-from console.fleet.job_words import doing, short_progress
+from console.fleet.job_words import doing
 from console.text import age, clean, plural
 
 _SOON_SECONDS = 5.0
@@ -61,7 +62,9 @@ def _doing(build: NodeBuild) -> str:
         "" if left is None else "a few seconds" if left < _SOON_SECONDS else f"about {age(left)}"
     )
     waits = build.job.reason if build.job.state == "queued" else None
-    parts = [doing(build.job), short_progress(build.job), about and f"{about} left", waits or ""]
+    share = share_done(build.job)
+    done = "" if share is None else f"{int(100 * share)}%"
+    parts = [doing(build.job), done, about and f"{about} left", waits or ""]
     return "  ".join(part for part in parts if part)
 
 
@@ -73,7 +76,5 @@ def _news(build: NodeBuild) -> str:
         return ""
     if build.stage == "done":
         return build.job.result.get("engine", build.job.state)
-    part = 0
-    if build.job.done and build.job.total:
-        part = 100 * build.job.done // build.job.total // _TOLD_EVERY * _TOLD_EVERY
+    part = int(100 * (share_done(build.job) or 0.0)) // _TOLD_EVERY * _TOLD_EVERY
     return doing(build.job) + (f" {part}%" if part else "")

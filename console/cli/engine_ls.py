@@ -18,6 +18,7 @@ from console.cli.setup import Setup
 from console.cli.table import NODE, Column, Row, print_table
 from console.engines.words import (
     built_for,
+    in_use,
     milliseconds,
     precision,
     short_key,
@@ -53,18 +54,20 @@ class EngineRecord(msgspec.Struct, kw_only=True):
 
 @click.command("ls")
 @selector_argument
-@click.option("--stale", is_flag=True, help="Only those that may not be what would be built now.")
+@click.option("--stale", is_flag=True, help="Only those in use that would be built otherwise now.")
 @json_option
 @click.pass_obj
 def ls(setup: Setup, selector: str | None, *, stale: bool, as_json: bool) -> int:
     """List the engines that nodes have. A workload gets the current one.
 
     An engine is stale where TensorRT, GPU, image, model or driver are not as they were when it
-    was built; roost engine build --stale builds those again.
+    was built; roost engine build --stale builds those again. Where none is in use, the newest
+    counts.
     """
 
     async def ask(_: NodeEntry, client: NodeClient) -> list[Engine]:
-        return [each for each in await client.engines.list() if each.stale or not stale]
+        engines = await client.engines.list()
+        return [each for each in in_use(engines) if each.stale] if stale else engines
 
     answers = ask_each(setup, selector, ask)
     if as_json:

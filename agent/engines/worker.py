@@ -547,6 +547,8 @@ def configure(trt: Any, config: Any, network: Any, job: Job, log: Log) -> None:
 def _set_memory(trt: Any, config: Any, job: Job) -> None:
     """The workspace, and no more of the GPU than the budget; both in bytes."""
     workspace, budget = job["workspace_bytes"] or 0, job.get("gpu_memory_bytes") or 0
+    if not workspace and not budget:
+        return
     driver, _ = find_gpu()
     if driver is not None and not job["compute_capabilities"]:
         with Gpu.opened(driver) as gpu:
@@ -563,9 +565,8 @@ def _set_memory(trt: Any, config: Any, job: Job) -> None:
                 "%d MiB of the GPU are free, the budget is %d" % (mib(free), mib(budget)),
                 "Stop what runs there, or ask for less (gpu_memory_bytes).",
             )
-    limits = [limit for limit in (workspace, budget) if limit]
-    if limits:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, min(limits))
+    limit = min(limit for limit in (workspace, budget) if limit)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, limit)
     if budget and hasattr(trt.MemoryPoolType, "TACTIC_DRAM"):
         config.set_memory_pool_limit(trt.MemoryPoolType.TACTIC_DRAM, budget)
 

@@ -39,6 +39,7 @@ class Ended(msgspec.Struct):
     code: int
     events: list[dict[str, Any]]
     error: str
+    calls: int  # into the stub
     held: int | None  # memory, streams, events, contexts
 
     @property
@@ -105,8 +106,9 @@ class Side(msgspec.Struct):
         lines = done.stdout.splitlines()
         for line in lines:
             read_event(line.encode())
-        held = int(report.read_text().split()[1]) if report.exists() else None
-        return Ended(done.returncode, [json.loads(line) for line in lines], done.stderr, held)
+        calls, held = map(int, report.read_text().split()) if report.exists() else (0, None)
+        events = [json.loads(line) for line in lines]
+        return Ended(done.returncode, events, done.stderr, calls, held)
 
     def environment(self) -> dict[str, str]:
         """In which `import tensorrt` finds the record, and the linker the stub."""

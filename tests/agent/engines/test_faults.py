@@ -198,6 +198,29 @@ async def test_recipes_that_contradict_themselves(
     assert (caught.value.code, words in caught.value.detail) == ("engine.recipe", True)
 
 
+async def test_caches_and_outputs_are_given_to_the_next_build(tmp_path: Path, onnx: Path) -> None:
+    ending = (
+        "tell({'event': 'message', 'severity': 'warning',\n"
+        "      'text': f\"compare {job['validation']['compare']} cache {job['timing_cache']}\"})\n"
+        "pathlib.Path(job['validation']['keep_outputs'], 'boxes.bin').write_bytes(b'1234')\n"
+        "cache = pathlib.Path(job['timing_cache'])\n"
+        "tell({'event': 'message', 'severity': 'warning', 'text': f'it was {cache.exists()}'})\n"
+        "cache.write_bytes(b'times')"
+    )
+    async with engine_side(tmp_path, [stand_in(tmp_path, ending)], gpus=[A10]) as side:
+        first = await side.build(onnx)
+        assert "compare None" in await side.log(first)
+        assert "it was False" in await side.log(first)
+        second = await side.build(onnx, optimization_level=1)
+        before = side.folder / "detector" / first.result["key"] / "outputs"
+        assert f"compare {before} cache " in await side.log(second)
+        assert "it was True" in await side.log(second)
+        assert content(before / "boxes.bin") == b"1234"
+        await asyncio.to_thread(onnx.write_bytes, onnx_made.detector(blocks=2))
+        third = await side.build(onnx)
+        assert "compare None" in await side.log(third)  # another model computes something else
+
+
 async def test_a_large_model_never_is_in_the_agents_memory(tmp_path: Path) -> None:
     onnx = onnx_made.with_external_data(tmp_path, data_bytes=600 * 10**6)
     async with engine_side(tmp_path, [stand_in(tmp_path)], gpus=[A10]) as side:

@@ -62,7 +62,8 @@ class WorkloadClient(Protocol):
 
     async def deployment(self, deployment: str) -> Deployment: ...
 
-    async def undo(self, workload: str) -> Job: ...
+    async def undo(self, workload: str, deployment: str | None = None) -> Job:
+        """Refused where another deployment than that one is its newest now."""
 
     async def remove(self, workload: str, key: str) -> Job: ...
 

@@ -120,7 +120,8 @@ class PinFlow(Carrying):
         from console.tui.rows.workload_changes import undo_entries
 
         async def do() -> str:
-            job = await self.context.fleet.client(node).workloads.undo(status.name)
+            client = self.context.fleet.client(node).workloads
+            job = await client.undo(status.name, deployment.id)
             self.host.drill(f"job @{node} {job.id}")
             return f"the undo of {status.name} has begun"
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -256,3 +257,116 @@ def test_a_deployment_that_waits_for_a_word(side: Side) -> None:
         assert (confirmed.code, confirmed.out) == (0, "dock  web  done: it stays\n")
     nothing = side.roost("workload", "resolve", "dock", "web", "--retry")
     assert (nothing.code, "nothing about web is stuck" in nothing.err) == (1, True)
+
+
+def run_cam(side: Side) -> Path:
+    """A container on the first GPU that ends at once as long as the file is there; the file."""
+    there = side.home / "there"
+    there.mkdir()
+    ends = there / "ends"
+    side.engine.docker(
+        "run", "--detach", "--name=cam", "--restart=always", "--env=NVIDIA_VISIBLE_DEVICES=0",
+        f"--volume={side.smi}:/bin/nvidia-smi:ro", f"--volume={there}:/there",
+        IMAGE, "sh", "-c", f"[ -e /there/ends ] && exit 3; {SERVES[2]}",
+    )  # fmt: skip
+    return ends
+
+
+def state_of(side: Side, name: str) -> str | None:
+    """Of the newest deployment of a workload; None: there is no such workload."""
+    listed = side.roost("workload", "ls", "--json").json
+    found = [each["workload"] for each in listed if each["workload"]["name"] == name]
+    return str(found[0]["deployment_state"]) if found else None
+
+
+@pytest.mark.parametrize("way", ["keep-old", "keep-new", "retry"])
+def test_the_ways_out_of_a_deployment_that_is_stuck(side: Side, way: str) -> None:
+    """Neither the new container nor the old one stays up, until somebody mends what both need."""
+    ends = run_cam(side)
+    old = side.inspect("cam")["Id"]
+    ends.touch()
+    pinned = side.roost("container", "pin", "dock", "cam", "--gpu", "1")
+    assert (pinned.code, state_of(side, "cam")) == (1, "stuck")
+    assert "it was started, and does not stay up" in pinned.err
+    assert "roost workload resolve NODE NAME" in pinned.err
+
+    shown = side.roost("workload", "show", "dock", "cam")
+    assert "problem     cam: the old container is not as it was" in shown.out
+    assert "a person is needed first" in shown.out
+    for beside in ("restart", "rm"):
+        refused = side.roost("workload", beside, "dock", "cam")
+        assert (refused.code, "Resolve it first" in refused.err) == (1, True)
+    unsaid = side.roost("workload", "resolve", "dock", "cam")
+    assert (unsaid.code, "Add --keep-old, --keep-new or --retry" in unsaid.err) == (2, True)
+    if way == "retry":  # it is what it was
+        again = side.roost("workload", "resolve", "dock", "cam", "--retry")
+        assert (again.code, state_of(side, "cam")) == (1, "stuck")
+    if way != "keep-old":  # that takes it as it is
+        ends.unlink()
+    resolved = side.roost("workload", "resolve", "dock", "cam", f"--{way}")
+    assert resolved.code == 0, resolved
+    assert "is not as it was" in resolved.err  # why it was stuck
+    if way == "keep-old":
+        assert (side.inspect("cam")["Id"], state_of(side, "cam")) == (old, None)
+        assert side.inspect("cam")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+        return
+    assert resolved.out.startswith(f"dock  cam  {side.gpus[1]}")
+    assert state_of(side, "cam") == "done"
+    assert (side.visible("cam"), side.inspect("cam")["State"]["Running"]) == ([side.gpus[1]], True)
+    undone = side.roost("workload", "undo", "dock", "cam")
+    assert undone.code == 0, undone
+    assert (side.inspect("cam")["Id"], side.inspect("cam")["State"]["Running"]) == (old, True)
+
+
+async def test_stuck_because_nobody_waits_for_a_runtime_that_is_away(side: Side) -> None:
+    def roost(*arguments: str) -> asyncio.Task[Done]:
+        return asyncio.create_task(asyncio.to_thread(side.roost, *arguments))
+
+    await asyncio.to_thread(run_cam, side)
+    old = side.inspect("cam")["Id"]
+    pinned = await roost("container", "pin", "dock", "cam", "--gpu", "1", "--confirm", "manual")
+    assert pinned.code == 0, pinned
+    await asyncio.to_thread(side.engine.kill)
+    try:
+        undone = roost("workload", "undo", "dock", "cam")
+        reverts: list[str] = []
+        while not reverts:
+            jobs = await asyncio.to_thread(side.agent.get, "/v1/jobs")
+            reverts = [
+                job["id"]
+                for job in jobs
+                if (job["kind"], job["stage"]) == ("workload.revert", "reverting")
+            ]
+        cancelled = await roost("job", "cancel", reverts[0])
+        assert cancelled.code == 0, cancelled
+        assert (await undone).code == 1
+        while (await asyncio.to_thread(state_of, side, "cam")) != "stuck":
+            pass
+        shown = await roost("workload", "show", "dock", "cam")
+        assert "the way back ended" in shown.out
+        assert "Go on with it: roost workload resolve NODE NAME --keep-old" in shown.out
+    finally:
+        await asyncio.to_thread(side.engine.start)
+    resolved = await roost("workload", "resolve", "dock", "cam", "--keep-old")
+    assert resolved.code == 0, resolved
+    cam = await asyncio.to_thread(side.inspect, "cam")
+    assert (cam["Id"], cam["State"]["Running"]) == (old, True)
+    assert await asyncio.to_thread(state_of, side, "cam") is None
+
+
+def test_a_word_that_never_comes(side: Side) -> None:
+    run_cam(side)
+    old = side.inspect("cam")["Id"]
+    options = ("--gpu", "1", "--confirm", "manual", "--confirm-within", "6s")
+    waits = side.roost("container", "pin", "dock", "cam", *options)
+    # A machine that is slow enough tells of the end before it tells of the wait.
+    said = "unless you say: roost workload confirm dock cam", "nobody confirmed it within 6 s"
+    assert said[waits.code] in waits.err
+    while state_of(side, "cam") is not None:  # it was only found, never placed
+        time.sleep(0.1)
+    cam = side.inspect("cam")
+    assert (cam["Id"], cam["State"]["Running"]) == (old, True)
+    assert cam["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    late = side.roost("workload", "confirm", "dock", "cam")
+    assert late.code == 1
+    assert late.out == "dock  cam  was taken back already: nobody confirmed it within 6 s\n"

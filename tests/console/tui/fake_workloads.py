@@ -96,8 +96,9 @@ class FakeWorkloads:
         await self.answer()
         return self.deployments[deployment]
 
-    async def undo(self, workload: str) -> Job:
+    async def undo(self, workload: str, deployment: str | None = None) -> Job:
         await self.answer()
+        assert deployment == f"d-{workload}"
         self.undone.append(workload)
         return begun(self.view, "workload.revert", f"pin {workload}")
 

@@ -45,10 +45,11 @@ PROGRESS_SECONDS = 0.2
 HEAR_SECONDS, CANCEL_SECONDS = 0.25, 1.0
 MESSAGES = 200
 TEXT_LIMIT = 2000
+PROBLEMS = 20
 # What allows TensorRT to compute in a type.
 FLAGS_OF_TYPES = {"half": "FP16", "bf16": "BF16"}
 # Of the JSON before a plan; and so many random values are made, and then repeated.
-METADATA_LIMIT = 1024 * 1024
+METADATA_LIMIT = 128 * 1024
 RANDOM_BLOCK = 65521
 # How an engine is tried, unless the job says otherwise.
 VALIDATION: Job = {
@@ -87,6 +88,7 @@ class RefusedError(Exception):
 
     def __init__(self, code: str, text: str, hint: str = "", **params: Any) -> None:
         super().__init__(text)
+        text = text[: TEXT_LIMIT * 10]
         self.event = {"event": "failed", "code": code, "text": text, "hint": hint, **params}
 
 
@@ -434,7 +436,7 @@ def parse(trt: Any, job: Job, network: Any, log: Log, report: Reporter) -> None:
             "engine.onnx",
             "; ".join(texts),
             "Export the model anew; an operator that TensorRT lacks must be replaced in it.",
-            problems=problems,
+            problems=problems[:PROBLEMS],
         )
     if not network.num_outputs:
         raise RefusedError("engine.onnx", "the file has no outputs", "Is it an ONNX model?")
@@ -830,7 +832,8 @@ class Plan:
         if not 2 <= length <= METADATA_LIMIT:
             return None
         try:
-            metadata = json.loads(bytes(whole[4 : 4 + length]).decode("utf-8"))
+            text = bytes(whole[4 : 4 + length]).decode("utf-8")
+            metadata = json.loads(text, parse_constant=str)  # NaN is none of JSON's
         except ValueError:
             return None
         return metadata if isinstance(metadata, dict) else None

@@ -1,18 +1,22 @@
 """worker.py's libcuda layer against a real driver: `python tests/agent/engines/libcuda_on_gpu.py`.
 
-Standard library and worker.py alone. It takes at most 1 GiB of the first visible GPU
-and gives it back. Ends with 0 (all held), 1 (something did not) or 2 (there is no GPU here: loudly
-nothing was tested).
+Standard library, worker.py and files of tests/ alone. It takes at most 1 GiB of the first visible
+GPU and gives it back. Ends with 0 (all held), 1 (something did not) or 2 (there is no GPU here:
+loudly nothing was tested).
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import importlib.util
+import json
 import os
 import random
+import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,6 +186,60 @@ def a_driver_that_has_no_such_call(driver: Any) -> None:
         driver.call("cuOfNextYear")
 
 
+def an_engine_is_tried(driver: Any) -> None:
+    """worker.py whole, over both generations of TensorRT's API: recorded, and a copy for an engine.
+
+    See tests/tensorrt_api. What is real here is the GPU: memory, copies, streams, events.
+    """
+    sizes = {"min": [1, 3, 640, 640], "opt": [4, 3, 640, 640], "max": [8, 3, 640, 640]}
+    tensor = ["FLOAT", [-1, 3, 640, 640]]
+    model = {"inputs": {"images": tensor}, "outputs": {"same": tensor}, "layers": []}
+    put_in = worker.input_bytes("images", "float", sizes["opt"], None)
+    for version in ("8.4.0", "10.13.3.9"):
+        with tempfile.TemporaryDirectory() as folder:
+            events = run_worker(Path(folder), version, model, sizes)
+        checked = next(event for event in events if event["event"] == "checked")
+        latencies = [
+            (each["batch"], each["p50_ms"], each["p99_ms"]) for each in checked["latencies"]
+        ]
+        memory = {name: size // MIB for name, size in checked["gpu_memory"].items()}
+        say(f"    as {version}: (batch, p50, p99 ms) {latencies}, MiB {memory}")
+        assert checked["state"] == "ran", checked
+        assert [batch for batch, _, _ in latencies] == [4, 1, 8]
+        assert all(0 < p50 <= p99 for _, p50, p99 in latencies)
+        (output,) = checked["outputs"]
+        assert output["sha256"] == hashlib.sha256(put_in).hexdigest(), "other bytes came back"
+        assert checked["gpu_memory"]["engine_bytes"] >= 2 * 8 * 3 * 640 * 640 * 4
+
+
+def run_worker(
+    folder: Path, version: str, model: dict[str, Any], sizes: dict[str, list[int]]
+) -> list[dict[str, Any]]:
+    """Its events, when it went well."""
+    tests = Path(__file__).resolve().parents[2]
+    (folder / "model.onnx").write_text(json.dumps(model))
+    unset = ("workspace_bytes", "optimization_level", "hardware_compatibility")
+    job = {
+        "onnx": str(folder / "model.onnx"),
+        "plan": str(folder / "model.plan"),
+        "precision": "model",
+        "profiles": [{"images": sizes}],
+        "version_compatible": False,
+        "compute_capabilities": [],
+        **dict.fromkeys(unset),
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tests / "tensorrt_api" / "fake"),
+        "ROOST_TENSORRT_RECORD": str(tests / "data" / "tensorrt_api" / f"{version}.json"),
+    }
+    command = [sys.executable, "-B", worker.__file__, str(folder / "job.json")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 CHECKS: tuple[Callable[[Any], None], ...] = (
     what_it_is,
     memory_is_counted,
@@ -195,6 +253,7 @@ CHECKS: tuple[Callable[[Any], None], ...] = (
     no_context,
     nothing_stays_behind,
     a_driver_that_has_no_such_call,
+    an_engine_is_tried,
 )
 
 

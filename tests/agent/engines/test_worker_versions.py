@@ -7,6 +7,7 @@ arguments which that version has, and what it makes of the answers.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import struct
@@ -221,6 +222,18 @@ def test_batches_that_no_profile_takes(side: Side) -> None:
     ended = side.run(validation={"batches": [9, 10]})
     assert (ended.code, ended.last["code"], ended.held) == (1, "engine.profile", 0)
     assert "no profile of the engine takes a batch of 9 or 10" in ended.last["text"]
+
+
+def test_a_check_needs_no_recipe(side: Side) -> None:
+    """Of a plan that was brought here, there is none."""
+    assert side.run().code == 0
+    job = side.folder / "job.json"
+    plan = str(side.folder / "model.plan")
+    job.write_text(json.dumps({"action": "check", "plan": plan, "flavour": "tensorrt"}))
+    ended = side.run_job(job)
+    checked = ended.the("checked")
+    assert (ended.code, checked["state"], len(checked["latencies"])) == (0, "ran", 3)
+    assert [event["event"] for event in ended.events] == ["versions", "checked", "done"]
 
 
 def test_no_iterations(side: Side) -> None:

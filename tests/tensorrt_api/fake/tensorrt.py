@@ -4,7 +4,8 @@ What the record (ROOST_TENSORRT_RECORD, see tests/tensorrt_api/record.py) does n
 there, and calls with other arguments than it has are TypeErrors, as with pybind11. Behind it:
 "ONNX" files, or FILE.toy beside them, are JSON ({"inputs": {name: [type, shape]}, "outputs": ...,
 "layers": [...]}), plans begin as real ones do and then have JSON, and an engine copies its first
-input to each output through the kernel of tests/libcuda_stub, 1 ms for an item. It proves that
+input to each output: through the kernel of tests/libcuda_stub, 1 ms for an item, or on a GPU if
+there is one (libcuda_on_gpu.py). It proves that
 worker.py uses names and arguments that exist; it proves nothing about what TensorRT then does.
 """
 
@@ -437,13 +438,13 @@ def _run(context, addresses, stream):
         size *= each
     library = ctypes.CDLL("libcuda.so.1")
     for name in model["outputs"]:
-        library.stub_kernel(
-            ctypes.c_uint64(addresses[name]),
-            ctypes.c_uint64(addresses[source]),
-            ctypes.c_size_t(size),
-            ctypes.c_double(shape[0]),
-            ctypes.c_void_p(stream),
-        )
+        places = ctypes.c_uint64(addresses[name]), ctypes.c_uint64(addresses[source])
+        copied = ctypes.c_size_t(size)
+        if hasattr(library, "stub_kernel"):
+            took = ctypes.c_double(shape[0])
+            library.stub_kernel(*places, copied, took, ctypes.c_void_p(stream))
+        elif library.cuMemcpyDtoDAsync_v2(*places, copied, ctypes.c_void_p(stream)):
+            return False  # on a real GPU
     return True
 
 

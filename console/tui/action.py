@@ -29,6 +29,7 @@ Scope = Literal[
     "workloads",
     "engines",
     "engine",
+    "bench",
     "page",
     "logs",
 ]

@@ -306,7 +306,7 @@ ACTIONS: tuple[Action, ...] = (
 TABLE_SCREENS: frozenset[Scope] = frozenset(
     {
         *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
-        *("compat", "drivers", "placement", "workloads", "engines", "engine"),
+        *("compat", "drivers", "placement", "workloads", "engines", "engine", "bench"),
     }
 )
 

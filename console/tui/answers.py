@@ -85,9 +85,9 @@ class FollowedAnswers(Answers[Answer]):
         self._jobs: dict[str, frozenset[tuple[str, str]]] = {}
 
     def has_moved(self, view: NodeView) -> bool:
-        """Whether such a job began or ended there since this was asked last."""
+        """Whether such a job began, ended or came further there since this was asked last."""
         now = frozenset(
-            (key, str(record.get("state")))
+            (key, f"{record.get('state')} {record.get('stage')}")
             for key, record in view.sections.get("jobs", {}).items()
             if str(record.get("kind")).startswith(self._kinds)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.protocol.engine_figures import EngineBench
 from console.tui.answers import FollowedAnswers
 
 if TYPE_CHECKING:
@@ -22,3 +23,10 @@ class Built(FollowedAnswers["list[Engine]"]):
         for engine in self.said.get(node, ()):
             found.setdefault(engine.model, []).append(engine)
         return found
+
+
+class Benches(FollowedAnswers[list[EngineBench]]):
+    """What nodes measured of engines. A node is asked again for each row of a bench."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda client: client.engines.benches(), "engine.bench")

@@ -27,6 +27,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "engines": ("e", "en"),
     "engine": (),
     "build": ("builds",),
+    "bench": (),
     "logs": ("log",),
     "help": ("keys", "h", "?"),
     "theme": (),

@@ -28,6 +28,7 @@ _SCREENS = {
     "engines": "engines.EnginesScreen",
     "engine": "engine.EngineScreen",
     "build": "build.BuildScreen",
+    "bench": "bench.BenchScreen",
 }
 
 

@@ -24,7 +24,7 @@ from agent.protocol.site import SiteStatus
 from agent.protocol.telemetry import History, Metric
 from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
-from console.tui.built import Built
+from console.tui.built import Benches, Built
 from console.tui.compat import Compat
 from console.tui.look.look import Look
 from console.tui.placed import Placed
@@ -43,7 +43,16 @@ if TYPE_CHECKING:
         ResolveRequest,
         WorkloadStatus,
     )
-    from agent.protocol.engines import BuildRequest, Engine
+    from agent.protocol.engine_figures import EngineBench
+    from agent.protocol.engines import (
+        BenchRequest,
+        BuildRequest,
+        Engine,
+        EngineLog,
+        EngineRemoveRequest,
+        UseRequest,
+        VerifyRequest,
+    )
     from console.images.push import PushState
     from console.images.sites import Account
 
@@ -79,9 +88,21 @@ class WorkloadClient(Protocol):
 class EngineClient(Protocol):
     """The TensorRT engines of one node. All raise ProblemError."""
 
-    async def list(self) -> list[Engine]: ...
+    async def log(self, model: str, key: str) -> EngineLog: ...
 
     async def build(self, request: BuildRequest, key: str) -> Job: ...
+
+    async def bench(self, request: BenchRequest, key: str) -> Job: ...
+
+    async def verify(self, model: str, request: VerifyRequest, key: str) -> Job: ...
+
+    async def use(self, model: str, request: UseRequest) -> Engine: ...
+
+    async def remove(self, model: str, request: EngineRemoveRequest) -> list[Engine]: ...
+
+    async def benches(self) -> list[EngineBench]: ...
+
+    async def list(self) -> list[Engine]: ...
 
 
 class NodeClient(Protocol):
@@ -236,6 +257,8 @@ class Context(msgspec.Struct, frozen=True):
     """Which workloads the nodes said they have."""
     built: Built = msgspec.field(default_factory=Built)
     """Which engines the nodes said they have."""
+    benches: Benches = msgspec.field(default_factory=Benches)
+    """What the nodes measured of them."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)
     """What is sent to nodes, whatever screen is shown."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None

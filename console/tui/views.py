@@ -33,6 +33,7 @@ VIEW_HELP: dict[str, ViewHelp] = {
     "build": ViewHelp(
         "@NODE ID", "the build of an engine: how far, how long, its log", required=True
     ),
+    "bench": ViewHelp("@NODE MODEL", "latency of its engines over batch sizes", required=True),
     "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),
     "help": ViewHelp("", "every key of this screen"),
     "theme": ViewHelp("NAME", "another theme; without a name the next one"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from textual.widget import Widget
 
-from agent.protocol.engines import BuildRequest, Engine
+from agent.protocol.engines import BuildRequest, Engine, VerifyRequest
 from console.engines.words import precision, tensorrt
 from console.fleet.picture import NodeView
 from console.text import clean
@@ -88,6 +88,32 @@ class EngineActions(ReadsAnswers, Carrying):
         tasks = [_task(each, self._build(each, request)) for each, request in targets]
         done = "are under way: b shows one"
         self.give(Order("build", "asking for", "engine", tasks, about, done=done))
+
+    def act_engine_verify(self) -> None:
+        targets = self.engine_targets()
+        if not targets:
+            self.say(_NO_ENGINE)
+            return
+        about = [Entry("", "Nothing is built; which one is in use stays as it is.", "dim")]
+        tasks = [_task(each, self._verify(each)) for each in targets]
+        done = "are under way: :jobs shows them"
+        self.give(Order("try", "asking for", "engine", tasks, about, done=done))
+
+    def act_engine_bench(self) -> None:
+        here = self.model_under_cursor()
+        if here is not None:
+            self.host.drill(f"bench @{here[0]} {here[1]}")
+
+    def _verify(self, target: NodeEngine) -> Callable[[], Awaitable[str]]:
+        key, engine = secrets.token_hex(16), target.engine
+
+        async def do() -> str:
+            client = self.context.fleet.client(target.view.name)
+            request = VerifyRequest(key=engine.manifest.key)
+            job = await client.engines.verify(engine.model, request, key)
+            return f"the trial of {_what(target)} is {job.state} as {job.id}"
+
+        return do
 
     def _build(self, target: NodeEngine, request: BuildRequest) -> Callable[[], Awaitable[str]]:
         key = secrets.token_hex(16)

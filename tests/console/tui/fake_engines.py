@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.protocol.engines import BuildRequest, Engine
+from agent.protocol.engine_figures import BenchRow, EngineBench, Precision
+from agent.protocol.engines import (
+    BenchRequest,
+    BuildRequest,
+    Engine,
+    EngineLog,
+    EngineRemoveRequest,
+    UseRequest,
+    VerifyRequest,
+)
 from agent.protocol.jobs import Job
 from console.fleet.picture import NodeView
 from tests.console.tui import fakes
@@ -80,6 +89,10 @@ class FakeEngines:
     answer: Callable[[], Awaitable[None]]
     held: builtins.list[Engine] = field(default_factory=list)
     built: builtins.list[BuildRequest] = field(default_factory=list)
+    asked: builtins.list[tuple[str, str]] = field(default_factory=list)
+    """What else was asked for, and of which engine."""
+    measured: builtins.list[EngineBench] = field(default_factory=list)
+    benched: builtins.list[BenchRequest] = field(default_factory=list)
     lists: int = 0
     """How often it was asked for its engines."""
 
@@ -92,3 +105,69 @@ class FakeEngines:
         await self.answer()
         self.built.append(request)
         return begun(self.view, "engine.build", request.recipe.model)
+
+    async def log(self, model: str, key: str) -> EngineLog:
+        await self.answer()
+        return EngineLog(model=model, key=key, text="parsed\nbuilt\n", size_bytes=13)
+
+    async def bench(self, request: BenchRequest, key: str) -> Job:
+        await self.answer()
+        self.benched.append(request)
+        return begun(self.view, "engine.bench", request.recipe.model)
+
+    async def verify(self, model: str, request: VerifyRequest, key: str) -> Job:
+        await self.answer()
+        self.asked.append(("verify", request.key or ""))
+        return begun(self.view, "engine.verify", model)
+
+    async def use(self, model: str, request: UseRequest) -> Engine:
+        await self.answer()
+        self.asked.append(("use", request.key))
+        for engine in self.held:
+            if engine.model == model:
+                engine.current = engine.manifest.key == request.key
+        return next(each for each in self.held if each.manifest.key == request.key)
+
+    async def remove(self, model: str, request: EngineRemoveRequest) -> builtins.list[Engine]:
+        await self.answer()
+        self.asked.append(("remove", request.key))
+        self.held = [each for each in self.held if each.manifest.key != request.key]
+        return [each for each in self.held if each.model == model]
+
+    async def benches(self) -> builtins.list[EngineBench]:
+        await self.answer()
+        return [*self.measured]
+
+
+def make_bench(model: str = "detector", *, rows: int = 6) -> EngineBench:
+    """Two precisions at three batch sizes; the last one has no figures."""
+    speeds: list[tuple[Precision, float]] = [("model", 4.0), ("fp16", 1.5)]
+    found = [
+        BenchRow(
+            precision=precision,
+            batch=batch,
+            build_seconds=60.0,
+            plan_bytes=48 * 1024**2,
+            gpu_memory_bytes=900 * 1024**2,
+            p50_ms=batch * slow,
+            p99_ms=batch * slow * 1.25,
+            mean_ms=batch * slow,
+            throughput=1000 / slow,
+        )
+        for precision, slow in speeds
+        for batch in (1, 4, 8)
+    ][:rows]
+    if rows == 6:
+        found[-1] = BenchRow(precision="fp16", batch=8, reason="no GPU memory for it")
+    return EngineBench(
+        job="m1",
+        model=model,
+        at=fakes.NOW - 3600,
+        flavour="tensorrt",
+        tensorrt="10.13.2.6",
+        gpu="NVIDIA A10",
+        max_latency_ms=20.0,
+        rows=found,
+        recommended=4 if rows == 6 else None,
+        why="the most items a second of those whose p99 is at most 20 ms",
+    )

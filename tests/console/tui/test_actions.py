@@ -9,6 +9,7 @@ from console.tui.actions import ACTIONS, TABLE_SCREENS, action_by_id, offered_on
 from console.tui.app import RoostApp
 from console.tui.keys import RESERVED_KEYS, key_words, keys_of
 from console.tui.screens.base import View
+from console.tui.screens.bench import BenchScreen
 from console.tui.screens.compat import CompatScreen
 from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
@@ -45,6 +46,7 @@ SCREENS: dict[Scope, type[View]] = {
     "workloads": WorkloadsScreen,
     "engines": EnginesScreen,
     "engine": EngineScreen,
+    "bench": BenchScreen,
     "logs": LogsScreen,
 }
 
@@ -92,10 +94,12 @@ def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
     changing = [
         action
         for action in ACTIONS
-        if action.id.startswith(("container.", "job.", "image.", "push.", "pin.", "engine."))
-        and action.id != "engine.watch"
+        if action.id.startswith(
+            ("container.", "job.", "image.", "push.", "pin.", "engine.", "bench.")
+        )
+        and action.id not in {"engine.watch", "engine.bench", "engine.log"}
     ]
-    assert len(changing) == 15
+    assert len(changing) == 19
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     assert action_by_id("shell").role == "operator"
 

@@ -13,7 +13,7 @@ from tests.console.tui.compat_app import compat_app
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
 from tests.console.tui.fakes import some_log
-from tests.console.tui.screens.test_engines import engines_app
+from tests.console.tui.screens.test_engines import bench_app, engines_app
 from tests.console.tui.screens.test_images import image_app, many_app
 from tests.console.tui.screens.test_jobs import busy_nodes, lines
 from tests.console.tui.screens.test_placement import varied_app
@@ -157,6 +157,15 @@ async def test_a_build(
         await type_command(pilot, "build @a b1")
         assert isinstance(app.view, BuildScreen)
         app.view._paint_now()
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 14), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_a_bench(
+    make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
+) -> None:
+    app = bench_app(make_app)
+    async with app.run_test(size=size) as pilot:
         assert await settled(pilot) == snapshot
 
 

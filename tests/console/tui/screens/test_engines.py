@@ -10,7 +10,7 @@ from agent.protocol.problems import Problem, ProblemError
 from console.tui.app import RoostApp
 from console.tui.screens.build import BuildScreen
 from tests.console.tui.conftest import MakeApp
-from tests.console.tui.fake_engines import FakeEngines, latency, make_engine
+from tests.console.tui.fake_engines import FakeEngines, latency, make_bench, make_engine
 from tests.console.tui.fakes import A10, NOW, T4, make_node, put_job
 from tests.console.tui.screens.test_jobs import lines
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
@@ -278,3 +278,83 @@ def test_the_latency_of_the_size_that_it_is_tuned_for() -> None:
     assert first.batch == 2
     assert tuned_latency(make_engine(check=None)) is None
     assert [milliseconds(each) for each in (0.8213, 8.06, 120.4)] == ["0.82 ms", "8.1 ms", "120 ms"]
+
+
+async def test_trying_again_and_using_another(make_app: MakeApp) -> None:
+    app = engines_app(make_app, "engine @a detector")
+    old = make_engine(number=3).manifest.key
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("u")
+        assert "It is in use already." in await settled(pilot)
+        await pilot.press("x")
+        assert "The one in use is not removed here" in await settled(pilot)
+        await pilot.press("down", "u")
+        assert f"Use detector {old[:12]} on a?" in await settled(pilot)
+        await pilot.press("tab", "enter")
+        assert f"detector {old[:12]} is in use on a" in await settled(pilot)
+        assert [row.cells[1].text for row in table_of(app).model.shown] == ["kept", "in use"]
+        await pilot.press("home", "v", "tab", "enter")
+        assert "the trial of engine detector is queued" in await settled(pilot)
+        await pilot.press("x", "tab", "enter")
+        await settled(pilot)
+        assert shown(app) == [old]
+    new = make_engine().manifest.key
+    assert engines_of(app).asked == [("use", old), ("verify", new), ("remove", new)]
+
+
+async def test_what_the_builder_printed(make_app: MakeApp) -> None:
+    app = engines_app(make_app, "engine @a detector")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("l")
+        text = await settled(pilot)
+        assert "log of detector" in text
+        assert "parsed" in text
+
+
+def bench_app(make_app: MakeApp, first: str = "bench @a detector") -> RoostApp:
+    """The detector was measured on a; a bench of it is under way."""
+    app = engines_app(make_app, first)
+    engines_of(app).measured += [make_bench("other"), make_bench()]
+    a = fleet_of(app).nodes["a"]
+    put_job(a, "m2", ago=4, kind="engine.bench", subject="detector", stage="fp16 16, 7 of 8")
+    return app
+
+
+async def test_latency_over_batch_size(make_app: MakeApp) -> None:
+    app = bench_app(make_app, "engines")
+    async with app.run_test(size=(120, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("m")
+        text = await settled(pilot)
+        assert app.view.crumb == "bench @a detector"
+        best = next(line for line in text.splitlines() if " best " in line)
+        assert best.split()[:3] == ["best", "fp16", "4"]
+        slow = next(row for row in table_of(app).model.shown if row.key == "model/8")
+        # 32 ms of 40: four fifths of the bar, thin up to the 99th percentile, the bound at a half.
+        assert slow.cells[3].wide == "\u2588" * 20 + "|" + "\u2588" * 11 + "\u2581" * 8
+        assert slow.cells[10].text == "slower than the bound"
+        assert "measuring: fp16 16, 7 of 8" in text
+        await pilot.press("end")
+        assert "no GPU memory for it" in await settled(pilot)
+        await pilot.press("up", "enter")
+        assert "It was measured" in await settled(pilot)
+
+
+async def test_measuring_asks_first(make_app: MakeApp) -> None:
+    app = bench_app(make_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("a")
+        text = await settled(pilot)
+        assert "Measure engine detector on a?" in text
+        assert "1, 4, 8, 16" in text
+        await pilot.press("tab", "enter")
+        assert "bench of detector is queued" in await settled(pilot)
+        (request,) = engines_of(app).benched
+        assert (request.batches, request.precisions) == ([1, 4, 8, 16], ["fp16"])
+        text = await type_command(pilot, "bench @a nothing")
+        assert "nothing was not measured here yet: a measures it" in text
+        await pilot.press("a")
+        assert "There is no engine with a recipe" in await settled(pilot)

@@ -165,7 +165,8 @@ def _capabilities(trt: Any) -> Any:
 # What cuda.h calls CU_DEVICE_ATTRIBUTE_*.
 MULTIPROCESSOR_COUNT, CAPABILITY_MAJOR, CAPABILITY_MINOR = 16, 75, 76
 STREAM_NON_BLOCKING = 1
-OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
+# How it reads, in lower case, when there is too little memory.
+NO_MEMORY = ("cuda_error_out_of_memory", "out of memory", "outofmemory", "could not be allocated")
 
 
 class CudaError(Exception):
@@ -450,10 +451,10 @@ def parse(trt: Any, job: Job, network: Any, log: Log, report: Reporter) -> None:
 
 def _tensor(tensor: Any) -> dict[str, Any]:
     try:
-        shape = [int(size) for size in tensor.shape]
+        shape = shape_of(tensor.shape)
     except ValueError:  # its rank is only known at run time
         shape = []
-    return {"name": tensor.name, "shape": shape, "dtype": str(tensor.dtype).split(".")[-1].lower()}
+    return {"name": tensor.name, "shape": shape, "dtype": type_name(tensor.dtype)}
 
 
 def _parser_problem(error: Any) -> dict[str, Any]:
@@ -709,7 +710,7 @@ class TimingCache:
         if trt.__name__ == "tensorrt_rtx":
             self._path = None
             log.note("TensorRT-RTX has no use for a timing cache")
-        elif not self._take(read_cache(path)):
+        elif not self._take(read_cache(path, log)):
             log.note("the timing cache %s is of another TensorRT, and is begun anew" % path)
             del log.errors[:]
             self._take(b"")
@@ -725,14 +726,11 @@ class TimingCache:
         if self._path is None:
             return
         cache = self._config.get_timing_cache()
-        try:
-            with locked(self._path):
-                theirs = self._config.create_timing_cache(read_cache(self._path))
-                if theirs is not None:
-                    cache.combine(theirs, ignore_mismatch=False)
-                write_file(self._path, memoryview(cache.serialize()))
-        except RefusedError as error:  # the engine is as good without
-            self._log.note("the timing cache is not kept: %s" % error)
+        with locked(self._path):
+            theirs = self._config.create_timing_cache(read_cache(self._path, self._log))
+            if theirs is not None:
+                cache.combine(theirs, ignore_mismatch=False)
+            write_cache(self._path, memoryview(cache.serialize()), self._log)
 
 
 def _need(there: bool, trt: Any, what: str) -> None:
@@ -764,26 +762,31 @@ def write_file(path: str, data: Any) -> None:
         ) from None
 
 
-def read_cache(path: str) -> bytes:
-    """Empty where there is none. Raises RefusedError `engine.storage`."""
+def read_cache(path: str, log: Log) -> bytes:
+    """Empty where there is none: an engine is as good without."""
     try:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise RefusedError("engine.storage", "%s: %s" % (path, error.strerror)) from None
+        log.note("the cache %s is not read: %s" % (path, error.strerror))
+        return b""
+
+
+def write_cache(path: str, data: Any, log: Log) -> None:
+    try:
+        write_file(path, data)
+    except RefusedError as error:
+        log.note("the cache is not kept: %s" % error)
 
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[None]:
     """Nobody else writes the file meanwhile; the kernel lets go when we end."""
-    try:
-        file = open(path + ".lock", "ab")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise RefusedError("engine.storage", "%s: %s" % (path, error.strerror)) from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # the cache cannot be written either, which is told
+            fcntl.flock(held.enter_context(open(path + ".lock", "ab")), fcntl.LOCK_EX)
         yield
 
 
@@ -973,7 +976,7 @@ def bytes_of(shape: list[int], dtype: str) -> int:
 
 
 class Trial:
-    """One set of input shapes of one profile. `kept`: its outputs and its latency are judged."""
+    """One set of input shapes of one profile. `kept`: its outputs are told and compared."""
 
     def __init__(self, profile: int, shapes: dict[str, list[int]], kept: bool) -> None:
         self.profile, self.shapes, self.kept = profile, shapes, kept
@@ -1123,7 +1126,8 @@ class Comparison:
 
     def __init__(self, what: str, rtol: float, atol: float) -> None:
         self._what, self._rtol, self._atol = what, rtol, atol
-        self._max_abs, self._max_rel, self._wrong = 0.0, 0.0, []  # type: float, float, list[str]
+        self._max_abs = self._max_rel = 0.0
+        self._wrong: list[str] = []
 
     def add(self, name: str, ours: Any, theirs: Any) -> None:
         off = 0
@@ -1340,7 +1344,7 @@ class RuntimeCache:
             return
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
-        data = read_cache(path)
+        data = read_cache(path, log)
         if data and not self._cache.deserialize(data):
             log.note("the runtime cache %s does not fit, and is made anew" % path)
             self._cache = self._config.create_runtime_cache()
@@ -1352,13 +1356,9 @@ class RuntimeCache:
         return self._engine.create_execution_context(self._config)
 
     def write(self) -> None:
-        if self._path is None or self._cache is None:
-            return
-        try:
+        if self._path is not None and self._cache is not None:
             with locked(self._path):
-                write_file(self._path, memoryview(self._cache.serialize()))
-        except RefusedError as error:  # the engine is as good without
-            self._log.note("the runtime cache is not kept: %s" % error)
+                write_cache(self._path, memoryview(self._cache.serialize()), self._log)
 
 
 def check(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
@@ -1392,13 +1392,17 @@ def check(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], l
 def _unfit(error: Exception, errors: list[str]) -> RefusedError:
     """With what TensorRT said of it."""
     words = "; ".join([str(error), *errors[:3]])
-    if OUT_OF_MEMORY in words or "out of memory" in words.lower():
-        return RefusedError(
-            "engine.memory", words, "Free memory on the GPU, or make the profiles smaller."
-        )
-    return RefusedError(
+    return _of_memory(words) or RefusedError(
         "engine.unfit", words, "Build it for this GPU, with a TensorRT that supports it."
     )
+
+
+def _of_memory(words: str) -> RefusedError | None:
+    """Where these words tell that there was too little; TensorRT has no code for it."""
+    if not any(each in words.lower() for each in NO_MEMORY):
+        return None
+    hint = "Free memory on the GPU, or make the workspace or the profiles smaller."
+    return RefusedError("engine.memory", words, hint)
 
 
 def _try_plan(
@@ -1493,16 +1497,15 @@ def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], l
     if hasattr(trt, "IProgressMonitor"):
         monitor = monitor_of(trt, Phases(report), cancelled)
         config.progress_monitor = monitor
+    del log.errors[:]
     started = time.monotonic()
     plan = builder.build_serialized_network(network, config)
     if cancelled():
         raise CancelledError
     if plan is None:
-        raise RefusedError(
-            "engine.build",
-            (log.errors or ["the builder gave no reason"])[-1],
-            "The job's log has all that the builder said.",
-        )
+        words = "; ".join(log.errors[:3]) or "the builder gave no reason"
+        hint = "The job's log has all that the builder said."
+        raise _of_memory(words) or RefusedError("engine.build", words, hint)
     seconds = time.monotonic() - started
     timing.write()
     data = memoryview(plan)

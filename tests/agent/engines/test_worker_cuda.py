@@ -128,7 +128,7 @@ def test_memory_that_is_not_there(stub: Stub) -> None:
         gpu.allocated(17 * 1024**3),
     ):
         raise AssertionError("not reached")
-    assert (caught.value.name, stub.held) == (worker.OUT_OF_MEMORY, 0)
+    assert (caught.value.name, stub.held) == ("CUDA_ERROR_OUT_OF_MEMORY", 0)
 
 
 def test_no_bytes_are_some_address_and_no_copy(stub: Stub) -> None:

@@ -178,7 +178,32 @@ def test_a_timing_cache_that_others_wrote_meanwhile_is_merged(side: Side) -> Non
 def test_a_timing_cache_that_cannot_be_kept_costs_no_engine(side: Side) -> None:
     ended = side.run(timing_cache=str(side.folder / "gone" / "timing.cache"))
     assert ended.code == 0
-    assert any("the timing cache is not kept" in message for message in ended.messages)
+    (message,) = ended.messages
+    assert message.startswith("the cache is not kept: ")
+    assert message.endswith("timing.cache: No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("toy: Could not find any implementation for node /conv", "engine.build"),
+        ("toy: Error Code 2: OutOfMemory (no further information)", "engine.memory"),
+        ("toy: Error Code 1: Cuda Runtime (out of memory)", "engine.memory"),
+        (None, "engine.build"),
+    ],
+)
+def test_a_build_that_fails(side: Side, said: str | None, code: str) -> None:
+    ended = side.run(model(fails_to_build=[said] if said else []))
+    assert (ended.code, ended.last["code"]) == (1, code)
+    assert ended.last["text"] == (said or "the builder gave no reason")
+    assert ended.last["hint"]
+    assert not (side.folder / "model.plan").exists()
+
+
+def test_a_cache_that_cannot_be_read_costs_no_engine(side: Side) -> None:
+    ended = side.run(timing_cache=str(side.folder))
+    assert ended.code == 0
+    assert ended.messages[0] == f"the cache {side.folder} is not read: Is a directory"
 
 
 def test_versions_that_others_had_trouble_with(side: Side) -> None:

@@ -53,7 +53,7 @@ def test_a_cache_that_does_not_fit_is_made_anew(side: Side) -> None:
 def test_a_cache_that_cannot_be_kept_costs_no_engine(side: Side) -> None:
     ended = side.run(runtime_cache=str(side.folder / "gone" / "runtime.cache"))
     assert (ended.code, ended.the("checked")["state"]) == (0, "ran")
-    assert ended.messages[0].startswith("the runtime cache is not kept: ")
+    assert ended.messages[0].startswith("the cache is not kept: ")
 
 
 def test_no_iterations_compile_nothing(side: Side) -> None:

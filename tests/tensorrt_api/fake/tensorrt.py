@@ -250,6 +250,10 @@ def _build(self, network, config):
         cached = calibrator.read_calibration_cache()
         told = bytes(cached).decode()
         calibrator.write_calibration_cache(cached)
+    for said in network._model.get("fails_to_build", []):
+        self._logger.log(ILogger.ERROR, said)
+    if "fails_to_build" in network._model:
+        return None
     if "meanwhile" in network._model:
         path, text = network._model["meanwhile"]
         with open(path, "w") as file:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from agent.protocol.engines import Engine
-from agent.protocol.jobs import ENDED, Job
+from agent.protocol.jobs import Job
 
 BUILD_KIND = "engine.build"
 # The stage of a build in which TensorRT builds; the others take little.
@@ -50,7 +50,7 @@ def earlier_build(
 
 def share_done(job: Job) -> float | None:
     """How much of the building is done, 0 to 1; None: nobody knows, or it does not build now."""
-    if job.state in ENDED or job.stage != BUILDING or job.done is None or not job.total:
+    if job.state != "running" or job.stage != BUILDING or job.done is None or not job.total:
         return None
     return min(1.0, job.done / job.total)
 

@@ -1,0 +1,82 @@
+"""What is said of builds and benches, without a node."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from agent.protocol.jobs import Job
+from agent.protocol.problems import ProblemError
+from console.cli.build_display import BuildDisplay, build_line
+from console.cli.engine_bench import show
+from console.cli.engine_options import batches, milliseconds
+from console.engines.fleet_build import NodeBuild
+from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
+from tests.console.tui.fake_engines import make_bench, make_engine
+
+
+async def never(client: NodeClient, key: str) -> Job:
+    raise AssertionError
+
+
+def build(name: str = "a", **fields: object) -> NodeBuild:
+    made = NodeBuild(NodeEntry(name=name, address="unix:///x"), "detector", never)
+    job = Job(
+        id="b",
+        kind="engine.build",
+        subject="detector",
+        state="running",
+        stage="building",
+        done=430,
+        total=1000,
+        unit="items",
+        owner="o",
+        created_at=0.0,
+    )
+    for each, value in {"stage": "under way", "job": job, **fields}.items():
+        setattr(made, each, value)
+    return made
+
+
+def test_a_line_for_each_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 110.0)
+    known = build(begun_at=100.0, known=[make_engine()])
+    assert build_line(known) == "a detector  building  43%  about 5m left"
+    assert build_line(build(), 12) == "a detector    building  43%"
+    assert build_line(build(job=None)) == "a detector  connecting"
+    queued = build()
+    assert queued.job is not None
+    queued.job.state, queued.job.reason = "queued", "gpu:1 is busy"
+    assert build_line(queued) == "a detector  queued  gpu:1 is busy"
+
+
+def test_all_of_them_and_what_is_new() -> None:
+    failed = build("c", stage="failed", problem=ProblemError("engine.build", "no tactic fits"))
+    display = BuildDisplay([build(), build("b", stage="waiting", job=None), failed], io.StringIO())
+    assert display.total() == "1 of 3 builds ended, 1 wait for their turn"
+    assert display.lines(8) == ["a detector  building  43%", display.total()]
+    assert display.news() == [("a detector", "building 25%"), ("c detector", "failed")]
+    assert display.lines(0) == ["and 1 more", display.total()]
+
+
+def test_a_table_with_what_is_recommended(capsys: pytest.CaptureFixture[str]) -> None:
+    show(make_bench())
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[5][:6] == ["*", "fp16", "4", "667", "6.0", "ms"]
+    assert rows[6][-5:] == ["no", "GPU", "memory", "for", "it"]
+    assert out.splitlines()[-1].startswith("recommended: precision fp16, batch 4: the most items")
+    assert "detector with TensorRT 10.13.2.6 on NVIDIA A10" in err
+
+
+def test_times_and_batches() -> None:
+    assert [milliseconds(text) for text in ("20ms", "1.5s", "800us", "7")] == [20, 1500, 0.8, 7]
+    assert batches("1, 4,8") == [1, 4, 8]
+    for wrong in ("", "0ms", "-1", "20 minutes"):
+        with pytest.raises(ProblemError, match="not a time"):
+            milliseconds(wrong)
+    for wrong in ("", "1;4", "1,,4", "0", "x"):
+        with pytest.raises(ProblemError, match="not a list"):
+            batches(wrong)

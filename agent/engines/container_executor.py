@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -262,10 +263,11 @@ async def _next(batches: Any, hearing: Hearing) -> list[LogLine] | None:
 
 
 def _keep(batch: list[LogLine], hearing: Hearing) -> None:
-    for line in batch:
-        text = line.text.encode() + b"\n"
-        if line.stream == "stderr":
-            hearing.heard()
+    """Blocks. What comes together is written together: a worker may print a line a microsecond."""
+    for stream, lines in itertools.groupby(batch, key=lambda line: line.stream):
+        text = b"".join(line.text.encode() + b"\n" for line in lines)
+        hearing.heard()
+        if stream == "stderr":
             hearing.log.add_error(text)
         else:
             hearing.log.add(text)

@@ -40,6 +40,8 @@ class Hearing:
     def line(self, line: bytes) -> None:
         """A line of its standard output, which is in the log already."""
         self.heard()
+        if not line.startswith(b"{"):
+            return  # no event, and there may be millions
         try:
             event = read_event(line)
         except msgspec.MsgspecError:

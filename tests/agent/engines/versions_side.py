@@ -16,7 +16,7 @@ from agent.engines.events import read_event
 
 TESTS = Path(__file__).parents[2]
 RECORDS = TESTS / "data" / "tensorrt_api"
-VERSIONS = ("8.4.0", "8.6.1", "10.0.1", "10.3.0", "10.13.3.9", "11.4.0.106")
+VERSIONS = ("8.4.0", "8.6.1", "10.3.0", "10.13.3.9", "11.4.0.106")
 RTX = "rtx-1.7.1.116"
 SHAPE = [-1, 3, 4, 4]
 RANGE = {"min": [1, 3, 4, 4], "opt": [4, 3, 4, 4], "max": [8, 3, 4, 4]}

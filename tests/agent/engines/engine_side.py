@@ -24,6 +24,7 @@ from agent.store.database import Database
 BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3, 64, 64]}}
 # As the real ones begin: magic, versions, and the version that built it at byte 24.
 PLAN = b"ftrt" + bytes(20) + bytes([10, 13, 2, 6]) + b"a plan"
+RTX_PLAN = b"vtrt" + PLAN[4:]
 A10 = Gpu(uuid="GPU-aaa", index=0, name="NVIDIA A10", compute_capability="8.6")
 
 
@@ -227,4 +228,13 @@ def stand_in(folder: Path, ending: str = "", *, begin: str = "", plan: bytes = P
     new.write_text("\n".join(lines) + "\n")
     new.chmod(0o755)
     new.replace(script)
+    return script
+
+
+def rtx_stand_in(folder: Path, ending: str = "", *, begin: str = "") -> Path:
+    """It needs no GPU, and says that what it made ran."""
+    script = stand_in(folder, ending, begin=begin, plan=RTX_PLAN)
+    script.write_text(
+        script.read_text().replace("'flavour': 'tensorrt'", "'flavour': 'tensorrt_rtx'")
+    )
     return script

@@ -12,25 +12,15 @@ import msgspec
 import pytest
 
 from tests import onnx_made
-from tests.agent.engines.engine_side import PLAN, recipe, stand_in
+from tests.agent.engines.engine_side import RTX_PLAN, recipe, rtx_stand_in
 from tests.agent_process import AgentProcess
 from tests.real.docker_engine import DockerEngine
 from tests.real.python_image import WITH_TENSORRT
 
 pytestmark = [pytest.mark.real("docker"), pytest.mark.timeout(120)]
 
-RTX_PLAN = b"vtrt" + PLAN[4:]
 # Its digest takes seconds, in which the agent is killed; it takes no room on the disk.
 LARGE = 8 * 2**30
-
-
-def builder(folder: Path, ending: str = "", *, begin: str = "") -> Path:
-    """It needs no GPU, and says that what it made ran."""
-    script = stand_in(folder, ending, begin=begin, plan=RTX_PLAN)
-    script.write_text(
-        script.read_text().replace("'flavour': 'tensorrt'", "'flavour': 'tensorrt_rtx'")
-    )
-    return script
 
 
 def hold(folder: Path, what: str = "True") -> str:
@@ -120,7 +110,7 @@ def test_the_next_agent_builds(
     begin: str | None,
     ending: str | None,
 ) -> None:
-    builder(
+    rtx_stand_in(
         short_folder,
         hold(short_folder, ending) if ending else "",
         begin=hold(short_folder, begin) if begin else "",
@@ -130,7 +120,7 @@ def test_the_next_agent_builds(
     until(agent, job_id, stage)
     pid = held(short_folder)
     agent.close()
-    builder(short_folder)
+    rtx_stand_in(short_folder)
     agent.start()
     if stage == "building":
         is_gone(pid)  # though nobody let it go on
@@ -144,10 +134,10 @@ def test_killed_while_it_keeps_the_engine(
     agent: AgentProcess, onnx: Path, short_folder: Path
 ) -> None:
     """The engine before stays the one in use until the new one is whole."""
-    builder(short_folder)
+    rtx_stand_in(short_folder)
     agent.start()
     first = ended(agent, build(agent, onnx))["result"]["key"]
-    large = builder(short_folder)
+    large = rtx_stand_in(short_folder)
     said = large.read_text()
     line = next(each for each in said.splitlines() if "write_bytes" in each)
     grown = f"{line}; os.truncate(job['plan'], {LARGE})"
@@ -160,7 +150,7 @@ def test_killed_while_it_keeps_the_engine(
     agent.close()
     current = short_folder / "state" / "engines" / "detector" / "current"
     assert current.readlink() == Path(first)
-    builder(short_folder)
+    rtx_stand_in(short_folder)
     found = ended(agent.start(), job_id)
     assert (found["state"], found["result"]["current"]) == ("succeeded", "yes"), found
     second = found["result"]["key"]
@@ -170,7 +160,7 @@ def test_killed_while_it_keeps_the_engine(
 
 
 def test_killed_while_it_tries_an_import(agent: AgentProcess, short_folder: Path) -> None:
-    builder(short_folder, hold(short_folder, "job['action'] == 'check'"))
+    rtx_stand_in(short_folder, hold(short_folder, "job['action'] == 'check'"))
     plan = short_folder / "old.plan"
     # As that of this TensorRT, so that it need not be tried on a GPU.
     plan.write_bytes(RTX_PLAN)
@@ -179,7 +169,7 @@ def test_killed_while_it_tries_an_import(agent: AgentProcess, short_folder: Path
     until(agent, job_id, "checking")
     pid = held(short_folder)
     agent.close()
-    builder(short_folder)
+    rtx_stand_in(short_folder)
     found = ended(agent.start(), job_id)
     is_gone(pid)
     (short_folder / "hold").unlink()

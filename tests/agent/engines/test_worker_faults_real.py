@@ -147,7 +147,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
 @pytest.fixture
 def building(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A build that has begun and takes a while."""
-    path = job(tmp_path, onnx_made.detector(blocks=150, channels=8))
+    path = job(tmp_path, onnx_made.detector(blocks=400, channels=8))
     process = subprocess.Popen(
         [sys.executable, "-I", WORKER, path], stdout=subprocess.PIPE, text=True
     )

@@ -147,7 +147,7 @@ def test_no_tensorrt(tmp_path: Path) -> None:
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A build of many layers."""
-    path = job(tmp_path, onnx_made.detector(blocks=150, channels=8))
+    path = job(tmp_path, onnx_made.detector(blocks=400, channels=8))
     process = subprocess.Popen(
         [sys.executable, "-I", WORKER, path], stdout=subprocess.PIPE, text=True
     )

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import secrets
+import shlex
 import shutil
 import sys
 import tempfile
@@ -32,6 +33,8 @@ from console.text import clean, size
 HERE = "here"
 READY_SECONDS = 30.0
 READY_POLL_SECONDS = 0.1
+# Where one of these is, there may be a GPU.
+DRIVER_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
 _SM = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])", re.IGNORECASE)
 # As they lie in an agent's store, and as they are called here.
 _FILES = {"model.plan": "plan", "manifest.json": "manifest.json", "build.log": "log"}
@@ -69,10 +72,13 @@ def build_here(
             hint="Say where the model lies here: --onnx FILE",
         )
     recipe.executor = "host"
-    settings = {"engines": {"python": str((python or Path(sys.executable)).absolute())}}
+    builder = (python or Path(sys.executable)).absolute()
     # Its state is gone with it: what it built is moved out before.
     with tempfile.TemporaryDirectory(prefix="roost-", dir=_short_place()) as name:
         folder = Path(name)
+        if any(sign.exists() for sign in DRIVER_SIGNS):
+            builder = without_gpu(builder, folder)
+        settings = {"engines": {"python": str(builder)}}
         (folder / CONFIG).write_text(agent_yaml(folder, HERE, settings), encoding="utf-8")
         with own_agent(folder, HERE) as started:
             if isinstance(started, str):
@@ -109,6 +115,18 @@ def compute_capabilities(text: str) -> list[str]:
             hint="Write them as sm_86,sm_89: an RTX 3060 is sm_86, an RTX 4090 sm_89.",
         )
     return good
+
+
+def without_gpu(python: Path, folder: Path) -> Path:
+    """A command in `folder` that is this Python with no GPU in sight.
+
+    What is built here is for other machines' GPUs: tried on this one's, it may well be refused.
+    """
+    command = folder / "python"
+    script = f'#!/bin/sh\nCUDA_VISIBLE_DEVICES= exec {shlex.quote(str(python))} "$@"\n'
+    command.write_text(script, encoding="utf-8")
+    command.chmod(0o700)
+    return command
 
 
 async def _build(entry: NodeEntry, recipe: EngineRecipe) -> Engine:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from console.cli.engine_local import compute_capabilities
+from console.cli.engine_local import compute_capabilities, without_gpu
 from tests import onnx_made
 from tests.console.cli.commands import Done, roost
 
@@ -78,3 +79,18 @@ def test_what_goes_wrong(home: Path) -> None:
 
 def test_compute_capabilities() -> None:
     assert compute_capabilities("sm_86, 8.9,SM120") == ["8.6", "8.9", "12.0"]
+
+
+def test_a_gpu_of_this_machine_is_not_seen(tmp_path: Path) -> None:
+    place = tmp_path / "a place"
+    place.mkdir()
+    python = without_gpu(Path(sys.executable), place)
+    seen = "import os, sys; print([os.environ['CUDA_VISIBLE_DEVICES'], *sys.argv[1:]])"
+    done = subprocess.run(
+        [python, "-c", seen, "a b"],
+        env={"CUDA_VISIBLE_DEVICES": "GPU-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['', 'a b']\n"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from agent.host.reading import read_text
+from agent.protocol.problems import ProblemError
+from agent.yaml_text import read_document
 
 # Where runtimes look unless told otherwise; the second is empty after a boot.
 SPEC_DIRS = ("/etc/cdi", "/var/run/cdi")
@@ -63,9 +64,11 @@ def _read_spec(path: Path, *, shown: str) -> CdiSpec:
     if text is None:
         return CdiSpec(path=shown, reason=reason)
     try:
-        document = json.loads(text) if path.suffix == ".json" else _load_yaml(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        document = json.loads(text) if path.suffix == ".json" else read_document(text, file=shown)
+    except (ValueError, RecursionError) as error:
         return CdiSpec(path=shown, reason=f"not valid: {str(error).splitlines()[0]}")
+    except ProblemError as problem:
+        return CdiSpec(path=shown, reason=f"not valid: {problem.detail}")
     if not isinstance(document, dict):
         return CdiSpec(path=shown, reason="not valid: no mapping at the top")
     devices = [device for device in _list(document.get("devices")) if isinstance(device, dict)]
@@ -76,11 +79,6 @@ def _read_spec(path: Path, *, shown: str) -> CdiSpec:
         devices=tuple(str(device.get("name", "")) for device in devices),
         driver_versions=tuple(dict.fromkeys(_driver_versions(edits))),
     )
-
-
-def _load_yaml(text: str) -> Any:
-    """The document; libyaml's parser where PyYAML has it, for these files are long."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
 
 
 def _list(value: object) -> list[Any]:

@@ -156,7 +156,9 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     mounts: list[Mount] = []
     ports: list[Port] = []
     networks: list[NetworkUse] = []
-    network_mode: str | None = None  # "host", "none", "bridge"
+    # "host", "none", "bridge"; "service:NAME": the network of that workload's container;
+    # "container:NAME": of one that Roost need not know.
+    network_mode: str | None = None
     gpu: GpuRequest | None = None
     shm_size_bytes: Bytes | None = None
     runtime: str | None = None
@@ -190,6 +192,7 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     memory_limit_bytes: Bytes | None = None
     cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
     depends_on: dict[str, Literal["started", "healthy", "completed"]] = {}
+    restarts_with: list[str] = []  # workloads: when one's container changes, so does this one's
     # x-roost
     strategy: Strategy | None = None  # None: chosen from ports, networks and free GPU memory
     probes: list[Probe] = []

@@ -79,6 +79,9 @@ def adopt(answer: Json, *, changed: Sequence[str], others: Sequence[Json]) -> Ad
     body["Image"] = str(answer.get("Image") or config.get("Image") or "")
     if config.get("Hostname") and not container_id.startswith(str(config["Hostname"])):
         body["Hostname"] = config["Hostname"]
+    if str(host.get("NetworkMode") or "").startswith("container:"):
+        for key in ("Hostname", "Domainname", "ExposedPorts"):  # they are its owner's
+            body.pop(key, None)
     restart = dict(host.pop("RestartPolicy", None) or NO_RESTART)
     for key in ("ContainerIDFile", "AutoRemove"):
         host.pop(key, None)

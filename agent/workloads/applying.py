@@ -17,6 +17,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Workload
 from agent.rules.placement import SPREAD
 from agent.workloads.compiling import compiled
+from agent.workloads.machine import no_network
 from agent.workloads.noting import (
     STAYS,
     has_its_gpus,
@@ -112,6 +113,7 @@ class Applier:
         """None: it runs as it shall already."""
         image = await self._image(workload, images, planned)
         await self._check(workload)
+        await self._check_shared(workload, [part.name for part in beside])
         workload = msgspec.structs.replace(workload, image=planned.image)
         recipe = compiled(workload, image, release=release, secrets=self._rules.secrets or Path())
         part = Part(
@@ -122,6 +124,7 @@ class Applier:
             probes=workload.probes,
             soak=workload.soak,
             start_deadline=workload.start_deadline,
+            restarts_with=workload.restarts_with,
             awaited=awaited,
             old=await self._old(workload, planned),
             kept_before=self._planner.kept(workload.name),
@@ -257,6 +260,16 @@ class Applier:
                     params={"workload": workload.name, "secret": secret.name},
                     hint=f"Set it: roost secret set NODE {secret.name}",
                 )
+
+    async def _check_shared(self, workload: Workload, beside: Sequence[str]) -> None:
+        """Whose network it shares must be there. Raises ProblemError `workload.no_network`."""
+        kind, _, name = (workload.network_mode or "").partition(":")
+        if kind == "service":
+            there = name in beside or self._store.workload(name) is not None
+        else:
+            there = kind != "container" or await self._named(name) is not None
+        if not there:
+            raise no_network(workload.name, name)
 
     async def _check_bind(self, workload: str, source: str, *, made: bool) -> None:
         roots = self._rules.volume_roots

@@ -52,8 +52,11 @@ class Containers:
                 return container_id
         return None
 
-    async def make(self, part: Part, deployment: str) -> str:
+    async def make(self, part: Part, deployment: str, owner: str | None = None) -> str:
         """The candidate, made under a name of its own, not started.
+
+        Args:
+            owner: the container whose network it is in.
 
         Raises:
             ProblemError: also `gpu.*`, where the GPUs it shall have are not there.
@@ -62,6 +65,8 @@ class Containers:
         if found is not None:
             return found
         recipe = self._with_gpus(part)
+        if owner is not None:
+            recipe = recipe.sharing(f"container:{owner}")
         name = spare_name(part.name, "next", deployment)
         image = await self._named(recipe)
         body = recipe.made_for(part.name, deployment, image=image)
@@ -74,16 +79,22 @@ class Containers:
         body = recipe.made_for(part.name, deployment, image=recipe.image)
         return await finish(self._runtime.create_container(name, body, recipe.networks))
 
-    async def make_old(self, part: Part, old: OldContainer, deployment: str) -> str:
-        """A container that is gone, once more from its recipe and image, GPUs and all."""
-        recipe = old.recipe
+    async def make_old(
+        self, part: Part, old: OldContainer, deployment: str, owner: str | None = None
+    ) -> str:
+        """A container that is gone, once more from its recipe and image, GPUs and all.
+
+        Args:
+            owner: the container whose network it is in.
+        """
+        recipe = old.recipe if owner is None else old.recipe.sharing(f"container:{owner}")
         if old.gpus and not asks_gpus(recipe):  # Podman does not say; Roost wrote it down
             recipe = self._given(recipe, old.gpus, old.gpu_way, old.gpu)
         host = {**(recipe.body.get("HostConfig") or {}), "RestartPolicy": dict(NO_RESTART)}
         body = {**recipe.body, "Image": await self._named(recipe), "HostConfig": host}
         name = spare_name(part.name, "old", deployment)
         try:
-            return await finish(self._runtime.create_container(name, body, old.recipe.networks))
+            return await finish(self._runtime.create_container(name, body, recipe.networks))
         except ProblemError as problem:
             found = await self.find(name) if problem.code == "container.conflict" else None
             if found is None:

@@ -104,7 +104,7 @@ class Machine:
         for number in _changing(attempt):
             part = attempt.record.parts[number]
             candidates.check_gpus(part)
-            new = await attempt.do(self._containers.make, part, attempt.id)
+            new = await self._make(attempt, part)
             await _write_new(attempt, number, new)
             if part.old is None or part.strategy == "stop-then-start":
                 await self._swap(attempt, part, new)
@@ -159,7 +159,7 @@ class Machine:
         for number in _changing(attempt):
             part = attempt.record.parts[number]
             # All this is so already, unless a person said to keep what failed.
-            new = await attempt.do(self._containers.make, part, attempt.id)
+            new = await self._make(attempt, part)
             await _write_new(attempt, number, new)
             await self._swap(attempt, part, new)
             if part.awaited != "completed":
@@ -173,6 +173,21 @@ class Machine:
                 confirmed(record, part, self._store.workload(part.name)) for part in record.parts
             ],
         )
+
+    async def _make(self, attempt: Attempt, part: Part) -> str:
+        """The candidate, in the network of another workload's where it shares one.
+
+        Raises:
+            ProblemError: also `workload.no_network`.
+        """
+        name, owner = part.recipe.network_of, None
+        if name is not None:
+            known = self._store.workload(name)
+            owner = known.stable if known else None
+            owner = next((each.new for each in attempt.record.parts if each.name == name), owner)
+            if owner is None:
+                raise no_network(part.name, name)
+        return await attempt.do(self._containers.make, part, attempt.id, owner)
 
     async def _swap(self, attempt: Attempt, part: Part, new: str) -> None:
         """The old one stops, and the new one has the name."""
@@ -194,6 +209,16 @@ class Machine:
                 hint="Deploy it again, and confirm it: roost workload confirm NODE NAME",
             )
         await attempt.enter("canary", left + MARGIN_SECONDS)
+
+
+def no_network(workload: str, owner: str) -> ProblemError:
+    """Whose network it shall share is not there."""
+    return ProblemError(
+        "workload.no_network",
+        f"{workload}: there is no {owner} here whose network it could be in",
+        params={"workload": workload, "network": owner},
+        hint="Apply both in one file, or name a container that runs on the node.",
+    )
 
 
 def _changing(attempt: Attempt) -> list[int]:
@@ -262,6 +287,7 @@ def confirmed(
         gpu=part.gpu,
         gpus=part.gpus,
         gpu_way=part.gpu_way,
+        restarts_with=part.restarts_with,
         deployment=record.shown.id,
         kept=part.kept_before if part.stays else kept,
     )

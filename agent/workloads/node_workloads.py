@@ -34,11 +34,11 @@ from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.jobs import REMOVE, RemoveKind, RemoveWork
 from agent.workloads.lease import BootClock, LinuxBootClock
 from agent.workloads.machine import Machine
-from agent.workloads.planning import Planner
+from agent.workloads.planning import Planned, Planner
 from agent.workloads.probing import Prober
 from agent.workloads.recipe import Recipe
 from agent.workloads.records import WorkloadRecord, WorkloadStore, digest_of
-from agent.workloads.recreating import Recreator
+from agent.workloads.recreating import Recreator, with_followers
 from agent.workloads.restarting import RESTART, RestartKind, RestartWork
 from agent.workloads.reverting import Reverter
 from agent.workloads.tending import OWNER, Tender
@@ -135,7 +135,7 @@ class NodeWorkloads:
     async def plan_pin(self, container: str, request: PinRequest) -> DeployPlan:
         """What a pin would do. Raises ProblemError `container.not_found`, `runtime.*`."""
         await self._store.load()
-        return (await self._planner.pin(container, request)).answer
+        return (await self._plan_pin(container, request)).answer
 
     async def pin(self, container: str, request: PinRequest, *, owner: str, key: str | None) -> Job:
         """Have the same container on other GPUs.
@@ -145,7 +145,7 @@ class NodeWorkloads:
                 of `Deployments.begin`.
         """
         return await self.deployments.begin(
-            lambda: self._planner.pin(container, request),
+            lambda: self._plan_pin(container, request),
             request.options,
             asked=digest_of(container.encode(), msgspec.json.encode(request)),
             owner=owner,
@@ -155,7 +155,7 @@ class NodeWorkloads:
     async def plan_apply(self, request: ApplyRequest) -> DeployPlan:
         """What an apply would do. Raises ProblemError `runtime.*`."""
         await self._store.load()
-        return (await self._applier.plan(request)).answer
+        return (await self._plan_apply(request)).answer
 
     async def apply(self, request: ApplyRequest, *, owner: str, key: str | None) -> Job:
         """Have these workloads run as said.
@@ -164,12 +164,24 @@ class NodeWorkloads:
             ProblemError: what is in the plan, and those of `Deployments.begin`.
         """
         return await self.deployments.begin(
-            lambda: self._applier.plan(request),
+            lambda: self._plan_apply(request),
             request.options,
             asked=digest_of(msgspec.json.encode(request)),
             owner=owner,
             key=key,
         )
+
+    async def _plan_pin(self, container: str, request: PinRequest) -> Planned:
+        planned = await self._planner.pin(container, request)
+        return await with_followers(planned, self._store, self._recreator)
+
+    async def _plan_apply(self, request: ApplyRequest) -> Planned:
+        planned = await self._applier.plan(request)
+        return await with_followers(planned, self._store, self._recreator)
+
+    async def _plan_again(self, record: WorkloadRecord) -> Planned:
+        planned = await self._recreator.plan(record)
+        return await with_followers(planned, self._store, self._recreator)
 
     async def list(self) -> builtins.list[WorkloadStatus]:
         """All workloads by name."""
@@ -209,7 +221,7 @@ class NodeWorkloads:
 
     async def _recreate(self, record: WorkloadRecord) -> Job:
         return await self.deployments.begin(
-            lambda: self._recreator.plan(record),
+            lambda: self._plan_again(record),
             DeployOptions(),
             asked=digest_of(record.name.encode()),
             owner=OWNER,

@@ -54,6 +54,9 @@ def noted(held: Part, part: Part) -> list[str]:
             found.append(f"x-roost.{name}: {before:g} s becomes {after:g} s")
     if held.probes != part.probes:
         found.append("x-roost.probes: they are other ones")
+    if held.restarts_with != part.restarts_with:
+        before, after = (", ".join(each.restarts_with) or "none" for each in (held, part))
+        found.append(f"it restarts with: {before} becomes {after}")
     if held.awaited != part.awaited:
         found.append(f"others wait for: {held.awaited} becomes {part.awaited}")
     return found

@@ -20,7 +20,7 @@ from agent.workloads.adopting import adopt
 from agent.workloads.can_run import CanRun, warnings_of
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
 from agent.workloads.podman import NOT_TOLD, as_docker_says, check_policies, is_podman
-from agent.workloads.recipe import Recipe
+from agent.workloads.recipe import SHARED, Recipe
 from agent.workloads.records import OldContainer, Part, WorkloadStore
 from agent.workloads.slots import slots
 from agent.workloads.strategies import choose_strategy, downtime
@@ -87,6 +87,7 @@ class Planner:
             gpu=request.gpu,
             soak=request.soak,
             start_deadline=request.start_deadline,
+            restarts_with=old.restarts_with,
             old=old,
             kept_before=self.kept(container.name),
         )
@@ -124,6 +125,11 @@ class Planner:
         planned.warnings += adopted.warnings
         known = self._store.workload(container.name)
         managed = known is not None and known.stable == container.id
+        recipe, owner = adopted.recipe, None
+        if known and managed and known.recipe is not None:
+            owner = known.recipe.network_of
+        if owner is not None:  # the container may be another one by then
+            recipe = recipe.sharing(f"{SHARED}{owner}")
         if podman and not managed:
             planned.warnings.append(NOT_TOLD)
         # What Podman does not say is known of what Roost made.
@@ -132,10 +138,11 @@ class Planner:
             id=container.id,
             running=container.state in ("running", "restarting"),
             healthy=container.health,
-            recipe=msgspec.structs.replace(adopted.recipe, config_digest=image.config_digest),
+            recipe=msgspec.structs.replace(recipe, config_digest=image.config_digest),
             managed=managed,
             release=known.release if known and managed else "",
             gpu=known.gpu if known and managed else None,
+            restarts_with=known.restarts_with if known and managed else [],
             gpus=told.gpus if told else container.gpus,
             gpu_way=told.gpu_way if told else _way(container),
         )

@@ -11,6 +11,8 @@ Json = Mapping[str, Any]
 
 # Labels of all that Roost makes.
 WORKLOAD, DEPLOYMENT = "roost.workload", "roost.deployment"
+# A network that is another workload's; which container that is shows when one is made.
+SHARED = "service:"
 NO_RESTART: Json = {"Name": "no", "MaximumRetryCount": 0}
 
 
@@ -30,6 +32,17 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     restart: dict[str, Any] = msgspec.field(default_factory=lambda: dict(NO_RESTART))
     makes_networks: dict[str, dict[str, Any]] = {}  # to make where they lack
     folders: list[str] = []  # of binds, to make where they lack
+
+    @property
+    def network_of(self) -> str | None:
+        """The workload whose container's network this one is in."""
+        mode = str((self.body.get("HostConfig") or {}).get("NetworkMode") or "")
+        return mode.removeprefix(SHARED) if mode.startswith(SHARED) else None
+
+    def sharing(self, mode: str) -> Recipe:
+        """In the network of "container:ID" or "service:NAME", which has its own name."""
+        host = {**(self.body.get("HostConfig") or {}), "NetworkMode": mode}
+        return msgspec.structs.replace(self, body={**self.body, "HostConfig": host})
 
     def made_for(self, workload: str, deployment: str, *, image: str) -> dict[str, Any]:
         """The body of a candidate: labelled, and it does not come up by itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeVar
 
 import msgspec
@@ -35,6 +35,7 @@ class OldContainer(msgspec.Struct, kw_only=True):
     id: str
     running: bool
     healthy: str  # "none", "starting", "healthy", "unhealthy"
+    restarts_with: list[str] = []
     recipe: Recipe  # should it be gone; `recipe.restart` is the policy it had
     managed: bool = False  # a workload already, not a container that Roost only found
     release: str = ""
@@ -55,6 +56,7 @@ class Part(msgspec.Struct, kw_only=True):
     probes: list[Probe] = []
     soak: float = 10.0
     start_deadline: float = 120.0
+    restarts_with: list[str] = []  # workloads
     awaited: Literal["started", "healthy", "completed"] = "started"  # before the next one starts
     old: OldContainer | None = None
     kept_before: str | None = None  # the container that was kept until this deployment is done
@@ -91,6 +93,7 @@ class WorkloadRecord(msgspec.Struct, kw_only=True):
     gpu_way: GpuWay = "none"
     deployment: str | None = None  # the newest
     kept: str | None = None  # the container before, stopped
+    restarts_with: list[str] = []  # when one of these has another container, so has this one
 
 
 class WorkloadStore:
@@ -144,6 +147,23 @@ class WorkloadStore:
     def deployments(self) -> list[DeploymentRecord]:
         """All of them, the newest first. Not to be changed."""
         return list(reversed(self._deployments.values()))
+
+    def followers(self, names: Collection[str]) -> list[WorkloadRecord]:
+        """The workloads that restart with these, and with each other, each behind whom it follows.
+
+        Those of `names` themselves are none.
+        """
+        found: dict[str, WorkloadRecord] = {}
+        left = set(names)
+        while left:
+            following = {
+                each.name: each
+                for each in self.workloads()
+                if left & set(each.restarts_with) and each.name not in {*names, *found}
+            }
+            found |= following
+            left = set(following)
+        return list(found.values())
 
     def held_to(self, record: WorkloadRecord) -> Part | None:
         """What a workload's container is held to: as when it was deployed, where that is known."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from agent.containers.runtime import NodeRuntime
 from agent.protocol.deployments import DeployPlan, PlannedWorkload
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.workloads.drift import meant
 from agent.workloads.planning import Planned, Planner
-from agent.workloads.records import WorkloadRecord, WorkloadStore
+from agent.workloads.records import Part, WorkloadRecord, WorkloadStore
 
 
 class Recreator:
@@ -27,7 +29,7 @@ class Recreator:
         self._runtime, self._store = runtime, store
         self._planner, self._facts = planner, facts
 
-    async def plan(self, record: WorkloadRecord) -> Planned:
+    async def plan(self, record: WorkloadRecord, planned: PlannedWorkload | None = None) -> Planned:
         """It stops first: the one that runs is of no use, and holds its ports.
 
         Raises:
@@ -48,13 +50,61 @@ class Recreator:
         _check_there(record.name, part.gpus, facts)
         details = await self._runtime.details(record.stable)
         answer = await self._runtime.inspect(record.stable)
-        planned = PlannedWorkload(name=record.name, action="replace", gpu_way=part.gpu_way)
+        planned = planned or PlannedWorkload(name=record.name, action="replace")
+        planned.gpu_way = part.gpu_way
         part.old = await self._planner.found(details.container, answer, planned)
         part.kept_before = self._planner.kept(record.name)
         part.new = None
         self._planner.order(part, planned, "stop-then-start")
         plan = DeployPlan(release=record.release, workloads=[planned])
         return Planned(answer=plan, parts=[part])
+
+
+async def with_followers(planned: Planned, store: WorkloadStore, recreator: Recreator) -> Planned:
+    """The plan, and who restarts with those whose containers it changes.
+
+    A container in the network of another one loses it with that one's end, and a dependency may
+    say `restart: true`.
+
+    Raises:
+        ProblemError: `runtime.*`; what else is wrong is in the plan.
+    """
+    parts = {part.name: part for part in planned.parts}
+    changing = [part.name for part in planned.parts if not part.stays and part.old is not None]
+    for record in store.followers(changing):
+        part = parts.get(record.name)
+        if part is not None and not part.stays:
+            continue
+        owners = ", ".join(each for each in record.restarts_with if each in {*changing, *parts})
+        again = PlannedWorkload(name=record.name, action="replace")
+        try:
+            [made] = (await recreator.plan(record, again)).parts
+        except ProblemError as problem:
+            if problem.code.startswith("runtime."):
+                raise
+            again.problems.append(problem.problem())
+        else:
+            if made.old is not None and not made.old.running:
+                continue  # somebody stopped it
+            for each in planned.answer.workloads:  # it is restarted, as they want it
+                each.warnings = [
+                    told
+                    for told in each.warnings
+                    if not told.startswith(f"{record.name} shares a namespace with it")
+                ]
+            if part is not None:  # what the agent reads of it is written down with that
+                made = _noted(made, part)
+                planned.parts.remove(part)
+            planned.parts.append(made)
+        again.changes.append(f"it restarts with {owners}")
+        shown = planned.answer.workloads
+        shown[:] = [each for each in shown if each.name != record.name] + [again]
+    return planned
+
+
+def _noted(made: Part, part: Part) -> Part:
+    names = ("gpu", "probes", "soak", "start_deadline", "restarts_with", "awaited")
+    return msgspec.structs.replace(made, **{name: getattr(part, name) for name in names})
 
 
 def _check_there(workload: str, gpus: Sequence[str], facts: NodeFacts) -> None:

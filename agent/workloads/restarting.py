@@ -14,10 +14,10 @@ from agent.protocol.containers import Container
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuProbe
-from agent.workloads.containers import Containers
+from agent.workloads.containers import RUNNING, Containers
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.probing import Prober
-from agent.workloads.records import Part, WorkloadStore
+from agent.workloads.records import Part, WorkloadRecord, WorkloadStore
 
 RESTART = "workload.restart"
 # Its own grace period, and a runtime that is slow.
@@ -100,9 +100,23 @@ class RestartKind(JobKind[RestartWork]):
         seen = await self._gpus(part, container)
         if seen:
             work.log(f"{record.name}: {seen}")
+        for follower in self._store.followers([record.name]):
+            await self._follow(work, follower)
         await work.stage("soaking", part.soak + MARGIN_SECONDS)
         await self._stays_well(part, record.stable)
         return {record.name: ", ".join(filter(None, ("restarted", *part.gpus, seen)))}
+
+    async def _follow(self, work: Work[RestartWork], record: WorkloadRecord) -> None:
+        """Restart one that restarts with it: the network that they share is a new one."""
+        part = self._store.held_to(record)
+        container = await self._containers.find(record.stable)
+        if part is None or container is None or container.state not in RUNNING:
+            return  # somebody stopped it
+        await work.stage("restarting", RESTART_SECONDS)
+        await self._containers.restart(container.id)
+        work.log(f"{record.name}: restarted with it")
+        await work.stage("probing", part.start_deadline + MARGIN_SECONDS)
+        await self._until_well(part, container.id)
 
     async def _until_well(self, part: Part, container_id: str) -> Container:
         until = time.monotonic() + part.start_deadline

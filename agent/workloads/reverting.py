@@ -84,7 +84,9 @@ class Reverter:
             return attempt.record.shown
         await attempt.enter("reverting", REVERT_SECONDS)
         restored: dict[str, str] = {}  # container ids by workload
-        for part in reversed(attempt.record.parts):
+        for part in reversed(attempt.record.parts):  # a port may have gone to another one
+            await self._stop_candidate(attempt, part)
+        for part in attempt.record.parts:  # who shares a network wants its owner to run
             container_id = await self._restore(attempt, part)
             if container_id is not None:
                 restored[part.name] = container_id
@@ -158,7 +160,16 @@ class Reverter:
             return record
 
         await attempt.change(told)
-        return await attempt.do(self._containers.make_old, part, old, attempt.id)
+        name, owner = old.recipe.network_of, None
+        if name is not None:  # it is back already, by its name, or was never away
+            known = await attempt.do(self._containers.find, name)
+            owner = None if known is None else known.id
+        return await attempt.do(self._containers.make_old, part, old, attempt.id, owner)
+
+    async def _stop_candidate(self, attempt: Attempt, part: Part) -> None:
+        new = None if part.stays else await attempt.do(self._containers.candidate, part, attempt.id)
+        if new is not None:
+            await attempt.do(self._containers.stop, new)
 
     async def _step_aside(self, new: str, name: str) -> None:
         """The candidate gives the name back."""
@@ -216,6 +227,7 @@ def reverted(
         gpu=old.gpu,
         gpus=old.gpus,
         gpu_way=old.gpu_way,
+        restarts_with=old.restarts_with,
         deployment=record.shown.id,
         kept=None if removed else part.kept_before,
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Strategy
-from agent.workloads.recipe import Recipe
+from agent.workloads.recipe import SHARED, Recipe
 from agent.workloads.records import OldContainer
 
 Json = Mapping[str, Any]
@@ -56,6 +56,8 @@ def _fights(recipe: Recipe, old: Recipe) -> list[str]:
     """What only one container can have."""
     mode, before = _mode(recipe), _mode(old)
     found = ["the host's network"] if "host" in (mode, before) else []
+    if mode.startswith((SHARED, "container:")):
+        found.append("the ports of the network that they share")
     found += [f"port {port}" for port in sorted(_ports(recipe) & _ports(old))]
     return found + [f"address {each}" for each in sorted(_addresses(recipe) & _addresses(old))]
 

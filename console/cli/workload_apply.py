@@ -73,7 +73,7 @@ class ApplyRecord(msgspec.Struct, kw_only=True):
 @click.pass_obj
 def command(
     setup: Setup,
-    file: Path,
+    files: tuple[Path, ...],
     selector: str,
     given: tuple[str, ...],
     env_files: tuple[Path, ...],
@@ -87,14 +87,15 @@ def command(
 ) -> int:
     """Have nodes run the services of a Compose file. You see first what happens on each.
 
-    Workloads that run as said already are left alone, and so are those that are not in FILE. All
-    of a node's workloads change, or none: where one does not start, is not well or does not see
-    its GPUs, what ran before runs again. A node that cannot do it keeps no other node up.
+    Workloads that run as said already are left alone, and so are those that are not in FILE.
+    Several files are merged as Compose does it: a later one goes before an earlier one. All of a
+    node's workloads change, or none: where one does not start, is not well or does not see its
+    GPUs, what ran before runs again. A node that cannot do it keeps no other node up.
     Variables come from where `workload check` has them.
     """
     entries = selected_nodes(setup, selector)
     found = read_workloads(
-        setup, entries, file, given=given, env_files=env_files, profiles=profiles
+        setup, entries, files, given=given, env_files=env_files, profiles=profiles
     )
     if tell_problems(found):
         say("nothing was done")
@@ -114,7 +115,7 @@ def command(
     setup.refuse_changes("workload apply")
     _tell(plans)
     ready = [plan.entry for plan in plans if plan.value and _changes(plan.value)]
-    consent(ready, f"apply {file.name}", yes=yes)
+    consent(ready, "apply " + ", ".join(file.name for file in files), yes=yes)
     following = Following()
 
     async def apply(entry: NodeEntry, client: NodeClient) -> Job:

@@ -52,7 +52,7 @@ class CheckRecord(msgspec.Struct, kw_only=True):
 @click.pass_obj
 def command(
     setup: Setup,
-    file: Path,
+    files: tuple[Path, ...],
     selector: str,
     given: tuple[str, ...],
     env_files: tuple[Path, ...],
@@ -68,7 +68,7 @@ def command(
     """
     entries = selected_nodes(setup, selector)
     found = read_workloads(
-        setup, entries, file, given=given, env_files=env_files, profiles=profiles
+        setup, entries, files, given=given, env_files=env_files, profiles=profiles
     )
     if as_json:
         print_json([_record(node) for node in found])

@@ -25,7 +25,9 @@ C = TypeVar("C", bound=Callable[..., object])
 
 NAMED = 20  # nodes that a message names
 
-file_argument = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+file_argument = click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 _set_option = click.option(
     "--set",
     "given",
@@ -60,19 +62,19 @@ def value_options(command: C) -> C:
 def read_workloads(
     setup: Setup,
     entries: Sequence[NodeEntry],
-    file: Path,
+    files: Sequence[Path],
     *,
     given: Sequence[str],
     env_files: Sequence[Path],
     profiles: Sequence[str],
 ) -> list[NodeWorkloads]:
-    """What `file` means for each node, with its problems.
+    """What the files, merged, mean for each node, with their problems.
 
     Raises:
         ProblemError: `compose.*` where there is nothing to read, `console.usage`,
             `fleet.variable`, `settings.*`.
     """
-    compose = read_compose(file, profiles=profiles)
+    compose = read_compose(*files, profiles=profiles)
     sets = _sets(given)
     common: dict[str, str] = {}
     for path in env_files:

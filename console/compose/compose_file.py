@@ -12,8 +12,10 @@ from agent.protocol.workloads import Workload
 from console.compose import tree
 from console.compose.definitions import NAME, read_definitions
 from console.compose.environment import EnvFiles
+from console.compose.extending import Extending, OtherFiles
 from console.compose.findings import ComposeProblem, Findings
 from console.compose.interpolation import names_in
+from console.compose.merging import merge, without_tags
 from console.compose.order import start_order
 from console.compose.ports import see_published_once
 from console.compose.reading import Place
@@ -32,14 +34,20 @@ class ComposeFile:
 
     name: str
     """As messages have it."""
-    folder: Path
-    root: tree.Node | None
+    path: Path
+    """Absolute; of several files, the first: paths in all of them start from its folder."""
+    roots: Sequence[tree.Node | None]
+    """Of each file; what a later one says goes before what an earlier one says."""
+    paths: Sequence[Path]
+    resets: bool
+    """Whether `!reset` takes something away."""
     profiles: frozenset[str]
     problems: Sequence[ComposeProblem]
     """What is wrong whatever the node; it is in each node's problems as well."""
     variables: frozenset[str] | None
     """All that decide what the file means; None: any may, for it names other files with more."""
     env_files: EnvFiles
+    others: OtherFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +73,15 @@ class NodeWorkloads:
         return any(problem.level == "error" for problem in self.problems)
 
 
-def read_compose(path: Path, *, profiles: Iterable[str] = ()) -> ComposeFile:
-    """Read a Compose file, and none of those that it may name.
+def read_compose(*paths: Path, profiles: Iterable[str] = ()) -> ComposeFile:
+    """Read a Compose file, or several that are merged, and none of those that they may name.
 
     `profiles` are those that are on; "*" means all.
 
     Raises:
         ProblemError: `compose.unreadable`, `compose.syntax`, `compose.too_large`.
     """
-    try:
-        if path.is_file() and path.stat().st_size > SIZE_LIMIT:
-            raise _unreadable(path, f"it has more than {SIZE_LIMIT >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise _unreadable(path, "it is not UTF-8") from None
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from None
-    return parse_compose(text, path=path, profiles=profiles)
+    return _parsed([(path, _text(path)) for path in paths], profiles)
 
 
 def parse_compose(text: str, *, path: Path, profiles: Iterable[str] = ()) -> ComposeFile:
@@ -90,21 +90,53 @@ def parse_compose(text: str, *, path: Path, profiles: Iterable[str] = ()) -> Com
     Raises:
         ProblemError: `compose.syntax`, `compose.too_large`.
     """
-    findings = Findings(str(path))
-    try:
-        root = tree.read_tree(text, findings)
-    except tree.Unreadable:
-        raise findings.problems[-1].error() from None
-    folder = path.absolute().parent
+    return _parsed([(path, text)], profiles)
+
+
+def _parsed(texts: Sequence[tuple[Path, str]], profiles: Iterable[str]) -> ComposeFile:
+    roots: list[tree.Node | None] = []
+    problems: list[ComposeProblem] = []
+    for path, text in texts:
+        findings = Findings(str(path))
+        try:
+            roots.append(tree.read_tree(text, findings))
+        except tree.Unreadable:
+            raise findings.problems[-1].error() from None
+        problems += findings.problems
+    paths = [path.absolute() for path, _ in texts]
+    variables = [_variables(root) for root in roots]
     return ComposeFile(
-        name=str(path),
-        folder=folder,
-        root=root,
+        name=str(texts[0][0]),
+        path=paths[0],
+        roots=roots,
+        paths=paths,
+        resets=any("!reset" in text for _, text in texts),
         profiles=frozenset(profiles),
-        problems=findings.problems,
-        variables=_variables(root),
-        env_files=EnvFiles(folder),
+        problems=problems,
+        variables=_all(variables),
+        env_files=EnvFiles(paths[0].parent),
+        others=OtherFiles(),
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_file() and path.stat().st_size > SIZE_LIMIT:
+            raise _unreadable(path, f"it has more than {SIZE_LIMIT >> 20} MiB")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise _unreadable(path, "it is not UTF-8") from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+
+
+def _all(variables: Sequence[frozenset[str] | None]) -> frozenset[str] | None:
+    found: frozenset[str] = frozenset()
+    for names in variables:
+        if names is None:
+            return None
+        found |= names
+    return found
 
 
 def workloads_for(file: ComposeFile, node: NodeValues) -> NodeWorkloads:
@@ -112,10 +144,12 @@ def workloads_for(file: ComposeFile, node: NodeValues) -> NodeWorkloads:
     findings = Findings(file.name)
     found: list[Workload] = []
     project = ""
-    if file.root is None:
+    variables = dict(node.variables)
+    root = _whole(file, variables, findings)
+    if root is None:
         findings.add("compose.invalid", None, "the file is empty", "It wants services: at least.")
     else:
-        project, found = _workloads(file, file.root, dict(node.variables), findings)
+        project, found = _workloads(file, root, variables, findings)
     problems = [*file.problems, *findings.problems]
     refused = any(problem.level == "error" for problem in problems)
     return NodeWorkloads(node.name, project, [] if refused else found, problems)
@@ -138,6 +172,17 @@ def workloads_for_each(file: ComposeFile, nodes: Sequence[NodeValues]) -> list[N
     return found
 
 
+def _whole(file: ComposeFile, variables: dict[str, str], findings: Findings) -> tree.Node | None:
+    """All files as one, each service with what it extends."""
+    whole: tree.Node | None = None
+    for path, root in zip(file.paths, file.roots, strict=True):
+        if root is None:
+            continue
+        one = Extending(path, file.others, variables, findings).root(root)
+        whole = one if whole is None else merge(whole, one, findings)
+    return whole if whole is None or not file.resets else without_tags(whole)
+
+
 def _workloads(
     file: ComposeFile, node: tree.Node, variables: dict[str, str], findings: Findings
 ) -> tuple[str, list[Workload]]:
@@ -148,7 +193,7 @@ def _workloads(
     root.known(_TOP)
     if include := root.get("include"):
         include.unsupported("Put all services into one file.")
-    project = _project(root, file.folder)
+    project = _project(root, file.path.parent)
     variables.setdefault(PROJECT, project)
     services = root.get("services")
     if services is None:
@@ -182,7 +227,7 @@ def _variables(root: tree.Node | None) -> frozenset[str] | None:
             found |= names_in(node.text)
         elif isinstance(node, tree.Sequence):
             left += node.items
-        elif "env_file" in node.entries:
+        elif "env_file" in node.entries or "extends" in node.entries:
             return None
         else:
             left += [entry.value for entry in node.entries.values()]

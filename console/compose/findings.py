@@ -46,6 +46,18 @@ class ComposeProblem(msgspec.Struct, kw_only=True, frozen=True):
         )
 
 
+class Line(int):
+    """The number of a line, from 1, that knows whose it is."""
+
+    file: str
+
+    @classmethod
+    def of(cls, file: str, number: int) -> Line:
+        line = cls(number)
+        line.file = file
+        return line
+
+
 # Nobody reads on after so many.
 PROBLEMS_LIMIT = 200
 _KNOWN_LIMIT = 200
@@ -75,6 +87,8 @@ class Findings:
         if len(self._found) >= PROBLEMS_LIMIT:
             self._more = True
             return
+        if isinstance(line, Line):
+            file, line = file or line.file, int(line)
         problem = ComposeProblem(
             code=code, file=file or self.file, line=line, what=what, hint=hint, level=level
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from agent.protocol.workloads import NetworkUse
-from console.compose.definitions import DEFAULT_NETWORK, NetworkDefinition, defined
+from console.compose.definitions import DEFAULT_NETWORK, NAME, NetworkDefinition, defined
+from console.compose.order import there
 from console.compose.reading import Place
 
 _KEYS = (
@@ -18,7 +19,11 @@ _MODES = ("host", "none", "bridge")
 
 
 def read_networks(
-    service: Place, definitions: Mapping[str, NetworkDefinition]
+    service: Place,
+    definitions: Mapping[str, NetworkDefinition],
+    *,
+    services: Collection[str],
+    off: Mapping[str, Sequence[str]],
 ) -> tuple[list[NetworkUse], str | None]:
     """The networks that the service is in, or else its network mode."""
     networks, mode = service.get("networks"), service.get("network_mode")
@@ -26,7 +31,7 @@ def read_networks(
         if networks is not None:
             hint = "Keep one of them."
             mode.wrong("does not go with networks", hint, "compose.conflict")
-        return [], _mode(mode)
+        return [], _mode(mode, services, off)
     if networks is None:
         return [_use(service.name, DEFAULT_NETWORK, None, definitions)], None
     found: list[NetworkUse] = []
@@ -42,16 +47,20 @@ def read_networks(
     return found, None
 
 
-def _mode(mode: Place) -> str | None:
+def _mode(mode: Place, services: Collection[str], off: Mapping[str, Sequence[str]]) -> str | None:
     text = mode.text()
     if text is None or text in _MODES:
         return text
-    if text.startswith(("service:", "container:")):
-        hint = "Put both into one network, where each finds the other by its name."
-        mode.unsupported(hint, "is not supported with another container's network")
-    else:
-        hint = f"It may be {', '.join(_MODES)}; a network of yours stands under networks."
-        mode.wrong(f"is {text[:60]!r}", hint)
+    kind, _, name = text.partition(":")
+    if kind == "service" and name:
+        return text if there(mode, name, services, off) else None
+    if kind == "container" and NAME.fullmatch(name):
+        return text
+    hint = (
+        f"It may be {', '.join(_MODES)}, service:NAME or container:NAME; a network of yours stands"
+        " under networks."
+    )
+    mode.wrong(f"is {text[:60]!r}", hint)
     return None
 
 

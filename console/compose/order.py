@@ -24,13 +24,11 @@ def read_depends_on(
         return {}
     if place.is_list():
         named = [(name, item) for item in place.items() if (name := item.text()) is not None]
-        return {name: "started" for name, item in named if _there(item, name, services, off)}
+        return {name: "started" for name, item in named if there(item, name, services, off)}
     found: dict[str, Condition] = {}
     for name, item in place.entries():
         if item.known(("condition", "restart", "required")) is None:
             continue
-        if (restart := item.get("restart")) and restart.truth():
-            restart.unsupported("Leave it out: each service is restarted by itself.")
         required = not ((given := item.get("required")) and given.truth() is False)
         condition = item.get("condition")
         if condition is None:
@@ -39,9 +37,20 @@ def read_depends_on(
         word = condition.one_of(_CONDITIONS)
         if not required and name not in services:
             continue
-        if word is not None and _there(item, name, services, off):
+        if word is not None and there(item, name, services, off):
             found[name] = _CONDITIONS[word]
     return found
+
+
+def read_restarts(place: Place | None) -> list[str]:
+    """Services whose change or restart this one shall follow."""
+    if place is None or place.is_list():
+        return []
+    return [
+        name
+        for name, item in place.entries()
+        if (restart := item.get("restart")) is not None and restart.truth()
+    ]
 
 
 def start_order(waits: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]]:
@@ -60,7 +69,7 @@ def start_order(waits: Mapping[str, Collection[str]]) -> tuple[list[str], list[s
     return order, []
 
 
-def _there(
+def there(
     place: Place, name: str, services: Collection[str], off: Mapping[str, Sequence[str]]
 ) -> bool:
     if name in services:

@@ -26,7 +26,9 @@ def read_ports(place: Place | None) -> list[Port]:
         return []
     found: list[Port] = []
     for item in place.items():
-        found += _short(item) if item.is_text() else _long(item)
+        for port in _short(item) if item.is_text() else _long(item):
+            if port not in found:  # merged files say the same twice
+                found.append(port)
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from agent.protocol.workloads import SecretUse
 from console.compose.definitions import defined
 from console.compose.reading import Place
+from console.compose.tree import Sequence
 
 _FOLDER = "/run/secrets"
 
@@ -14,12 +15,14 @@ _FOLDER = "/run/secrets"
 def read_secrets(place: Place | None, secrets: Mapping[str, str]) -> list[SecretUse]:
     """Each secret with the path of its file in the container."""
     found: dict[str, SecretUse] = {}
+    merged = place is not None and isinstance(place.node, Sequence) and place.node.merged
     for item in place.items() if place else []:
         use = _short(item, secrets) if item.is_text() else _long(item, secrets)
         if use is None:
             continue
-        if use.target in found:
-            what = f"is mounted to {use.target}, where {found[use.target].name} is already"
+        before = found.get(use.target)
+        if before is not None and before.name != use.name and not merged:
+            what = f"is mounted to {use.target}, where {before.name} is already"
             item.wrong(what, "Give one of them another target.", "compose.conflict")
         found[use.target] = use
     return list(found.values())

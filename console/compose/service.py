@@ -17,7 +17,7 @@ from console.compose.extension import read_extension
 from console.compose.gpus import is_cdi_gpu, read_gpu
 from console.compose.health import read_healthcheck
 from console.compose.networks import read_networks
-from console.compose.order import read_depends_on
+from console.compose.order import read_depends_on, read_restarts
 from console.compose.ports import read_ports
 from console.compose.reading import Place
 from console.compose.secrets import read_secrets
@@ -52,7 +52,9 @@ def read_service(service: Place, around: Around) -> Workload | None:
     image = _image(service)
     extension = read_extension(service)
     limits = read_limits(service)
-    networks, mode = read_networks(service, around.definitions.networks)
+    networks, mode = read_networks(
+        service, around.definitions.networks, services=around.services, off=around.off
+    )
     devices, gpus = _devices(service.get("devices"))
     workload = Workload(
         name=service.name,
@@ -82,7 +84,7 @@ def read_service(service: Place, around: Around) -> Workload | None:
         working_dir=_text(service, "working_dir"),
         hostname=_text(service, "hostname"),
         extra_hosts=_extra_hosts(service.get("extra_hosts")),
-        dns=[text for item in _one_or_more(service, "dns") if (text := item.text()) is not None],
+        dns=_texts(service, "dns"),
         devices=devices,
         sysctls=_named(service, "sysctls"),
         cap_add=_words(service, "cap_add"),
@@ -98,6 +100,7 @@ def read_service(service: Place, around: Around) -> Workload | None:
         depends_on=read_depends_on(
             service.get("depends_on"), services=around.services, off=around.off
         ),
+        restarts_with=read_restarts(service.get("depends_on")),
         variants=extension.variants,
         strategy=extension.strategy,
         probes=extension.probes,
@@ -121,8 +124,22 @@ def _see_together(service: Place, workload: Workload) -> None:
         )
         ports.ignored(hint, f"have no effect with network_mode: {workload.network_mode}")
         workload.ports = []
+    if (mode := workload.network_mode or "").startswith(("service:", "container:")):
+        _see_shared(service, workload, mode)
     if _VISIBLE in workload.environment:
         _see_visible(service.get("environment") or service, workload, workload.gpu)
+
+
+def _see_shared(service: Place, workload: Workload, mode: str) -> None:
+    """The network is another container's: that one has its ports and names."""
+    for key in ("ports", "hostname", "dns", "extra_hosts"):
+        if given := service.get(key):
+            hint = "Say it on the service whose network it is, or not at all."
+            given.wrong(f"does not go with network_mode: {mode}", hint, "compose.conflict")
+    if mode.startswith("service:"):
+        owner = mode.removeprefix("service:")
+        workload.depends_on.setdefault(owner, "started")
+        workload.restarts_with = list(dict.fromkeys([*workload.restarts_with, owner]))
 
 
 def _see_visible(place: Place, workload: Workload, request: GpuRequest | None) -> None:
@@ -222,6 +239,8 @@ def _devices(place: Place | None) -> tuple[list[str], list[Place]]:
         else:
             continue
         if device := _device(item, parts):
+            inside = device.split(":")[1]  # a later one of the same target replaces it
+            devices = [other for other in devices if other.split(":")[1] != inside]
             devices.append(device)
     return devices, gpus
 
@@ -307,9 +326,10 @@ def _named(place: Place, key: str) -> dict[str, str]:
 
 def _words(place: Place, key: str) -> list[str]:
     found = place.get(key)
-    return found.words() if found else []
+    return list(dict.fromkeys(found.words())) if found else []
 
 
-def _one_or_more(place: Place, key: str) -> list[Place]:
+def _texts(place: Place, key: str) -> list[str]:
     found = place.get(key)
-    return found.one_or_more() if found else []
+    texts = [item.text() for item in found.one_or_more()] if found else []
+    return list(dict.fromkeys(text for text in texts if text is not None))

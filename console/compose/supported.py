@@ -14,7 +14,7 @@ READ = frozenset(
         *("stop_signal", "labels", "user", "group_add", "cap_add", "cap_drop", "security_opt"),
         *("privileged", "read_only", "depends_on", "devices", "extra_hosts", "dns", "hostname"),
         *("working_dir", "init", "tty", "stdin_open", "sysctls", "mem_limit", "cpus", "profiles"),
-        "x-roost",
+        *("extends", "x-roost"),
     }
 )
 # The container is the same without these.
@@ -47,7 +47,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "dns_opt": "Leave it out.",
     "dns_search": "Leave it out, and write names in full.",
     "domainname": "Leave it out, and say hostname in full.",
-    "extends": "Write it out, or share it with an anchor: x-common: &common, then <<: *common",
     "external_links": "Put both containers into one external network.",
     "isolation": "It is for Windows. Leave it out.",
     "label_file": "Write them under labels.",

@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 import yaml
 
 from agent.yaml_text import LOADER
-from console.compose.findings import Findings
+from console.compose.findings import Findings, Line
 
 # A Compose file of 500 services has about 20,000.
 NODES_LIMIT = 100_000
 DEPTH_LIMIT = 64
+_WAYS = {"!reset": "reset", "!override": "override"}
 _KNOWN_TAGS = {
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "seq", "map", "merge")
@@ -34,6 +35,7 @@ class Scalar:
     plain: bool = True
     size: int = 1
     depth: int = 1
+    tag: str = ""  # "reset" or "override": how it is merged
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Sequence:
     items: list[Node] = field(default_factory=list)
     size: int = 1
     depth: int = 1
+    tag: str = ""
+    merged: bool = False  # of two: what comes later goes before what comes earlier
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class Mapping:
     entries: dict[str, Entry] = field(default_factory=dict)
     size: int = 1
     depth: int = 1
+    tag: str = ""
 
 
 Node = Scalar | Sequence | Mapping
@@ -115,7 +120,7 @@ class _Builder:
         return self._root
 
     def _take(self, event: Any) -> None:
-        line = event.start_mark.line + 1
+        line = Line.of(self._findings.file, event.start_mark.line + 1)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -125,7 +130,7 @@ class _Builder:
             self._add(self._alias(str(event.anchor), line), line)
         elif isinstance(event, yaml.ScalarEvent):
             self._see_tag(event.tag, line)
-            scalar = Scalar(event.value, line, plain=bool(event.implicit[0]))
+            scalar = Scalar(event.value, line, plain=bool(event.implicit[0]), tag=_way(event.tag))
             # "!!int 5" is a plain 5.
             if event.tag and not event.tag.endswith(":str"):
                 scalar.plain = True
@@ -133,9 +138,9 @@ class _Builder:
                 self._anchors[event.anchor] = scalar
             self._add(scalar, line)
         elif isinstance(event, yaml.SequenceStartEvent):
-            self._begin(Sequence(line), event)
+            self._begin(Sequence(line, tag=_way(event.tag)), event)
         elif isinstance(event, yaml.MappingStartEvent):
-            self._begin(Mapping(line), event)
+            self._begin(Mapping(line, tag=_way(event.tag)), event)
         elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             self._end()
 
@@ -227,11 +232,15 @@ class _Builder:
         self._stop("compose.too_large", line, what, "Check the brackets and aliases in it.")
 
     def _see_tag(self, tag: str | None, line: int) -> None:
-        if tag and tag not in _KNOWN_TAGS and tag != "!":
+        if tag and tag not in _KNOWN_TAGS and tag not in ("!", *_WAYS):
             short = tag.replace("tag:yaml.org,2002:", "!!")
-            hint = "Leave it out. Files are not merged, so there is nothing to reset or override."
+            hint = "Leave it out."
             self._findings.add("compose.unsupported", line, f"the tag {short} is not read", hint)
 
     def _stop(self, code: str, line: int, what: str, hint: str) -> NoReturn:
         self._findings.add(code, line, what, hint)
         raise Unreadable
+
+
+def _way(tag: str | None) -> str:
+    return _WAYS.get(tag or "", "")

@@ -60,6 +60,7 @@ def test_a_broken_file_is_listed_with_its_reason(tmp_path: Path) -> None:
             "etc/cdi/a.yaml": "kind: [nvidia.com/gpu\n",
             "etc/cdi/b.json": "{",
             "etc/cdi/c.yaml": "- a list\n",
+            "etc/cdi/f.yaml": "devices: " + "[" * 40_000,
             "etc/cdi/d.yaml": "kind: nvidia.com/gpu\ndevices: 3\ncontainerEdits: [1]\n",
         },
     )
@@ -69,6 +70,7 @@ def test_a_broken_file_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert (reasons["b.json"] or "").startswith("not valid: ")
     assert reasons["c.yaml"] == "not valid: no mapping at the top"
     assert reasons["d.yaml"] is None
+    assert (reasons["f.yaml"] or "").endswith("it is nested too deep")
     assert reasons["e.yaml"] == "error:EISDIR"
 
 

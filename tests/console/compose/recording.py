@@ -2,7 +2,8 @@
 
     python -m tests.console.compose.recording /path/to/docker-compose
 
-writes tests/data/compose/recorded.json anew. Its version stands in the file.
+writes tests/data/compose/recorded.json anew, and with `merges` behind it merges.json. The version
+stands in each.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Any
 
 from tests.console.compose import test_env_file, test_forms, test_interpolation, test_scalars
 from tests.console.compose.files import of_service
+from tests.console.compose.merged_files import FILES, given
 from tests.console.compose.test_projects import DATA, NODE, PROJECTS
 
 RECORDED = DATA / "recorded.json"
+MERGES = DATA / "merges.json"
 
 
 def form_file(lines: str) -> str:
@@ -71,9 +74,19 @@ class Recorder:
             (self._folder / "e").write_text(env_file, encoding="utf-8", newline="")
         return self.of_file(self._folder / "compose.yaml", variables)
 
-    def of_file(self, file: Path, variables: dict[str, str]) -> dict[str, Any] | None:
+    def merged(self, files: dict[str, str]) -> dict[str, Any] | None:
+        """The same of several files, and others that they name."""
+        for name, text in files.items():
+            path = self._folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        first, *more = [self._folder / name for name in given(files)]
+        return self.of_file(first, {}, *more)
+
+    def of_file(self, file: Path, variables: dict[str, str], *more: Path) -> dict[str, Any] | None:
+        named = [word for each in (file, *more) for word in ("-f", str(each))]
         done = subprocess.run(
-            [self._command, "-f", file, "config", "--format", "json"],
+            [self._command, *named, "config", "--format", "json"],
             capture_output=True,
             text=True,
             env={"HOME": str(self._folder), **variables},
@@ -124,5 +137,16 @@ def main(command: str) -> None:
     RECORDED.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
+def record_merges(command: str) -> None:
+    """Run Compose over the files that are merged and write what it says."""
+    found: dict[str, Any] = {}
+    for about, files in FILES.items():
+        with tempfile.TemporaryDirectory() as name:
+            recorder = Recorder(command, Path(name))
+            found[about] = recorder.merged(files)
+    recorded = {"version": recorder.version(), "merges": found}
+    MERGES.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    (record_merges if "merges" in sys.argv[2:] else main)(sys.argv[1])

@@ -81,7 +81,8 @@ REFUSED = [
     # networks
     ("networks: [frnt]", "undefined", 6, "the network 'frnt'", "at the top"),
     ("network_mode: host\nnetworks: [default]", "conflict", 6, "networks", "one of them"),
-    ("network_mode: 'service:vpn'", "unsupported", 6, "another container's network", "name"),
+    ("network_mode: 'service:vpn'", "undefined", 6, "the service 'vpn'", "at the top"),
+    ("network_mode: 'service:'", "invalid", 6, "'service:'", "service:NAME"),
     ("network_mode: front", "invalid", 6, "'front'", "under networks"),
     ("networks: {default: {ipv4_address: 10.0.0.1}}", "conflict", 6, "without a subnet", "ipam"),
     ("networks: {default: {mac_address: 02:42:ac:11:65:43}}", "unsupported", 6, "mac_add", "Lea"),

@@ -43,7 +43,6 @@ REMOVE_SECONDS = 120.0
 STOP_LOOK_SECONDS = 0.1
 # A worker that prints without end must not fill the disk by the runtime's log.
 LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "16m", "max-file": "2"}}
-NOT_FOUND_WORDS = ("executable file not found", "no such file or directory", "not found in $path")
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +102,12 @@ class ContainerExecutor:
     async def sweep(self) -> None:
         """Remove what an agent before left. Raises ProblemError `runtime.*`."""
         for container_id in await self._runtime.labelled(LABEL):
-            labels = (await self._runtime.inspect(container_id))["Config"].get("Labels") or {}
+            try:
+                labels = (await self._runtime.inspect(container_id))["Config"].get("Labels") or {}
+            except ProblemError as problem:
+                if problem.code == "container.not_found":
+                    continue  # it ended just now
+                raise
             if labels.get(AGENT_LABEL) == self._mine:
                 continue
             log.info("removing container %s of a build that was cut off", container_id[:12])
@@ -132,7 +136,7 @@ class ContainerExecutor:
             except ProblemError as problem:
                 if problem.code in ("engine.no_tensorrt", "engine.worker"):
                     without.append(f"{python}: {problem.detail}")
-                elif _no_such_program(problem):
+                elif _lacks(problem, python):
                     without.append(f"no {python} in its PATH")
                     continue
                 else:
@@ -283,10 +287,10 @@ def _put_worker(place: Path) -> None:
     (place / WORKER.name).write_bytes(WORKER.read_bytes())
 
 
-def _no_such_program(problem: ProblemError) -> bool:
+def _lacks(problem: ProblemError, program: str) -> bool:
     """Whether the runtime could not start it; what a program says itself is another matter."""
     said = problem.detail.lower()
-    return problem.code != "engine.worker" and any(words in said for words in NOT_FOUND_WORDS)
+    return problem.code != "engine.worker" and program in said and "not found" in said
 
 
 def _name(image: NodeImage) -> str:

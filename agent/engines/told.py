@@ -70,6 +70,8 @@ class Told:
         if compared is not None:
             verdict = "within tolerance" if compared.ok else "beyond tolerance"
             self._work.log(f"compared with {compared.with_}: {verdict}")
+        elif check.not_compared:
+            self._work.log(f"not compared: {check.not_compared}")
 
 
 def incomplete() -> ProblemError:

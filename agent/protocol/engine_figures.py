@@ -67,7 +67,8 @@ class EngineCheck(msgspec.Struct, kw_only=True):
     gpu_memory: EngineGpuMemory | None = None
     latencies: list[EngineLatency] = []
     outputs: list[EngineOutput] = []
-    compared: EngineCompared | None = None  # None: there was nothing to compare with
+    compared: EngineCompared | None = None
+    not_compared: str | None = None  # why
 
 
 class BenchRow(msgspec.Struct, kw_only=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tarfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,15 @@ import pytest
 from agent.engines.hearing import Silences
 from tests import onnx_made
 from tests.agent.engines.engine_side import EngineSide, engine_side
-from tests.real.busybox import IMAGE
+from tests.real.busybox import IMAGE, write_root
 from tests.real.docker_engine import DockerEngine
+from tests.real.podman_service import PodmanService
+from tests.real.runtime import PrivateRuntime
 
 pytestmark = [pytest.mark.real("docker"), pytest.mark.timeout(120)]
 
 NAME = "strange:1"
+VOLUME = ("--change", "VOLUME /data")
 MIB = 2**20
 # A shell instead of a Python. With a description of a job it does what the test says.
 SCRIPT = r"""#!/bin/sh
@@ -45,17 +50,21 @@ def onnx(short_folder: Path) -> Path:
 @pytest.fixture
 def strange(engine: DockerEngine, tmp_path: Path) -> Callable[[str], None]:
     """Makes the image do that."""
+    return partial(make_strange, engine, tmp_path)
 
-    def make(does: str) -> None:
-        script = tmp_path / "python3"
-        script.write_text(SCRIPT.replace("DOES", does))
-        script.chmod(0o755)
-        container = engine.docker("create", IMAGE)
-        engine.docker("cp", str(script), f"{container}:/bin/python3")
-        engine.docker("commit", "--change", 'VOLUME ["/data"]', container, NAME)
-        engine.docker("rm", container)
 
-    return make
+def make_strange(runtime: PrivateRuntime, folder: Path, does: str) -> None:
+    script = folder / "python3"
+    script.write_text(SCRIPT.replace("DOES", does))
+    script.chmod(0o755)
+    root = folder / "root.tar"
+    write_root(root)
+    with tarfile.open(root, "a") as tar:
+        tar.add(script, "bin/python3")
+    if isinstance(runtime, PodmanService):
+        runtime.podman("import", "--quiet", *VOLUME, str(root), f"docker.io/library/{NAME}")
+    else:
+        runtime.docker("import", *VOLUME, str(root), NAME)
 
 
 @pytest.fixture
@@ -132,3 +141,21 @@ async def test_a_build_that_outlives_its_timeout(
     assert job.problem is not None
     assert job.problem.code == "job.deadline"
     assert side.files() == []
+
+
+async def test_podman_builds_too(
+    podman_service: PodmanService, short_folder: Path, onnx: Path, tmp_path: Path
+) -> None:
+    make_strange(podman_service, tmp_path, BUILDS)
+    async with engine_side(short_folder, [], runtime=podman_service.url) as side:
+        job = await side.build(onnx, executor="container", image=NAME)
+        assert job.problem is None, job.problem
+        await asyncio.to_thread(make_strange, podman_service, tmp_path, "sleep 600")
+        job = await side.begin(onnx, executor="container", image=NAME)
+        await side.said(job, "1 layers")
+        await side.jobs.cancel(job.id, by="maria")
+        assert (await side.ended(job)).state == "cancelled"
+        bare = await side.build(onnx, executor="container", image=IMAGE)
+        assert bare.problem is not None
+        assert "no python3 in its PATH; no python in its PATH" in bare.problem.detail
+        assert await asyncio.to_thread(podman_service.docker, "ps", "--all", "--quiet") == ""

@@ -10,7 +10,7 @@ from agent.protocol.jobs import ENDED, NO_SENDER, Job
 _DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
 # Whose items are parts of one thing, which say nothing to a person.
 _PARTS_OF_ONE = "engine."
-_WELL_ENDED = frozenset({"succeeded", "skipped"})
+WELL_ENDED = frozenset({"succeeded", "skipped"})
 
 
 def doing(job: Job) -> str:
@@ -30,7 +30,7 @@ def progress(job: Job, *, size: Callable[[float], str], unknown: str) -> str:
 
     Of one that did not succeed: `ended at 43% of 600 MiB`.
     """
-    if job.done is None or job.state in _WELL_ENDED:
+    if job.done is None or job.state in WELL_ENDED:
         return unknown
     if job.kind.startswith(_PARTS_OF_ONE) and job.total:
         text = f"{100 * job.done // job.total}%"
@@ -45,14 +45,14 @@ def progress(job: Job, *, size: Callable[[float], str], unknown: str) -> str:
 
 def short_progress(job: Job) -> str:
     """`43%` of whatever it is; "" where that is not known, or it has succeeded."""
-    if job.done is None or not job.total or job.state in _WELL_ENDED:
+    if job.done is None or not job.total or job.state in WELL_ENDED:
         return ""
     return f"{100 * job.done // job.total}%"
 
 
 def got_to(job: Job, *, size: Callable[[float], str]) -> str:
     """Where one ended that did not succeed: `ended at 43% of 1 GiB, in stage loading`; else ""."""
-    if job.state not in ENDED or job.state in _WELL_ENDED or not job.stage:
+    if job.state not in ENDED or job.state in WELL_ENDED or not job.stage:
         return ""
     where = f"in stage {job.stage}"
     return (

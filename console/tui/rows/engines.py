@@ -19,12 +19,13 @@ from console.engines.words import (
     tuned_latency,
     why_stale,
 )
-from console.fleet.job_words import doing, short_progress
+from console.fleet.job_words import WELL_ENDED, doing, short_progress
 from console.fleet.picture import NodeView
 from console.tui.built import Built
 from console.tui.look import words
 from console.tui.rows.cells import Cell, Column, Row, make_row, whole_text
 from console.tui.rows.fleet import age_cell
+from console.tui.rows.jobs import STATE_TONES
 
 COLUMNS = (
     Column("node", "NODE", (11, 11, 16, 20), grow=8),
@@ -69,10 +70,11 @@ def engine_rows(view: NodeView, built: Built) -> list[Row]:
     models = built.models(view.name)
     jobs = build_jobs(view)
     old = view.state != "live" or view.name in built.problems
-    under_way = {name for name, job in jobs.items() if job.state not in ENDED}
+    # A first build that failed has left no engine, and must be seen all the same.
+    unbuilt = {name for name, job in jobs.items() if job.state not in WELL_ENDED}
     return [
         _model_row(view, name, models.get(name, []), jobs.get(name), dim=old)
-        for name in sorted(models.keys() | under_way)
+        for name in sorted(models.keys() | unbuilt)
     ]
 
 
@@ -134,6 +136,8 @@ def _state(engine: Engine | None, job: Job | None) -> Cell:
     if job is not None and job.state not in ENDED:
         text = words.join([doing(job), short_progress(job)], " ")
         return Cell(text, "accent", sort=0)
+    if engine is None and job is not None:
+        return Cell(job.state, STATE_TONES[job.state], sort=3)
     if engine is None or not engine.current:
         return Cell("not in use", "warn", sort=3)
     return _standing(engine)

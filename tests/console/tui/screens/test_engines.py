@@ -228,6 +228,23 @@ async def test_a_node_is_asked_again_when_its_builds_move(make_app: MakeApp) -> 
         assert "building" not in text
 
 
+async def test_a_first_build_that_failed_is_seen(make_app: MakeApp) -> None:
+    app = engines_app(make_app, "engines @a")
+    a = fleet_of(app).nodes["a"]
+    put_job(a, "b9", "failed", ago=60, kind="engine.build", subject="fresh", problem=NO_ROOM)
+    put_job(a, "b8", "succeeded", ago=90, kind="engine.build", subject="gone")
+    async with app.run_test(size=(200, 50)) as pilot:
+        await settled(pilot)
+        assert shown(app) == ["a/detector", "a/fresh", "a/pose", "a/reader"]
+        fresh = table_of(app).model.shown[1]
+        assert fresh.cells[2].text == "failed"
+        await pilot.press("home", "down")
+        assert " the last build failed: no tactic fits\n" in await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert app.view.crumb == "build a/b9"
+
+
 async def test_nothing_to_look_at(make_app: MakeApp) -> None:
     app = engines_app(make_app, "engines @gate")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.engines.build_times import BUILD_KIND, EarlierBuild, earlier_build
 from console.fleet.picture import NodeView
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.ports import Context
 from console.tui.rows.build import build_entries
@@ -20,7 +21,7 @@ class BuildScreen(JobScreen):
 
     def arrive(self) -> None:
         super().arrive()
-        self.run_worker(self._read_earlier(), group="engines", exit_on_error=False)
+        run_beside(self, self._read_earlier, group="engines")
 
     async def _read_earlier(self) -> None:
         built = self.context.built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -25,6 +26,7 @@ from console.tui.archive_files import (
     split_path,
     whole_path,
 )
+from console.tui.beside import run_beside
 from console.tui.look import words
 from console.tui.ports import Context, Host
 from console.tui.rows.cells import Cell, Column, Row, make_row
@@ -172,7 +174,7 @@ class ChooseArchive(Choosing[Path]):
 
     def choose(self) -> None:
         """A file that was typed in full, else what the cursor is on."""
-        self.run_worker(self._choose(self._input.value, self.table.current), exit_on_error=False)
+        run_beside(self, partial(self._choose, self._input.value, self.table.current))
 
     async def _choose(self, text: str, row: Row | None) -> None:
         folder, name = split_path(text)
@@ -194,7 +196,13 @@ class ChooseArchive(Choosing[Path]):
         folder, name = split_path(self._input.value)
         if folder != self._folder:
             self._folder, self._entries = folder, []
-            self.run_worker(self._list(folder), group="folder", exclusive=True)
+            run_beside(
+                self,
+                partial(self._list, folder),
+                group="folder",
+                exclusive=True,
+                exit_on_error=True,
+            )
         rows = [_file_row(entry) for entry in matching(self._entries, name)]
         self.model.put("", rows)
         self.table.bring_up_to_date(reorder=True)

@@ -13,6 +13,7 @@ from agent.rules.variants import Choice
 from console.fleet.picture import NodeView
 from console.text import clean, plural
 from console.tui.action import Scope
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.look import words
 from console.tui.ports import Context
@@ -88,7 +89,7 @@ class CompatScreen(Sideways):
             await compat.ask(fleet, self._subjects())
             self.bring_up_to_date()
 
-        self.run_worker(read(), group="images", exclusive=True, exit_on_error=False)
+        run_beside(self, read, group="images", exclusive=True)
 
     def bring_up_to_date(self) -> None:
         shelf, compat, nodes = self.context.shelf, self.context.compat, self.context.fleet.nodes
@@ -116,7 +117,7 @@ class CompatScreen(Sideways):
                     self.show_bars()
 
         self._fill(anew=True)
-        self.run_worker(work(), group="judging", exclusive=True, exit_on_error=False)
+        run_beside(self, work, group="judging", exclusive=True)
 
     def _fill(self, *, anew: bool = False) -> None:
         """Bring the table up to date; nothing is made anew while neither ages nor facts differ."""

@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from console.text import clean
 from console.tui.action import Action
+from console.tui.beside import run_beside
 from console.tui.keys import key_words, keys_of
 from console.tui.ports import Context, Host
 from console.tui.widgets.bars import Bar
@@ -153,7 +154,7 @@ class TextDialog(Dialog[Action]):
         elif key in self._actions:
             self.dismiss(self._actions[key])
         elif key == "c":
-            self.run_worker(self._copy(), exit_on_error=False)
+            run_beside(self, self._copy)
         else:
             return super().take_key(key)
         return True

@@ -13,6 +13,7 @@ from console.fleet.picture import NodeView
 from console.images.runs_words import WORDS, branch_words
 from console.text import plural
 from console.tui.action import Scope
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.look import words
 from console.tui.ports import Context
@@ -57,7 +58,7 @@ class DriversScreen(TableView):
         self._begin()
 
     def _begin(self) -> None:
-        self.run_worker(self._work(), group="plan", exclusive=True, exit_on_error=False)
+        run_beside(self, self._work, group="plan", exclusive=True)
 
     def _views(self) -> list[NodeView]:
         hidden = self.model.hidden_groups

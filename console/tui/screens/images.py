@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from console.images.matrix import ImageLine, by_name, lines_of
 from console.tui.action import Scope
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.ports import Context
 from console.tui.rows.cells import Row
@@ -61,7 +62,7 @@ class ReadsImages(ImageActions, PushFlow, ImportFlow, TableView):
             await shelf.read(self.context.fleet, self.node_names())
             self.bring_up_to_date()
 
-        self.run_worker(read(), group="images", exclusive=True, exit_on_error=False)
+        run_beside(self, read, group="images", exclusive=True)
 
     def nodes_read(self) -> None:
         self.bring_up_to_date()

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from agent.protocol.containers import LogLine
 from agent.protocol.problems import ProblemError
 from console.text import plural
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.log_buffer import LogBuffer
 from console.tui.ports import Context
@@ -89,7 +90,7 @@ class LogReader(View):
         self.log_view.follow(on=True)
         self.log_view.changed()
         self.set_state("connecting")
-        self.run_worker(self.read_log(), group="log", exclusive=True, exit_on_error=False)
+        run_beside(self, self.read_log, group="log", exclusive=True)
 
     async def read_log(self) -> None:
         """Follow the log; where the link is cut, go on from the last line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from agent.protocol.jobs import ENDED
@@ -10,6 +11,7 @@ from console.fleet.inventory import NodeEntry
 from console.fleet.picture import NodeView
 from console.text import plural
 from console.tui.action import Scope
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.ports import Context
 from console.tui.pushing import NodePush, outcome_words
@@ -91,7 +93,7 @@ class PushScreen(PushFlow, TableView, Carrying):
 
         def answered(go: bool | None) -> None:  # noqa: FBT001  # Textual's callback
             if go:
-                self.run_worker(self._stop(chosen), group="stop", exit_on_error=False)
+                run_beside(self, partial(self._stop, chosen), group="stop")
 
         where = chosen[0].node if len(chosen) == 1 else plural(len(chosen), "node")
         entries = [

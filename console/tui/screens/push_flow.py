@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from agent.protocol.site import SiteStatus
 from console.fleet.inventory import NodeEntry
 from console.fleet.selectors import check_selector, parse_selector
 from console.text import clean, plural
+from console.tui.beside import run_beside
 from console.tui.commands import complete
 from console.tui.look import words
 from console.tui.ports import Carrier, Convoy
@@ -248,7 +250,7 @@ def read_when_ended(view: View) -> Callable[[NodePush], None]:
     def ended(push: NodePush) -> None:
         if not push.stopped and view.is_running:
             shelf, fleet = view.context.shelf, view.context.fleet
-            view.run_worker(shelf.read(fleet, [push.node]), group="images", exit_on_error=False)
+            run_beside(view, partial(shelf.read, fleet, [push.node]), group="images")
 
     return ended
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from console.tui.answers import FollowedAnswers
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.look import words
 from console.tui.ports import Context
@@ -46,7 +47,7 @@ class ReadsAnswers(TableView):
             if self.is_current:
                 self.bring_up_to_date()
 
-        self.run_worker(read(), group="answers", exit_on_error=False)
+        run_beside(self, read, group="answers")
 
     def bring_up_to_date(self) -> None:
         answers, nodes = self.answers, self.context.fleet.nodes

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from agent.protocol.problems import Problem, ProblemError
+from console.tui.beside import run_beside
 from console.tui.ports import Context
 from console.tui.rows.fleet import is_simulated
 from console.tui.widgets.footer import Footer
@@ -27,6 +28,7 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
         self.footer = footer
         self._prompt: Widget | None = None
         self._operation: Worker[None] | None = None
+        self._begun: Coroutine[Any, Any, None] | None = None
 
     # saying and asking
 
@@ -89,7 +91,7 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
         async def copy() -> None:
             self.say(f"{what}: {await copy_text(self.app, text)}")
 
-        self.run_worker(copy(), exit_on_error=False)
+        run_beside(self, copy)
 
     def ask_where_to_save(self, name: str, make: Callable[[str], str], what: str) -> None:
         """Ask for a file's name, `name` at first, and write what `make` gives for it.
@@ -113,6 +115,7 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
     def begin(self, work: Coroutine[Any, Any, None], words: str) -> None:
         """Run `work`; `words` stand in the footer until it ends or Escape cancels it."""
         self.footer.progress(words)
+        self._begun = work
         self._operation = self.run_worker(
             work, group="operation", exclusive=True, exit_on_error=False
         )
@@ -149,13 +152,15 @@ class TalkingScreen(Screen[None], inherit_bindings=False):
         async def run() -> None:
             self.say(await run_in_terminal(self.app, command, title=title))
 
-        self.run_worker(run(), group="shell", exclusive=True, exit_on_error=False)
+        run_beside(self, run, group="shell", exclusive=True)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """However work ends, the person is told; nothing of it ends the app."""
         worker = event.worker
         if worker is self._operation and worker.is_finished:
-            self._operation = None
+            if self._begun is not None:
+                self._begun.close()  # it may never have begun
+            self._operation = self._begun = None
             self.footer.progress(None)
             if event.state is WorkerState.CANCELLED:
                 self.say("Cancelled here; what was sent to a node may still be done there.", "warn")

@@ -15,6 +15,15 @@ PLACE: tuple[Action, ...] = (
         footer=42,
     ),
     action(
+        "workloads",
+        "w",
+        "workloads",
+        "What Roost placed there: releases, deployments, undo",
+        ("fleet", "node", "containers", "placement"),
+        "Do",
+        footer=43,
+    ),
+    action(
         "pin.choose",
         "a",
         "pin",

@@ -7,6 +7,7 @@ import difflib
 import msgspec
 
 from agent.protocol.problems import ProblemError
+from console.tui.views import VIEW_HELP, usage
 
 # View to the other names it goes by.
 VIEWS: dict[str, tuple[str, ...]] = {
@@ -50,7 +51,8 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def parse_command(text: str) -> Command:
-    """The command that was typed, with or without its colon.
+    """The command that was typed, with or without its colon. Of several views that a word begins,
+    the first of `views_named`.
 
     Raises:
         ProblemError: `console.usage` for a view that there is not; the hint names the nearest.
@@ -61,7 +63,10 @@ def parse_command(text: str) -> Command:
         word, _, rest = word.partition("/")
         rest = f"/{rest}"
     argument, found, filter_text = f" {rest}".partition(" /")
-    view = _view_named(word)
+    matching = views_named(word, argument=bool(argument.strip()))
+    if not matching:
+        raise _no_view(word)
+    view = matching[0]
     return Command(view, argument.strip(), filter_text.strip() if found else "")
 
 
@@ -104,15 +109,39 @@ def common_start(choices: list[str]) -> str:
     return first[:length]
 
 
-def _view_named(word: str) -> str:
-    names = {name: view for view, others in VIEWS.items() for name in (view, *others)}
-    if word in names:
-        return names[word]
-    begun = [view for view in VIEWS if word and view.startswith(word)]
-    if len(begun) == 1:
-        return begun[0]
+def views_named(word: str, *, argument: bool) -> list[str]:
+    """The views that a word means: one by its name or another of its names, else all that begin
+    with it. Those that lack an argument stand last, and before them those that go by another name.
+    """
+    word = word.lower()
+    names = {view: (view, *others) for view, others in VIEWS.items()}
+    exact = [view for view, own in names.items() if word in own]
+    if exact or not word:
+        return exact
+    begun = [view for view, own in names.items() if any(name.startswith(word) for name in own)]
+
+    def rank(view: str) -> tuple[bool, bool]:
+        return (VIEW_HELP[view].required and not argument, not view.startswith(word))
+
+    return sorted(begun, key=rank)
+
+
+def hint_for(text: str) -> str:
+    """What Enter would do with what is typed so far."""
+    word, _, rest = text.strip().removeprefix(":").strip().partition(" ")
+    word, rest = word.partition("/")[0] or word, rest.strip()
+    matching = views_named(word, argument=bool(rest))
+    if len(matching) > 1:
+        return f"Enter: {matching[0]}, not {', '.join(matching[1:])}"
+    if matching:
+        return usage(matching[0])
+    return "no such view" if word else ""
+
+
+def _no_view(word: str) -> ProblemError:
+    names = [name for view, others in VIEWS.items() for name in (view, *others)]
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    raise ProblemError(
+    return ProblemError(
         "console.usage",
         f"There is no view {word[:40]!r}",
         hint=(f"Did you mean :{near[0]}? " if near else "") + f"Views: {', '.join(VIEWS)}.",

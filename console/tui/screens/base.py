@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from console.tui.action import Action, Scope
 from console.tui.actions import offered_on
-from console.tui.commands import Command, choices, complete
+from console.tui.commands import Command, choices, complete, hint_for
 from console.tui.keys import keys_of
 from console.tui.ports import Context, Host
 from console.tui.screens.talking import TalkingScreen
@@ -210,6 +210,7 @@ class View(TalkingScreen, inherit_bindings=False):
                 lambda text: self.host.go(text) if text else None,
                 complete=lambda text: complete(text, nodes),
                 choices=lambda text: choices(text, nodes),
+                hint=hint_for,
                 text=text,
                 history=tuple(self.host.typed),
             )

@@ -93,6 +93,12 @@ class FleetScreen(TableView):
     def act_placement(self) -> None:
         self._drill("placement")
 
+    def act_workloads(self) -> None:
+        self._drill("workloads")
+
+    def act_compat(self) -> None:
+        self._drill("compat")
+
     def _drill(self, view: str) -> None:
         """Another view of the node under the cursor, or of the marked ones."""
         names = {row.group for row in self.targets()}

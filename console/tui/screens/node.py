@@ -11,6 +11,7 @@ from textual.widget import Widget
 from agent.protocol.problems import ProblemError
 from console.fleet.picture import NodeView
 from console.tui.action import Scope
+from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.history import SECONDS, UtilizationHistory
 from console.tui.ports import Context
@@ -125,7 +126,7 @@ class NodeScreen(TableView, ContainerActions):
     def resume(self) -> None:
         super().resume()
         # What happened while another screen was on top is fetched too.
-        self.run_worker(self._fetch_history(), group="history", exclusive=True)
+        run_beside(self, self._fetch_history, group="history", exclusive=True)
 
     async def _fetch_history(self) -> None:
         try:
@@ -261,6 +262,12 @@ class NodeScreen(TableView, ContainerActions):
 
     def act_placement(self) -> None:
         self.host.drill(f"placement @{self.node_name}")
+
+    def act_workloads(self) -> None:
+        self.host.drill(f"workloads @{self.node_name}")
+
+    def act_compat(self) -> None:
+        self.host.drill(f"compat @{self.node_name}")
 
     def act_jobs(self) -> None:
         self.host.drill(f"jobs @{self.node_name}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import cast
 
 from textual import events
@@ -25,6 +27,12 @@ _COLUMNS = (
     Column("key", "KEY", (11, 11, 12, 12)),
     Column("help", "WHAT IT DOES", (30, 36, 60, 60), grow=40),
 )
+
+
+def _is_called(row: Row, words: Sequence[str]) -> bool:
+    """Whether its name and its key have words that begin with all of these."""
+    own = f"{row.cells[0].text} {row.cells[1].text}".lower().split()
+    return all(any(name.startswith(word) for name in own) for word in words)
 
 
 def _view_row(view: str) -> Row:
@@ -54,7 +62,8 @@ class PaletteScreen(ModalScreen[str | None], inherit_bindings=False):
         actions = [self._row(action) for action in offered_on(scope) if action.group != "Move"]
         taken = {"help", "theme", "refresh", "quit"}  # actions too
         views = [_view_row(view) for view in VIEW_HELP if view not in taken]
-        self.model.put("", [*actions, *views])
+        self._rows = [*actions, *views]
+        self.model.put("", self._rows)
         self._input = Input(placeholder="an action", compact=True)
         self._input.cursor_blink = False
 
@@ -75,10 +84,11 @@ class PaletteScreen(ModalScreen[str | None], inherit_bindings=False):
         self._input.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        # Words in any order, each anywhere.
-        words = [word for word in event.value.lower().split() if word]
-        self.model.narrow("".join(f"(?=.*{word})" for word in words))
-        self.table.bring_up_to_date()
+        # Words in any order, each anywhere; what is called so comes first.
+        words = event.value.lower().split()
+        self.model.narrow("".join(f"(?=.*{re.escape(word)})" for word in words))
+        self.model.put("", sorted(self._rows, key=lambda row: not _is_called(row, words)))
+        self.table.bring_up_to_date(reorder=True)
         self.table.move_to(0)
 
     def on_input_submitted(self) -> None:

@@ -206,6 +206,10 @@ class TableView(View):
         if (row := self.table.current) is not None:
             self.host.drill(f"placement @{row.group}")
 
+    def act_workloads(self) -> None:
+        if (row := self.table.current) is not None:
+            self.host.drill(f"workloads @{row.group}")
+
     # rows
 
     def act_mark(self) -> None:

@@ -81,6 +81,8 @@ class Prompt(Horizontal):
         super().__init__()
         self.look = look
         self.question = question
+        self._hint = Bar(look)
+        self._hint.display = False
 
     def compose(self) -> ComposeResult:
         sign = Bar(self.look)
@@ -88,12 +90,21 @@ class Prompt(Horizontal):
         sign.styles.width = len(self.question.sign)
         yield sign
         yield Line(self.question)
+        yield self._hint
 
     def on_mount(self) -> None:
         self.query_one(Line).focus()
+        self._show_hint(self.question.text)
+
+    def _show_hint(self, text: str) -> None:
+        hint = "" if self.question.hint is None else self.question.hint(text)
+        self._hint.display = bool(hint)
+        self._hint.styles.width = min(len(hint) + 1, self.app.size.width // 2)
+        self._hint.show([(hint, "dim")])
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self._show_hint(event.value)
         if self.question.changed is not None:
             self.question.changed(event.value)
 

@@ -11,7 +11,8 @@ class Question(msgspec.Struct, frozen=True):
     """`changed` hears every change, `done` the final text, or None if it was cancelled.
 
     `complete` answers a text with its last word completed; where that changes nothing, `choices`
-    gives all texts that it may become. `history` has the newest last.
+    gives all texts that it may become. `hint` says at the right end what Enter would do with a
+    text. `history` has the newest last.
     """
 
     sign: str
@@ -19,5 +20,6 @@ class Question(msgspec.Struct, frozen=True):
     changed: Callable[[str], None] | None = None
     complete: Callable[[str], str] | None = None
     choices: Callable[[str], list[str]] | None = None
+    hint: Callable[[str], str] | None = None
     text: str = ""
     history: tuple[str, ...] = ()

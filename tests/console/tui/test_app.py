@@ -66,6 +66,23 @@ async def test_a_wrong_command_says_what_was_meant(make_app: MakeApp) -> None:
         assert "no view" not in await settled(pilot)
 
 
+async def test_what_enter_would_do_stands_beside_what_is_typed(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("colon")
+        assert "Enter:" not in await settled(pilot)
+        await pilot.press("p")
+        assert (await settled(pilot)).splitlines()[-1].endswith("Enter: push, not placement")
+        await pilot.press("l")
+        assert (await settled(pilot)).splitlines()[-1].endswith(":placement [SELECTOR]")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert str(app.view.command) == "placement"
+        await pilot.press("slash", "p")
+        assert "Enter:" not in await settled(pilot)
+
+
 async def test_tab_completes_views_and_nodes(make_app: MakeApp) -> None:
     app = make_app([make_node("cam-07"), make_node("gate-1")])
     async with app.run_test(size=(80, 24)) as pilot:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from agent.protocol.problems import ProblemError
-from console.tui.commands import VIEWS, Command, choices, complete, parse_command
+from console.tui.commands import (
+    VIEWS,
+    Command,
+    choices,
+    complete,
+    hint_for,
+    parse_command,
+    views_named,
+)
 from console.tui.views import VIEW_HELP
 
 
@@ -23,6 +31,14 @@ from console.tui.views import VIEW_HELP
         ("q!", Command("quit")),
         ("logs @cam-01 web", Command("logs", "@cam-01 web")),
         ("fleet /two words", Command("fleet", "", "two words")),
+        ("Fleet", Command("fleet")),
+        ("p", Command("push")),
+        ("p/x", Command("push", "", "x")),
+        ("pla @cam-01", Command("placement", "@cam-01")),
+        ("im", Command("images")),
+        ("up", Command("drivers")),
+        ("n", Command("fleet")),  # a node would have to be named
+        ("n cam-01", Command("node", "cam-01")),
     ],
 )
 def test_a_command_is_a_view_an_argument_and_a_filter(text: str, command: Command) -> None:
@@ -55,6 +71,31 @@ def test_all_views_are_listed_for_what_is_not_one() -> None:
         parse_command("pods")
     assert all(view in str(caught.value.hint) for view in VIEWS)
     assert list(VIEW_HELP) == list(VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", ""),
+        ("p", "Enter: push, not placement"),
+        ("pl", ":placement [SELECTOR]"),  # a name of its own
+        ("pu", ":push"),
+        ("n", "Enter: fleet, not node"),
+        ("n cam-01", "Enter: node, not fleet"),
+        ("node ", ":node NODE"),
+        ("images @cam-01 /x", ":images [SELECTOR]"),
+        ("ct/web", ":containers [SELECTOR]"),
+        ("zzz", "no such view"),
+    ],
+)
+def test_what_enter_would_do_is_said(text: str, hint: str) -> None:
+    assert hint_for(text) == hint
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_name_is_its_view_alone(view: str) -> None:
+    for name in (view, *VIEWS[view]):
+        assert views_named(name, argument=False) == [view]
 
 
 def test_the_choices_of_a_last_word() -> None:

@@ -211,6 +211,26 @@ async def test_d_opens_the_doctor_on_what_is_marked(make_app: MakeApp) -> None:
         assert {r.group for r in table_of(app).model.shown} == {"cam-mismatch", "cam-full"}
 
 
+@pytest.mark.parametrize(
+    ("key", "view"), [("y", "compat"), ("w", "workloads"), ("o", "placement"), ("i", "images")]
+)
+async def test_keys_open_views_of_the_node_or_of_all_that_are_marked(
+    make_app: MakeApp, key: str, view: str
+) -> None:
+    app = make_app([make_node("a"), make_node("b"), make_node("c")])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press(key)
+        await settled(pilot)
+        assert str(app.view.command) == f"{view} @a"
+        await pilot.press("escape", "down", "space", "space", key)
+        await settled(pilot)
+        assert str(app.view.command) == f"{view} @b,@c"
+        await pilot.press("escape", "home", "enter", key)
+        await settled(pilot)
+        assert str(app.view.command) == f"{view} @a"
+
+
 async def test_names_that_would_move_the_cursor_or_be_markup_are_only_text(
     make_app: MakeApp,
 ) -> None:

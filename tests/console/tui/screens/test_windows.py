@@ -46,7 +46,7 @@ async def test_help_scrolls(make_app: MakeApp) -> None:
         text = await settled(pilot)
         assert "Ctrl+D" not in text
         assert "1-16 of " in text
-        await pilot.press(*["pagedown"] * 6)
+        await pilot.press(*["pagedown"] * 20)
         assert "To the last" in await settled(pilot)
         await pilot.press("g")
         assert "1-16 of " in await settled(pilot)
@@ -93,6 +93,16 @@ async def test_the_palette_finds_by_any_words_and_does_it(make_app: MakeApp) -> 
         await pilot.press("enter")
         await settled(pilot)
         assert app.view.command.view == "doctor"
+
+
+async def test_what_is_called_so_comes_first_in_the_palette(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+p", *"placement")
+        assert "o" in (await settled(pilot)).split("placement", 2)[2].split()[:2]
+        await pilot.press(*["backspace"] * 9, *"pus", "enter")
+        await settled(pilot)
+        assert app.view.command.view == "push"
 
 
 async def test_the_palette_can_be_left(make_app: MakeApp) -> None:

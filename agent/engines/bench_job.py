@@ -49,7 +49,14 @@ class BenchKind(JobKind[BenchRequest]):
         gpu = shop.gpu(request.gpu)
         looked = await shop.look(work, recipe.executor, recipe.image, gpu)
         # What is wrong with the model is wrong with every row.
-        await parts_of(recipe, looked, gpu, digests=shop.digests, facts=shop.facts())
+        await parts_of(
+            recipe,
+            looked,
+            gpu,
+            digests=shop.digests,
+            facts=shop.facts(),
+            power_mode=await shop.power_mode(),
+        )
         shop.check_memory(work, recipe, gpu)
         bench = await asyncio.to_thread(self._benches.find, work.job.id) or EngineBench(
             job=work.job.id,

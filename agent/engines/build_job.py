@@ -55,7 +55,14 @@ class BuildKind(JobKind[BuildRequest]):
         await work.stage("looking", LOOK_SECONDS)
         gpu = shop.gpu(request.gpu)
         looked = await shop.look(work, recipe.executor, recipe.image, gpu)
-        parts, files = await parts_of(recipe, looked, gpu, digests=shop.digests, facts=shop.facts())
+        parts, files = await parts_of(
+            recipe,
+            looked,
+            gpu,
+            digests=shop.digests,
+            facts=shop.facts(),
+            power_mode=await shop.power_mode(),
+        )
         key = engine_key(parts)
         there = None
         if not request.rebuild:

@@ -14,7 +14,13 @@ from agent.protocol.problems import ProblemError
 
 
 async def parts_of(
-    recipe: EngineRecipe, looked: Looked, gpu: Gpu | None, *, digests: Digests, facts: NodeFacts
+    recipe: EngineRecipe,
+    looked: Looked,
+    gpu: Gpu | None,
+    *,
+    digests: Digests,
+    facts: NodeFacts,
+    power_mode: str | None,
 ) -> tuple[EngineParts, list[ModelFile]]:
     """The parts, and the files among them; reads them whole where that was not done before.
 
@@ -38,7 +44,7 @@ async def parts_of(
             " there is none here",
             hint="TensorRT-RTX builds without a GPU, for GeForce and RTX.",
         )
-    add_gpu(parts, looked, gpu, facts)
+    add_gpu(parts, looked, gpu, facts, power_mode)
     return parts, files
 
 
@@ -48,9 +54,12 @@ def bare_parts(looked: Looked) -> EngineParts:
     return EngineParts(flavour=builder.flavour, tensorrt=builder.version, image=builder.image)
 
 
-def add_gpu(parts: EngineParts, looked: Looked, gpu: Gpu, facts: NodeFacts) -> None:
+def add_gpu(
+    parts: EngineParts, looked: Looked, gpu: Gpu, facts: NodeFacts, power_mode: str | None
+) -> None:
     """That it is for this GPU, and for this Jetson where it is one."""
     parts.gpu, parts.compute_capability = gpu.name, gpu.compute_capability
     parts.gpu_memory_bytes, parts.sm_count = gpu.memory_total_bytes, looked.sm_count
     if facts.gpu_stack.source == "tegra" or facts.gpu_stack.l4t_version is not None:
         parts.module, parts.l4t = facts.host.machine, facts.gpu_stack.l4t_version
+        parts.power_mode = power_mode

@@ -95,7 +95,7 @@ class ImportKind(JobKind[PlanImportRequest]):
         parts = bare_parts(looked)
         parts.tensorrt, parts.plan_sha256 = header.tensorrt, digest
         if gpu is not None and check.state != "header":
-            add_gpu(parts, looked, gpu, shop.facts())
+            add_gpu(parts, looked, gpu, shop.facts(), await shop.power_mode())
         return EngineManifest(
             key=engine_key(parts),
             parts=parts,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
 from agent.engines.executors import Executors
 from agent.engines.onnx_file import Digests
+from agent.gpu.tegra_files import power_mode
 from agent.protocol.engines import Engine
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
@@ -19,9 +21,15 @@ class Staleness:
     """Looks at one node. Cheap when nothing changed: a model is read only where it was touched."""
 
     def __init__(
-        self, executors: Executors, digests: Digests, facts: Callable[[], NodeFacts]
+        self,
+        executors: Executors,
+        digests: Digests,
+        facts: Callable[[], NodeFacts],
+        root: Path = Path("/"),
     ) -> None:
+        """`root` is the machine's."""
         self._executors, self._digests, self._facts = executors, digests, facts
+        self._root = root
 
     async def told(self, engines: Sequence[Engine]) -> list[Engine]:
         """The same engines, each with why it is stale and what could not be compared."""
@@ -55,6 +63,7 @@ class Staleness:
         return Now(
             gpus=facts.gpus,
             driver_version=facts.gpu_stack.driver_version,
+            power_mode=await asyncio.to_thread(power_mode, self._root),
             l4t=facts.gpu_stack.l4t_version,
             tensorrt=tensorrt,
             image=image,

@@ -19,6 +19,7 @@ from agent.engines.onnx_file import Digests
 from agent.engines.store import LOG, PLAN, EngineStore, unstorable
 from agent.engines.told import Told
 from agent.engines.worker_task import TaskPath, WorkerTask
+from agent.gpu.tegra_files import power_mode
 from agent.jobs.work import Work
 from agent.protocol.engine_figures import EngineCheck
 from agent.protocol.engines import EngineRecipe, Executor, Validation
@@ -44,6 +45,7 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
     facts: Callable[[], NodeFacts]
     samples: Callable[[], Sequence[GpuSample]]
     keep: int
+    root: Path = Path("/")  # of the machine
     silences: Silences = Silences()
 
     def gpu(self, asked: str | None) -> Gpu | None:
@@ -74,6 +76,10 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
     def driver(self) -> str | None:
         """Its version."""
         return self.facts().gpu_stack.driver_version
+
+    async def power_mode(self) -> str | None:
+        """A Jetson's, as it is now; None elsewhere."""
+        return await asyncio.to_thread(power_mode, self.root)
 
     async def look(
         self, work: Work[Any], executor: Executor, image: str | None, gpu: Gpu | None

@@ -14,6 +14,9 @@ from typing import NamedTuple
 # The GPU's devfreq node: its address and "gpu" (JetPack 6) or the chip's name (before).
 _GPU_NODES = ("gpu", "ga10b", "gv11b", "gp10b", "gm20b")
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
+# The mode that nvpmodel was set to, and what its configuration calls each.
+_MODE = re.compile(r"pmode:(\d+)")
+_MODE_NAME = re.compile(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", re.MULTILINE)
 # What a thermal zone says while its part of the chip has no power is far below zero.
 _COLDEST_MILLIDEGREES = -50_000
 
@@ -131,6 +134,18 @@ def l4t_version(root: Path) -> str | None:
     """Jetson Linux's version: "36.4.0"; None elsewhere, and in a container without the file."""
     found = _RELEASE.match(_text(root / "etc/nv_tegra_release"))
     return f"{found[1]}.{found[2]}" if found else None
+
+
+def power_mode(root: Path) -> str | None:
+    """What nvpmodel was last set to: "2: 15W", or "2" where the mode has no name."""
+    found = _MODE.search(_text(root / "var/lib/nvpmodel/status"))
+    if found is None:
+        return None
+    number = int(found[1])
+    names = {
+        int(each[1]): each[2] for each in _MODE_NAME.finditer(_text(root / "etc/nvpmodel.conf"))
+    }
+    return f"{number}: {names[number]}" if number in names else str(number)
 
 
 def device_tree(root: Path, name: str) -> str:

@@ -190,7 +190,7 @@ class EngineManifest(msgspec.Struct, kw_only=True):
 class Stale(msgspec.Struct, kw_only=True):
     """Why an engine may not be what would be built now."""
 
-    what: Literal["tensorrt", "gpu", "image", "model", "driver"]
+    what: Literal["tensorrt", "gpu", "power_mode", "image", "model", "driver"]
     rebuild: bool  # False: trying it again is enough
     text: str  # "driver 535.183.01 then, 580.95.05 now"
 

@@ -16,6 +16,7 @@ class Now(msgspec.Struct, kw_only=True, frozen=True):
     gpus: Sequence[Gpu]
     driver_version: str | None
     l4t: str | None = None
+    power_mode: str | None = None  # of a Jetson
     tensorrt: str | None = None  # that would build it: "tensorrt 10.13.2.6"
     image: str | None = None  # config digest of what its recipe names
     image_gone: bool = False
@@ -35,6 +36,9 @@ def stale_reasons(manifest: EngineManifest, now: Now) -> list[Stale]:
     if parts.l4t is not None and now.l4t is not None and parts.l4t != now.l4t:
         text = f"Jetson Linux {parts.l4t} then, {now.l4t} now"
         found.append(Stale(what="driver", rebuild=True, text=text))
+    if parts.power_mode is not None and now.power_mode not in (None, parts.power_mode):
+        text = f"power mode {parts.power_mode} then, {now.power_mode} now"
+        found.append(Stale(what="power_mode", rebuild=True, text=text))
     if image := _other_image(parts, now):
         found.append(Stale(what="image", rebuild=True, text=image))
     found += [

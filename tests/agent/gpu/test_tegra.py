@@ -10,7 +10,7 @@ import pytest
 from agent.gpu.detect import gpu_source
 from agent.gpu.nvml import NvmlSource
 from agent.gpu.tegra import TegraSource
-from agent.gpu.tegra_files import is_tegra, l4t_version
+from agent.gpu.tegra_files import is_tegra, l4t_version, power_mode
 from agent.protocol.gpus import GpuHealth
 
 
@@ -149,6 +149,15 @@ def test_l4t_version_and_tegra(tmp_path: Path) -> None:
     write(tmp_path, {"proc/device-tree/compatible": "x\0nvidia,tegra234\0"})
     assert is_tegra(tmp_path)
     assert l4t_version(tmp_path) is None
+
+
+def test_power_mode(tmp_path: Path) -> None:
+    assert power_mode(tmp_path) is None
+    write(tmp_path, {"var/lib/nvpmodel/status": "pmode:0002 fmode:fanNull\n"})
+    assert power_mode(tmp_path) == "2"
+    modes = "< POWER_MODEL ID=0 NAME=MAXN >\nCPU_ONLINE CORE_0 1\n< POWER_MODEL ID=2 NAME=15W >\n"
+    write(tmp_path, {"etc/nvpmodel.conf": modes})
+    assert power_mode(tmp_path) == "2: 15W"
 
 
 def test_which_reader(tmp_path: Path) -> None:

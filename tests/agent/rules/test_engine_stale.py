@@ -52,6 +52,8 @@ def now(**changes: Any) -> Now:
         (built(gpu_memory_bytes=12 * 2**30), NOW, [("gpu", True)]),
         (built(l4t="36.3"), NOW, [("driver", True)]),
         (built(l4t="36.4"), NOW, []),
+        (built(power_mode="2: 15W"), now(power_mode="0: MAXN"), [("power_mode", True)]),
+        (built(power_mode="2: 15W"), now(power_mode="2: 15W"), []),
         (built(image="sha256:a"), now(tensorrt="another", image="sha256:a"), []),
         (built(image="sha256:a"), now(image="sha256:b"), [("image", True)]),
         (built(image="sha256:a"), now(image_gone=True), [("image", True)]),

@@ -91,11 +91,15 @@ def _left(builds: Sequence[NodeBuild], run_name: str) -> list[str]:
     waiting = sum(not build.ended for build in builds) - len(under_way)
     if not under_way and not waiting:
         return []
-    count = len(under_way)
-    goes = f"{plural(count, 'build')} {'goes' if count == 1 else 'go'} on without this console"
-    went = f"{goes}, {waiting} {'was' if waiting == 1 else 'were'} not begun"
+    parts = []
+    if under_way:
+        count = len(under_way)
+        goes = "goes" if count == 1 else "go"
+        parts.append(f"{plural(count, 'build')} {goes} on without this console")
+    if waiting:
+        parts.append(f"{waiting} {'was' if waiting == 1 else 'were'} not begun")
     return [
-        f"stopped looking on. {went}.",
+        f"stopped looking on. {', '.join(parts)}.",
         f"To go on: the same command with --resume {run_name}",
         "To end one: roost job cancel JOB; roost job ls --state running lists them.",
     ]

@@ -125,6 +125,8 @@ def _answer(command: str, home: Path) -> str:
         check=False,
         timeout=LIMIT_SECONDS,
     )
+    if "Traceback (most recent call last)" in done.stdout:
+        raise SystemExit(f"{command}\n{done.stdout}")  # no page is written with that in it
     return done.stdout.replace(f"{home}/", "")
 
 

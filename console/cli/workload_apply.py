@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -21,19 +20,12 @@ from console.cli.deploying import (
     problem_of,
     unconfirmed,
 )
-from console.cli.image_options import to_option
-from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import print_json, say
 from console.cli.run import Answer, ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import NODE, Column, Row, print_table
-from console.cli.workload_options import (
-    file_argument,
-    read_workloads,
-    tell_problems,
-    value_options,
-)
+from console.cli.workload_options import Asked, compose_arguments, read_workloads, tell_problems
 from console.fleet.inventory import NodeEntry
 from console.fleet.plan_words import plan_lines
 from console.link.client import NodeClient
@@ -63,9 +55,7 @@ class ApplyRecord(msgspec.Struct, kw_only=True):
 
 
 @click.command("apply")
-@file_argument
-@to_option
-@value_options
+@compose_arguments
 @confirm_options
 @check_option
 @yes_option
@@ -73,14 +63,10 @@ class ApplyRecord(msgspec.Struct, kw_only=True):
 @click.pass_obj
 def command(
     setup: Setup,
-    files: tuple[Path, ...],
-    selector: str,
-    given: tuple[str, ...],
-    env_files: tuple[Path, ...],
-    profiles: tuple[str, ...],
+    *,
+    asked: Asked,
     confirm: Literal["auto", "manual"],
     confirm_within: float,
-    *,
     check: bool,
     yes: bool,
     as_json: bool,
@@ -93,10 +79,7 @@ def command(
     GPUs, what ran before runs again. A node that cannot do it keeps no other node up.
     Variables come from where `workload check` has them.
     """
-    entries = selected_nodes(setup, selector)
-    found = read_workloads(
-        setup, entries, files, given=given, env_files=env_files, profiles=profiles
-    )
+    entries, found = read_workloads(setup, asked)
     if tell_problems(found):
         say("nothing was done")
         return 1
@@ -115,7 +98,7 @@ def command(
     setup.refuse_changes("workload apply")
     _tell(plans)
     ready = [plan.entry for plan in plans if plan.value and _changes(plan.value)]
-    consent(ready, "apply " + ", ".join(file.name for file in files), yes=yes)
+    consent(ready, "apply " + ", ".join(file.name for file in asked.files), yes=yes)
     following = Following()
 
     async def apply(entry: NodeEntry, client: NodeClient) -> Job:

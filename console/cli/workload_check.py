@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import msgspec
 
 from agent.protocol.workloads import GpuRequest, Port, Workload
-from console.cli.image_options import to_option
-from console.cli.nodes import selected_nodes
 from console.cli.options import json_option
 from console.cli.output import print_json
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
-from console.cli.workload_options import (
-    file_argument,
-    read_workloads,
-    tell_problems,
-    value_options,
-)
+from console.cli.workload_options import Asked, compose_arguments, read_workloads, tell_problems
 from console.compose.compose_file import NodeWorkloads
 from console.compose.findings import ComposeProblem
 from console.text import size
@@ -45,31 +37,17 @@ class CheckRecord(msgspec.Struct, kw_only=True):
 
 
 @click.command("check")
-@file_argument
-@to_option
-@value_options
+@compose_arguments
 @json_option
 @click.pass_obj
-def command(
-    setup: Setup,
-    files: tuple[Path, ...],
-    selector: str,
-    given: tuple[str, ...],
-    env_files: tuple[Path, ...],
-    profiles: tuple[str, ...],
-    *,
-    as_json: bool,
-) -> int:
+def command(setup: Setup, *, asked: Asked, as_json: bool) -> int:
     """Say what a Compose file means on each node. No node is asked, and nothing changes.
 
     Variables come from --set, from vars: in fleet.yaml (a node's own, then by selector, the more
     specific first), from --env-file, and from the node: ROOST_NODE, ROOST_LABEL_SITE. They never
     come from your environment. The exit code is 1 where a node would be refused.
     """
-    entries = selected_nodes(setup, selector)
-    found = read_workloads(
-        setup, entries, files, given=given, env_files=env_files, profiles=profiles
-    )
+    _, found = read_workloads(setup, asked)
     if as_json:
         print_json([_record(node) for node in found])
         return int(any(node.refused for node in found))

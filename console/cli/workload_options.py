@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce, wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import click
+import msgspec
 
 from agent.protocol.problems import ProblemError
 from console.cli.failures import tell
-from console.cli.nodes import fleet_file
+from console.cli.image_options import to_option
+from console.cli.nodes import fleet_file, selected_nodes
 from console.cli.output import say
 from console.cli.setup import Setup
 from console.compose.compose_file import NodeValues, NodeWorkloads, read_compose, workloads_for_each
@@ -21,11 +24,9 @@ from console.fleet.inventory import Inventory, NodeEntry
 from console.fleet.variables import NAME, OWN, node_variables, own_variables
 from console.text import plural
 
-C = TypeVar("C", bound=Callable[..., object])
-
 NAMED = 20  # nodes that a message names
 
-file_argument = click.argument(
+_file_argument = click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 _set_option = click.option(
@@ -52,32 +53,41 @@ _profile_option = click.option(
 )
 
 
-def value_options(command: C) -> C:
-    """`--set`, `--env-file` and `--profile`: arguments `given`, `env_files` and `profiles`."""
-    for option in (_profile_option, _env_file_option, _set_option):
-        command = option(command)
-    return command
+class Asked(msgspec.Struct, frozen=True):
+    """Compose files, for which nodes, and what they say there."""
+
+    files: tuple[Path, ...]
+    selector: str
+    given: tuple[str, ...]
+    env_files: tuple[Path, ...]
+    profiles: tuple[str, ...]
 
 
-def read_workloads(
-    setup: Setup,
-    entries: Sequence[NodeEntry],
-    files: Sequence[Path],
-    *,
-    given: Sequence[str],
-    env_files: Sequence[Path],
-    profiles: Sequence[str],
-) -> list[NodeWorkloads]:
-    """What the files, merged, mean for each node, with their problems.
+def compose_arguments(command: Callable[..., int]) -> Callable[..., int]:
+    """FILE..., `--to`, `--set`, `--env-file` and `--profile`, all of them as the argument
+    `asked`."""
+
+    @wraps(command)
+    def with_asked(*arguments: Any, **options: Any) -> int:
+        asked = Asked(**{name: options.pop(name) for name in Asked.__struct_fields__})
+        return command(*arguments, asked=asked, **options)
+
+    options = (_profile_option, _env_file_option, _set_option, to_option, _file_argument)
+    return reduce(lambda wrapped, option: option(wrapped), options, with_asked)
+
+
+def read_workloads(setup: Setup, asked: Asked) -> tuple[Sequence[NodeEntry], list[NodeWorkloads]]:
+    """The nodes, and what the files, merged, mean for each of them, with their problems.
 
     Raises:
-        ProblemError: `compose.*` where there is nothing to read, `console.usage`,
-            `fleet.variable`, `settings.*`.
+        ProblemError: `compose.*` where there is nothing to read, `console.usage`, `fleet.*`,
+            `settings.*`.
     """
-    compose = read_compose(*files, profiles=profiles)
-    sets = _sets(given)
+    entries = selected_nodes(setup, asked.selector)
+    compose = read_compose(*asked.files, profiles=asked.profiles)
+    sets = _sets(asked.given)
     common: dict[str, str] = {}
-    for path in env_files:
+    for path in asked.env_files:
         common |= _of_file(path, sets)
     path = fleet_file(setup)
     inventory = load_inventory(path) if path.exists() else Inventory()
@@ -88,7 +98,7 @@ def read_workloads(
         )
         for entry in entries
     ]
-    return workloads_for_each(compose, values)
+    return entries, workloads_for_each(compose, values)
 
 
 def tell_problems(found: Sequence[NodeWorkloads]) -> bool:

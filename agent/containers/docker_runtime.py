@@ -188,6 +188,10 @@ class DockerRuntime:
         """Change what the runtime does when the container ends."""
         await recreation.set_restart_policy(await self._keeper.ready(), container_id, policy)
 
+    async def run_health_check(self, container_id: str) -> None:
+        """Podman's: Docker runs them by itself."""
+        await recreation.run_health_check(await self._keeper.ready(), container_id)
+
     async def labelled(self, label: str) -> list[str]:
         """Ids of containers with this label, newest first."""
         return await recreation.labelled(await self._keeper.ready(), label)

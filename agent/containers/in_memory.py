@@ -255,6 +255,10 @@ class InMemoryRuntime(SimulatedImages):
         host = {**(body.get("HostConfig") or {}), "RestartPolicy": dict(policy)}
         self._bodies[container.id] = {**body, "HostConfig": host}
 
+    async def run_health_check(self, container_id: str) -> None:
+        """Simulated ones are as healthy as they are."""
+        self._find(container_id)
+
     async def labelled(self, label: str) -> list[str]:
         """Ids, newest first."""
         key, _, value = label.partition("=")

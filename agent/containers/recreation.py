@@ -18,6 +18,8 @@ Json = Mapping[str, Any]
 CREATE_SECONDS = 600.0
 REMOVE_SECONDS = 120.0
 CALL_SECONDS = 30.0
+# A health check has a limit of its own, 30 s unless said.
+HEALTH_SECONDS = 120.0
 NOT_FOUND = 404
 # Where Podman puts files of its own; /changes shows the folders as changed, with nothing in them.
 PODMAN_PLACES = frozenset(
@@ -148,6 +150,14 @@ async def set_restart_policy(connection: Connection, container_id: str, policy: 
         no_such_call = connection.podman and problem.params.get("status") == NOT_FOUND
         if not no_such_call or problem.code == "container.not_found" or policy["Name"] != "no":
             raise
+
+
+async def run_health_check(connection: Connection, container_id: str) -> None:
+    """Podman's own call; Docker needs none. Raises ProblemError `container.*`, `runtime.*`."""
+    if not connection.podman:
+        return
+    path = f"/libpod/containers/{container_id}/healthcheck"
+    await _ask(connection, "GET", path, container=container_id[:12], seconds=HEALTH_SECONDS)
 
 
 async def labelled(connection: Connection, label: str) -> list[str]:

@@ -38,6 +38,13 @@ class WorkloadRuntime(Protocol):
     async def set_restart_policy(self, container_id: str, policy: Json) -> None:
         """`policy` is `{"Name": "always", "MaximumRetryCount": 0}`."""
 
+    async def run_health_check(self, container_id: str) -> None:
+        """Have its health check run now, where the runtime leaves that to systemd's timers.
+
+        What it says is in the container's health then. Raises `runtime.timeout` where the check
+        takes too long.
+        """
+
     async def labelled(self, label: str) -> list[str]:
         """Ids of all containers, running or not, with this label ("key=value"), newest first."""
 

@@ -17,8 +17,8 @@ from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
 
-# Podman puts these into every container.
-_RUNTIMES_OWN = {"container", "HOME", "HOSTNAME", "TERM"}
+# Podman puts these into every container; PATH where the image has none.
+_RUNTIMES_OWN = {"container", "HOME", "HOSTNAME", "PATH", "TERM"}
 SHOWN_NAMES = 8
 
 
@@ -32,6 +32,7 @@ class Wanted(msgspec.Struct, kw_only=True, frozen=True):
     gpus: Sequence[str] = ()
     gpu_way: str = "none"
     gpus_told: bool = True  # Podman does not say which CDI devices a container has
+    seen: frozenset[str] | None = None  # GPUs seen inside, where it is not told; None: not known
     may_end: bool = False  # others wait for its end: exit code 0 is well
 
 
@@ -98,7 +99,13 @@ def _gpus(wanted: Wanted, answer: Json, own: Sequence[str], gpus: Sequence[Gpu])
         body = wanted.recipe.body
         asked = gpu_ask(body.get("HostConfig") or {}, [*own, *(body.get("Env") or [])])
         shall = meant(asked.gpus, asked.way, gpus)
-    if has == shall or (not has and not wanted.gpus_told):
+    if not has and not wanted.gpus_told:
+        if wanted.seen is None or not shall:
+            return []
+        # A device node is a whole GPU's, also where a slice of it was given.
+        parents = {each.uuid: gpu.uuid for gpu in gpus for each in gpu.mig_instances}
+        has, shall = set(wanted.seen), {parents.get(uuid, uuid) for uuid in shall}
+    if has == shall:
         return []
     return [f"GPUs: {_listed(has, gpus)} instead of {_listed(shall, gpus)}"]
 

@@ -31,6 +31,7 @@ from agent.workloads.can_run import CanRun
 from agent.workloads.containers import Containers
 from agent.workloads.deployments import Deployments
 from agent.workloads.gpu_check import GpuCheck
+from agent.workloads.health_runs import HealthRuns
 from agent.workloads.jobs import REMOVE, RemoveKind, RemoveWork
 from agent.workloads.lease import BootClock, LinuxBootClock
 from agent.workloads.machine import Machine
@@ -81,7 +82,7 @@ class NodeWorkloads:
             runtime=runtime, store=self._store, planner=self._planner, rules=rules
         )
         check = GpuCheck(runtime, InsideLooker(runtime, procfs=procfs))
-        prober = Prober(runtime, procfs=procfs)
+        prober = Prober(runtime, HealthRuns(runtime, facts), procfs=procfs)
         self._secrets = rules.secrets
         self.deployments = Deployments(
             jobs=jobs,
@@ -110,6 +111,7 @@ class NodeWorkloads:
             store=self._store,
             jobs=jobs,
             facts=facts,
+            looker=InsideLooker(runtime, procfs=procfs),
             tender=Tender(
                 store=self._store, jobs=jobs, recreate=self._recreate, restart=self._restart
             ),

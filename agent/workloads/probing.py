@@ -18,6 +18,7 @@ from agent.protocol.containers import Container
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import ExecProbe, GpuProbe, HttpProbe, Probe
 from agent.workloads.gpu_check import run_inside
+from agent.workloads.health_runs import HealthRuns
 
 READ_BYTES = 64 * 1024
 CLONE_NEWNET = 0x40000000
@@ -38,8 +39,14 @@ class Prober:
             where HTTP probes pass.
     """
 
-    def __init__(self, runtime: ContainerRuntime, *, procfs: Path | None = Path("/proc")) -> None:
-        self._runtime, self._procfs = runtime, procfs
+    def __init__(
+        self,
+        runtime: ContainerRuntime,
+        health: HealthRuns,
+        *,
+        procfs: Path | None = Path("/proc"),
+    ) -> None:
+        self._runtime, self._health, self._procfs = runtime, health, procfs
 
     async def look(self, container: Container, probes: Sequence[Probe]) -> Wellness:
         """One look, probes included where the container is as far.
@@ -47,6 +54,7 @@ class Prober:
         Raises:
             ProblemError: `runtime.*`.
         """
+        container = await self._health.run(container)
         if container.state in ("exited", "dead", "removing"):
             return Wellness("ended", f"it ended with exit code {container.exit_code}")
         if container.state != "running":

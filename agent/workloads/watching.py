@@ -9,6 +9,7 @@ from anyio import fail_after
 
 from agent.containers.inspection import state_of
 from agent.containers.runtime import NodeRuntime
+from agent.doctor.inside import InsideLooker
 from agent.jobs.jobs import Jobs
 from agent.protocol.deployments import AT_REST, WorkloadStatus
 from agent.protocol.findings import DoctorReport
@@ -19,6 +20,7 @@ from agent.protocol.problems import ProblemError
 from agent.workloads.ceilings import CeilingWatch
 from agent.workloads.drift import Json, Wanted, drift
 from agent.workloads.jobs import REMOVE
+from agent.workloads.podman import is_podman
 from agent.workloads.records import WorkloadRecord, WorkloadStore
 from agent.workloads.restarting import RESTART
 from agent.workloads.tending import Tender
@@ -41,9 +43,10 @@ class Watcher:
         jobs: Jobs,
         facts: Callable[[], NodeFacts],
         tender: Tender,
+        looker: InsideLooker,
     ) -> None:
         self._runtime, self._store, self._jobs = runtime, store, jobs
-        self._facts, self._tender = facts, tender
+        self._facts, self._tender, self._looker = facts, tender, looker
         self._ceilings = CeilingWatch()
         self._environments: dict[str, list[str]] = {}  # by image
 
@@ -115,6 +118,7 @@ class Watcher:
         part = self._store.held_to(record)
         if part is None or record.stable is None or record.recipe is None:
             return
+        seen = await self._seen(record.stable)
         answer = await self._inspect(record.stable) or await self._inspect(record.name)
         own = [] if answer is None else await self._environment(str(answer.get("Image") or ""))
         facts = self._facts()
@@ -124,7 +128,8 @@ class Watcher:
             recipe=record.recipe,
             gpus=record.gpus,
             gpu_way=record.gpu_way,
-            gpus_told=facts.runtime.name != "Podman",
+            gpus_told=not is_podman(facts.runtime),
+            seen=seen,
             may_end=part.awaited == "completed",
         )
         status.drift = drift(wanted, answer, own, facts.gpus)
@@ -132,6 +137,21 @@ class Watcher:
             status.state = "missing"
         else:
             status.state = state_of((answer.get("State") or {}).get("Status"))
+
+    async def _seen(self, container_id: str) -> frozenset[str] | None:
+        """On Podman: the GPUs whose device nodes are in it, as the container was started.
+
+        A CDI specification by index may mean another GPU after a restart.
+        """
+        facts = self._facts()
+        container = self._runtime.containers().get(container_id)
+        if container is None or not is_podman(facts.runtime):
+            return None
+        look = (await self._looker.glance([container])).get(container_id)
+        minors = {gpu.minor: gpu.uuid for gpu in facts.gpus}
+        if look is None or look.way != "device_nodes" or look.tegra or None in minors:
+            return None
+        return frozenset(minors.get(minor, f"/dev/nvidia{minor}") for minor in look.minors)
 
     async def _inspect(self, name: str) -> Json | None:
         try:

@@ -147,6 +147,9 @@ class NoWorkloads:
     async def discard_container(self, container_id: str) -> None:
         raise REFUSED
 
+    async def run_health_check(self, container_id: str) -> None:
+        raise REFUSED
+
     async def set_restart_policy(self, container_id: str, policy: Mapping[str, Any]) -> None:
         raise REFUSED
 

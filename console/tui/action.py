@@ -82,6 +82,29 @@ def action(
     )
 
 
+def change(
+    action_id: str,
+    key: str,
+    label: str,
+    words: str,
+    scopes: tuple[Scope, ...],
+    *,
+    footer: int | None = None,
+) -> Action:
+    """Something that an operator does to nodes, and that asks first."""
+    return action(
+        action_id,
+        key,
+        label,
+        words,
+        scopes,
+        "Do",
+        danger="confirm",
+        role="operator",
+        footer=footer,
+    )
+
+
 def sort(column: str, key: str, words: str, *scopes: Scope) -> Action:
     """Sorting a table by one of its columns."""
     return Action(

@@ -6,7 +6,7 @@ not used, and `keymap` refuses them.
 
 from __future__ import annotations
 
-from console.tui.action import Action, Scope, action, move, sort
+from console.tui.action import Action, Scope, action, change, move, sort
 from console.tui.actions_compat import COMPAT
 from console.tui.actions_engines import ENGINES
 from console.tui.actions_place import PLACE
@@ -202,36 +202,27 @@ ACTIONS: tuple[Action, ...] = (
         "Do",
         footer=32,
     ),
-    action(
+    change(
         "container.start",
         "u",
         "start",
         "Start the container (up), or all that are marked",
         ("node", "containers"),
-        "Do",
-        danger="confirm",
-        role="operator",
     ),
-    action(
+    change(
         "container.stop",
         "x",
         "stop",
         "Stop the container, or all that are marked",
         ("node", "containers"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=40,
     ),
-    action(
+    change(
         "container.restart",
         "ctrl+r",
         "restart",
         "Restart the container, or all that are marked",
         ("node", "containers"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=41,
     ),
     *WORK,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.tui.action import Action, action, sort
+from console.tui.action import Action, action, change, sort
 
 ENGINES: tuple[Action, ...] = (
     action(
@@ -14,15 +14,12 @@ ENGINES: tuple[Action, ...] = (
         "Do",
         footer=35,
     ),
-    action(
+    change(
         "engine.build",
         "a",
         "again",
         "Build the engine again from its recipe, or all that are marked; the old one stays",
         ("engines", "engine"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=30,
     ),
     action(
@@ -34,15 +31,12 @@ ENGINES: tuple[Action, ...] = (
         "Do",
         footer=31,
     ),
-    action(
+    change(
         "engine.verify",
         "v",
         "try",
         "Try the engine again where it lies, or all that are marked (verify)",
         ("engines", "engine"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=32,
     ),
     action(
@@ -54,26 +48,20 @@ ENGINES: tuple[Action, ...] = (
         "Do",
         footer=33,
     ),
-    action(
+    change(
         "engine.use",
         "u",
         "use",
         "Have the node use this engine from now on; only one that was found good",
         ("engine",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=34,
     ),
-    action(
+    change(
         "engine.remove",
         "x",
         "remove",
         "Remove the engine, or all that are marked; never the one in use",
         ("engine",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=35,
     ),
     action(
@@ -85,15 +73,12 @@ ENGINES: tuple[Action, ...] = (
         "Do",
         footer=37,
     ),
-    action(
+    change(
         "bench.run",
         "a",
         "measure",
         "Measure the engine of this model at several batch sizes; the GPU is busy meanwhile",
         ("bench",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=30,
     ),
     action(

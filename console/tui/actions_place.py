@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.tui.action import Action, action
+from console.tui.action import Action, action, change
 
 PLACE: tuple[Action, ...] = (
     action(
@@ -23,81 +23,60 @@ PLACE: tuple[Action, ...] = (
         "Do",
         footer=43,
     ),
-    action(
+    change(
         "pin.choose",
         "a",
         "pin",
         "Put the container on other GPUs (assign): shows them, then what would happen",
         ("node", "containers", "placement", "workloads"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=35,
     ),
-    action(
+    change(
         "pin.move",
         "m",
         "move",
         "Pick the container up; up and down choose its GPU, Enter drops it, Esc puts it back",
         ("placement",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=30,
     ),
-    action(
+    change(
         "pin.undo",
         "u",
         "undo",
         "Undo the workload's newest deployment, or the last pin: what ran before runs again",
         ("placement", "workloads"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=32,
     ),
-    action(
+    change(
         "workload.confirm",
         "y",
         "confirm",
         "Say (yes) that the workload's newest deployment may stay",
         ("workloads",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=33,
     ),
-    action(
+    change(
         "workload.resolve",
         "v",
         "resolve",
         "The ways out where the workload's deployment is stuck, and why it is",
         ("workloads",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=34,
     ),
-    action(
+    change(
         "workload.restart",
         "ctrl+r",
         "restart",
         "Restart the workload, or all that are marked, and see whether it stays well",
         ("workloads",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=36,
     ),
-    action(
+    change(
         "workload.remove",
         "x",
         "remove",
         "Stop and remove the workload, or all that are marked; its volumes stay",
         ("workloads",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=37,
     ),
     action(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.tui.action import Action, action
+from console.tui.action import Action, action, change
 
 WORK: tuple[Action, ...] = (
     action(
@@ -23,48 +23,36 @@ WORK: tuple[Action, ...] = (
         "Do",
         footer=34,
     ),
-    action(
+    change(
         "image.push",
         "u",
         "push",
         "Send an archive of this machine (up) to nodes; only what they lack is sent",
         ("images", "image"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=30,
     ),
-    action(
+    change(
         "image.import",
         "m",
         "import",
         "Load an archive that lies on the node: on a USB stick, a card, a share (media)",
         ("images", "image"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=34,
     ),
-    action(
+    change(
         "push.stop",
         "x",
         "stop",
         "Send no more to the node, or to all that are marked; their jobs wait",
         ("push",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=30,
     ),
-    action(
+    change(
         "push.again",
         "a",
         "again",
         "Go on with what failed or was stopped: what was sent is not sent again",
         ("push",),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=31,
     ),
     action(
@@ -85,48 +73,36 @@ WORK: tuple[Action, ...] = (
         "Rows",
         footer=31,
     ),
-    action(
+    change(
         "image.tag",
         "t",
         "tag",
         "Give the image another name, on each node here that has it",
         ("images", "image"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=32,
     ),
-    action(
+    change(
         "image.remove",
         "x",
         "remove",
         "Remove the image, or all that are marked, from each node here that has it",
         ("images", "image"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=33,
     ),
-    action(
+    change(
         "job.cancel",
         "x",
         "cancel",
         "Cancel the job, or all that are marked; what runs puts things in order first",
         ("jobs", "job"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=30,
     ),
-    action(
+    change(
         "job.retry",
         "a",
         "again",
         "Do again what the job did not do, as a new job",
         ("jobs", "job"),
-        "Do",
-        danger="confirm",
-        role="operator",
         footer=31,
     ),
 )

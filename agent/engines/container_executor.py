@@ -20,7 +20,7 @@ import msgspec
 from anyio import CancelScope, fail_after, move_on_after
 
 from agent.containers.runtime import NodeRuntime
-from agent.engines.container_paths import Mounts
+from agent.engines.container_paths import Mounts, hidden
 from agent.engines.events import Event, Versions
 from agent.engines.hearing import CANCEL_SECONDS, Hearing, died
 from agent.engines.host_executor import WORKER, Looked, looked_of
@@ -86,10 +86,9 @@ class ContainerExecutor:
             await asyncio.to_thread(mounts.add, path)
         job = task.place / DESCRIPTION
         worker = task.place / WORKER.name
-        await asyncio.to_thread(worker.write_bytes, await asyncio.to_thread(WORKER.read_bytes))
-        await asyncio.to_thread(
-            job.write_bytes, msgspec.json.encode(task.described(mounts.seen_as))
-        )
+        await asyncio.to_thread(_put_readable, worker, WORKER)
+        described = msgspec.json.encode(task.described(mounts.seen_as))
+        await asyncio.to_thread(_put_readable, job, described)
         body = self._body(
             task.image or "",
             [python, *_words(mounts.add_file(worker), mounts.add_file(job))],
@@ -97,7 +96,18 @@ class ContainerExecutor:
             job=task.job,
             memory_bytes=task.memory_bytes,
         )
-        await self._run(body, task.gpu, hearing)
+        try:
+            await self._run(body, task.gpu, hearing)
+        except ProblemError as problem:
+            why = await asyncio.to_thread(hidden, task.paths)
+            if problem.code != "engine.onnx" or why is None:
+                raise
+            raise ProblemError(
+                problem.code,
+                f"{problem.detail}; {why}",
+                params=problem.params,
+                hint="Let others read it (chmod o+rX), or name an image that runs as its owner.",
+            ) from problem
 
     async def sweep(self) -> None:
         """Remove what an agent before left. Raises ProblemError `runtime.*`."""
@@ -283,8 +293,14 @@ def _words(*paths: str) -> list[str]:
 
 
 def _put_worker(place: Path) -> None:
-    place.mkdir(mode=0o755, parents=True, exist_ok=True)
-    (place / WORKER.name).write_bytes(WORKER.read_bytes())
+    place.mkdir(parents=True, exist_ok=True)
+    _put_readable(place / WORKER.name, WORKER)
+
+
+def _put_readable(file: Path, content: Path | bytes) -> None:
+    """Whoever an image runs as reads it, whatever the agent's umask."""
+    file.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    file.chmod(0o644)
 
 
 def _lacks(problem: ProblemError, program: str) -> bool:

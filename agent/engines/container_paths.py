@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +56,17 @@ class Mounts:
             {"Type": "bind", "Source": str(path), "Target": inside, "ReadOnly": not writable}
             for inside, (path, writable) in self._binds.items()
         ]
+
+
+def hidden(paths: Sequence[TaskPath]) -> str | None:
+    """Which of what the worker reads others may not, in words. Blocks."""
+    for path in paths:
+        if path.writable:
+            continue
+        seen = [path.path.parent, path.path] if path.folder else [path.path]
+        for each in seen:
+            with contextlib.suppress(OSError):
+                mode = each.stat().st_mode
+                if not mode & (stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH):
+                    return f"{each} may only be read by its owner, and the image may have another"
+    return None

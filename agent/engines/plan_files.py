@@ -77,6 +77,7 @@ def copy_plan(source: Path, target: Path) -> PlanHeader:
         header = read_header(file, str(source))
         file.seek(header.begins_at)
         with target.open("xb") as out:
+            target.chmod(0o644)
             while piece := file.read(PIECE_BYTES):
                 try:
                     out.write(piece)
@@ -122,8 +123,10 @@ def take_outputs(source: Path, target: Path) -> None:
     if not kept or len(kept) > OUTPUTS_LIMIT or size > OUTPUTS_LIMIT_BYTES:
         return
     target.mkdir()
+    target.chmod(0o755)
     for each in kept:
         with _regular(each) as file, (target / each.name).open("xb") as out:
+            (target / each.name).chmod(0o644)
             while piece := file.read(PIECE_BYTES):
                 out.write(piece)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from agent import durable
+from agent.protocol.decoding import from_json
 from agent.protocol.engines import Engine, EngineManifest
 from agent.protocol.problems import ProblemError
 
@@ -52,7 +53,8 @@ class EngineStore:
             place = self._folder / model / f"{_BUILDING}{job}"
             if place.exists():
                 shutil.rmtree(place)
-            place.parent.mkdir(mode=0o755, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.chmod(0o755)  # workloads read engines, whatever the agent's umask
             place.mkdir(mode=0o700)
             return place
 
@@ -198,7 +200,7 @@ class EngineStore:
 
     def _engine(self, folder: Path) -> Engine | None:
         try:
-            manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=EngineManifest)
+            manifest = from_json((folder / MANIFEST).read_bytes(), EngineManifest)
             current = (folder.parent / CURRENT).is_symlink() and (
                 (folder.parent / CURRENT).readlink() == Path(folder.name)
             )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from agent.protocol.engines import PlanImportRequest
 from agent.protocol.jobs import Job
 from tests import onnx_made
 from tests.agent.engines.engine_side import A10, EngineSide, engine_side, put
@@ -26,9 +29,19 @@ LABEL = "roost.engine-build"
 def onnx(short_folder: Path) -> Path:
     models = short_folder / "models"
     models.mkdir()
+    models.chmod(0o755)
     path = models / "detector.onnx"
     path.write_bytes(onnx_made.detector())
+    path.chmod(0o644)
     return path
+
+
+@pytest.fixture(autouse=True)
+def strict() -> Iterator[None]:
+    """What the agent writes is for itself alone, unless it says otherwise."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
@@ -152,6 +165,36 @@ async def test_the_parsers_words_come_out(side: EngineSide, onnx: Path) -> None:
     assert job.problem is not None
     assert job.problem.code == "engine.onnx"
     assert "FrobnicateNMS node '/model.22/nms'" in job.problem.detail
+
+
+async def test_a_model_that_the_images_user_may_not_read(
+    side: EngineSide, onnx: Path, engine: DockerEngine
+) -> None:
+    await asyncio.to_thread(onnx.chmod, 0o600)
+    job = await build(side, onnx)
+    assert job.problem is not None
+    assert job.problem.code == "engine.onnx"
+    assert f"{onnx} may only be read by its owner" in job.problem.detail
+
+
+async def test_a_plan_is_tried_in_a_container(
+    side: EngineSide, onnx: Path, engine: DockerEngine
+) -> None:
+    await build(side, onnx)
+    (made,) = await side.engines.show("detector")
+    asked = {"executor": "container", "image": WITH_TENSORRT}
+    job = await side.engines.take_in(
+        msgspec.convert({"model": "imported", "plan": made.path, **asked}, PlanImportRequest),
+        owner="maria",
+        key=None,
+    )
+    ended = await side.ended(job)
+    assert ended.problem is None, ended.problem
+    assert ended.result["current"].startswith("not switched: it was not tried")  # there is no GPU
+    (taken,) = await side.engines.show("imported")
+    assert taken.manifest.plan_sha256 == made.manifest.plan_sha256
+    assert taken.manifest.parts.image == made.manifest.parts.image
+    await no_containers(engine)
 
 
 async def test_a_changed_image_is_told(side: EngineSide, onnx: Path, engine: DockerEngine) -> None:

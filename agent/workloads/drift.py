@@ -17,8 +17,8 @@ from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
 
-# Podman puts these into every container; PATH where the image has none.
-_RUNTIMES_OWN = {"container", "HOME", "HOSTNAME", "PATH", "TERM"}
+# Podman puts these into every container.
+_RUNTIMES_OWN = {"container", "HOME", "HOSTNAME", "TERM"}
 SHOWN_NAMES = 8
 
 
@@ -143,10 +143,11 @@ def _environment(recipe: Recipe, answer: Json, own: Sequence[str]) -> list[str]:
         shall.pop(name, None)
     other = [name for name in shall if name in has and has[name] != shall[name]]
     lacking = [name for name in shall if name not in has]
+    theirs = _RUNTIMES_OWN if "PATH" in image else {*_RUNTIMES_OWN, "PATH"}
     extra = [
         name
         for name in has
-        if name not in shall and name not in _RUNTIMES_OWN and image.get(name) != has[name]
+        if name not in shall and name not in theirs and image.get(name) != has[name]
     ]
     told = (("has another value", other), ("is not there", lacking), ("was added", extra))
     return [f"environment: {_names(names)} {what}" for what, names in told if names]

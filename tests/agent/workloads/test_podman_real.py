@@ -92,5 +92,5 @@ async def test_another_gpu_is_seen_from_inside(engine: NewPodman, tmp_path: Path
         gpus_by_index(engine.folder / "cdi", {0: 0, 1: 2, 2: 1})
         engine.docker("restart", "--time=1", "web")
         told = f"GPUs: GPU 2 ({UUIDS[2]}) instead of GPU 1 ({UUIDS[1]})"
-        while await drift(node) != [told]:  # until the agent knows that it was started anew
+        while await drift(node) != [told]:  # noqa: ASYNC110 - the agent hears of the start soon
             await asyncio.sleep(0.1)

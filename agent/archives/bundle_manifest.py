@@ -12,6 +12,7 @@ import msgspec
 from agent.archives.documents import valid_tag
 from agent.archives.faults import FaultError, shown
 from agent.archives.names import clean_name
+from agent.protocol.decoding import from_json
 from agent.protocol.images import LAYERS_LIMIT, Digest, Layer
 from agent.protocol.signatures import MANIFEST_LIMIT_BYTES
 
@@ -92,11 +93,11 @@ def decode_manifest(data: bytes) -> Manifest:
         what = f"its manifest has more than {MANIFEST_LIMIT_BYTES} bytes"
         raise FaultError("archive.too_large", what)
     try:
-        version = msgspec.json.decode(data, type=_Version).format
+        version = from_json(data, _Version).format
         if version > FORMAT:
             what = f"it has format {version}, this Roost knows up to {FORMAT}"
             raise FaultError("bundle.newer", what)
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = from_json(data, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(shown(str(error))) from None
     _check_entries(manifest)

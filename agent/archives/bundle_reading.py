@@ -27,6 +27,7 @@ from agent.archives.index import ArchivedImage, ArchivedLayer, ArchiveIndex
 from agent.archives.opening import OpenArchive, opened
 from agent.archives.sources import READ_BYTES
 from agent.archives.tar_headers import BLOCK_BYTES
+from agent.protocol.decoding import from_json
 from agent.protocol.images import CONFIG_LIMIT_BYTES
 from agent.protocol.signatures import MANIFEST_LIMIT_BYTES, SignedManifest
 
@@ -104,7 +105,7 @@ def read_bundle(path: Path) -> Bundle:
 
 def _signed(manifest: bytes, seal: bytes) -> SignedManifest:
     try:
-        found = msgspec.json.decode(seal, type=Seal)
+        found = from_json(seal, Seal)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = f"it is no signature: {shown(str(error))}"
         raise FaultError("archive.json", what, member=SIGNATURE) from None
@@ -188,7 +189,7 @@ def _index(
 
 def _check_config(config: bytes, diff_ids: list[str], digest: str) -> None:
     try:
-        named = msgspec.json.decode(config, type=Config).rootfs.diff_ids or []
+        named = from_json(config, Config).rootfs.diff_ids or []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = f"the config {digest} is not as it should be: {shown(str(error))}"
         raise FaultError("archive.json", what) from None

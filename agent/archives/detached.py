@@ -9,6 +9,7 @@ import msgspec
 from agent.archives.bundle_manifest import Manifest
 from agent.archives.bundle_planning import manifest_images
 from agent.archives.index import ArchiveIndex
+from agent.protocol.decoding import from_json
 from agent.protocol.signatures import MANIFEST_LIMIT_BYTES, SIGNATURE_SUFFIX, SignedManifest
 
 FILE_LIMIT_BYTES = 2 * MANIFEST_LIMIT_BYTES
@@ -35,7 +36,7 @@ def with_signature(index: ArchiveIndex) -> ArchiveIndex:
     try:
         with signature_file(Path(index.path)).open("rb") as file:
             data = file.read(FILE_LIMIT_BYTES)
-        signed = msgspec.json.decode(data, type=SignedManifest)
+        signed = from_json(data, SignedManifest)
     except (OSError, ValueError, RecursionError):  # msgspec's and Unicode's are ValueErrors
         return index
     return msgspec.structs.replace(index, signed=[signed])

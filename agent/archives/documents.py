@@ -11,6 +11,7 @@ import msgspec
 
 from agent.archives.contents import Contents
 from agent.archives.faults import FaultError, shown
+from agent.protocol.decoding import from_json
 from agent.protocol.images import LAYERS_LIMIT
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ def decode(contents: Contents, name: str, kind: type[T]) -> T:
     """A JSON file of the archive. Raises FaultError (`Contents.document`'s, `archive.json`)."""
     document = contents.document(name)
     try:
-        return msgspec.json.decode(document, type=kind)
+        return from_json(document, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = f"it is not as it should be: {shown(str(error))}"
         raise FaultError("archive.json", what, member=name) from None

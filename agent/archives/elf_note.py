@@ -14,6 +14,7 @@ import struct
 import msgspec
 
 from agent.archives.sources import Source
+from agent.protocol.decoding import from_json
 
 SECTION = b".note.cuda.fwd_compatibility"
 OWNER = b"NVIDIA Corporation"
@@ -134,7 +135,7 @@ def _decoded(data: bytes) -> CompatNote | None:
     begin = data.find(b"{", _NOTE.size + name_bytes)
     text = data[begin : begin + size].split(b"\0", 1)[0] if begin >= 0 else b""
     try:
-        note = msgspec.json.decode(text, type=CompatNote)
+        note = from_json(text, CompatNote)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadElfError("its note is not the JSON that it should be") from None
     if note.cuda_version is not None and not VERSION.fullmatch(note.cuda_version):

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.durable import appearing
+from agent.protocol.decoding import from_json
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class KeptFiles:
         try:
             if file.stat().st_size > ENTRY_LIMIT_BYTES:
                 return None
-            return msgspec.json.decode(file.read_bytes(), type=kind)
+            return from_json(file.read_bytes(), kind)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 

@@ -15,6 +15,7 @@ import msgspec
 
 from agent.cli.options import config_option
 from agent.protocol.access import OWNER_HEADER
+from agent.protocol.decoding import from_json
 from agent.protocol.images import ImportRequest
 from agent.protocol.jobs import ENDED, IDEMPOTENCY_HEADER, Job
 from agent.protocol.problems import Problem, ProblemError
@@ -135,8 +136,8 @@ class _Agent:
             connection.close()
         try:
             if answer.status >= 400:
-                raise ProblemError.from_problem(msgspec.json.decode(content, type=Problem))
-            return msgspec.json.decode(content, type=Job)
+                raise ProblemError.from_problem(from_json(content, Problem))
+            return from_json(content, Job)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._no_agent("what answers is no agent") from None
 

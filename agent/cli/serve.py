@@ -21,6 +21,7 @@ from agent.http.certificate import ensure_certificate, fingerprint, server_conte
 from agent.http.server import Servers
 from agent.http.sockets import listen_tcp
 from agent.node import Node
+from agent.protocol.decoding import work_out_all
 from agent.protocol.problems import ProblemError
 from agent.settings import HttpsSettings, Settings, load_settings
 from agent.store.database import Database
@@ -38,6 +39,7 @@ def command(config: Path | None, *, with_parent: bool) -> None:
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     allow_open_files()
+    work_out_all()
     asyncio.run(serve(load_settings(config), gpu_source(), with_parent=with_parent))
 
 

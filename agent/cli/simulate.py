@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from agent.cli.parent import call_when_parent_ends
+from agent.protocol.decoding import work_out_all
 from agent.protocol.problems import ProblemError
 from agent.simulation.fleet import SimulatedFleet
 from agent.simulation.plan import plan_fleet
@@ -62,6 +63,7 @@ def command(
     made = _make(folder)
     plans = plan_fleet(nodes, faults=faults == "default", seed=seed)
     fleet = SimulatedFleet(plans, folder, change=change)
+    work_out_all()
     try:
         asyncio.run(_serve(fleet, with_parent=with_parent))
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agent.containers.frames import ChunkDecoder, FramingError, Piece
+from agent.protocol.decoding import from_json
 
 READ_BYTES = 64 * 1024
 REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -115,7 +116,7 @@ class ApiAnswer:
         while len(body) < REFUSAL_LIMIT_BYTES and (pieces := await self.read()):
             body += b"".join(piece.data for piece in pieces)
         try:
-            message = msgspec.json.decode(body, type=_Refusal).message
+            message = from_json(body, _Refusal).message
         except msgspec.DecodeError:
             message = body.decode(errors="replace")
         return message.strip() or "no reason given"

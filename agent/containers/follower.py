@@ -19,6 +19,7 @@ from agent.containers.facts import runtime_facts
 from agent.containers.inspection import Inspected, listed
 from agent.containers.refusals import understood
 from agent.containers.table import ContainerTable
+from agent.protocol.decoding import decoder_of
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
 
@@ -156,7 +157,7 @@ class Follower:
         """Mark what events are about. Returns where the runtime tells no events at all."""
         address = self._connection.address
         line = b""
-        decoder = msgspec.json.Decoder(_Event)
+        decoder = decoder_of(_Event)
         try:
             while pieces := await events.read():
                 *lines, line = (line + b"".join(piece.data for piece in pieces)).split(b"\n")

@@ -13,6 +13,7 @@ from agent.containers.connection import Connection
 from agent.containers.inspection import Inspected
 from agent.containers.moments import rfc3339_nanoseconds
 from agent.protocol.containers import ContainerFigures
+from agent.protocol.decoding import decoder_of
 from agent.protocol.problems import ProblemError
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class StatsStreams:
 
     async def _read(self, connection: Connection, one: Inspected) -> None:
         container_id = one.container.id
-        decoder = msgspec.json.Decoder(Stats)
+        decoder = decoder_of(Stats)
         before: Stats | None = None
         line = b""
         path = f"/containers/{container_id}/stats"

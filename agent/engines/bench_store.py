@@ -8,6 +8,7 @@ import msgspec
 
 from agent import durable
 from agent.engines.store import unstorable
+from agent.protocol.decoding import from_json
 from agent.protocol.engine_figures import EngineBench
 
 FOLDER = ".benches"
@@ -41,7 +42,7 @@ class BenchStore:
         found = []
         for file in self._folder.glob("*.json"):
             try:
-                found.append(msgspec.json.decode(file.read_bytes(), type=EngineBench))
+                found.append(from_json(file.read_bytes(), EngineBench))
             except (OSError, msgspec.MsgspecError):
                 continue  # it vanished, or another agent wrote it
         return sorted(found, key=lambda bench: bench.at, reverse=True)

@@ -163,4 +163,4 @@ class Failed(_Event):
 
 
 Event = Versions | Parsed | Progress | Message | Built | Checked | Done | Cancelled | Failed
-read_event = msgspec.json.Decoder(Event).decode
+read_event = msgspec.json.Decoder(Event).decode  # a union; made with the module

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.engines.events import Built, Checked, Event, Message, Parsed, Progress
 from agent.jobs.work import Work
+from agent.protocol.decoding import from_plain
 from agent.protocol.engine_figures import EngineCheck
 from agent.protocol.problems import ProblemError
 
@@ -49,7 +50,7 @@ class Told:
         if self._checked is None:
             raise incomplete()
         try:
-            check = msgspec.convert(msgspec.to_builtins(self._checked), EngineCheck)
+            check = from_plain(msgspec.to_builtins(self._checked), EngineCheck)
         except msgspec.ValidationError as error:
             raise ProblemError(
                 "engine.worker",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
+from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -23,7 +24,7 @@ async def exactly(request: Request[Any, Any, Any], data: T) -> T:
     """
     plain = _whole(msgspec.json.decode(await request.body()))
     try:
-        return msgspec.convert(plain, type(data))
+        return from_plain(plain, type(data))
     except msgspec.ValidationError as error:
         raise ProblemError(
             "request.invalid", f"body: {error}", hint="The API is described at /openapi.json."

@@ -24,6 +24,7 @@ from agent.images.blobs import BlobStore
 from agent.images.disk import folder_for_us, told
 from agent.images.upload_record import ID, UploadRecord
 from agent.images.verifier import Verifier
+from agent.protocol.decoding import from_json
 from agent.protocol.problems import ProblemError
 
 READ_BYTES = 256 * 1024
@@ -107,7 +108,7 @@ class FileShelf:
     def _found(self) -> Iterator[tuple[UploadRecord, Receipt | None, float]]:
         for path in sorted(self.folder.glob("*.json")):
             try:
-                record = msgspec.json.decode(path.read_bytes(), type=UploadRecord)
+                record = from_json(path.read_bytes(), UploadRecord)
             except msgspec.MsgspecError:
                 continue
             if record.id != path.stem or not ID.fullmatch(record.id):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from agent.protocol.decoding import from_json
 from agent.protocol.jobs import Job, JobLogLine
 from agent.store.database import Database
 
@@ -54,7 +55,7 @@ class JobStore:
         found = []
         for row in jobs:
             try:
-                job = msgspec.json.decode(row["record"], type=Job)
+                job = from_json(row["record"], Job)
             except msgspec.DecodeError as error:
                 # One that nobody can read must not keep the agent from starting.
                 log.warning("a job is left out: %s", error)

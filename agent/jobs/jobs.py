@@ -20,6 +20,7 @@ from agent.jobs.kind import JobKind
 from agent.jobs.queue import Queue, Waiting, tell_ended
 from agent.jobs.recovery import Ended, recover
 from agent.jobs.retention import to_forget
+from agent.protocol.decoding import from_json
 from agent.protocol.jobs import Job, JobLogLine, JobState
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
@@ -179,7 +180,7 @@ class Jobs:
             raise refusals.not_retryable(job, "is of a kind that this agent does not know")
         encoded = await asyncio.to_thread(self._store.request, entry.id)
         try:
-            request = msgspec.json.decode(encoded, type=kind.request_type)
+            request = from_json(encoded, kind.request_type)
         except msgspec.DecodeError as error:
             raise refusals.not_retryable(job, f"cannot be read by this agent: {error}") from None
         return await self.submit(kind.name, request, owner=owner, key=key, parent=entry.id)

@@ -10,6 +10,7 @@ import msgspec
 
 from agent.jobs.job_store import StoredJob
 from agent.jobs.kind import JobKind
+from agent.protocol.decoding import from_json
 from agent.protocol.jobs import JobState
 
 # A job under which the agent ends each time must not go on for ever. Agents are started anew
@@ -49,7 +50,7 @@ def recover(stored: StoredJob, request: bytes, kinds: Mapping[str, JobKind[Any]]
         text = f"the agent ended {stored.runs} times while it ran; {left_behind(stored)}"
         return Ended("interrupted", text)
     try:
-        decoded = msgspec.json.decode(request, type=kind.request_type)
+        decoded = from_json(request, kind.request_type)
         return GoesOn(kind, decoded, frozenset(kind.locks(decoded)))
     except msgspec.DecodeError as error:
         return Ended("interrupted", f"this agent cannot read what was asked for: {error}")

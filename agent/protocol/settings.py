@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def convert_settings(
         ProblemError: `settings.unknown_key` or `settings.invalid`, with file and line.
     """
     try:
-        return msgspec.convert(document, wanted, dec_hook=_decode)
+        return from_plain(document, wanted, dec_hook=_decode)
     except msgspec.ValidationError as error:
         text = str(error)
     message, _, where = text.partition(" - at `")

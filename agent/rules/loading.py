@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from agent.protocol.decoding import from_json
 from agent.protocol.images import (
     STAGING_REPOSITORY,
     ImageContent,
@@ -99,7 +100,7 @@ def check_content(content: ImageContent) -> None:
         ProblemError: `image.config`.
     """
     try:
-        config = msgspec.json.decode(content.config, type=_Config)
+        config = from_json(content.config, _Config)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _bad_config(content, f"cannot be read: {error}") from None
     named = config.rootfs.diff_ids
@@ -114,7 +115,7 @@ def check_content(content: ImageContent) -> None:
 
 def platform_of(content: ImageContent) -> tuple[str, str, str]:
     """OS, architecture and variant that the config names; "" where it does not say."""
-    config = msgspec.json.decode(content.config, type=_Config)
+    config = from_json(content.config, _Config)
     return config.os, config.architecture, config.variant
 
 

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 
 Dotted = Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}(\.\d{1,9}){0,3}$")]
@@ -191,7 +192,7 @@ def _put(table: dict[str, Any], name: str, row: Any, where: str) -> None:
             raise _bad(where, f"removes {field} {key}, which is not there")
         return
     try:
-        table[key] = msgspec.convert(row, shape)
+        table[key] = from_plain(row, shape)
     except msgspec.ValidationError as error:
         raise _bad(where, f"is not valid: {error}") from None
 

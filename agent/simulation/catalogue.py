@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from agent.gpu.simulated import Board
+from agent.protocol.decoding import from_plain
 from agent.protocol.node import RuntimeFacts, ToolkitFacts
 from agent.simulation.boards import A10, A100_MIG, H200, ORIN, RTX_4090, T4
 
@@ -79,7 +80,7 @@ def _docker(version: str, api: str, **more: object) -> RuntimeFacts:
         "cgroup_driver": "systemd",
         "cgroup_version": "2",
     }
-    return msgspec.convert(facts | more, RuntimeFacts)
+    return from_plain(facts | more, RuntimeFacts)
 
 
 def _toolkit(version: str, mode: str = "auto", cdi: list[str] | None = None) -> ToolkitFacts:

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from random import Random
 
-import msgspec
-
 from agent.gpu.simulated import MEBIBYTE, SimulatedGpu, Worker
 from agent.protocol.containers import Container, ContainerFigures
+from agent.protocol.decoding import from_plain
 from agent.rules.chance import repeatable
 from agent.simulation.pattern import Pattern
 from agent.simulation.plan import NodePlan
@@ -186,7 +185,7 @@ class _Maker:
             "labels": {"simulated": "true"},
             "command": f"/usr/bin/{name.partition('-')[0]}",
         }
-        return msgspec.convert(fields | more, Container)
+        return from_plain(fields | more, Container)
 
     def _add(self, container: Container, *, cores: float, megabytes: int, processes: int) -> None:
         pattern = Pattern(

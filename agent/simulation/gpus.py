@@ -10,6 +10,7 @@ import msgspec
 
 from agent.containers.gpu_asks import NVIDIA_CDI
 from agent.gpu.simulated import MEBIBYTE, Board, SimulatedGpu
+from agent.protocol.decoding import from_plain
 from agent.protocol.gpus import Gpu, GpuHealth, GpuSample, GpuStack, MigInstance
 from agent.rules.chance import repeatable
 from agent.simulation.catalogue import Driver
@@ -177,7 +178,7 @@ def _health(board: Board, gpu_uuid: str, *, lost: bool) -> GpuHealth:
             known["remap_pending"] = known["remap_failed"] = False
     known = {name: value for name, value in known.items() if value is not None}
     unknown = {name: "not_supported" for name in fields if name not in known}
-    return msgspec.convert({"uuid": gpu_uuid, "unknown": unknown, **known}, GpuHealth)
+    return from_plain({"uuid": gpu_uuid, "unknown": unknown, **known}, GpuHealth)
 
 
 def _lost_figures() -> dict[str, str]:

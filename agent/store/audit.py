@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.protocol.access import AuditRecord
+from agent.protocol.decoding import from_json
 from agent.store.database import Database
 
 # Bounded by construction: about 100 MB at most, years of a busy node.
@@ -47,7 +48,7 @@ class AuditLog:
                 "SELECT id, record FROM audit ORDER BY id DESC LIMIT ?", [SETTLED_RECORDS]
             ).fetchall()
             for row in rows:
-                record = msgspec.json.decode(row["record"], type=AuditRecord)
+                record = from_json(row["record"], AuditRecord)
                 if record.outcome == "begun":
                     record.outcome = "interrupted"
                     connection.execute(
@@ -57,7 +58,7 @@ class AuditLog:
     def newest(self, limit: int) -> list[AuditRecord]:
         """The newest `limit` records, newest first."""
         rows = self._database.rows("SELECT record FROM audit ORDER BY id DESC LIMIT ?", [limit])
-        return [msgspec.json.decode(row["record"], type=AuditRecord) for row in rows]
+        return [from_json(row["record"], AuditRecord) for row in rows]
 
 
 def _encoded(record: AuditRecord) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from agent.jobs.finishing import finish
+from agent.protocol.decoding import from_json
 from agent.protocol.deployments import (
     AT_REST,
     Deployment,
@@ -266,8 +267,8 @@ class WorkloadStore:
         workloads = self._database.rows("SELECT record FROM workloads")
         deployments = self._database.rows("SELECT record FROM deployments ORDER BY number")
         return (
-            [msgspec.json.decode(row["record"], type=WorkloadRecord) for row in workloads],
-            [msgspec.json.decode(row["record"], type=DeploymentRecord) for row in deployments],
+            [from_json(row["record"], WorkloadRecord) for row in workloads],
+            [from_json(row["record"], DeploymentRecord) for row in deployments],
         )
 
     def _write(
@@ -312,7 +313,7 @@ def digest_of(*pieces: bytes) -> str:
 
 
 def _copy(record: _R, kind: type[_R]) -> _R:
-    return msgspec.json.decode(msgspec.json.encode(record), type=kind)
+    return from_json(msgspec.json.encode(record), kind)
 
 
 def _text(record: msgspec.Struct) -> str:

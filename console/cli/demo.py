@@ -18,6 +18,7 @@ import click
 import msgspec
 import yaml
 
+from agent.protocol.decoding import from_json
 from agent.protocol.problems import ProblemError
 from console.cli.children import AgentProcess
 from console.cli.own_agent import CONFIG, agent_yaml, own_agent
@@ -115,7 +116,7 @@ def _simulated_nodes(simulator: AgentProcess) -> Inventory:
             f"roost-agent simulate: {simulator.last_words()}",
             hint="If a module is missing: pip install 'roost[agent]'",
         )
-    return msgspec.json.decode(line, type=Inventory)
+    return from_json(line, Inventory)
 
 
 @contextlib.contextmanager

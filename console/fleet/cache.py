@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.durable import appearing
+from agent.protocol.decoding import from_json
 from agent.protocol.live import Sections
 from agent.protocol.version import API_VERSION
 from console.fleet.live import check_sections
@@ -88,7 +89,7 @@ class PictureCache:
 
     def _load(self) -> dict[str, CachedNode]:
         try:
-            cached = msgspec.json.decode(self.file.read_bytes(), type=CachedFleet)
+            cached = from_json(self.file.read_bytes(), CachedFleet)
             if cached.version != _version():
                 self.note = f"{self.file} is of another version ({cached.version})"
                 return {}

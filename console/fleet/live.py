@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from agent.protocol.decoding import decoder_of, from_plain
 from agent.protocol.findings import Finding
 from agent.protocol.gpus import GpuProcess
 from agent.protocol.jobs import Job
@@ -27,8 +28,8 @@ KINDS: Mapping[str, type[Any]] = {
 # Far more than any node has; a node that invents keys without end must not eat our memory.
 RECORDS_LIMIT = 20_000
 
-_snapshots = msgspec.json.Decoder(Snapshot)
-_changes = msgspec.json.Decoder(Change)
+_snapshots = decoder_of(Snapshot)
+_changes = decoder_of(Change)
 _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -63,7 +64,7 @@ def apply_change(node: str, sections: Sections, data: bytes) -> Change:
                 old = mine.get(key)
                 record = fields if old is None else {**old, **fields}
                 if kind is not None:
-                    msgspec.convert(record, kind)
+                    from_plain(record, kind)
                 staged.append((mine, key, record))
     except _FAILURES as error:
         raise garbage(node, str(error)) from None
@@ -83,7 +84,7 @@ def check_sections(sections: Sections) -> None:
         kind = KINDS.get(section)
         if kind is not None:
             for record in records.values():
-                msgspec.convert(record, kind)
+                from_plain(record, kind)
 
 
 def _see_size(node: str, sections: Sections) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-import msgspec
-
+from agent.protocol.decoding import from_plain
 from agent.protocol.findings import SEVERITIES, Finding
 from agent.protocol.gpus import GpuProcess
 from agent.protocol.jobs import Job
@@ -49,31 +48,31 @@ class NodeView:
 
     def node(self) -> LiveNode | None:
         record = self.sections.get("node", {}).get("")
-        return None if record is None else msgspec.convert(record, LiveNode)
+        return None if record is None else from_plain(record, LiveNode)
 
     def facts(self) -> NodeFacts | None:
         record = self.sections.get("facts", {}).get("")
-        return None if record is None else msgspec.convert(record, NodeFacts)
+        return None if record is None else from_plain(record, NodeFacts)
 
     def gpus(self) -> list[LiveGpu]:
         records = self.sections.get("gpus", {}).values()
-        return sorted((msgspec.convert(r, LiveGpu) for r in records), key=lambda gpu: gpu.index)
+        return sorted((from_plain(r, LiveGpu) for r in records), key=lambda gpu: gpu.index)
 
     def processes(self) -> list[GpuProcess]:
-        return [msgspec.convert(r, GpuProcess) for r in self._records("processes")]
+        return [from_plain(r, GpuProcess) for r in self._records("processes")]
 
     def containers(self) -> list[LiveContainer]:
-        found = [msgspec.convert(r, LiveContainer) for r in self._records("containers")]
+        found = [from_plain(r, LiveContainer) for r in self._records("containers")]
         return sorted(found, key=lambda container: container.name)
 
     def findings(self) -> list[Finding]:
         """The worst first."""
-        found = [msgspec.convert(r, Finding) for r in self._records("findings")]
+        found = [from_plain(r, Finding) for r in self._records("findings")]
         return sorted(found, key=lambda f: (-SEVERITIES.index(f.severity), f.code, f.subject))
 
     def jobs(self) -> list[Job]:
         """All under way and the last that ended, the newest first."""
-        found = [msgspec.convert(r, Job) for r in self._records("jobs")]
+        found = [from_plain(r, Job) for r in self._records("jobs")]
         return sorted(found, key=lambda job: -job.created_at)
 
     def _records(self, section: str) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ import h11
 import msgspec
 
 from agent.protocol.access import OWNER_HEADER
+from agent.protocol.decoding import from_json
 from agent.protocol.problems import MEDIA_TYPE, Problem, ProblemError
 from agent.protocol.version import API_VERSION_HEADER, check_api_version
 from console.link.connection import Connection, CutError, Head
@@ -31,7 +32,7 @@ KEEP_SECONDS = 4.0
 def decode(node: str, data: bytes, kind: type[T]) -> T:
     """JSON as `kind`, or `link.garbage`."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return from_json(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise garbage(node, str(error)) from None
 

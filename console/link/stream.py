@@ -7,6 +7,7 @@ import asyncio
 import h11
 import msgspec
 
+from agent.protocol.decoding import from_json
 from agent.protocol.problems import Problem, ProblemError
 from console.link.connection import Connection, CutError
 from console.link.deadline import within
@@ -82,7 +83,7 @@ class Stream:
 
     def _problem(self, event: Event) -> ProblemError:
         try:
-            problem = msgspec.json.decode(event.data, type=Problem)
+            problem = from_json(event.data, Problem)
         except msgspec.DecodeError as error:
             return garbage(self._node, str(error))
         return ProblemError.from_problem(problem)

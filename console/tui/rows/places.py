@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-import msgspec
-
+from agent.protocol.decoding import from_plain
 from agent.protocol.gpus import GpuProcess
 from agent.protocol.live import LiveContainer, LiveGpu
 from agent.rules.placement import UUID_START
@@ -92,7 +91,7 @@ def places(view: NodeView, placed: Placed) -> list[Place]:
     names: set[str] = set(_ANY)
     records = view.sections.get("gpus", {}).items()
     for uuid, record in sorted(records, key=lambda each: int(each[1].get("index") or 0)):
-        gpu = msgspec.convert(record, LiveGpu)
+        gpu = from_plain(record, LiveGpu)
         fact = about.get(uuid)
         here = {uuid, str(gpu.index)}
         own = [each for each in processes if each.gpu_uuid == uuid]

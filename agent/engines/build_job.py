@@ -126,7 +126,7 @@ class BuildKind(JobKind[BuildRequest]):
             manifest.gpu_uuid = gpu.uuid if gpu else None
             manifest.image_name = recipe.image
             await asyncio.to_thread(_take, place, manifest)
-            await asyncio.to_thread(shop.store.keep, place, recipe.model, manifest)
+            await asyncio.to_thread(keep_unless_worse, shop, place, recipe.model, manifest)
         work.log(f"engine {manifest.key[:12]}, {manifest.plan_bytes} bytes")
         return manifest
 
@@ -148,6 +148,25 @@ class BuildKind(JobKind[BuildRequest]):
             ):
                 return self._shop.store.outputs_of(engine)
         return None
+
+
+def keep_unless_worse(shop: Workshop, place: Path, model: str, manifest: EngineManifest) -> None:
+    """Keep what was built. Blocks.
+
+    Raises:
+        ProblemError: `engine.not_verified`: one of its key was found good, this one was not, and
+            `current` may point there; `engine.storage`.
+    """
+    before = shop.store.find(model, manifest.key)
+    why = why_not_good(manifest)
+    if before is not None and why is not None and why_not_good(before.manifest) is None:
+        raise ProblemError(
+            "engine.not_verified",
+            f"the engine before stays; of the new one with its key: {why}",
+            params={"model": model, "key": manifest.key},
+            hint="Remove that one first, if the new one shall be kept as it is.",
+        )
+    shop.store.keep(place, model, manifest)
 
 
 async def use_if_good(shop: Workshop, model: str, manifest: EngineManifest) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.engines.build_job import use_if_good
+from agent.engines.build_job import keep_unless_worse, use_if_good
 from agent.engines.engine_parts import add_gpu, bare_parts
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import PlanHeader, clear, copy_plan, digest_of, take_outputs
@@ -73,7 +73,7 @@ class ImportKind(JobKind[PlanImportRequest]):
             await work.stage("keeping", KEEP_SECONDS)
             manifest = await self._manifest(work, place, header, looked, gpu, check)
             await asyncio.to_thread(_tidy, place)
-            await asyncio.to_thread(shop.store.keep, place, request.model, manifest)
+            await asyncio.to_thread(keep_unless_worse, shop, place, request.model, manifest)
         return {
             "model": request.model,
             "key": manifest.key,

@@ -157,6 +157,22 @@ async def test_what_was_only_loaded_is_used_where_that_was_asked_for(
         assert (job.result["current"], current(side)) == ("yes", job.result["key"])
 
 
+async def test_a_rebuild_that_could_not_be_tried_leaves_the_good_one(
+    tmp_path: Path, onnx: Path
+) -> None:
+    async with engine_side(tmp_path, [stand_in(tmp_path)], gpus=[A10]) as side:
+        first = await side.build(onnx)
+        builder = stand_in(tmp_path)
+        said = content(builder).replace(b"'ran' if ran", b"'header' if ran")
+        put(builder, said)
+        job = await side.build(onnx, rebuild=True)
+        assert job.problem is not None
+        assert job.problem.code == "engine.not_verified"
+        (engine,) = await side.engines.list()
+        assert (engine.manifest.job, engine.manifest.verification) == (first.id, "ran")
+        assert current(side) == first.result["key"]
+
+
 @pytest.mark.parametrize(
     "plan", ["os.symlink('/etc/passwd', plan)", "os.mkfifo(plan)", "os.mkdir(plan)"]
 )

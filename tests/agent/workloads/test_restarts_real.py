@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.protocol.deployments import DeployOptions
+from agent.protocol.jobs import Job
 from agent.workloads.attempt import Attempt
 from tests.agent.workloads.workload_side import UUIDS, WorkloadSide, workload_side
 from tests.real.docker_engine import DockerEngine
@@ -97,7 +98,7 @@ async def test_the_next_agent_goes_back(
             assert found["Id"] == first
 
 
-@pytest.mark.parametrize("state", ["starting", "probing", "canary", "confirming"])
+@pytest.mark.parametrize("state", FORWARD)
 async def test_the_power_is_cut(
     engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
@@ -113,6 +114,57 @@ async def test_the_power_is_cut(
     async with workload_side(engine, tmp_path / "agent.db") as node:
         assert await at_rest(node) == "done"
         assert sorted(node.names().values()) == ["exited", "running"]
+        assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+async def test_the_power_is_cut_on_the_way_back(
+    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stopping_in("reverting", engine, tmp_path, monkeypatch) as (node, reached):
+        first = node.run("detector", "--restart=always", *ON_FIRST)
+        (engine.folder / "hook-fails").touch()
+        await node.begin_pin("detector", "1", strategy="stop-then-start")
+        await reached.wait()
+    (engine.folder / "hook-fails").unlink()
+    await asyncio.to_thread(engine.kill)
+    await asyncio.to_thread(engine.start)
+    running = [name for name, found in states(engine).items() if found == "running"]
+    assert len(running) <= 1
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert await at_rest(node) == "reverted"
+        assert node.names() == {"detector": "running"}
+        assert node.inspect("detector")["Id"] == first
+        assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+@pytest.mark.parametrize("dockerd_too", [False, True])
+async def test_killed_before_there_is_a_job(
+    engine: DockerEngine, tmp_path: Path, *, dockerd_too: bool
+) -> None:
+    """It is planned, and nobody is at work on it: what runs is left as it is."""
+    reached = asyncio.Event()
+
+    async def never(*_: object, **__: object) -> Job:
+        reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        first = node.run("detector", "--restart=always", *ON_FIRST)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(node.jobs, "submit", never)
+            begins = asyncio.create_task(node.begin_pin("detector", "1"))
+            await reached.wait()
+            assert node.deployment().state == "planned"
+            begins.cancel()
+            await asyncio.wait([begins])
+    if dockerd_too:
+        await asyncio.to_thread(engine.kill)
+        await asyncio.to_thread(engine.start)
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert await at_rest(node) == "reverted"
+        assert node.names() == {"detector": "running"}
+        assert node.inspect("detector")["Id"] == first
         assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 

@@ -41,6 +41,8 @@ class DeployOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
     confirm: Literal["auto", "manual"] = "auto"
     # The lease: unless it is confirmed or renewed within so long, the node reverts by itself.
     confirm_within: Annotated[float, msgspec.Meta(ge=1, le=30 * 86400)] = CONFIRM_WITHIN_SECONDS
+    # Whose deployment it is, where not a person's: a rollout finds what it began by this.
+    steered_by: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
 
 
 class ApplyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

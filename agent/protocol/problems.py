@@ -239,6 +239,16 @@ CODES: Mapping[str, Code] = {
     # whether an image can run
     "compatibility.tables": Code(None, "The tables of drivers and GPUs cannot be used"),
     # settings and files
+    "rollout.waves": Code(None, "The waves do not fit the nodes"),
+    "rollout.nobody": Code(None, "No node can take the release"),
+    "rollout.not_found": Code(None, "No such rollout"),
+    "rollout.ambiguous": Code(None, "More than one rollout matches"),
+    "rollout.state": Code(None, "The rollout cannot do that now"),
+    "rollout.node_held": Code(None, "Another rollout is under way on a node"),
+    "rollout.nodes_gone": Code(None, "fleet.yaml has nodes of the plan no more"),
+    "rollout.credentials": Code(None, "A runner could not reach nodes"),
+    "rollout.steered": Code(None, "Another process steers the rollout"),
+    "rollout.journal": Code(None, "The journal of rollouts cannot be used"),
     "settings.syntax": Code(None, "The file is not valid YAML"),
     "settings.unknown_key": Code(None, "The file has an unknown key"),
     "settings.invalid": Code(None, "The file has a value that does not fit"),

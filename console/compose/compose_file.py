@@ -18,13 +18,16 @@ from console.compose.interpolation import names_in
 from console.compose.merging import merge, without_tags
 from console.compose.order import start_order
 from console.compose.ports import see_published_once
-from console.compose.reading import Place
+from console.compose.reading import ROOST, Place
 from console.compose.service import Around, read_service
 
 SIZE_LIMIT = 1 << 20
 WORKLOADS_LIMIT = 64  # what a node takes at once
 PROJECT = "COMPOSE_PROJECT_NAME"
-_TOP = ("version", "name", "services", "networks", "volumes", "secrets", "configs", "include")
+_TOP = (
+    *("version", "name", "services", "networks", "volumes", "secrets", "configs", "include"),
+    ROOST,
+)
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -191,6 +194,8 @@ def _workloads(
         findings.add("compose.invalid", node.line, "the file is no mapping", "Begin: services:")
         return "", []
     root.known(_TOP)
+    if (top := root.get(ROOST)) is not None:
+        top.known(("rollout",))  # console.rollouts.strategy_file reads that
     if include := root.get("include"):
         include.unsupported("Put all services into one file.")
     project = _project(root, file.path.parent)

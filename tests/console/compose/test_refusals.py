@@ -203,7 +203,7 @@ TOP = "name: plant\nservices:\n  app:\n    image: a:1\n"
         ("name: X y\nservices:\n  app: {image: a}", "invalid", 1, "'X y'"),
         ("servces: {}\n" + TOP, "unknown_key", 1, "'servces'"),
         ("include: [other.yaml]\n" + TOP, "unsupported", 1, "include"),
-        ("x-roost: {}\n" + TOP, "unknown_key", 1, "'x-roost'"),
+        ("x-roost: {gpu: {}}\n" + TOP, "unknown_key", 1, "'gpu'"),
         ("services:\n  app:\n", "invalid", 2, "must be a mapping, and it is empty"),
         ("services:\n  app: {init: true}\n", "invalid", 2, "has no image"),
         ("services:\n  app: {build: .}\n", "unsupported", 2, "build"),

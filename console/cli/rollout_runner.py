@@ -1,0 +1,52 @@
+"""Runs a rollout's runner: in this process, or in one of its own that outlives the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+from console.cli.nodes import all_nodes, fleet_file
+from console.cli.run import links
+from console.cli.setup import Setup
+from console.fleet.links import Links
+from console.rollouts.journal import Journal
+from console.rollouts.record import Rollout
+from console.rollouts.runner import Runner, steering_lock
+
+START = "from console.cli.main import main; main()"
+
+
+def start_runner(setup: Setup, journal: Journal, rollout_id: str) -> int:
+    """Start one that goes on when this process and its terminal end; its process id.
+
+    It has no agent for ssh keys: that would end with the login.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
+    path = fleet_file(setup)
+    fleet = ["--fleet", str(path)] if path.exists() else []
+    with (journal.folder / f"{rollout_id}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, *fleet, "rollout", "runner", rollout_id],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+        )
+    return process.pid
+
+
+def steer(setup: Setup, journal: Journal, rollout_id: str) -> Rollout:
+    """Steer it here, until it has ended.
+
+    Raises:
+        ProblemError: `rollout.*`, `settings.*`.
+    """
+    entries = {entry.name: entry for entry in all_nodes(setup)}
+    ways: Links = links(setup)
+    runner = Runner(journal, rollout_id, entries=entries, client=ways.client)
+    with steering_lock(journal.folder, rollout_id):
+        return asyncio.run(runner.run())

@@ -1,0 +1,96 @@
+"""`roost rollout ls|status|history`: what the journal has."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from console.cli.options import json_option
+from console.cli.output import print_json, say
+from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
+from console.cli.rollout_words import count_words, event_line, soak_left, state_words
+from console.cli.table import NODE, Column, print_table
+from console.rollouts.record import ENDED
+from console.rollouts.runner import locked
+from console.text import age
+
+LIST = (
+    Column("ROLLOUT"),
+    Column("RELEASE", least=8),
+    Column("STATE", least=8),
+    Column("NODES", least=12),
+    Column("BY"),
+    Column("SINCE"),
+)
+NODES = (NODE, Column("WAVE"), Column("STAGE"), Column("SINCE"), Column("WHY", least=12))
+
+
+@click.command("ls")
+@json_option
+def ls(*, as_json: bool) -> int:
+    """List the rollouts of this host, the newest first."""
+    found = this_journal().rollouts()
+    if as_json:
+        print_json(found)
+        return 0
+    now = time.time()
+    print_table(
+        LIST,
+        [
+            (
+                each.id,
+                f"{each.release}@{each.version[:8]}",
+                state_words(each),
+                count_words(each),
+                each.owner,
+                age(now - each.since),
+            )
+            for each in found
+        ],
+    )
+    return 0
+
+
+@click.command("status")
+@rollout_argument
+@json_option
+def status(rollout_id: str | None, *, as_json: bool) -> int:
+    """Say how far a rollout is, node by node. Without an id: the newest."""
+    journal = this_journal()
+    rollout = find_rollout(journal, rollout_id)
+    if as_json:
+        print_json(rollout)
+        return 0
+    why = f": {rollout.why}" if rollout.why else ""
+    name = f"{rollout.release}@{rollout.version[:8]}"
+    say(f"rollout {rollout.id}, {name}: {state_words(rollout)}{why}")
+    now = time.time()
+    if (left := soak_left(rollout, now)) is not None:
+        say(f"the wave is watched for {age(left)} more")
+    if rollout.state not in {"planned", *ENDED} and not locked(journal.folder, rollout.id):
+        say("nobody steers it, and its nodes go back by themselves")
+        say(f"hint: roost rollout runner {rollout.id}")
+    print_table(
+        NODES,
+        [
+            (node.name, str(node.wave + 1), node.stage, age(now - node.since), node.why)
+            for node in rollout.nodes
+        ],
+    )
+    return 0
+
+
+@click.command("history")
+@rollout_argument
+@json_option
+def history(rollout_id: str | None, *, as_json: bool) -> int:
+    """Say what happened in a rollout: when, where, by whom, why. Without an id: the newest."""
+    journal = this_journal()
+    events = [event for _, event in journal.events(find_rollout(journal, rollout_id).id)]
+    if as_json:
+        print_json(events)
+        return 0
+    for event in events:
+        click.echo(event_line(event))
+    return 0

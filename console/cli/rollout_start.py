@@ -1,0 +1,113 @@
+"""`roost rollout start|runner`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from agent.protocol.problems import ProblemError
+from console.cli.consent import consent
+from console.cli.nodes import all_nodes
+from console.cli.options import yes_option
+from console.cli.output import say
+from console.cli.rollout_journal import find_rollout, this_journal
+from console.cli.rollout_runner import start_runner, steer
+from console.cli.rollout_watch import watch
+from console.cli.rollout_words import count_words, state_words
+from console.cli.run import ask_nodes
+from console.cli.setup import Setup
+from console.fleet.inventory import NodeEntry
+from console.fleet.links import stated_owner
+from console.rollouts.record import ENDED, Rollout
+from console.text import plural
+
+# These a runner would meet on every try; a node that is only away may come back.
+_NEVER = ("ssh.", "auth.", "link.fingerprint", "link.token_missing", "fleet.")
+NAMED = 5
+
+
+@click.command("start")
+@click.argument("rollout_id", metavar="ROLLOUT")
+@click.option("--attached", is_flag=True, help="Steer it in this process; it ends with it.")
+@click.option("--detach", is_flag=True, help="Do not look on.")
+@yes_option
+@click.pass_obj
+def start(setup: Setup, rollout_id: str, *, attached: bool, detach: bool, yes: bool) -> int:
+    """Let the release of a plan out, wave by wave.
+
+    A process of its own steers it, which goes on when you log out. What is not confirmed by it
+    goes back by itself.
+    """
+    setup.refuse_changes("rollout start")
+    journal = this_journal()
+    rollout = find_rollout(journal, rollout_id)
+    names = {node.name for node in rollout.nodes if node.stage == "planned"}
+    entries = [entry for entry in all_nodes(setup) if entry.name in names]
+    gone = sorted(names - {entry.name for entry in entries})
+    if gone:
+        raise ProblemError(
+            "rollout.nodes_gone",
+            f"fleet.yaml has {', '.join(gone[:NAMED])} no more",
+            params={"nodes": gone},
+            hint="Plan again.",
+        )
+    if not attached:
+        _try_as_runner(setup, entries)
+    consent(entries, f"roll out {rollout.release}", yes=yes)
+    journal.begin(rollout.id, by=stated_owner())
+    if attached:
+        return _conclude(steer(setup, journal, rollout.id))
+    start_runner(setup, journal, rollout.id)
+    say(f"started. If this machine restarts, go on with it: roost rollout runner {rollout.id}")
+    return 0 if detach else watch(journal, rollout.id)
+
+
+@click.command("runner")
+@click.argument("rollout_id", metavar="ROLLOUT")
+@click.pass_obj
+def runner(setup: Setup, rollout_id: str) -> int:
+    """Steer a rollout in this process, from where it is, until it ends."""
+    setup.refuse_changes("rollout runner")
+    journal = this_journal()
+    rollout = find_rollout(journal, rollout_id)
+    if rollout.state == "planned":
+        raise ProblemError(
+            "rollout.state",
+            f"rollout {rollout.id} was not started",
+            hint=f"roost rollout start {rollout.id}",
+        )
+    return _conclude(steer(setup, journal, rollout.id))
+
+
+def _conclude(rollout: Rollout) -> int:
+    why = f", {rollout.why}" if rollout.why else ""
+    say(f"{state_words(rollout)}{why}: {count_words(rollout)}")
+    return 0 if rollout.state in ENDED & {"done", "undone"} else 1
+
+
+def _try_as_runner(setup: Setup, entries: Sequence[NodeEntry]) -> None:
+    """Reach every node as the runner will: without the keys of this login's ssh-agent.
+
+    Raises:
+        ProblemError: `rollout.credentials`.
+    """
+    os.environ.pop("SSH_AUTH_SOCK", None)
+    answers = ask_nodes(setup, entries, lambda _, client: client.node())
+    refused = [
+        answer
+        for answer in answers
+        if answer.problem is not None and answer.problem.code.startswith(_NEVER)
+    ]
+    if refused:
+        problem = refused[0].problem
+        names = [answer.entry.name for answer in refused]
+        raise ProblemError(
+            "rollout.credentials",
+            f"{plural(len(names), 'node')} cannot be reached without your login"
+            f" ({', '.join(names[:NAMED])}): {problem.detail if problem else ''}",
+            params={"nodes": names},
+            hint="Give the runner a key of its own (~/.ssh/config), or steer it from this terminal:"
+            " --attached",
+        )

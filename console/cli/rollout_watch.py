@@ -1,0 +1,55 @@
+"""`roost rollout watch`: what happens, as it happens."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from console.cli.output import say
+from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
+from console.cli.rollout_words import count_words, event_line, state_words
+from console.rollouts.journal import Journal
+from console.rollouts.record import ENDED
+from console.rollouts.runner import locked
+from console.text import clean
+
+LOOK_SECONDS = 0.5
+# A runner that was just started has its lock after this.
+STARTING_SECONDS = 15.0
+
+
+@click.command("watch")
+@rollout_argument
+def command(rollout_id: str | None) -> int:
+    """Print what happens in a rollout, until it ends. Without an id: the newest.
+
+    Ctrl+C ends the looking on, not the rollout. The exit code is 0 where it is done.
+    """
+    journal = this_journal()
+    return watch(journal, find_rollout(journal, rollout_id).id)
+
+
+def watch(journal: Journal, rollout_id: str, *, after: int = 0) -> int:
+    """Print events, those with numbers over `after`, until the rollout has ended; the exit code."""
+    told, steered_at = after, time.monotonic()
+    try:
+        while True:
+            rollout = journal.load(rollout_id)
+            for number, event in journal.events(rollout_id, after=told):
+                click.echo(clean(event_line(event)))
+                told = number
+            waits = journal.wishes(rollout_id)
+            if rollout.state == "planned" or (rollout.state in ENDED and not waits):
+                say(f"{state_words(rollout)}: {count_words(rollout)}")
+                return 0 if rollout.state in ("done", "undone") else 1
+            if locked(journal.folder, rollout_id):
+                steered_at = time.monotonic()
+            elif time.monotonic() - steered_at > STARTING_SECONDS:
+                say("nobody steers it, and its nodes go back by themselves")
+                say(f"hint: roost rollout runner {rollout_id}")
+                return 1
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        say(f"stopped looking on. It goes on: roost rollout watch {rollout_id}")
+        raise

@@ -1,0 +1,1 @@
+"""One release on many nodes, in waves that come back by themselves."""

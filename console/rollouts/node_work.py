@@ -1,0 +1,120 @@
+"""One question of a rollout to one node."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.protocol.deployments import ApplyRequest, Deployment, DeployOptions
+from agent.protocol.problems import ProblemError
+from console.link.client import NodeClient
+from console.rollouts.record import Rollout, RolloutNode
+from console.rollouts.steering import Ask, Seen
+
+# The node did not answer, or is about to be there.
+_UNREACHED = ("link.", "ssh.", "auth.", "node.stopping", "node.not_ready", "fleet.address")
+
+
+async def ask_node(
+    client: NodeClient,
+    rollout: Rollout,
+    node: RolloutNode,
+    ask: Ask,
+    request: ApplyRequest,
+) -> Seen:
+    """What came of it; a problem of the node's is an answer, too. Never raises ProblemError."""
+    try:
+        if ask == "apply":
+            return await _apply(client, rollout, node, request)
+        if ask == "revert":
+            return await _revert(client, rollout, node, request)
+        if node.deployment is None:
+            return Seen(node=node.name, what="nothing")
+        if ask == "confirm":
+            return _told(node, await client.workloads.confirm(node.deployment))
+        if ask == "renew":
+            return _told(node, await client.workloads.renew(node.deployment))
+        return _told(node, await client.workloads.deployment(node.deployment))
+    except ProblemError as problem:
+        # A node that took it is not given up for a refusal, which may pass.
+        if ask != "apply" or problem.code.startswith(_UNREACHED):
+            return Seen(node=node.name, what="unreached", why=problem.detail)
+        return Seen(node=node.name, what="refused", why=problem.detail)
+
+
+def request_of(request: ApplyRequest, rollout: Rollout, node: RolloutNode) -> ApplyRequest:
+    """As the node gets it: it waits for this side, and goes back by itself without."""
+    options = DeployOptions(
+        confirm="manual",
+        confirm_within=rollout.strategy.confirm_within,
+        steered_by=_mark(rollout, node),
+    )
+    return msgspec.structs.replace(request, options=options)
+
+
+async def _apply(
+    client: NodeClient, rollout: Rollout, node: RolloutNode, request: ApplyRequest
+) -> Seen:
+    """What was begun before, by a runner that did not hear of it, is found and not begun again."""
+    asked = request_of(request, rollout, node)
+    found = await _find(client, asked)
+    if found is None:
+        plan = await client.workloads.plan_apply(asked)
+        if plan.problems:
+            return Seen(node=node.name, what="refused", why=plan.problems[0].detail)
+        if all(each.action == "keep" for each in plan.workloads):
+            return Seen(node=node.name, what="unchanged")
+        await client.workloads.apply(asked, f"{_mark(rollout, node)}-{node.name}")
+        found = await _find(client, asked)
+    if found is None:
+        return Seen(node=node.name, what="unreached", why="it does not tell of the deployment yet")
+    return Seen(node=node.name, what="begun", deployment=found.id)
+
+
+async def _revert(
+    client: NodeClient, rollout: Rollout, node: RolloutNode, request: ApplyRequest
+) -> Seen:
+    deployment = node.deployment
+    if deployment is None:
+        found = await _find(client, request_of(request, rollout, node))
+        if found is None:
+            return Seen(node=node.name, what="nothing")
+        deployment = found.id
+    now = await client.workloads.deployment(deployment)
+    if now.state not in ("reverting", "reverted", "stuck"):
+        try:
+            await client.workloads.revert(deployment)
+        except ProblemError as problem:
+            if problem.code != "deployment.superseded":
+                raise
+            return Seen(node=node.name, what="state", state="stuck", why=problem.detail)
+        now = await client.workloads.deployment(deployment)
+    return _told(node, now)
+
+
+async def _find(client: NodeClient, asked: ApplyRequest) -> Deployment | None:
+    """The deployment that this very request has begun."""
+    names = {workload.name for workload in asked.workloads}
+    newest = {
+        each.deployment
+        for each in await client.workloads.list()
+        if each.name in names and each.deployment is not None
+    }
+    for deployment in sorted(newest):
+        found = await client.workloads.deployment(deployment)
+        if found.options.steered_by == asked.options.steered_by:
+            return found
+    return None
+
+
+def _told(node: RolloutNode, deployment: Deployment) -> Seen:
+    problem = deployment.problem
+    return Seen(
+        node=node.name,
+        what="state",
+        state=deployment.state,
+        why="" if problem is None else problem.detail,
+    )
+
+
+def _mark(rollout: Rollout, node: RolloutNode) -> str:
+    return f"{rollout.id}.{node.attempt}"

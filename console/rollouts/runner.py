@@ -1,0 +1,191 @@
+"""The process that steers one rollout, from its journal; what it did before is found there.
+
+Only one steers a rollout: it holds a lock that the kernel frees, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.protocol.problems import ProblemError
+from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
+from console.rollouts.journal import Asked, Journal
+from console.rollouts.node_work import ask_node
+from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
+from console.rollouts.steering import RUNNER, Ask, Seen, Steering, Want
+
+TICK_SECONDS = 0.5
+# How soon the same is asked of a node again. A lease is renewed often enough to bear some cuts.
+AGAIN_SECONDS: Mapping[Ask, float] = {
+    "apply": 2.0,
+    "look": 1.0,
+    "renew": 5.0,
+    "confirm": 1.0,
+    "revert": 1.0,
+}
+# All nodes of a wave may be asked in the same moment; links and files are bounded.
+AT_ONCE = 64
+JOURNAL_SECONDS = 5.0
+
+
+def locked(folder: Path, rollout_id: str) -> bool:
+    """Whether a runner steers it now. Blocks."""
+    try:
+        with steering_lock(folder, rollout_id):
+            return False
+    except ProblemError:
+        return True
+
+
+@contextlib.contextmanager
+def steering_lock(folder: Path, rollout_id: str) -> Iterator[None]:
+    """Steer it alone. Blocks.
+
+    Raises:
+        ProblemError: `rollout.steered`: another process does; `rollout.journal`.
+    """
+    path = folder / f"{rollout_id}.lock"
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+    except OSError as error:
+        raise ProblemError(
+            "rollout.journal", f"{path}: {error.strerror}", hint="May you write there?"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ProblemError(
+                "rollout.steered",
+                f"another process steers rollout {rollout_id}",
+                params={"rollout": rollout_id},
+                hint=f"roost rollout watch {rollout_id}",
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+class Runner:
+    """Steers one rollout until it has ended."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        rollout_id: str,
+        *,
+        entries: Mapping[str, NodeEntry],
+        client: Callable[[NodeEntry], NodeClient],
+        again: Mapping[Ask, float] = AGAIN_SECONDS,
+        tick_seconds: float = TICK_SECONDS,
+    ) -> None:
+        """`client` makes a node's; it is kept while the runner is at work on that node."""
+        self._journal, self._id = journal, rollout_id
+        self._entries, self._make = entries, client
+        self._again, self._tick = again, tick_seconds
+        self._clients: dict[str, NodeClient] = {}
+        self._asking: dict[str, asyncio.Task[Seen]] = {}
+        self._asked: dict[Want, float] = {}  # when, by a clock that nobody sets
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._events: list[Event] = []
+
+    async def run(self) -> Rollout:
+        """Until the rollout has ended. Blocks nothing but its own thread of work.
+
+        Raises:
+            ProblemError: `rollout.*`. A journal that cannot be written to for the moment is tried
+                again: nothing is done meanwhile, and nodes go back by themselves.
+        """
+        rollout = await asyncio.to_thread(self._journal.load, self._id)
+        steering = Steering(rollout, self._events.append)
+        try:
+            # Also one that has ended may have to go back, or to be tried again.
+            while await self._round(steering) or rollout.state not in ENDED:
+                pass
+            return rollout
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+            await asyncio.gather(*self._asking.values(), return_exceptions=True)
+            for client in self._clients.values():
+                await client.close()
+
+    async def _round(self, steering: Steering) -> bool:
+        """Hear, decide, write down, and only then ask; whether there were wishes."""
+        wishes = await asyncio.to_thread(self._journal.wishes, self._id)
+        before = msgspec.json.encode(steering.rollout)
+        now = time.time()
+        for wish in wishes:
+            if why := steering.wish(wish.wish, wish.by, now):
+                self._events.append(Event(at=now, by=wish.by, what=f"not {wish.wish}", why=why))
+        for name in [name for name, task in self._asking.items() if task.done()]:
+            steering.hear(self._heard(name, self._asking.pop(name)), now)
+        steering.step(now)
+        if wishes or self._events or msgspec.json.encode(steering.rollout) != before:
+            await self._save(steering.rollout, wishes)
+        if steering.rollout.state in ENDED:
+            return bool(wishes)
+        for want in steering.wants():
+            self._ask(steering.rollout, want)
+        if self._asking:
+            await asyncio.wait(
+                self._asking.values(),
+                timeout=self._tick,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        else:
+            await asyncio.sleep(self._tick)
+        return bool(wishes)
+
+    async def _save(self, rollout: Rollout, wishes: Sequence[Asked]) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._journal.save, rollout, list(self._events), wishes)
+            except ProblemError:
+                await asyncio.sleep(JOURNAL_SECONDS)
+            else:
+                self._events.clear()
+                return
+
+    def _ask(self, rollout: Rollout, want: Want) -> None:
+        now = time.monotonic()
+        if want.node in self._asking:
+            return
+        if now - self._asked.get(want, -1e9) < self._again[want.ask]:
+            return
+        self._asked[want] = now
+        node = next(each for each in rollout.nodes if each.name == want.node)
+        # What it is at this moment: the record goes on while the node is asked.
+        kept = msgspec.structs.replace(node)
+        self._asking[want.node] = asyncio.create_task(self._answer(rollout, kept, want.ask))
+
+    async def _answer(self, rollout: Rollout, node: RolloutNode, ask: Ask) -> Seen:
+        async with self._gate:
+            entry = self._entries.get(node.name)
+            if entry is None:
+                return Seen(node=node.name, what="unreached", why="fleet.yaml has it no more")
+            client = self._clients.get(node.name)
+            if client is None:
+                client = self._clients[node.name] = self._make(entry)
+            request = await asyncio.to_thread(self._journal.request, self._id, node.name)
+            return await ask_node(client, rollout, node, ask, request)
+
+    def _heard(self, name: str, task: asyncio.Task[Seen]) -> Seen:
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, ProblemError):
+            raise error
+        self._events.append(
+            Event(at=time.time(), by=RUNNER, what="trouble", node=name, why=error.detail)
+        )
+        return Seen(node=name, what="unreached", why=error.detail)

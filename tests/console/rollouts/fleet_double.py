@@ -1,0 +1,121 @@
+"""Nodes without a wire: they answer what a rollout wants of them, as agents do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+
+import msgspec
+
+from agent.protocol.deployments import DeploymentState
+from console.rollouts.record import Event, Rollout, RolloutNode
+from console.rollouts.steering import Seen, Steering, Want
+from console.rollouts.strategy import Strategy
+
+
+class NodeDouble(msgspec.Struct):
+    """A simulated node: how its deployment is, and how it will behave."""
+
+    state: DeploymentState | None = None
+    fails: bool = False  # it does not get well, and goes back by itself
+    away: bool = False
+    refuses: bool = False
+    has_it: bool = False
+    sticks: bool = False  # it cannot go back
+    slow: int = 0  # answers that it takes to get well
+    renewed_at: float = 0.0
+    applied: int = 0
+
+
+class FleetDouble:
+    """All nodes of one rollout, its steering, and a clock that stands still until it is moved."""
+
+    def __init__(self, waves: Sequence[int], strategy: Strategy) -> None:
+        self.now = 1_000_000.0
+        names = [
+            RolloutNode(name=f"n{wave}-{number}", wave=wave)
+            for wave, count in enumerate(waves)
+            for number in range(count)
+        ]
+        self.rollout = Rollout(
+            id="r1",
+            release="app",
+            version="0" * 12,
+            file="app.yaml",
+            owner="maria",
+            created_at=self.now,
+            strategy=strategy,
+            nodes=names,
+            state="running",
+        )
+        self.events: list[Event] = []
+        self.steering = Steering(self.rollout, self.events.append)
+        self.nodes = {each.name: NodeDouble() for each in names}
+        self.random = Random(0)
+
+    def stage(self, name: str) -> str:
+        return next(each.stage for each in self.rollout.nodes if each.name == name)
+
+    def stages(self) -> dict[str, int]:
+        return {str(stage): count for stage, count in self.rollout.counts().items()}
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """One round of a runner."""
+        self.now += seconds
+        self.steering.step(self.now)
+        for want in self.steering.wants():
+            self.steering.hear(self.answer(want), self.now)
+
+    def run(self, seconds: float, *, step: float = 1.0) -> None:
+        """So much time passes."""
+        end = self.now + seconds
+        while self.now < end:
+            self.tick(step)
+
+    def run_until(self, state: str) -> None:
+        """Until the rollout is in that state."""
+        while self.rollout.state != state:
+            self.tick()
+
+    def answer(self, want: Want) -> Seen:
+        """What that node says, and what it does by itself meanwhile."""
+        node = self.nodes[want.node]
+        lease = self.rollout.strategy.confirm_within
+        if node.state == "canary" and self.now - node.renewed_at > lease:
+            node.state = "reverted"
+        if node.away:
+            return Seen(node=want.node, what="unreached", why="no route")
+        if want.ask == "apply":
+            return self._apply(want.node, node)
+        if want.ask == "revert" and node.state is None:
+            return Seen(node=want.node, what="nothing")
+        if want.ask == "revert" and node.state not in ("reverted", "stuck"):
+            node.state = "stuck" if node.sticks else "reverted"
+        elif want.ask == "confirm" and node.state == "canary":
+            node.state = "done"
+        elif node.state == "starting":
+            node.slow -= 1
+            if node.slow < 0:
+                node.state, node.renewed_at = ("reverted" if node.fails else "canary"), self.now
+        elif want.ask == "renew" and node.state == "canary":
+            if node.fails:
+                node.state = "reverted"
+            node.renewed_at = self.now
+        why = "it is not well" if node.state == "reverted" and node.fails else ""
+        return Seen(node=want.node, what="state", state=node.state, why=why)
+
+    def _apply(self, name: str, node: NodeDouble) -> Seen:
+        if node.has_it:
+            return Seen(node=name, what="unchanged")
+        if node.refuses:
+            return Seen(node=name, what="refused", why="no such image")
+        if node.state in (None, "reverted"):
+            node.state, node.applied = "starting", node.applied + 1
+        return Seen(node=name, what="begun", deployment=f"d-{name}")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait; the test's own time-out is the limit."""
+    while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - it is on disk
+        await asyncio.sleep(0.01)

@@ -89,7 +89,7 @@ def test_one_that_fails_stops_no_other(site: Site) -> None:
 
 
 def test_a_console_that_goes_away_stops_nothing(site: Site) -> None:
-    site.model(blocks=500, channels=48)  # some seconds of building
+    site.model(blocks=350, channels=48)  # some seconds of building
     command: list[str | Path] = [
         "engine",
         "build",

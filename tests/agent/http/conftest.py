@@ -56,7 +56,7 @@ async def served() -> AsyncIterator[Served]:
             "127.0.0.1:0", Listener(node, "https", None), server_context(certificate, key)
         )
         await node.start()
-        await asyncio.wait_for(node.ready.wait(), 5)
+        await node.ready.wait()
         task = asyncio.create_task(servers.serve())
         await asyncio.sleep(0.05)
         try:

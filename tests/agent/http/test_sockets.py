@@ -134,7 +134,8 @@ async def test_a_stream_may_go_on_for_longer(
         await asyncio.sleep(0.3)
         served.node.sampler.latest.host.cpu_percent = 77.0
         served.node._publish()
-        assert b'"cpu_percent":77' in await anext(chunks)
+        while b'"cpu_percent":77' not in await anext(chunks):
+            pass  # what the node says beside
 
 
 async def test_plain_http_on_the_tls_port_is_cut_and_others_go_on(served: Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,7 +25,7 @@ def parse(chunk: bytes) -> list[tuple[str, str, Any]]:
 
 
 async def take(stream: AsyncIterator[bytes]) -> list[tuple[str, str, Any]]:
-    return parse(await asyncio.wait_for(anext(stream), 5))
+    return parse(await anext(stream))
 
 
 def log() -> EventLog:

@@ -45,11 +45,8 @@ def demo(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Pat
 def facts(address: str) -> dict[str, dict[str, object]]:
     transport = httpx.HTTPTransport(uds=address.removeprefix("unix://"))
     with httpx.Client(transport=transport, base_url="http://node", timeout=20) as client:
-        for _ in range(200):
-            answer = client.get("/v1/node")
-            if answer.status_code != 503:  # the real agent is still starting
-                break
-            time.sleep(0.05)
+        while (answer := client.get("/v1/node")).status_code == 503:
+            time.sleep(0.05)  # the real agent is still starting
     answer.raise_for_status()
     found: dict[str, dict[str, object]] = answer.json()
     return found

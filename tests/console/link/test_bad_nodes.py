@@ -186,15 +186,16 @@ async def test_a_request_that_changes_things_is_never_sent_twice(short_folder: P
 
 
 async def test_a_cancelled_request_leaves_no_connection(short_folder: Path) -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def misbehave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(JSON_HEAD)
+        begun.set()
         await reader.read()
         ended.set()
 
     async with misbehaving(short_folder / "s", misbehave):
         request = asyncio.create_task(client_of(short_folder / "s").node())
-        await asyncio.sleep(0.1)
+        await begun.wait()
         request.cancel()
-        await asyncio.wait_for(ended.wait(), 5)
+        await ended.wait()

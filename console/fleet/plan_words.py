@@ -71,7 +71,9 @@ def undo_words(workload: str, deployment: Deployment | None, *, can_undo: bool) 
         return "nothing: it is being taken back now"
     if deployment.state == "stuck":
         return "a person is needed first: see `roost workload resolve`"
-    if part.old is None:
+    if part.stays:
+        words = "what was written down of it before counts again; its container is not touched"
+    elif part.old is None:
         words = "removes it, for nothing ran before"
     elif can_undo or deployment.state not in AT_REST:
         words = f"container {part.old[:12]}, which is kept, runs again as it was"

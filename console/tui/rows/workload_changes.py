@@ -29,6 +29,15 @@ WAYS: dict[Way, str] = {
 
 def undo_entries(status: WorkloadStatus, deployment: Deployment, view: NodeView) -> list[Entry]:
     """What an undo would do."""
+    if any(each.stays for each in deployment.workloads if each.name == status.name):
+        return [
+            Entry("undoes  ", _reached(deployment, view)),
+            _now(status, view),
+            BLANK,
+            Entry("  1. ", "write down again what was written down of it before"),
+            Entry("  ", "its container is not touched"),
+            *_others(status, deployment, "goes back too"),
+        ]
     old = _old(status, deployment)
     entries = [
         Entry("undoes  ", _reached(deployment, view)),

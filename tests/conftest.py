@@ -1,8 +1,9 @@
-"""What all tests have: real parts, short folders, and a watch on blocking calls."""
+"""What all tests have: real parts, short folders, a watch on blocking calls, patience."""
 
 pytest_plugins = [
     "tests.real.plugin",
     "tests.real.fixtures",
     "tests.short_folders",
     "tests.blocking_calls",
+    "tests.patience",
 ]

@@ -30,13 +30,14 @@ async def test_gpu_figures_carry_dcgm_names_units_and_labels(served: Served) -> 
         energy_joules=2168.296,
         power_watts=61.5,
     )
-    await served.node.sampler.tick()
-    lines = await page(served)
     labels = (
         '{gpu="0",UUID="GPU-aaa",pci_bus_id="",device="nvidia0",modelName="Tesla T4",'
         'Hostname="t4",DCGM_FI_DRIVER_VERSION="535.183.01"}'
     )
-    assert f"DCGM_FI_DEV_FB_USED{labels} 1000" in lines
+    lines: list[str] = []
+    while f"DCGM_FI_DEV_FB_USED{labels} 1000" not in lines:  # a sample may be under way
+        await served.node.sampler.tick()
+        lines = await page(served)
     assert f"DCGM_FI_DEV_FB_FREE{labels} 14700" in lines
     assert f"DCGM_FI_DEV_FB_RESERVED{labels} 300" in lines
     assert f"DCGM_FI_DEV_POWER_USAGE{labels} 61.5" in lines

@@ -56,8 +56,8 @@ async def test_a_docker_archive(docker_side: ImageSide, tmp_path: Path, compress
     kept = {blob.diff_id for blob in docker_side.images.blobs.list()}
     assert kept == (set() if compression == "none" else {*ONE.diff_ids, *TWO.diff_ids})
     assert files(tmp_path / "state") == []
-    assert docker_side.images._space._held == {}
-    assert docker_side.images._keeper.pinned() == set()
+    await until(lambda: docker_side.images._space._held == {})
+    await until(lambda: docker_side.images._keeper.pinned() == set())
 
 
 @pytest.mark.parametrize("outer", ["none", "gzip"])

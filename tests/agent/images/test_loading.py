@@ -218,7 +218,7 @@ async def test_cancelled_while_room_is_made(side: ImageSide, runtime: Trouble) -
     await side.jobs.cancel(job.id, by="maria")
     assert (await side.ended(job)).state == "cancelled"
     assert {spare} <= {one.id for one in await runtime.images()}
-    assert side.images._space._held == {}
+    await until(lambda: side.images._space._held == {})
 
 
 async def test_without_a_word_no_image_goes(side: ImageSide, runtime: Trouble) -> None:

@@ -61,6 +61,7 @@ class Checking:
                     recipe=manifest.parts.recipe,
                     validation=validation,
                     plan=Path(engine.path),
+                    onnx_too=await asyncio.to_thread(self._unchanged, manifest),
                 )
                 check = shop.checked(told, validation, gpu)
             except ProblemError as problem:
@@ -81,3 +82,10 @@ class Checking:
             kept = outputs if await asyncio.to_thread(outputs.is_dir) else None
             await asyncio.to_thread(shop.store.amend, engine.model, amended, kept)
         return amended
+
+    def _unchanged(self, manifest: EngineManifest) -> bool:
+        """Whether what it was built from is there as it was: else it computes something else."""
+        try:
+            return not any(self._shop.digests.changed(each) for each in manifest.files)
+        except (OSError, ProblemError):
+            return False

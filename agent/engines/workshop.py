@@ -146,8 +146,13 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
         validation: Validation,
         plan: Path | None = None,
         compare: Path | None = None,
+        onnx_too: bool = True,
     ) -> Told:
         """Build `recipe` into OUT of `place`, or try the engine at `plan`; what was told of it.
+
+        Args:
+            compare: outputs that those of the engine are compared with.
+            onnx_too: whether a check may look at the ONNX: not when that has changed since.
 
         Raises:
             ProblemError: `engine.*`, and `runtime.*` of a container.
@@ -166,9 +171,8 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
         elif recipe is not None and recipe.timing_cache and plan is None:
             paths.append(TaskPath("timing_cache", cache / TIMING, writable=True, folder=True))
         if recipe is not None:
-            onnx = Path(recipe.onnx)
-            if plan is None or await asyncio.to_thread(onnx.is_file):
-                paths.append(TaskPath("onnx", onnx, folder=True))
+            if plan is None or onnx_too:
+                paths.append(TaskPath("onnx", Path(recipe.onnx), folder=True))
             if recipe.calibration_cache is not None and plan is None:
                 paths.append(TaskPath("calibration_cache", Path(recipe.calibration_cache)))
         if validation.inputs is not None:

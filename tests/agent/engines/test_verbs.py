@@ -174,6 +174,18 @@ async def test_a_model_that_changed(side: EngineSide, onnx: Path) -> None:
     assert str(onnx) in engine.stale_unknown[0]
 
 
+async def test_what_changed_is_not_compared_with(
+    tmp_path: Path, side: EngineSide, onnx: Path
+) -> None:
+    await side.build(onnx)
+    stand_in(
+        tmp_path, "tell({'event': 'message', 'severity': 'warning', 'text': f\"to {job['onnx']}\"})"
+    )
+    assert f"warning: to {onnx}" in await side.log(await verify(side))
+    put(onnx, onnx_made.detector(blocks=2))
+    assert "warning: to None" in await side.log(await verify(side))
+
+
 async def test_another_tensorrt(tmp_path: Path, onnx: Path) -> None:
     builder = stand_in(tmp_path)
     async with engine_side(tmp_path, [builder], gpus=[A10]) as side:

@@ -1,7 +1,8 @@
 """Writes the answers into docs/*.md: each command of a `console` block there is really run.
 
 `python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated and the archives made
-here, of noise; on engines.md they are real agents, which build with NVIDIA's TensorRT-RTX.
+here, of noise; on rollouts.md they are simulated, too; on engines.md they are real agents, which
+build with NVIDIA's TensorRT-RTX.
 """
 
 from __future__ import annotations
@@ -80,9 +81,24 @@ def _engines() -> Iterator[Path]:
         yield home
 
 
+@contextmanager
+def _rollouts() -> Iterator[Path]:
+    """A person's home with the release that the page shows, and a fleet of simulated nodes."""
+    with (
+        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
+        simulator_process(6, faults=False) as simulator,
+    ):
+        home = Path(name)
+        _write_fleet(home, simulator.nodes)
+        page = (HERE / "rollouts.md").read_text("utf-8")
+        (home / "app.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], "utf-8")
+        yield home
+
+
 PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "images.md": _images,
     "engines.md": _engines,
+    "rollouts.md": _rollouts,
 }
 
 
@@ -106,10 +122,19 @@ def _layer(name: str, size: int) -> bytes:
 
 
 def _answered(block: str, home: Path) -> str:
+    """`PLAN` in a command stands for the id of the plan that was made before."""
     lines: list[str] = []
     for command in (line for line in block.splitlines() if line.startswith("$ ")):
-        lines += [command, *_answer(command[2:], home).splitlines()]
+        asked = command[2:]
+        if "PLAN" in asked:
+            asked = asked.replace("PLAN", _newest_plan(home))
+        lines += [command, *_answer(asked, home).splitlines()]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _newest_plan(home: Path) -> str:
+    (row, *_) = msgspec.json.decode(_answer("roost rollout ls --json", home))
+    return str(row["id"])
 
 
 def _answer(command: str, home: Path) -> str:

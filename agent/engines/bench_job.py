@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from anyio import fail_after
+
 from agent.engines.bench_store import BenchStore
 from agent.engines.engine_parts import parts_of
 from agent.engines.host_executor import Looked
@@ -99,11 +101,11 @@ class BenchKind(JobKind[BenchRequest]):
         recipe = row_recipe(request.recipe, row.precision, row.batch)
         async with shop.place(recipe.model, work.job.id) as place:
             try:
-                told = await asyncio.wait_for(
-                    shop.run(work, place, looked, gpu, recipe=recipe, validation=recipe.validation),
-                    recipe.timeout_seconds,
-                )
-            except asyncio.TimeoutError:
+                with fail_after(recipe.timeout_seconds):
+                    told = await shop.run(
+                        work, place, looked, gpu, recipe=recipe, validation=recipe.validation
+                    )
+            except TimeoutError:
                 raise ProblemError(
                     "engine.build",
                     f"it took longer than {recipe.timeout_seconds:g} s",

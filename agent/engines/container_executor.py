@@ -268,10 +268,11 @@ async def _next(batches: Any, hearing: Hearing) -> list[LogLine] | None:
     """The next lines; None: there are no more. Raises ProblemError `engine.silent`."""
     seconds = hearing.may_be_silent()
     try:
-        return list(await asyncio.wait_for(anext(batches), seconds))
+        with fail_after(seconds):
+            return list(await anext(batches))
     except StopAsyncIteration:
         return None
-    except asyncio.TimeoutError:
+    except TimeoutError:
         hearing.may_be_silent()  # raises: nothing came on either stream
         raise died("the container's log ended unheard") from None
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from anyio import fail_after
 
 from agent.engines import worker
 from agent.engines.events import Event, Versions
@@ -86,14 +87,12 @@ class HostExecutor:
             command: list[str | Path] = [python, *OPTIONS, WORKER]
             hearing = Hearing(keep, quiet_log())
             try:
-                await asyncio.wait_for(
-                    run_process(command, environment=_environment(gpu), hearing=hearing),
-                    LOOK_SECONDS,
-                )
+                with fail_after(LOOK_SECONDS):
+                    await run_process(command, environment=_environment(gpu), hearing=hearing)
             except ProblemError as problem:
                 without.append(problem.detail)
                 continue
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 without.append(f"{python} did not say within {LOOK_SECONDS:g} s")
                 continue
             for told in versions:

@@ -9,6 +9,8 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+from anyio import move_on_after
+
 from agent.engines.build_log import BuildLog
 from agent.engines.hearing import CANCEL_SECONDS, Hearing, died
 
@@ -78,9 +80,8 @@ async def _lines(stream: asyncio.StreamReader, hearing: Hearing) -> AsyncIterato
 async def _piece(stream: asyncio.StreamReader, hearing: Hearing) -> bytes:
     """What comes next. Raises ProblemError `engine.silent`: nothing, on no stream."""
     while True:
-        seconds = hearing.may_be_silent()
-        with contextlib.suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(stream.read(PIECE_BYTES), seconds)
+        with move_on_after(hearing.may_be_silent()):
+            return await stream.read(PIECE_BYTES)
 
 
 async def _keep(stream: asyncio.StreamReader, hearing: Hearing) -> None:
@@ -94,9 +95,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         _signal(process.pid, signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), CANCEL_SECONDS)
-        except asyncio.TimeoutError:
-            pass
+            with move_on_after(CANCEL_SECONDS):
+                await process.wait()
         finally:
             _signal(process.pid, signal.SIGKILL)
     await process.wait()

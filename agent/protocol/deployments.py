@@ -151,7 +151,7 @@ class WorkloadStatus(msgspec.Struct, kw_only=True):
     name: Name
     release: str
     container: str | None  # id of the stable one
-    state: str  # of the container, or "missing"
+    state: str  # of the container that runs: amid a deployment maybe the new one; or "missing"
     gpus: list[str] = []
     gpu_way: GpuWay = "none"
     memory_bytes: int | None = None  # its ceiling on each GPU

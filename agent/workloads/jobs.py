@@ -18,6 +18,8 @@ from agent.workloads.records import WorkloadStore
 from agent.workloads.reverting import Reverter
 
 DEPLOY, REVERT, REMOVE = "workload.deploy", "workload.revert", "workload.remove"
+_BACK = "What ran before runs again as it was"
+_GONE = "Nothing ran there before, and nothing does now"
 # A stop that is under way is waited for: what comes after must not cross it.
 LET_GO_SECONDS = 120.0
 REMOVE_SECONDS = 600.0
@@ -82,7 +84,9 @@ class DeployKind(JobKind[DeploymentWork]):
         except ProblemError as problem:
             work.log(f"{problem.detail}; going back")
             why = problem.problem()
-            await self._reverter.begin(deployment, by="roost", why=problem.detail, problem=why)
+            begun = await self._reverter.begin(
+                deployment, by="roost", why=problem.detail, problem=why
+            )
             try:
                 await take_back(self._reverter, deployment, work)
             except ProblemError as stuck:
@@ -94,7 +98,7 @@ class DeployKind(JobKind[DeploymentWork]):
                 ) from problem
             raise ProblemError(
                 problem.code,
-                f"{problem.detail}. What ran before runs again as it was",
+                f"{problem.detail}. {_BACK if any(each.old for each in begun.parts) else _GONE}",
                 params=problem.params,
                 hint=problem.hint,
             ) from problem

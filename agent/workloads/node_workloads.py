@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from agent.containers.inspection import RUNNING
 from agent.containers.runtime import NodeRuntime
 from agent.doctor.inside import InsideLooker
 from agent.jobs.jobs import Jobs
 from agent.protocol.deployments import (
+    AT_REST,
     ApplyRequest,
     Deployment,
     DeployOptions,
@@ -301,13 +303,19 @@ class NodeWorkloads:
         return record
 
     def _status(self, record: WorkloadRecord) -> WorkloadStatus:
-        container = self._runtime.containers().get(record.stable or "")
+        containers = self._runtime.containers()
+        container = containers.get(record.stable or "")
         newest = self.deployments.newest_of(record.name) or record.deployment
         state, stays = None, False
         if newest is not None and self._store.has_deployment(newest):
             shown = self._store.deployment(newest).shown
             state = shown.state
-            stays = any(each.stays for each in shown.workloads if each.name == record.name)
+            for part in shown.workloads:
+                if part.name == record.name:
+                    stays = part.stays
+                    stopped = container is None or container.state not in RUNNING
+                    if stopped and shown.state not in AT_REST and part.new is not None:
+                        container = containers.get(part.new, container)
         return WorkloadStatus(
             name=record.name,
             release=record.release,

@@ -15,6 +15,7 @@ from console.compose.tree import Entry, Mapping, Node, Scalar, Sequence
 T = TypeVar("T", bound=str)
 
 ROOST = "x-roost"
+_KEYS_SHOWN = 20
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 _NAMES = {
     "null": "nothing",
@@ -311,7 +312,9 @@ class Place:
         known = sorted(keys)
         near = nearest(key, known)
         where = f" in {self.path}" if self.path else ""
-        hint = f"Did you mean {near!r}?" if near else f"Known here: {', '.join(known)}."
+        hint = f"Did you mean {near!r}?" if near else "Compose has no such key here."
+        if not near and len(known) <= _KEYS_SHOWN:
+            hint = f"Known here: {', '.join(known)}."
         if key == ROOST:
             hint = "It stands under a service."
         self.findings.add("compose.unknown_key", entry.line, f"unknown key {key!r}{where}", hint)

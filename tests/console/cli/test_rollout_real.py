@@ -148,6 +148,7 @@ def test_without_a_runner_the_node_goes_back_by_itself(side: Side) -> None:
     assert side.roost("rollout", "start", rollout, "--detach").code == 0
     until(lambda: side.journal.load(rollout).state == "gate")
     assert side.value() == "two"
+    assert side.agent.get("/v1/workloads")[0]["state"] == "running"  # the new one is
     os.kill(runner_of(side, rollout), signal.SIGKILL)
     until(lambda: side.agent.get("/v1/workloads")[0]["deployment_state"] == "reverted")
     assert side.value() == "one"
@@ -167,6 +168,13 @@ def test_what_is_refused(side: Side) -> None:
     ended = side.roost("rollout", "abort", first)
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("aborted: 1 ")
+
+
+def test_where_nothing_ran_before_that_is_said(side: Side) -> None:
+    bad = side.release("one", command=["sh", "-c", "exit 4"])
+    failed = side.roost("workload", "apply", bad, "--to", "@dock", "--yes")
+    assert failed.code == 1
+    assert "Nothing ran there before, and nothing does now" in failed.err
 
 
 def runner_of(side: Side, rollout: str) -> int:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from agent.protocol.engines import BuildRequest
+from agent.protocol.engines import BuildRequest, EngineRecipe
 from agent.protocol.problems import ProblemError
 from console.cli.consent import consent
 from console.cli.engine_options import gpu_option
-from console.cli.engine_recipe import read_recipe
+from console.cli.engine_recipe import is_release, read_recipe
 from console.cli.engine_runs import see_builds
 from console.cli.engine_stale import node_build, stale_builds
 from console.cli.nodes import selected_nodes
 from console.cli.options import complete_selector, json_option, yes_option
 from console.cli.run import Answer, conclude
 from console.cli.setup import Setup
+from console.cli.workload_options import Asked, read_workloads, tell_problems
 from console.engines.fleet_build import NodeBuild
+from console.fleet.inventory import NodeEntry
 from console.text import plural
 
 AT_ONCE = 2
@@ -88,7 +91,8 @@ def command(
 ) -> int:
     """Build the engine that the YAML file RECIPE describes on nodes, with the TensorRT there.
 
-    The recipe names the model as it lies on each node:
+    RECIPE may be a release, too: then those that its services say under x-roost.engine are built,
+    in the services' own images. A recipe of its own names the model as it lies on each node:
 
     \b
       model: detector
@@ -143,12 +147,44 @@ def command(
     else:
         if recipe is None:
             raise _usage("nobody said what to build", "Name a RECIPE, or say --stale.")
-        request = BuildRequest(recipe=read_recipe(recipe), gpu=gpu, rebuild=rebuild)
-        consent(entries, f"build engine {request.recipe.model}", yes=yes)
-        builds = [node_build(entry, request) for entry in entries]
+        wanted = _wanted(setup, recipe, selector, entries)
+        models = ", ".join(sorted({each.model for _, each in wanted}))
+        consent(entries, f"build engine {models}", yes=yes)
+        builds = [
+            node_build(entry, BuildRequest(recipe=each, gpu=gpu, rebuild=rebuild))
+            for entry, each in wanted
+        ]
     see_builds(setup, builds, at_once=at_once, resume=resume, as_json=as_json)
     ended: list[Answer[None]] = [Answer(each.entry, problem=each.problem) for each in builds]
     return conclude([*silent, *ended])
+
+
+def _wanted(
+    setup: Setup, file: Path, selector: str, entries: Sequence[NodeEntry]
+) -> list[tuple[NodeEntry, EngineRecipe]]:
+    """Each node with each recipe: the one that the file is, or those of a release's services.
+
+    Raises:
+        ProblemError: `settings.*`, `engine.recipe`, `compose.*`; `console.usage`: it has none.
+    """
+    if not is_release(file):
+        recipe = read_recipe(file)
+        return [(entry, recipe) for entry in entries]
+    asked = Asked(files=(file,), selector=selector, given=(), env_files=(), profiles=())
+    chosen, found = read_workloads(setup, asked)
+    if tell_problems(found):
+        raise _usage(f"{file} cannot be built from", "Mend what is named above.")
+    wanted = [
+        (entry, recipe)
+        for entry, node in zip(chosen, found, strict=True)
+        for recipe in node.engines.values()
+    ]
+    if not wanted:
+        raise _usage(
+            f"no service of {file} says x-roost.engine",
+            "A service says how its engine is built: x-roost: {engine: {onnx: ...}}",
+        )
+    return wanted
 
 
 def _usage(wrong: str, hint: str) -> ProblemError:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.protocol.engines import EngineRecipe
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Workload
 from console.compose import tree
 from console.compose.definitions import NAME, read_definitions
+from console.compose.engine import read_engine
 from console.compose.environment import EnvFiles
 from console.compose.extending import Extending, OtherFiles
 from console.compose.findings import ComposeProblem, Findings
@@ -70,6 +73,8 @@ class NodeWorkloads:
     workloads: Sequence[Workload]
     """In the order in which they start; empty where a problem is an error."""
     problems: Sequence[ComposeProblem]
+    engines: Mapping[str, EngineRecipe] = field(default_factory=dict)
+    """How the engines are built that they run, by workload; empty as `workloads` is."""
 
     @property
     def refused(self) -> bool:
@@ -146,16 +151,19 @@ def workloads_for(file: ComposeFile, node: NodeValues) -> NodeWorkloads:
     """What `file` means for one node. Nothing is raised: mistakes are in the answer."""
     findings = Findings(file.name)
     found: list[Workload] = []
+    engines: dict[str, EngineRecipe] = {}
     project = ""
     variables = dict(node.variables)
     root = _whole(file, variables, findings)
     if root is None:
         findings.add("compose.invalid", None, "the file is empty", "It wants services: at least.")
     else:
-        project, found = _workloads(file, root, variables, findings)
+        project, found, engines = _workloads(file, root, variables, findings)
     problems = [*file.problems, *findings.problems]
     refused = any(problem.level == "error" for problem in problems)
-    return NodeWorkloads(node.name, project, [] if refused else found, problems)
+    return NodeWorkloads(
+        node.name, project, [] if refused else found, problems, {} if refused else engines
+    )
 
 
 def workloads_for_each(file: ComposeFile, nodes: Sequence[NodeValues]) -> list[NodeWorkloads]:
@@ -171,7 +179,7 @@ def workloads_for_each(file: ComposeFile, nodes: Sequence[NodeValues]) -> list[N
         if key not in read:
             read[key] = workloads_for(file, node)
         same = read[key]
-        found.append(NodeWorkloads(node.name, same.project, same.workloads, same.problems))
+        found.append(dataclasses.replace(same, node=node.name))
     return found
 
 
@@ -188,11 +196,11 @@ def _whole(file: ComposeFile, variables: dict[str, str], findings: Findings) -> 
 
 def _workloads(
     file: ComposeFile, node: tree.Node, variables: dict[str, str], findings: Findings
-) -> tuple[str, list[Workload]]:
+) -> tuple[str, list[Workload], dict[str, EngineRecipe]]:
     root = Place(node, "", variables, findings)
     if not isinstance(node, tree.Mapping):
         findings.add("compose.invalid", node.line, "the file is no mapping", "Begin: services:")
-        return "", []
+        return "", [], {}
     root.known(_TOP)
     if (top := root.get(ROOST)) is not None:
         top.known(("rollout",))  # console.rollouts.strategy_file reads that
@@ -203,7 +211,7 @@ def _workloads(
     services = root.get("services")
     if services is None:
         findings.add("compose.invalid", None, "it defines no services", "Begin with services:")
-        return project, []
+        return project, [], {}
     on, off = _chosen(services, file.profiles)
     around = Around(read_definitions(root, project), file.env_files, [*on], off)
     read = {name: read_service(place, around) for name, place in on.items()}
@@ -216,7 +224,8 @@ def _workloads(
         findings.add("compose.cycle", place.line, what, "Take one of them out of depends_on.")
     if "name" not in node.entries:
         _see_name(project, found, findings)
-    return project, [found[name] for name in order]
+    engines = {name: recipe for name, place in on.items() if (recipe := read_engine(place))}
+    return project, [found[name] for name in order], engines
 
 
 def _variables(root: tree.Node | None) -> frozenset[str] | None:

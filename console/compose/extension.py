@@ -1,4 +1,4 @@
-"""`x-roost` of a service: what Compose has no words for. The GPU part is in gpus.py."""
+"""`x-roost` of a service: what Compose has no words for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from agent.protocol.workloads import ExecProbe, GpuProbe, HttpProbe, Probe, Stra
 from console.compose.commands import read_command
 from console.compose.reading import Place
 
-_KEYS = ("gpu", "variants", "strategy", "probes", "soak", "start_deadline")
+# `gpu` is read in gpus.py, `engine` in engine.py.
+_KEYS = ("gpu", "engine", "variants", "strategy", "probes", "soak", "start_deadline")
 _STRATEGIES: dict[str, Strategy] = {
     "stop-then-start": "stop-then-start",
     "start-then-stop": "start-then-stop",

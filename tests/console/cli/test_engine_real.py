@@ -76,3 +76,27 @@ def test_what_goes_wrong(fleet: Path, tmp_path: Path, recipe: Path) -> None:
     assert "Did you mean 'profiles'?" in unknown.err
     unread = roost(tmp_path, "--fleet", fleet, "engine", "build", "nowhere.yaml", "--to", "@edge")
     assert "nowhere.yaml" in unread.err
+
+
+def test_a_release_brings_its_recipes(fleet: Path, tmp_path: Path, recipe: Path) -> None:
+    release = tmp_path / "app.yaml"
+    release.write_text(
+        "name: app\n"
+        "services:\n"
+        "  detector:\n"
+        "    image: edge/detector:1\n"
+        "    x-roost:\n"
+        "      engine:\n"
+        "        executor: host\n"
+        f"        onnx: {recipe.with_suffix('.onnx')}\n"
+        '        compute_capabilities: ["8.6"]\n'
+        "        profiles:\n"
+        "          - images: {min: [1, 3, 64, 64], opt: [4, 3, 64, 64], max: [8, 3, 64, 64]}\n"
+    )
+    built = roost(tmp_path, "--fleet", fleet, "engine", "build", release, "--to", "@edge")
+    assert built.code == 0, built
+    assert built.out.splitlines()[1].split()[:3] == ["edge", "detector", "built"]
+    release.write_text("services: {web: {image: 'a:1'}}\n")
+    none = roost(tmp_path, "--fleet", fleet, "engine", "build", release, "--to", "@edge")
+    assert none.code == 2, none
+    assert "no service of" in none.err

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Generator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, closing
+from inspect import GEN_RUNNING, getgeneratorstate
 from os import stat_result
 from pathlib import Path
 from types import TracebackType
@@ -129,7 +130,8 @@ def open_layer(index: ArchiveIndex, diff_id: str) -> LayerReader:
     """
     readers = read_layers(index, {diff_id})
     _, reader = next(readers)
-    reader.on_close(readers.close)
+    # Whoever drops the reader unclosed has the generator closed first, which closes the reader.
+    reader.on_close(lambda: None if getgeneratorstate(readers) == GEN_RUNNING else readers.close())
     return reader
 
 

@@ -79,7 +79,7 @@ class Sender:
             async with gate:
                 if self._allowance.used_up:
                     return
-                await self._have(layer, lambda: step(lambda: open_layer(archive, layer.diff_id)))
+                await self._have(layer, partial(_opened, archive, layer.diff_id))
 
         tasks = [asyncio.create_task(one(layer)) for layer in layers]
         try:
@@ -134,6 +134,18 @@ class Sender:
             )
         if body.whole and encoding.encoder.compresses:
             await self._uploads.finish(after, size_bytes=layer.size_bytes)
+
+
+async def _opened(archive: ArchiveIndex, diff_id: str) -> LayerReader:
+    """From a thread; who is cancelled meanwhile leaves nothing open."""
+    made: list[LayerReader] = []
+    try:
+        await step(lambda: made.append(open_layer(archive, diff_id)))
+    except BaseException:
+        for reader in made:
+            reader.close()
+        raise
+    return made[0]
 
 
 async def _at_hand(reader: LayerReader) -> LayerReader:

@@ -115,7 +115,7 @@ async def test_fp16_is_refused_and_not_quietly_left_out(tmp_path: Path, onnx: Pa
 
 
 async def test_a_build_is_cancelled(tmp_path: Path, onnx: Path) -> None:
-    put(onnx, onnx_made.detector(blocks=150, channels=8))
+    put(onnx, onnx_made.detector(blocks=500, channels=8))
     async with engine_side(tmp_path) as side:
         job = await side.begin(onnx)
         await side.said(job, "layers, inputs")

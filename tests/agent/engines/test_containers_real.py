@@ -98,7 +98,7 @@ async def test_an_engine_out_of_a_container(
 async def test_what_the_container_is_given(
     short_folder: Path, onnx: Path, engine: DockerEngine
 ) -> None:
-    put(onnx, onnx_made.detector(blocks=150, channels=8))
+    put(onnx, onnx_made.detector(blocks=600, channels=8))
     async with engine_side(short_folder, [], gpus=[A10], runtime=engine.url) as side:
         job = await side.begin(
             onnx, executor="container", image=WITH_TENSORRT, memory_bytes=4 * 2**30
@@ -140,7 +140,7 @@ async def test_no_tensorrt_in_the_image(
 async def test_a_container_that_is_killed(
     side: EngineSide, onnx: Path, engine: DockerEngine
 ) -> None:
-    put(onnx, onnx_made.detector(blocks=150, channels=8))
+    put(onnx, onnx_made.detector(blocks=600, channels=8))
     job = await side.begin(onnx, executor="container", image=WITH_TENSORRT)
     await side.said(job, "layers, inputs")
     (container,) = await builds(engine)

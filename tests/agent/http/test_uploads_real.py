@@ -323,6 +323,8 @@ def test_a_full_disk_stops_an_upload_and_room_lets_it_go_on(short_folder: Path, 
         at = offset(client, url)
         answer = send(client, url, packed[at:], at, **{"Upload-Length": str(len(packed))})
         assert answer.status_code == 204, answer.text
-        (blob,) = (agent.state / "blobs").iterdir()
-        assert blob.name == f"{diff_id(layer)[7:]}.{len(layer)}.zst"
-        assert blob.read_bytes() == packed
+        # Who acknowledges the last byte has verified the layer. It is more than may be kept of such
+        # a small disk, so it may be gone again.
+        assert offset(client, url) == len(packed)
+        left = {each.name for each in (agent.state / "blobs").iterdir()}
+        assert left <= {f"{diff_id(layer)[7:]}.{len(layer)}.zst"}

@@ -33,7 +33,7 @@ ENCODERS = [IDENTITY, zstd_encoder(3)]
 
 @pytest.fixture
 def archive(tmp_path: Path) -> ArchiveIndex:
-    return archive_of(tmp_path / "app.tar", made("app:1", noise("layer", 6 * MIB)))
+    return archive_of(tmp_path / "app.tar", made("app:1", noise("layer", 12 * MIB)))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ async def test_who_was_cut_goes_on_and_nothing_is_read_twice(
 @pytest.mark.parametrize("encoder", ENCODERS)
 async def test_only_a_little_is_kept(archive: ArchiveIndex, encoder: Encoder) -> None:
     encoding = Encoding(opened(archive), encoder)
-    size = len(await taken(encoding, 0, 5 * MIB))
+    size = len(await taken(encoding, 0, 7 * MIB))
     assert encoding.reaches(size - KEPT_BYTES)
     assert not encoding.reaches(size - KEPT_BYTES - MIB - 1)
     # Further on is a matter of reading on.
@@ -108,7 +108,7 @@ async def test_a_cut_while_the_next_piece_is_made_loses_nothing(archive: Archive
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-    assert await taken(encoding, 0, 7 * MIB) == whole(archive, IDENTITY)
+    assert await taken(encoding, 0, 13 * MIB) == whole(archive, IDENTITY)
     await encoding.close()
 
 
@@ -118,7 +118,7 @@ async def test_only_the_same_encoder_goes_on(archive: ArchiveIndex) -> None:
     for encoder, offset in ((zstd_encoder(3), 0), (IDENTITY, 0)):
         reader = opened(archive)
         encoding = Encoding(reader, IDENTITY)
-        await taken(encoding, 0, 4 * MIB)
+        await taken(encoding, 0, 7 * MIB)
         encodings.put_back(name, encoding)
         assert await encodings.take(name, encoder, offset) is None
         with pytest.raises(ValueError, match="turn"):
@@ -146,7 +146,7 @@ async def test_a_damaged_layer_is_not_gone_on_with(archive: ArchiveIndex) -> Non
     spoil(Path(archive.path), archive.layers[0].offset + MIB)
     encoding = Encoding(opened(archive), IDENTITY)
     with pytest.raises(ProblemError) as raised:
-        await taken(encoding, 0, 7 * MIB)
+        await taken(encoding, 0, 13 * MIB)
     assert raised.value.code == "archive.layer_corrupt"
     assert encoding.broken
     assert not encoding.reaches(0)

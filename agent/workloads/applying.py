@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from agent.protocol.containers import Container
 from agent.protocol.deployments import ApplyRequest, DeployPlan, PlannedWorkload
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
-from agent.protocol.workloads import GpuRequest, Workload
+from agent.protocol.workloads import GpuRequest, Mount, Workload
 from agent.rules.placement import SPREAD
 from agent.workloads.compiling import compiled
 from agent.workloads.machine import no_network
@@ -32,6 +33,9 @@ from agent.workloads.records import OldContainer, Part, WorkloadRecord, Workload
 Awaited = Literal["started", "healthy", "completed"]
 _STRENGTH: tuple[Awaited, ...] = ("started", "healthy", "completed")
 RUNS = ("running", "restarting")
+# What a volume of these has is elsewhere.
+_REMOTE = ("nfs", "nfs4", "cifs", "smb3")
+_PATH = re.compile(r"(?:^|(?<=[=:,]))/[^,:=]*")
 
 
 class Rules(msgspec.Struct, kw_only=True, frozen=True):
@@ -240,7 +244,11 @@ class Applier:
         for mount in workload.mounts:
             if mount.kind == "bind":
                 await self._check_bind(workload.name, mount.source, made=mount.create_host_path)
-            elif mount.external and not await self._runtime.has_volume(mount.source):
+            for path in _paths_behind(mount):
+                await self._check_bind(workload.name, path, made=True)
+            if mount.kind == "bind":
+                continue
+            if mount.external and not await self._runtime.has_volume(mount.source):
                 raise _missing(workload.name, "volume", mount.source)
         for use in workload.networks:
             if use.external and not await self._runtime.has_network(use.name):
@@ -283,6 +291,16 @@ class Applier:
             )
         if not made and not await asyncio.to_thread(real.exists):
             raise _missing(workload, "folder", source)
+
+
+def _paths_behind(mount: Mount) -> list[str]:
+    """Folders of the node that a named volume brings in by its driver's options, as a bind does."""
+    options = mount.driver_options
+    # With `bind`, mount(2) does not look at the type.
+    bound = {"bind", "rbind"} & set(options.get("o", "").split(","))
+    if mount.kind != "volume" or (options.get("type") in _REMOTE and not bound):
+        return []
+    return [path for value in options.values() for path in _PATH.findall(value)]
 
 
 def _at(request: GpuRequest, uuid: str) -> GpuRequest:

@@ -220,6 +220,16 @@ async def test_what_the_node_insists_on(engine: DockerEngine, tmp_path: Path) ->
         assert await codes(node, bind(root / "out")) == ["policy.volume_root"]
         assert await codes(node, bind(root / ".." / "data")) == ["policy.volume_root"]
         assert await codes(node, bind(root / "in")) == []
+        for options, refused in (
+            ({"type": "none", "o": "bind", "device": "/etc"}, True),
+            ({"type": "nfs", "o": "rbind", "device": "/etc"}, True),
+            ({"type": "overlay", "device": "overlay", "o": f"lowerdir=/etc,upperdir={root}"}, True),
+            ({"type": "none", "o": "bind", "device": str(root)}, False),
+            ({"type": "nfs", "o": "addr=10.0.0.1", "device": ":/etc"}, False),
+        ):
+            mount = Mount(kind="volume", source="data", target="/v", driver_options=options)
+            found = await codes(node, workload(mounts=[mount]))
+            assert found == (["policy.volume_root"] if refused else []), options
         assert await codes(node, workload(image="nothing:1")) == ["image.not_found"]
         secret = SecretUse(name="none", target="/run/secrets/none")
         assert await codes(node, workload(secrets=[secret])) == ["secret.not_found"]

@@ -84,13 +84,13 @@ class BuildKind(JobKind[BuildRequest]):
     ) -> EngineManifest | None:
         """The engine that is there, tried again if need be; None: it must be built anew."""
         work.log(f"engine {there.manifest.key[:12]} is there already")
-        why = self._checking.needed(there.manifest, gpu)
+        validation = work.request.recipe.validation
+        why = self._checking.needed(there.manifest, gpu, validation)
         if why is None:
             return there.manifest
         work.log(f"it is tried again: {why}")
-        recipe = work.request.recipe
         try:
-            return await self._checking.check(work, there, looked, gpu, recipe.validation)
+            return await self._checking.check(work, there, looked, gpu, validation, remember=True)
         except ProblemError as problem:
             if problem.code not in ("engine.unfit", "engine.plan"):
                 raise

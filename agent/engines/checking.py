@@ -18,7 +18,8 @@ from agent.protocol.problems import ProblemError
 from agent.rules.engine_stale import tried_under, why_not_good
 
 # Of an engine itself; others say nothing about it.
-ITS_OWN = ("engine.unfit", "engine.plan", "engine.outputs", "engine.latency")
+UNFIT = ("engine.unfit", "engine.plan")
+ITS_OWN = (*UNFIT, "engine.outputs", "engine.latency")
 
 
 class Checking:
@@ -27,12 +28,19 @@ class Checking:
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
 
-    def needed(self, manifest: EngineManifest, gpu: Gpu | None) -> str | None:
+    def needed(
+        self, manifest: EngineManifest, gpu: Gpu | None, validation: Validation
+    ) -> str | None:
         """Why it must be tried before it is used; None: it need not, or it cannot be."""
         if gpu is None:
             return None
         if why := why_not_good(manifest):
             return why
+        if manifest.check is not None and manifest.check.gpu not in (None, gpu.uuid):
+            return "it was tried on another GPU"
+        recipe = manifest.parts.recipe
+        if recipe is not None and recipe.validation != validation:
+            return "another validation is asked for"
         before, now = tried_under(manifest), self._shop.driver()
         return None if before == now else f"the driver was {before}, and is {now}"
 
@@ -43,8 +51,12 @@ class Checking:
         looked: Looked,
         gpu: Gpu | None,
         validation: Validation,
+        *,
+        remember: bool = False,
     ) -> EngineManifest:
         """Its manifest as it is now. What is wrong with the engine is in it, too.
+
+        `remember`: the validation is its recipe's from now on; it is no part of the key.
 
         Raises:
             ProblemError: as `Workshop.run` and `Workshop.checked`; `engine.not_found`.
@@ -65,7 +77,10 @@ class Checking:
                 )
                 check = shop.checked(told, validation, gpu)
             except ProblemError as problem:
-                if problem.code in ITS_OWN:
+                recipe = manifest.parts.recipe
+                stricter = recipe is not None and recipe.validation != validation
+                # What another validation finds too slow is as good as it was.
+                if problem.code in UNFIT or (problem.code in ITS_OWN and not stricter):
                     failed = msgspec.structs.replace(
                         manifest, verification="header", verification_reason=problem.detail
                     )
@@ -79,6 +94,9 @@ class Checking:
                 verification_reason=check.reason,
                 check=check,
             )
+            if remember and manifest.parts.recipe is not None:
+                recipe = msgspec.structs.replace(manifest.parts.recipe, validation=validation)
+                amended.parts = msgspec.structs.replace(manifest.parts, recipe=recipe)
             kept = outputs if await asyncio.to_thread(outputs.is_dir) else None
             await asyncio.to_thread(shop.store.amend, engine.model, amended, kept)
         return amended

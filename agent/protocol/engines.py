@@ -206,11 +206,16 @@ class Engine(msgspec.Struct, kw_only=True):
     stale_unknown: list[str] = []  # what could not be compared, and why
 
     def again(self, *, rebuild: bool = False) -> BuildRequest | None:
-        """The request for the same recipe again; None: it was imported, and has none."""
+        """The request for the same recipe again; None: it was imported, and has none.
+
+        On the GPU that it was built on; where another one took its place, on the first.
+        """
         recipe = self.manifest.parts.recipe
         if recipe is None:
             return None
-        return BuildRequest(recipe=recipe, gpu=self.manifest.gpu_uuid, rebuild=rebuild)
+        swapped = any(each.what == "gpu" for each in self.stale)
+        gpu = None if swapped else self.manifest.gpu_uuid
+        return BuildRequest(recipe=recipe, gpu=gpu, rebuild=rebuild)
 
 
 class EngineLog(msgspec.Struct, kw_only=True):

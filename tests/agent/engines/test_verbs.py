@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.protocol.engines import (
@@ -121,6 +122,45 @@ async def test_a_driver_that_changed_wants_no_other_build(
     assert (await only(side)).stale == []
     third = await side.build(onnx)
     assert "tried again" not in await side.log(third)
+
+
+async def test_another_gpu_and_another_validation_want_it_tried_again(
+    side: EngineSide, onnx: Path, node: Node
+) -> None:
+    first = await side.build(onnx)
+    node.gpus = [msgspec.structs.replace(A10, uuid="GPU-bbb")]
+    again = await side.build(onnx)
+    assert again.result == {**first.result, "engine": "was there"}
+    assert "it is tried again: it was tried on another GPU" in await side.log(again)
+    slow = await side.build(onnx, validation={"max_latency_ms": 0.5})
+    assert slow.problem is not None
+    assert slow.problem.code == "engine.latency"
+    engine = await only(side)
+    assert (engine.manifest.verification, engine.current) == ("ran", True)
+    tight = {"max_latency_ms": 7.0}
+    bound = await side.build(onnx, validation=tight)
+    assert bound.problem is None, bound.problem
+    assert bound.result["key"] == first.result["key"]
+    assert "it is tried again: another validation is asked for" in await side.log(bound)
+    recipe = (await only(side)).manifest.parts.recipe
+    assert recipe is not None
+    assert recipe.validation.max_latency_ms == 7.0
+    assert "tried again" not in await side.log(await side.build(onnx, validation=tight))
+
+
+async def test_the_same_again_after_a_gpu_was_swapped(
+    side: EngineSide, onnx: Path, node: Node
+) -> None:
+    await side.build(onnx)
+    request = (await only(side)).again()
+    assert request is not None
+    assert request.gpu == A10.uuid
+    node.gpus = [T4]
+    request = (await only(side)).again()
+    assert request is not None
+    assert request.gpu is None
+    job = await side.ended(await side.engines.build(request, owner="maria", key=None))
+    assert (job.problem, job.result["engine"]) == (None, "built")
 
 
 async def test_an_engine_that_a_new_driver_does_not_take_is_built_anew(

@@ -89,13 +89,13 @@ class GpuCheck:
         if look is not None and look.way == "exec" and look.sees is not None:
             return _by_uuids("nvidia-smi", set(look.uuids), set(wanted), gpus)
         if probe is not None:
-            found = await self._by_probe(container, wanted, probe)
+            found = await self._by_probe(container, wanted, gpus, probe)
             if found is not None:
                 return found
         return _by_nodes(look, wanted, gpus)
 
     async def _by_probe(
-        self, container: Container, wanted: Sequence[str], probe: GpuProbe
+        self, container: Container, wanted: Sequence[str], gpus: Sequence[Gpu], probe: GpuProbe
     ) -> GpuSeen | None:
         """None: the probe could not be run."""
         try:
@@ -106,13 +106,26 @@ class GpuCheck:
             if problem.code.startswith("runtime."):
                 raise
             return None
-        missing = [uuid for uuid in wanted if uuid not in ran.output]
-        if ran.code != 0:
-            said = " ".join(ran.output.split())[:200]
-            return GpuSeen("wrong", "probe", f"its own probe ended with {ran.code}: {said}")
-        if missing:
-            return GpuSeen("wrong", "probe", f"its own probe does not see {', '.join(missing)}")
-        return GpuSeen("right", "probe", f"its own probe sees {', '.join(wanted)}")
+        return probed(ran, wanted, gpus)
+
+
+def probed(ran: Ran, wanted: Sequence[str], gpus: Sequence[Gpu]) -> GpuSeen:
+    """What a workload's own probe tells, which prints the UUIDs that it sees."""
+    if ran.code != 0:
+        said = " ".join(ran.output.split())[:200]
+        return GpuSeen("wrong", "probe", f"its own probe ended with {ran.code}: {said}")
+    if missing := [uuid for uuid in wanted if uuid not in ran.output]:
+        return GpuSeen("wrong", "probe", f"its own probe does not see {', '.join(missing)}")
+    given = {
+        gpu.uuid
+        for gpu in gpus
+        if gpu.uuid in wanted or any(each.uuid in wanted for each in gpu.mig_instances)
+    }
+    if extra := [gpu.uuid for gpu in gpus if gpu.uuid not in given and gpu.uuid in ran.output]:
+        return GpuSeen(
+            "wrong", "probe", f"its own probe sees {', '.join(extra)}, which are not its"
+        )
+    return GpuSeen("right", "probe", f"its own probe sees {', '.join(wanted)}")
 
 
 def _by_uuids(how: GpuChecked, seen: set[str], wanted: set[str], gpus: Sequence[Gpu]) -> GpuSeen:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
@@ -95,6 +96,7 @@ class Runner:
         self._clients: dict[str, NodeClient] = {}
         self._asking: dict[str, asyncio.Task[Seen]] = {}
         self._asked: dict[Want, float] = {}  # when, by a clock that nobody sets
+        self._requests: dict[str, ApplyRequest] = {}  # as the plan has them: they never change
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._events: list[Event] = []
 
@@ -176,7 +178,10 @@ class Runner:
             client = self._clients.get(node.name)
             if client is None:
                 client = self._clients[node.name] = self._make(entry)
-            request = await asyncio.to_thread(self._journal.request, self._id, node.name)
+            request = self._requests.get(node.name)
+            if request is None:
+                request = await asyncio.to_thread(self._journal.request, self._id, node.name)
+                self._requests[node.name] = request
             return await ask_node(client, rollout, node, ask, request)
 
     def _heard(self, name: str, task: asyncio.Task[Seen]) -> Seen:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -87,7 +88,7 @@ async def rename(connection: Connection, container_id: str, name: str) -> None:
 
 async def remove(connection: Connection, container_id: str) -> None:
     """Remove a stopped container; its volumes stay."""
-    try:
+    with _passing_over("container.not_found"):
         await _ask(
             connection,
             "DELETE",
@@ -95,14 +96,11 @@ async def remove(connection: Connection, container_id: str) -> None:
             container=container_id[:12],
             seconds=REMOVE_SECONDS,
         )
-    except ProblemError as problem:
-        if problem.code != "container.not_found":
-            raise
 
 
 async def send_signal(connection: Connection, container_id: str, signal: str) -> None:
     """To its first process; Docker answers 409 where it does not run."""
-    try:
+    with _passing_over("container.not_found", "container.conflict"):
         await _ask(
             connection,
             "POST",
@@ -110,14 +108,12 @@ async def send_signal(connection: Connection, container_id: str, signal: str) ->
             container=container_id[:12],
             query={"signal": signal},
         )
-    except ProblemError as problem:
-        if problem.code not in ("container.not_found", "container.conflict"):
-            raise
 
 
 async def discard(connection: Connection, container_id: str) -> None:
     """Kill it, remove it, and its anonymous volumes with it."""
-    try:
+    # 409: whoever else removes it is not done yet.
+    with _passing_over("container.not_found", "container.conflict"):
         await _ask(
             connection,
             "DELETE",
@@ -126,10 +122,6 @@ async def discard(connection: Connection, container_id: str) -> None:
             query={"force": "1", "v": "1"},
             seconds=REMOVE_SECONDS,
         )
-    except ProblemError as problem:
-        # 409: whoever else removes it is not done yet.
-        if problem.code not in ("container.not_found", "container.conflict"):
-            raise
 
 
 async def set_restart_policy(connection: Connection, container_id: str, policy: Json) -> None:
@@ -249,3 +241,13 @@ async def _ask(
 def _version(text: str) -> tuple[int, int]:
     major, _, minor = text.partition(".")
     return int(major), int(minor)
+
+
+@contextmanager
+def _passing_over(*codes: str) -> Iterator[None]:
+    """For what may be so already. Raises every other ProblemError."""
+    try:
+        yield
+    except ProblemError as problem:
+        if problem.code not in codes:
+            raise

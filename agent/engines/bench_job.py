@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from anyio import fail_after
 
 from agent.engines.bench_store import BenchStore
-from agent.engines.engine_parts import parts_of
 from agent.engines.host_executor import Looked
 from agent.engines.told import Told, incomplete
 from agent.engines.workshop import LOOK_SECONDS, Workshop
@@ -51,14 +50,7 @@ class BenchKind(JobKind[BenchRequest]):
         gpu = shop.gpu(request.gpu)
         looked = await shop.look(work, recipe.executor, recipe.image, gpu)
         # What is wrong with the model is wrong with every row.
-        await parts_of(
-            recipe,
-            looked,
-            gpu,
-            digests=shop.digests,
-            facts=shop.facts(),
-            power_mode=await shop.power_mode(),
-        )
+        await shop.parts(recipe, looked, gpu)
         shop.check_memory(work, recipe, gpu)
         bench = await asyncio.to_thread(self._benches.find, work.job.id) or EngineBench(
             job=work.job.id,

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.engines.checking import Checking
-from agent.engines.engine_parts import parts_of
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import clear, take_outputs, take_plan
 from agent.engines.store import LOG, OUTPUTS, PLAN
@@ -55,14 +54,7 @@ class BuildKind(JobKind[BuildRequest]):
         await work.stage("looking", LOOK_SECONDS)
         gpu = shop.gpu(request.gpu)
         looked = await shop.look(work, recipe.executor, recipe.image, gpu)
-        parts, files = await parts_of(
-            recipe,
-            looked,
-            gpu,
-            digests=shop.digests,
-            facts=shop.facts(),
-            power_mode=await shop.power_mode(),
-        )
+        parts, files = await shop.parts(recipe, looked, gpu)
         key = engine_key(parts)
         there = None
         if not request.rebuild:

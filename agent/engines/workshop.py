@@ -12,6 +12,7 @@ import msgspec
 
 from agent.engines.build_log import BuildLog
 from agent.engines.caches import RUNTIME, TIMING, Caches
+from agent.engines.engine_parts import parts_of
 from agent.engines.executors import Executors
 from agent.engines.hearing import Hearing, Silences
 from agent.engines.host_executor import Looked
@@ -22,7 +23,7 @@ from agent.engines.worker_task import TaskPath, WorkerTask
 from agent.gpu.tegra_files import power_mode
 from agent.jobs.work import Work
 from agent.protocol.engine_figures import EngineCheck
-from agent.protocol.engines import EngineRecipe, Executor, Validation
+from agent.protocol.engines import EngineParts, EngineRecipe, Executor, ModelFile, Validation
 from agent.protocol.gpus import Gpu, GpuSample
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
@@ -92,6 +93,19 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
             + (f", of {image}" if image else "")
         )
         return looked
+
+    async def parts(
+        self, recipe: EngineRecipe, looked: Looked, gpu: Gpu | None
+    ) -> tuple[EngineParts, list[ModelFile]]:
+        """What the engine of a recipe would be made of here. Raises as `parts_of`."""
+        return await parts_of(
+            recipe,
+            looked,
+            gpu,
+            digests=self.digests,
+            facts=self.facts(),
+            power_mode=await self.power_mode(),
+        )
 
     def check_memory(self, work: Work[Any], recipe: EngineRecipe, gpu: Gpu | None) -> None:
         """Whether the GPU has room beside what runs on it.

@@ -21,7 +21,8 @@ from console.tui.rows.cells import Row
 from console.tui.rows.compat import COLUMNS, TONES, compat_rows, node_head, title_of
 from console.tui.rows.matrix import NodeHead
 from console.tui.screens.reading import read_showing
-from console.tui.screens.sideways import Sideways, how_old
+from console.tui.screens.reads_answers import how_old
+from console.tui.screens.sideways import Sideways
 from console.tui.screens.verdict import SAYS, verdict_entries, whole_entries
 from console.tui.subjects import Subject
 from console.tui.widgets.bars import Bar

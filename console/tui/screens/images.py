@@ -19,7 +19,8 @@ from console.tui.rows.matrix import IMAGE_COLUMNS, about_line, matrix_rows, node
 from console.tui.screens.image_actions import ImageActions
 from console.tui.screens.import_flow import ImportFlow
 from console.tui.screens.push_flow import PushFlow
-from console.tui.screens.sideways import Sideways, how_old
+from console.tui.screens.reads_answers import how_old
+from console.tui.screens.sideways import Sideways
 from console.tui.screens.tables import TableView
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece

@@ -4,10 +4,10 @@ changed something."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from console.tui.answers import FollowedAnswers
+from console.tui.answers import Answers, FollowedAnswers
 from console.tui.beside import run_beside
 from console.tui.commands import Command
 from console.tui.look import words
@@ -66,14 +66,18 @@ class ReadsAnswers(TableView):
         return super().when_empty()
 
     def position(self) -> list[Piece]:
-        answers, names = self.answers, self.node_names()
-        pieces = super().position()
-        silent = sum(name in answers.problems for name in names)
-        if silent:
-            pieces.append((f" {silent} did not answer", "warn"))
-        at = answers.oldest(names)
-        if answers.reading:
-            pieces.append((" reading", "dim"))
-        elif at is not None:
-            pieces.append((f" read {words.age(max(0.0, time.time() - at))} ago", "dim"))
-        return pieces
+        return [*super().position(), *how_old(self.answers, self.node_names())]
+
+
+def how_old(answers: Answers[Any], names: Sequence[str]) -> list[Piece]:
+    """Who did not answer, and when the oldest answer came."""
+    pieces: list[Piece] = []
+    silent = sum(name in answers.problems for name in names)
+    if silent:
+        pieces.append((f" {silent} did not answer", "warn"))
+    at = answers.oldest(names)
+    if answers.reading:
+        pieces.append((" reading", "dim"))
+    elif at is not None:
+        pieces.append((f" read {words.age(max(0.0, time.time() - at))} ago", "dim"))
+    return pieces

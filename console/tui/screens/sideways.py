@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from console.fleet.selectors import check_selector, parse_selector
-from console.tui.look import words
 from console.tui.screens.tables import TableView
-from console.tui.shelf import Shelf
 from console.tui.widgets.line import Piece
 from console.tui.widgets.matrix import MatrixTable
 
@@ -65,17 +62,3 @@ class Sideways(TableView):
     def is_production(self) -> bool:
         nodes = self.context.fleet.nodes
         return bool(self._names) and all(nodes[name].entry.production for name in self._names)
-
-
-def how_old(shelf: Shelf, names: Sequence[str]) -> list[Piece]:
-    """Who did not answer, and when the oldest answer came."""
-    pieces: list[Piece] = []
-    silent = sum(name in shelf.problems for name in names)
-    if silent:
-        pieces.append((f" {silent} did not answer", "warn"))
-    at = shelf.oldest(names)
-    if shelf.reading:
-        pieces.append((" reading", "dim"))
-    elif at is not None:
-        pieces.append((f" read {words.age(max(0.0, time.time() - at))} ago", "dim"))
-    return pieces

@@ -23,6 +23,8 @@ async def ask_node(
 ) -> Seen:
     """What came of it; a problem of the node's is an answer, too. Never raises ProblemError."""
     try:
+        if ask == "prepare":
+            return Seen(node=node.name, what="prepared")
         if ask == "apply":
             return await _apply(client, rollout, node, request)
         if ask == "revert":
@@ -36,7 +38,7 @@ async def ask_node(
         return _told(node, await client.workloads.deployment(node.deployment))
     except ProblemError as problem:
         # A node that took it is not given up for a refusal, which may pass.
-        if ask != "apply" or problem.code.startswith(_UNREACHED):
+        if ask not in ("prepare", "apply") or problem.code.startswith(_UNREACHED):
             return Seen(node=node.name, what="unreached", why=problem.detail)
         return Seen(node=node.name, what="refused", why=problem.detail)
 

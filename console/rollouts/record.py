@@ -10,6 +10,8 @@ from console.rollouts.strategy import Strategy
 
 Stage = Literal[
     "planned",  # its turn has not come
+    "preparing",  # gets what it needs: images, engines; nothing that runs is touched
+    "prepared",
     "applying",  # told to change, and does not run it for good yet
     "canary",  # runs it, and is watched; it goes back by itself unless this side stays in touch
     "confirming",
@@ -26,6 +28,8 @@ Stage = Literal[
 SETTLED: frozenset[Stage] = frozenset(
     {"done", "reverted", "stuck", "lost", "offline", "cannot", "skipped"}
 )
+# Its turn has come or will, and nothing that runs there was touched.
+UNTOUCHED: frozenset[Stage] = frozenset({"planned", "preparing", "prepared"})
 UNCONFIRMED: frozenset[Stage] = frozenset({"applying", "canary", "confirming"})
 
 State = Literal[

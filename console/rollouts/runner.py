@@ -27,6 +27,7 @@ from console.rollouts.steering import RUNNER, Ask, Seen, Steering, Want
 TICK_SECONDS = 0.5
 # How soon the same is asked of a node again. A lease is renewed often enough to bear some cuts.
 AGAIN_SECONDS: Mapping[Ask, float] = {
+    "prepare": 2.0,
     "apply": 2.0,
     "look": 1.0,
     "renew": 5.0,

@@ -15,6 +15,7 @@ from console.rollouts.record import (
     ENDED,
     SETTLED,
     UNCONFIRMED,
+    UNTOUCHED,
     Event,
     Rollout,
     RolloutNode,
@@ -30,7 +31,7 @@ REACH_SECONDS = 60.0
 # Beyond its lease a node has gone back, whatever its clock and ours do.
 MARGIN_SECONDS = 60.0
 
-Ask = Literal["apply", "look", "renew", "confirm", "revert"]
+Ask = Literal["prepare", "apply", "look", "renew", "confirm", "revert"]
 
 
 class Want(NamedTuple):
@@ -43,12 +44,15 @@ class Want(NamedTuple):
 class Seen(msgspec.Struct, kw_only=True, frozen=True):
     """What came of it.
 
-    begun: its deployment is known. unchanged: it runs that already. refused: nothing was changed,
-    and will not be. nothing: there is nothing to take back. unreached: nobody answered.
+    preparing: it is at it, and `why` says how far. prepared: it has all that it needs. begun: its
+    deployment is known. unchanged: it runs that already. refused: nothing was changed, and will not
+    be. nothing: there is nothing to take back. unreached: nobody answered.
     """
 
     node: str
-    what: Literal["begun", "unchanged", "state", "refused", "nothing", "unreached"]
+    what: Literal[
+        "preparing", "prepared", "begun", "unchanged", "state", "refused", "nothing", "unreached"
+    ]
     deployment: str | None = None
     state: DeploymentState | None = None
     why: str = ""
@@ -71,7 +75,9 @@ class Steering:
             self._unreached(node, seen.why, now)
             return
         node.heard_at = now
-        if seen.what == "begun":
+        if seen.what in ("preparing", "prepared"):
+            self._preparing(node, seen, now)
+        elif seen.what == "begun":
             node.deployment = seen.deployment
         elif seen.state is not None:
             self._state(node, seen.state, seen.why, now)
@@ -82,6 +88,14 @@ class Steering:
         elif seen.what == "refused":
             node.failed = True
             self._put(node, "cannot", now, seen.why)
+
+    def _preparing(self, node: RolloutNode, seen: Seen, now: float) -> None:
+        if node.stage != "preparing":
+            return
+        if seen.what == "prepared":
+            self._put(node, "prepared", now, seen.why)
+        else:
+            node.why = seen.why  # how far it is: no event of its own
 
     def _state(self, node: RolloutNode, state: DeploymentState, why: str, now: float) -> None:
         if state == "stuck":
@@ -99,7 +113,7 @@ class Steering:
 
     def _unreached(self, node: RolloutNode, why: str, now: float) -> None:
         silent = now - max(node.heard_at, node.since)
-        if node.stage == "applying" and node.deployment is None:
+        if node.stage == "preparing" or (node.stage == "applying" and node.deployment is None):
             if silent > REACH_SECONDS:
                 self._put(node, "offline", now, why)
             return
@@ -160,6 +174,7 @@ class Steering:
     def wants(self) -> list[Want]:
         """What to ask nodes now; asking the same twice does no harm."""
         asks: dict[Stage, Ask] = {
+            "preparing": "prepare",
             "canary": "renew",
             "confirming": "confirm",
             "reverting": "revert",
@@ -175,7 +190,12 @@ class Steering:
     def _see_late(self, now: float) -> None:
         deadline = self.rollout.strategy.deadline
         for node in self.rollout.nodes:
-            if node.stage == "applying" and not node.back and now - node.since > deadline:
+            if now - node.since <= deadline:
+                continue
+            if node.stage == "preparing":
+                node.failed = True
+                self._put(node, "cannot", now, f"it was not prepared within {age(deadline)}")
+            elif node.stage == "applying" and not node.back:
                 node.failed = node.back = True
                 node.why = f"it did not run that within {age(deadline)}"
 
@@ -214,7 +234,7 @@ class Steering:
         rollout.ends_as = ends_as
         self._turn("reverting", now, why, by=by)
         for node in rollout.nodes:
-            if node.stage == "planned":
+            if node.stage in UNTOUCHED:
                 self._put(node, "skipped", now, by=by)
             elif node.stage == "done":
                 changed = node.deployment is not None
@@ -244,11 +264,13 @@ class Steering:
         changing = sum(node.stage in ("applying", "reverting") for node in rollout.nodes)
         free = rollout.strategy.at_once(len(rollout.nodes)) - changing
         for node in wave:
-            if node.stage == "planned" and free > 0:
+            if node.stage == "planned":
+                self._put(node, "preparing", now)
+            elif node.stage == "prepared" and free > 0:
                 free -= 1
                 self._put(node, "applying", now)
         stages = {node.stage for node in wave}
-        if stages & {"planned", "applying", "confirming", "reverting"}:
+        if stages & {*UNTOUCHED, "applying", "confirming", "reverting"}:
             return
         if "canary" in stages:
             self._soak(wave, now)

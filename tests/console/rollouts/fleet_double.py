@@ -23,6 +23,7 @@ class NodeDouble(msgspec.Struct):
     refuses: bool = False
     has_it: bool = False
     sticks: bool = False  # it cannot go back
+    lacks: int = 0  # answers that it takes to have all that it needs
     slow: int = 0  # answers that it takes to get well
     renewed_at: float = 0.0
     applied: int = 0
@@ -86,6 +87,8 @@ class FleetDouble:
             node.state = "reverted"
         if node.away:
             return Seen(node=want.node, what="unreached", why="no route")
+        if want.ask == "prepare":
+            return self._prepare(want.node, node)
         if want.ask == "apply":
             return self._apply(want.node, node)
         if want.ask == "revert" and node.state is None:
@@ -104,6 +107,12 @@ class FleetDouble:
             node.renewed_at = self.now
         why = "it is not well" if node.state == "reverted" and node.fails else ""
         return Seen(node=want.node, what="state", state=node.state, why=why)
+
+    def _prepare(self, name: str, node: NodeDouble) -> Seen:
+        if node.refuses:
+            return Seen(node=name, what="refused", why="no such image")
+        node.lacks -= 1
+        return Seen(node=name, what="prepared" if node.lacks < 0 else "preparing", why="40 %")
 
     def _apply(self, name: str, node: NodeDouble) -> Seen:
         if node.has_it:

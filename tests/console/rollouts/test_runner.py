@@ -27,7 +27,9 @@ pytestmark = pytest.mark.timeout(60)
 
 IMAGE = "edge/gateway:1.9.0"  # all simulated nodes have it
 QUICK = Strategy(waves=(Wave(nodes=1), Wave(nodes=2)), soak=0.5, max_unavailable=Amount(count=2))
-AGAIN: dict[Ask, float] = dict.fromkeys(("apply", "look", "renew", "confirm", "revert"), 0.05)
+AGAIN: dict[Ask, float] = dict.fromkeys(
+    ("prepare", "apply", "look", "renew", "confirm", "revert"), 0.05
+)
 
 
 class Side:

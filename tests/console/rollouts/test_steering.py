@@ -19,8 +19,10 @@ def changed(**changes: object) -> Strategy:
 def test_all_is_well() -> None:
     fleet = FleetDouble([1, 2, 5], CALM)
     fleet.tick()
+    assert fleet.stages() == {"prepared": 1, "planned": 7}
+    fleet.tick()
     assert fleet.stages() == {"applying": 1, "planned": 7}
-    fleet.run(9)
+    fleet.run(8)
     assert fleet.stages() == {"canary": 1, "planned": 7}  # it soaks
     fleet.run(100)
     assert (fleet.rollout.state, fleet.stages()) == ("done", {"done": 8})
@@ -34,6 +36,27 @@ def test_all_is_well() -> None:
         "wave 3 runs, and is watched",
         "done",
     ]
+
+
+def test_all_of_a_wave_prepare_at_once_and_change_a_few_at_a_time() -> None:
+    fleet = FleetDouble([7, 1], CALM)
+    for number, node in enumerate(fleet.nodes.values()):
+        node.lacks = 30 + number
+    fleet.run(20)
+    assert fleet.stages() == {"preparing": 7, "planned": 1}
+    assert fleet.rollout.nodes[0].why == "40 %"
+    fleet.steering.wish("abort", "maria", fleet.now)
+    fleet.run(2)
+    assert (fleet.rollout.state, fleet.stages()) == ("aborted", {"skipped": 8})
+    assert [node.applied for node in fleet.nodes.values()] == [0] * 8
+
+
+def test_who_is_not_prepared_in_time_cannot_take_it() -> None:
+    fleet = FleetDouble([1, 1], CALM)
+    fleet.nodes["n0-0"].lacks = 10_000
+    fleet.run(310)
+    assert (fleet.rollout.state, fleet.stages()) == ("failed", {"cannot": 1, "skipped": 1})
+    assert "prepared within 5m" in fleet.rollout.why
 
 
 def test_no_more_change_at_a_time_than_may() -> None:

@@ -12,11 +12,14 @@ from typing import Literal
 
 import msgspec
 
+from agent.protocol.workloads import Name
+
 ArmName = Literal["stable", "candidate"]
 
 # Answers are counted in buckets of 1 % width: quantiles are then off by 1 % at most, and a window
 # of any length stays small on the wire.
 GROWTH = 1.01
+SAMPLES_KEPT = 200
 
 
 def bucket_of(seconds: float) -> int:
@@ -36,3 +39,85 @@ class RequestFigures(msgspec.Struct, kw_only=True):
     errors: int = 0  # 5xx, no connection, no answer; what the client cut off is none
     # Time until the answer's headers, by `bucket_of`; of answers that are no errors.
     latency: dict[int, int] = {}
+
+
+class Figure(msgspec.Struct, kw_only=True):
+    """A figure that was read again and again in the window.
+
+    Without a good reading it is all None, and `unknown` says why. With one, `unknown` says why the
+    latest reading failed, where it did: `last` is of an earlier one, then.
+    """
+
+    count: int = 0  # good readings
+    errors: int = 0  # readings that failed: the measurement broke, whatever the workload does
+    last: float | None = None
+    last_at: float | None = None  # seconds of the window
+    lowest: float | None = None
+    highest: float | None = None
+    mean: float | None = None
+    # The newest good readings, oldest first, at most SAMPLES_KEPT; of measures alone.
+    samples: list[float] = []
+    unknown: str | None = None
+
+
+class ArmGpu(msgspec.Struct, kw_only=True):
+    """A GPU or MIG slice that an arm was given, read once a second."""
+
+    uuid: str
+    # What computes there beside the arm's own processes: then utilisation, temperature and XIDs
+    # are not the arm's alone. None: it is not known who does.
+    shared_with: list[str] | None = []  # "stable", "candidate", "others"
+    memory_bytes: Figure = msgspec.field(default_factory=Figure)  # of the arm's own processes
+    utilization_percent: Figure = msgspec.field(default_factory=Figure)  # of the whole GPU
+    temperature_celsius: Figure = msgspec.field(default_factory=Figure)
+    # In the window; one that names a process of somebody else is not counted. None: see `unknown`.
+    xids: int | None = None
+    xid_codes: list[int] = []  # which, each once
+    unknown: dict[str, str] = {}
+
+
+class GpuProbed(msgspec.Struct, kw_only=True):
+    """What the arm sees of its GPUs, looked at from inside; the latest look."""
+
+    verdict: Literal["right", "wrong", "unknown"]
+    how: str  # the way that told: "nvidia-smi", "probe", "namespaces", "could_not_tell"
+    what: str  # what was seen, in words
+    at: float  # seconds of the window
+
+
+class Arm(msgspec.Struct, kw_only=True):
+    """One container's figures of the window.
+
+    What is None, or is a measure that is not there, has an entry in `unknown`: field name, or
+    "measures.NAME", to reason in words.
+    """
+
+    container: str | None = None  # id
+    runs: bool | None = None
+    requests: RequestFigures | None = None  # through the proxy
+    replayed: RequestFigures | None = None  # by the node itself: see `Replay`
+    gpus: list[ArmGpu] | None = None  # []: it was given none
+    gpu_memory_bytes: Figure | None = None  # of its processes, on all its GPUs together
+    gpu_probe: GpuProbed | None = None
+    restarts: int | None = None  # by the runtime, by the agent, by a person
+    measures: dict[str, Figure] = {}  # by the name of the `Measure`
+    unknown: dict[str, str] = {}
+
+
+class WorkloadArms(msgspec.Struct, kw_only=True):
+    """One workload's two arms in one window. Another `window`: all figures began anew."""
+
+    name: Name
+    window: str
+    seconds: float  # since the window began, by a clock that nobody sets
+    weight: int | None = None  # percent to the candidate; None: it is not weighted
+    stable: Arm
+    candidate: Arm
+
+
+class Arms(msgspec.Struct, kw_only=True):
+    """`GET /v1/deployments/{id}/arms`."""
+
+    deployment: str
+    workloads: list[WorkloadArms] = []  # those whose container changes; none until it is watched
+    unknown: str | None = None  # why there are none

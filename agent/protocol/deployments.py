@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from agent.protocol.compatibility import Verdict
+from agent.protocol.measures import MEASURES_LIMIT, Measure, Replay
 from agent.protocol.problems import Problem
 from agent.protocol.workloads import GpuRequest, Name, Seconds, Strategy, Workload
 
@@ -43,6 +44,9 @@ class DeployOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
     confirm_within: Annotated[float, msgspec.Meta(ge=1, le=30 * 86400)] = CONFIRM_WITHIN_SECONDS
     # Whose deployment it is, where not a person's: a rollout finds what it began by this.
     steered_by: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    # By workload, while it is in `canary` and waits to be confirmed.
+    measures: dict[str, Annotated[list[Measure], msgspec.Meta(max_length=MEASURES_LIMIT)]] = {}
+    replays: dict[str, Replay] = {}  # their bodies are in no answer
 
 
 class ApplyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from agent.rules.ways import NVIDIA_CDI
+
 GpuWay = Literal["none", "cdi", "device_request", "runtime", "devices"]
 
-NVIDIA_CDI = "nvidia.com/gpu="
 _CDI_GPU = re.compile(r"[^/\s]+/gpu=.+")  # of any vendor
 _NVIDIA_DEVICE = re.compile(r"/dev/nvidia(\d+)")
 _NONE = {"", "void", "none"}

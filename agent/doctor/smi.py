@@ -18,7 +18,8 @@ _SEES_NONE = (
 )
 # A container that asked for compute alone gets CUDA's library and not NVML's.
 _NO_NVML = "couldn't find libnvidia-ml"
-_UUID = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
+# A Jetson's own GPU, "Orin (nvgpu)", has a UUID without the "GPU-" before it.
+_UUID = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+|[0-9a-f]{8}-[^)\s]+)\)")
 
 
 class SmiAnswer(NamedTuple):

@@ -13,7 +13,7 @@ from agent.gpu.nvml_figures import blank_health, blank_sample
 from agent.gpu.source import Inventory, Reading
 from agent.gpu.tegra_files import Figure, TegraFiles, device_tree, is_tegra, l4t_version
 from agent.gpu.worker import HungError, Watch, Worker
-from agent.protocol.gpus import Gpu, GpuHealth, GpuSample, GpuStack, XidEvent
+from agent.protocol.gpus import TEGRA_UUID, Gpu, GpuHealth, GpuSample, GpuStack, XidEvent
 
 T = TypeVar("T")
 ROOT = Path("/")
@@ -124,7 +124,7 @@ class TegraSource:
         memory = driver_files.memory_total_bytes(self._root / "proc")
         serial = device_tree(self._root, "serial-number")
         gpu = Gpu(
-            uuid=f"TEGRA-{serial or 0}",
+            uuid=f"{TEGRA_UUID}{serial or 0}",
             index=0,
             name=device_tree(self._root, "model") or (chip.name if chip else "Tegra"),
             compute_capability=chip and chip.compute_capability,

@@ -33,6 +33,10 @@ NVML_BRANDS = {
     16: "titanrtx",
 }
 
+# How the UUID begins that the GPU of a Jetson gets here, before its machine's serial number: it has
+# none of its own that anything else knows.
+TEGRA_UUID = "TEGRA-"
+
 GpuState = Literal["ok", "lost", "reset_required", "hung", "error"]
 
 # Where the figures come from, or why there are none.

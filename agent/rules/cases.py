@@ -15,9 +15,6 @@ PODMAN = "Podman"
 # Before it, Podman drops CDI devices that are asked for through its API, without a word
 # (containers/podman pull request 25171, of January 2025; seen on 4.3.1).
 PODMAN_CDI_SINCE = (5, 4)
-CSV, CDI, LEGACY = "csv", "cdi", "legacy"
-# From here on the toolkit's own default for `runtime: nvidia` is CDI.
-_CDI_BY_DEFAULT = (1, 18)
 
 # These never take a compatibility library.
 _CONSUMER_BRANDS = {"geforce", "geforcertx", "titan", "titanrtx"}
@@ -75,35 +72,6 @@ def is_tegra(facts: NodeFacts) -> bool:
 def podman_takes_cdi(version: str | None) -> bool:
     """Whether this Podman puts CDI devices that its API is asked for into a container."""
     return (numbers(version) or ()) >= PODMAN_CDI_SINCE
-
-
-def way_of(facts: NodeFacts) -> str | None:
-    """How a container on this node gets its GPU: "cdi", "legacy", "csv"; None: it cannot.
-
-    The order is that in which Roost tries: CDI, device request, `runtime: nvidia`.
-    """
-    runtime, toolkit = facts.runtime, facts.toolkit
-    if runtime.name == PODMAN:
-        there = toolkit.cdi_specs or runtime.cdi_devices
-        return CDI if there and podman_takes_cdi(runtime.version) else None
-    if is_tegra(facts):
-        return CSV if "nvidia" in runtime.runtimes else None
-    if any(name.startswith("nvidia.com/") for name in runtime.cdi_devices) or (
-        runtime.cdi_spec_dirs and toolkit.cdi_specs
-    ):
-        return CDI
-    if toolkit.hook_path is not None:
-        return LEGACY
-    if "nvidia" in runtime.runtimes:
-        version = numbers(toolkit.version) or ()
-        by_default = toolkit.mode in (None, "auto") and version >= _CDI_BY_DEFAULT
-        return CDI if toolkit.mode == "cdi" or by_default else LEGACY
-    return None
-
-
-def checks_requirements(way: str | None) -> bool:
-    """Whether NVIDIA's toolkit refuses a container over NVIDIA_REQUIRE_*: not with CDI."""
-    return way in (LEGACY, CSV)
 
 
 def _is_consumer(gpu: Gpu) -> bool:

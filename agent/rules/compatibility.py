@@ -18,7 +18,7 @@ from agent.protocol.compatibility import (
     Verdict,
 )
 from agent.protocol.node import NodeFacts
-from agent.rules.cases import Case, case_of, checks_requirements, is_tegra, way_of
+from agent.rules.cases import Case, case_of, is_tegra
 from agent.rules.driver_reasons import MENDED_BY_DRIVER, driver_reasons, tegra_reasons
 from agent.rules.gpu_reasons import gpu_reasons
 from agent.rules.known import Known, KnownDriver
@@ -26,6 +26,7 @@ from agent.rules.node_reasons import node_reasons
 from agent.rules.requirements import Subject, evaluate, requirements
 from agent.rules.tables import Tables
 from agent.rules.versions import Version, numbers
+from agent.rules.ways import checks_requirements, toolkit_mode
 
 REQUIREMENT_SOURCE = "libnvidia-container, src/cli/dsl.c"
 _REFUSED = "requirement.unsatisfied"
@@ -86,12 +87,12 @@ class Judge:
 
     def _judge(self, facts: NodeFacts) -> tuple[Verdict, list[_Judged]]:
         needs = self.needs
-        way = way_of(facts) if needs.wants_gpu else None
-        reasons = node_reasons(needs, facts, way)
+        mode = toolkit_mode(facts) if needs.wants_gpu else None
+        reasons = node_reasons(needs, facts, mode)
         if not needs.wants_gpu:
             return Verdict(ability=_worst(reasons), reasons=reasons), []
         reasons += self._version_unknown()
-        enforced = checks_requirements(way)
+        enforced = checks_requirements(mode)
         judged = [self._case(case_of(facts, gpu, enforced=enforced)) for gpu in facts.gpus]
         gpus = [
             GpuVerdict(

@@ -8,11 +8,11 @@ from random import Random
 
 import msgspec
 
-from agent.containers.gpu_asks import NVIDIA_CDI
 from agent.gpu.simulated import MEBIBYTE, Board, SimulatedGpu
 from agent.protocol.decoding import from_plain
 from agent.protocol.gpus import Gpu, GpuHealth, GpuSample, GpuStack, MigInstance
 from agent.rules.chance import repeatable
+from agent.rules.ways import NVIDIA_CDI
 from agent.simulation.catalogue import Driver
 from agent.simulation.pattern import Pattern
 from agent.simulation.plan import NodePlan

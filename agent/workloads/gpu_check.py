@@ -12,7 +12,7 @@ from agent.containers.runtime import ContainerRuntime
 from agent.doctor.inside import InsideLook, InsideLooker
 from agent.protocol.containers import Container, ExecExit, ExecRequest
 from agent.protocol.deployments import GpuChecked
-from agent.protocol.gpus import Gpu
+from agent.protocol.gpus import TEGRA_UUID, Gpu
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuProbe
 
@@ -20,10 +20,12 @@ OUTPUT_LIMIT_BYTES = 64 * 1024
 
 
 class Ran(NamedTuple):
-    """A command that ran in a container."""
+    """A command that ran in a container. `cut`: it wrote more than was taken."""
 
     code: int | None
-    output: str
+    output: str  # standard output and error, as they came
+    printed: str = ""  # standard output alone
+    cut: bool = False
 
 
 class GpuSeen(NamedTuple):
@@ -35,7 +37,12 @@ class GpuSeen(NamedTuple):
 
 
 async def run_inside(
-    runtime: ContainerRuntime, container: str, command: Sequence[str], seconds: float
+    runtime: ContainerRuntime,
+    container: str,
+    command: Sequence[str],
+    seconds: float,
+    *,
+    limit_bytes: int = OUTPUT_LIMIT_BYTES,
 ) -> Ran:
     """Run a command in a container and wait for its end.
 
@@ -44,17 +51,20 @@ async def run_inside(
         TimeoutError: it took longer; its end is asked for.
     """
     session = await runtime.exec(container, ExecRequest(command=list(command)))
-    output, code = bytearray(), None
+    output, printed, code, cut = bytearray(), bytearray(), None, False
     try:
         with fail_after(seconds):
             async for item in session.output():
                 if isinstance(item, ExecExit):
                     code = item.code
-                elif len(output) < OUTPUT_LIMIT_BYTES:
-                    output += item.data
+                else:
+                    taken = item.data[: limit_bytes - len(output)]
+                    cut = cut or len(taken) < len(item.data)
+                    output += taken
+                    printed += taken if item.stream == "stdout" else b""
     finally:
         await session.close()
-    return Ran(code, output.decode("utf-8", "replace"))
+    return Ran(code, output.decode("utf-8", "replace"), printed.decode("utf-8", "replace"), cut)
 
 
 class GpuCheck:
@@ -86,13 +96,16 @@ class GpuCheck:
             gpu_way=container.gpu_way if container.gpu_way != "none" else "cdi",
         )
         look = (await self._looker.look([given])).get(container.id)
+        own = is_own(wanted)
         if look is not None and look.way == "exec" and look.sees is not None:
+            if own:
+                return _own("nvidia-smi", "nvidia-smi inside it", sees=look.sees)
             return _by_uuids("nvidia-smi", set(look.uuids), set(wanted), gpus)
         if probe is not None:
             found = await self._by_probe(container, wanted, gpus, probe)
             if found is not None:
                 return found
-        return _by_nodes(look, wanted, gpus)
+        return by_nodes(look, wanted, gpus)
 
     async def _by_probe(
         self, container: Container, wanted: Sequence[str], gpus: Sequence[Gpu], probe: GpuProbe
@@ -109,11 +122,18 @@ class GpuCheck:
         return probed(ran, wanted, gpus)
 
 
+def is_own(wanted: Sequence[str]) -> bool:
+    """Whether it is a Jetson's own GPU: there is no other, and inside it has another name."""
+    return any(uuid.startswith(TEGRA_UUID) for uuid in wanted)
+
+
 def probed(ran: Ran, wanted: Sequence[str], gpus: Sequence[Gpu]) -> GpuSeen:
     """What a workload's own probe tells, which prints the UUIDs that it sees."""
     if ran.code != 0:
         said = " ".join(ran.output.split())[:200]
         return GpuSeen("wrong", "probe", f"its own probe ended with {ran.code}: {said}")
+    if is_own(wanted):
+        return GpuSeen("right", "probe", "its own probe sees the machine's own GPU")
     if missing := [uuid for uuid in wanted if uuid not in ran.output]:
         return GpuSeen("wrong", "probe", f"its own probe does not see {', '.join(missing)}")
     given = {
@@ -146,10 +166,22 @@ def _by_uuids(how: GpuChecked, seen: set[str], wanted: set[str], gpus: Sequence[
     return GpuSeen("wrong", how, "; ".join(filter(None, told)))
 
 
-def _by_nodes(look: InsideLook | None, wanted: Sequence[str], gpus: Sequence[Gpu]) -> GpuSeen:
+def _own(how: GpuChecked, who: str, *, sees: bool) -> GpuSeen:
+    """Of a Jetson's own GPU there is nothing to compare."""
+    if sees:
+        return GpuSeen("right", how, f"{who} sees the machine's own GPU")
+    return GpuSeen("wrong", how, f"{who} sees no GPU")
+
+
+def by_nodes(look: InsideLook | None, wanted: Sequence[str], gpus: Sequence[Gpu]) -> GpuSeen:
     """By device nodes and the environment of process 1, which is all that some images show."""
     if look is None:
         return GpuSeen("unknown", "could_not_tell", "the container does not run")
+    if is_own(wanted):
+        if look.sees is None:
+            why = look.reason or "nothing inside it tells"
+            return GpuSeen("unknown", "could_not_tell", why)
+        return _own("namespaces", "by its device nodes it", sees=look.sees)
     if look.environment is not None:
         named = {name.strip() for name in look.environment.split(",")}
         other = named - set(wanted) - {"void", "none", ""}

@@ -1,9 +1,4 @@
-"""How a GPU gets into a container on this node, and how a recipe says so.
-
-In this order: CDI, which needs no hook; a device request, which needs NVIDIA's hook beside
-dockerd; the `nvidia` runtime, the only way on a Jetson. Podman takes CDI alone: it drops other
-requests without a word (`facts/docker.md`).
-"""
+"""How a recipe says which GPUs a container gets; `agent.rules.ways` says by which way."""
 
 from __future__ import annotations
 
@@ -13,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from agent.containers.gpu_asks import NVIDIA_CDI, gpu_ask
+from agent.containers.gpu_asks import gpu_ask
 from agent.protocol.deployments import GpuWay
+from agent.protocol.gpus import TEGRA_UUID
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.rules.cases import podman_takes_cdi
-from agent.workloads.podman import is_podman
+from agent.rules.ways import NVIDIA_CDI, best_way, known_cdi, ways
 from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
@@ -27,74 +22,15 @@ VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 _NODE = re.compile(r"/dev/nvidia(\d+)")
 
 
-class WayFound(msgspec.Struct, kw_only=True, frozen=True):
-    """One of the ways, and why it is or is not there."""
-
-    way: GpuWay
-    there: bool
-    why: str
-
-
-def ways(facts: NodeFacts) -> list[WayFound]:
-    """All three, the best first, as this node has them now."""
-    runtime, toolkit = facts.runtime, facts.toolkit
-    podman = is_podman(runtime)
-    drops_cdi = podman and not podman_takes_cdi(runtime.version)
-    tegra = facts.gpu_stack.source == "tegra"
-    cdi = _known(facts)
-    simulated = facts.agent.simulated
-    return [
-        WayFound(
-            way="cdi",
-            there=bool(cdi) and not drops_cdi,
-            why=(
-                f"Podman {runtime.version} drops CDI devices asked for through its API, 5.4 does"
-                " not"
-                if drops_cdi
-                else f"{len(cdi)} CDI devices are known"
-                if cdi
-                else "no CDI device of nvidia.com/gpu is known"
-            ),
-        ),
-        WayFound(
-            way="device_request",
-            there=not podman and not tegra and (bool(toolkit.hook_path) or simulated),
-            why=(
-                "Podman drops device requests"
-                if podman
-                else "on Tegra the hook refuses device requests"
-                if tegra
-                else f"the hook is {toolkit.hook_path}"
-                if toolkit.hook_path
-                else "simulated"
-                if simulated
-                else "nvidia-container-runtime-hook is not installed"
-            ),
-        ),
-        WayFound(
-            way="runtime",
-            there=not podman and "nvidia" in runtime.runtimes,
-            why=(
-                "Podman has no nvidia runtime"
-                if podman
-                else "the runtime has one named nvidia"
-                if "nvidia" in runtime.runtimes
-                else "no runtime named nvidia is configured"
-            ),
-        ),
-    ]
-
-
 def way_of(facts: NodeFacts) -> GpuWay:
     """The best way there is. Raises ProblemError `gpu.no_way`."""
-    found = ways(facts)
-    for each in found:
-        if each.there:
-            return each.way
+    way = best_way(facts)
+    if way is not None:
+        return way
     raise ProblemError(
         "gpu.no_way",
         f"no GPU can get into a container of {facts.name}: "
-        + "; ".join(each.why for each in found),
+        + "; ".join(each.why for each in ways(facts)),
         params={"node": facts.name},
         hint="Install the NVIDIA Container Toolkit, then `nvidia-ctk cdi generate"
         " --output=/var/run/cdi/nvidia.yaml`, or `nvidia-ctk runtime configure` for Docker.",
@@ -172,7 +108,7 @@ def cdi_names(facts: NodeFacts, gpus: Sequence[str]) -> dict[str, str]:
     Raises:
         ProblemError: `gpu.no_cdi_device`.
     """
-    known = _known(facts)
+    known = known_cdi(facts)
     found = {}
     for uuid in gpus:
         names = [f"{NVIDIA_CDI}{each}" for each in (uuid, *_indices(facts, uuid))]
@@ -189,14 +125,9 @@ def cdi_names(facts: NodeFacts, gpus: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _known(facts: NodeFacts) -> set[str]:
-    """CDI devices of NVIDIA GPUs. Podman does not list its own; it reads the usual folders."""
-    podman = is_podman(facts.runtime)
-    named = facts.toolkit.cdi_devices if podman else facts.runtime.cdi_devices
-    return {name for name in named if name.startswith(NVIDIA_CDI)}
-
-
 def _indices(facts: NodeFacts, uuid: str) -> list[str]:
+    if uuid.startswith(TEGRA_UUID):  # a Jetson's specification may name nothing else
+        return ["0", "all"]
     for gpu in facts.gpus:
         if gpu.uuid == uuid:
             return [str(gpu.index)]

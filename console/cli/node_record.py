@@ -8,9 +8,11 @@ from agent.protocol.findings import Finding
 from agent.protocol.live import LiveContainer, LiveGpu, LiveNode
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem
+from agent.rules.ways import WayFound
 from console.cli.look import Look
 from console.cli.run import Answer
 from console.fleet.back_off import REFUSALS
+from console.fleet.gpu_ways import known_ways
 from console.fleet.picture import NodeState
 
 
@@ -31,6 +33,8 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     gpus: list[LiveGpu] = []
     containers: list[LiveContainer] = []
     findings: list[Finding] = []
+    # How a GPU gets into a container there, the best way first; None: that is not known.
+    gpu_ways: list[WayFound] | None = None
 
 
 def record_of(answer: Answer[Look]) -> NodeRecord:
@@ -48,6 +52,7 @@ def record_of(answer: Answer[Look]) -> NodeRecord:
         record.live, record.facts = look.live, look.facts
         record.gpus, record.containers = look.gpus, look.containers
         record.findings = look.findings
+        record.gpu_ways = known_ways(look.facts)
     return record
 
 

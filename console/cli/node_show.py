@@ -18,6 +18,7 @@ from console.cli.output import print_json
 from console.cli.run import ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN
+from console.fleet.gpu_ways import way_lines
 from console.text import age, clean, plural, size
 
 
@@ -72,6 +73,7 @@ def _lines(record: NodeRecord, facts: NodeFacts) -> list[tuple[str, str]]:
     ]
     if runtime.reason:
         found.append(("", runtime.reason))
+    found += [("" if number else "GPU way", line) for number, line in enumerate(way_lines(facts))]
     if record.live is not None:
         found.append(("containers", container_count(record.live, record.containers)))
     found += [

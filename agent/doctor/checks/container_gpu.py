@@ -9,7 +9,7 @@ from agent.doctor.evidence import Evidence
 from agent.doctor.inside import InsideLook, wants_gpu
 from agent.protocol.containers import Container
 from agent.protocol.findings import CheckOutcome, Finding
-from agent.protocol.gpus import Gpu
+from agent.protocol.gpus import TEGRA_UUID, Gpu
 
 NAME = "container_gpu"
 
@@ -59,6 +59,8 @@ def _missing(evidence: Evidence, container: Container, look: InsideLook) -> list
     missing: list[str] = []
     for wish in container.gpus:
         for uuid, gpu in _meant(evidence, container, wish):
+            if uuid.startswith(TEGRA_UUID):
+                continue  # it sees one, and there is only one, which has another name inside
             if look.way == "exec":
                 # A whole GPU in MIG mode is seen through any of its slices.
                 slices = {part.uuid for part in gpu.mig_instances} if uuid == gpu.uuid else set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.protocol.node import NodeFacts
+from console.fleet.gpu_ways import way_lines
 from console.fleet.picture import NodeView
 from console.text import plural
 from console.tui.look import words
@@ -164,6 +165,8 @@ def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
             ]
         ),
     )
+    for line in way_lines(facts):
+        yield "GPU way", line
     for disk in facts.disks:
         free = 100 * disk.free_bytes / disk.total_bytes if disk.total_bytes else None
         space = f"{words.size(disk.free_bytes)} free of {words.size(disk.total_bytes)}"

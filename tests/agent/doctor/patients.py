@@ -134,8 +134,8 @@ class Patient:
     def use_jetson(self) -> None:
         """The machine is a Jetson with its one GPU."""
         self.stack = GpuStack(state="ok", source="tegra", l4t_version="36.4.0")
-        self.gpus = [gpu(A, 0, minor=None, persistence=None, unified_memory=True)]
-        self.report.samples = [GpuSample(uuid=A)]
+        self.gpus = [gpu("TEGRA-142", 0, minor=None, persistence=None, unified_memory=True)]
+        self.report.samples = [GpuSample(uuid="TEGRA-142")]
         self.report.health = []
 
     def use_no_gpu(self) -> None:

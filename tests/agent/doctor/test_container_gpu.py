@@ -94,9 +94,11 @@ def test_slices(patient: Patient) -> None:
 
 def test_a_jetsons_own_nodes(patient: Patient) -> None:
     patient.use_jetson()
-    look = InsideLook(way="device_nodes", sees=True, tegra=True)
-    patient.runs(container(gpus=["all"], gpu_way="runtime"), inside=look)
-    assert container_gpu.check(patient.evidence()).outcome == "ok"
+    nodes = InsideLook(way="device_nodes", sees=True, tegra=True)
+    smi = InsideLook(way="exec", sees=True, uuids=("a9485f58-0a6e-5a97-b73d-87cdf435c65e",))
+    for look in (nodes, smi):
+        patient.runs(container(gpus=["all"], gpu_way="runtime"), inside=look)
+        assert container_gpu.check(patient.evidence()).outcome == "ok"
 
 
 def test_could_not_tell(patient: Patient) -> None:

@@ -25,6 +25,13 @@ def test_gpus_and_slices_are_listed() -> None:
     )
 
 
+def test_a_jetsons_own_gpu_is_listed() -> None:
+    """As JetPack 6 prints it: no "GPU-" before the UUID."""
+    answer = read_smi(0, "GPU 0: Orin (nvgpu) (UUID: a9485f58-0a6e-5a97-b73d-87cdf435c65e)\n")
+    assert (answer.sees, answer.broke) == (True, False)
+    assert answer.uuids == ("a9485f58-0a6e-5a97-b73d-87cdf435c65e",)
+
+
 @pytest.mark.parametrize(
     ("code", "output"),
     [

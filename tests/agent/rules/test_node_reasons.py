@@ -113,9 +113,13 @@ def test_gpus_seen_before_the_driver_hung_are_still_judged() -> None:
 NOTHING = ToolkitFacts()
 SILENT = ToolkitFacts(unknown={"version": "nvidia-ctk did not answer in 5 s"})
 BASE = ToolkitFacts(version="1.17.8", ctk_path="/usr/bin/nvidia-ctk")
-SPEC = ToolkitFacts(version="1.18.0", cdi_specs=["/etc/cdi/nvidia.yaml"])
+SPEC = ToolkitFacts(
+    version="1.18.0", cdi_specs=["/etc/cdi/nvidia.yaml"], cdi_devices=["nvidia.com/gpu=0"]
+)
 BARE = RuntimeFacts(state="ok", name="Docker Engine", version="24.0.7", runtimes=["runc"])
-DIRS = msgspec.structs.replace(BARE, cdi_spec_dirs=["/etc/cdi"])
+DIRS = msgspec.structs.replace(
+    BARE, version="25.0.5", api_version="1.44", cdi_spec_dirs=["/etc/cdi"]
+)
 OTHERS = msgspec.structs.replace(BARE, cdi_devices=["vendor.com/fpga=0"])
 
 

@@ -10,6 +10,13 @@ from agent.workloads.gpu_check import Ran, probed
 GPUS = [Gpu(uuid=f"GPU-{letter}", index=n, name="A10") for n, letter in enumerate("ab")]
 
 
+def test_a_probe_on_a_jetson() -> None:
+    """Its GPU has another name inside, or none: that the probe is content is all there is."""
+    seen = probed(Ran(0, "cuda:0 Orin"), ["TEGRA-142"], GPUS)
+    assert (seen.verdict, seen.how) == ("right", "probe")
+    assert probed(Ran(1, "no GPU"), ["TEGRA-142"], GPUS).verdict == "wrong"
+
+
 @pytest.mark.parametrize(
     ("ran", "verdict", "words"),
     [

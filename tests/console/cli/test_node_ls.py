@@ -88,6 +88,17 @@ def test_show_tells_all_of_one_node(tmp_path: Path, fleet: Path) -> None:
     assert lines["driver"] == "470.256.02"
     assert "is nearly full" in done.out
     assert "mend: " in done.out
+    ways = [line[12:] for line in done.out.splitlines()]
+    at = ways.index("cdi, no: no CDI device of nvidia.com/gpu is known")
+    assert ways[at + 1 : at + 3] == [
+        "device_request, used: the hook is /usr/bin/nvidia-container-runtime-hook",
+        "runtime, possible: the runtime has one named nvidia",
+    ]
     shown = roost(tmp_path, "--fleet", fleet, "node", "show", "plant-3-disk-full", "--json").json
     assert shown["node"] == "plant-3-disk-full"
     assert shown["findings"][0]["severity"] == "critical"
+    assert [(each["way"], each["there"]) for each in shown["gpu_ways"]] == [
+        ("cdi", False),
+        ("device_request", True),
+        ("runtime", True),
+    ]

@@ -188,6 +188,27 @@ def test_facts_say_what_is_unknown_and_why() -> None:
     assert texts["disk /var/lib/docker"] == "210.0G free of 512.0G (41%), runtime"
 
 
+def test_facts_say_how_gpus_get_into_containers() -> None:
+    node = make_node("a")
+    facts = node.sections["facts"][""]
+    facts["runtime"].update(name="Docker Engine", state="ok", runtimes=["runc", "nvidia"])
+    facts["toolkit"]["hook_path"] = None
+
+    def ways() -> list[str]:
+        rows = fact_rows(node)
+        return [row.cells[1].text for row in rows if row.cells[0].text == "GPU way"]
+
+    assert ways() == [
+        "cdi, no: no CDI device of nvidia.com/gpu is known",
+        "device_request, no: nvidia-container-runtime-hook is not installed",
+        "runtime, used: the runtime has one named nvidia",
+    ]
+    facts["runtime"]["state"] = "unreachable"
+    assert ways() == ["unknown: the container runtime does not say what it has"]
+    facts["gpu_stack"]["state"] = "no_gpu"
+    assert ways() == []
+
+
 TABLES = {
     "fleet": COLUMNS,
     "gpus": gpus.COLUMNS,

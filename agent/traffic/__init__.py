@@ -1,0 +1,1 @@
+"""The weighted split between stable and candidate: one HAProxy for each workload that has one."""

@@ -206,11 +206,11 @@ class DockerRuntime:
 
     async def has_network(self, name: str) -> bool:
         """Whether there is a network of that name."""
-        return await recreation.has(await self._keeper.ready(), "networks", name)
+        return await recreation.has_network(await self._keeper.ready(), name)
 
-    async def has_volume(self, name: str) -> bool:
-        """Whether there is a volume of that name."""
-        return await recreation.has(await self._keeper.ready(), "volumes", name)
+    async def volume_options(self, name: str) -> Mapping[str, str] | None:
+        """What a volume was made with."""
+        return await recreation.volume_options(await self._keeper.ready(), name)
 
     async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
         """Make a network where there is none of that name."""

@@ -279,10 +279,10 @@ class InMemoryRuntime(SimulatedImages):
         """Whether it was made."""
         return name in self._networks
 
-    async def has_volume(self, name: str) -> bool:
-        """Volumes are not simulated: any is there."""
+    async def volume_options(self, name: str) -> Mapping[str, str] | None:
+        """Volumes are not simulated: any is there, with nothing said of it."""
         del name
-        return True
+        return {}
 
     async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:
         """Remember the name."""

@@ -185,20 +185,32 @@ async def image_environment(connection: Connection, image: str) -> list[str]:
     return [str(entry) for entry in (found.get("Config") or {}).get("Env") or []]
 
 
-async def has(connection: Connection, kind: str, name: str) -> bool:
-    """Whether there is a network or a volume of that name; `kind` is "networks" or "volumes"."""
+async def has_network(connection: Connection, name: str) -> bool:
+    """Whether there is a network of that name."""
+    return await _named(connection, "networks", name) is not None
+
+
+async def volume_options(connection: Connection, name: str) -> Mapping[str, str] | None:
+    """What a volume was made with, by its driver's words; None: there is none of that name."""
+    found = await _named(connection, "volumes", name)
+    if found is None:
+        return None
+    return {key: str(value) for key, value in (found.get("Options") or {}).items()}
+
+
+async def _named(connection: Connection, kind: str, name: str) -> Any:
+    """What the runtime says of a thing of that kind; None: there is none."""
     try:
-        await connection.ask("GET", f"/{kind}/{quote(name, safe='')}", seconds=CALL_SECONDS)
+        return await connection.ask("GET", f"/{kind}/{quote(name, safe='')}", seconds=CALL_SECONDS)
     except ProblemError as problem:
         if problem.params.get("status") != 404:
             raise
-        return False
-    return True
+        return None
 
 
 async def ensure_network(connection: Connection, name: str, settings: Json) -> bool:
     """Make a network where there is none of that name; True: it was made."""
-    if await has(connection, "networks", name):
+    if await has_network(connection, name):
         return False
     await connection.ask(
         "POST",

@@ -56,7 +56,8 @@ class WorkloadRuntime(Protocol):
 
     async def has_network(self, name: str) -> bool: ...
 
-    async def has_volume(self, name: str) -> bool: ...
+    async def volume_options(self, name: str) -> Mapping[str, str] | None:
+        """What a volume was made with, by its driver's words; None: there is none of that name."""
 
     async def ensure_network(self, name: str, settings: Json) -> bool:
         """Make a network where there is none of that name; True: it was made."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -244,12 +244,8 @@ class Applier:
         for mount in workload.mounts:
             if mount.kind == "bind":
                 await self._check_bind(workload.name, mount.source, made=mount.create_host_path)
-            for path in _paths_behind(mount):
-                await self._check_bind(workload.name, path, made=True)
-            if mount.kind == "bind":
-                continue
-            if mount.external and not await self._runtime.has_volume(mount.source):
-                raise _missing(workload.name, "volume", mount.source)
+            elif mount.kind == "volume":
+                await self._check_volume(workload.name, mount)
         for use in workload.networks:
             if use.external and not await self._runtime.has_network(use.name):
                 raise _missing(workload.name, "network", use.name)
@@ -279,6 +275,14 @@ class Applier:
         if not there:
             raise no_network(workload.name, name)
 
+    async def _check_volume(self, workload: str, mount: Mount) -> None:
+        """One that is there stays as it was made, whatever the file says of it."""
+        there = await self._runtime.volume_options(mount.source) if mount.source else None
+        if mount.external and there is None:
+            raise _missing(workload, "volume", mount.source)
+        for path in _paths_behind(mount.driver_options if there is None else there):
+            await self._check_bind(workload, path, made=True)
+
     async def _check_bind(self, workload: str, source: str, *, made: bool) -> None:
         roots = self._rules.volume_roots
         real = await asyncio.to_thread(Path(source).resolve)  # a link must not lead out
@@ -293,12 +297,11 @@ class Applier:
             raise _missing(workload, "folder", source)
 
 
-def _paths_behind(mount: Mount) -> list[str]:
-    """Folders of the node that a named volume brings in by its driver's options, as a bind does."""
-    options = mount.driver_options
+def _paths_behind(options: Mapping[str, str]) -> list[str]:
+    """Folders of the node that a volume brings in by its driver's options, as a bind does."""
     # With `bind`, mount(2) does not look at the type.
     bound = {"bind", "rbind"} & set(options.get("o", "").split(","))
-    if mount.kind != "volume" or (options.get("type") in _REMOTE and not bound):
+    if options.get("type") in _REMOTE and not bound:
         return []
     return [path for value in options.values() for path in _PATH.findall(value)]
 

@@ -165,7 +165,7 @@ class NoWorkloads:
     async def has_network(self, name: str) -> bool:
         raise REFUSED
 
-    async def has_volume(self, name: str) -> bool:
+    async def volume_options(self, name: str) -> Mapping[str, str] | None:
         raise REFUSED
 
     async def ensure_network(self, name: str, settings: Mapping[str, Any]) -> bool:

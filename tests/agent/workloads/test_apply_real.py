@@ -205,6 +205,27 @@ async def test_gpus_are_shared_out(engine: DockerEngine, tmp_path: Path) -> None
         assert [len(each.problems) for each in many] == [0, 0, 1]
 
 
+async def _volumes_that_are_there(node: WorkloadSide, root: Path) -> None:
+    """They stay as somebody made them, whatever the file says."""
+    for name, folder in (("etc", "/etc"), ("in", str(root))):
+        options = ("type=none", "o=bind", f"device={folder}")
+        node.engine.docker("volume", "create", *(f"--opt={each}" for each in options), name)
+    node.engine.docker("volume", "create", "plain")
+    harmless = {"type": "none", "o": "bind", "device": str(root)}
+    for name, more, refused in (
+        ("etc", {}, True),
+        ("etc", {"external": True}, True),
+        ("etc", {"driver_options": harmless}, True),
+        ("in", {}, False),
+        ("in", {"external": True}, False),
+        ("plain", {"external": True}, False),
+    ):
+        mount = Mount(kind="volume", source=name, target="/v", **more)
+        found = await codes(node, workload(mounts=[mount]))
+        assert found == (["policy.volume_root"] if refused else []), (name, more)
+    node.engine.docker("volume", "rm", "etc", "in", "plain")
+
+
 async def test_what_the_node_insists_on(engine: DockerEngine, tmp_path: Path) -> None:
     root = engine.folder / "allowed"
     root.mkdir(exist_ok=True)
@@ -230,6 +251,7 @@ async def test_what_the_node_insists_on(engine: DockerEngine, tmp_path: Path) ->
             mount = Mount(kind="volume", source="data", target="/v", driver_options=options)
             found = await codes(node, workload(mounts=[mount]))
             assert found == (["policy.volume_root"] if refused else []), options
+        await _volumes_that_are_there(node, root)
         assert await codes(node, workload(image="nothing:1")) == ["image.not_found"]
         secret = SecretUse(name="none", target="/run/secrets/none")
         assert await codes(node, workload(secrets=[secret])) == ["secret.not_found"]

@@ -70,7 +70,8 @@ class ArmGpu(msgspec.Struct, kw_only=True):
     memory_bytes: Figure = msgspec.field(default_factory=Figure)  # of the arm's own processes
     utilization_percent: Figure = msgspec.field(default_factory=Figure)  # of the whole GPU
     temperature_celsius: Figure = msgspec.field(default_factory=Figure)
-    # In the window; one that names a process of somebody else is not counted. None: see `unknown`.
+    # Since the arms are measured, over all windows until the agent starts anew; one that names a
+    # process of somebody else is not counted. None: see `unknown`.
     xids: int | None = None
     xid_codes: list[int] = []  # which, each once
     unknown: dict[str, str] = {}
@@ -82,7 +83,7 @@ class GpuProbed(msgspec.Struct, kw_only=True):
     verdict: Literal["right", "wrong", "unknown"]
     how: str  # the way that told: "nvidia-smi", "probe", "namespaces", "could_not_tell"
     what: str  # what was seen, in words
-    at: float  # seconds of the window
+    at: float  # seconds of the window; below 0: before it began
 
 
 class Arm(msgspec.Struct, kw_only=True):
@@ -99,13 +100,15 @@ class Arm(msgspec.Struct, kw_only=True):
     gpus: list[ArmGpu] | None = None  # []: it was given none
     gpu_memory_bytes: Figure | None = None  # of its processes, on all its GPUs together
     gpu_probe: GpuProbed | None = None
-    restarts: int | None = None  # by the runtime, by the agent, by a person
+    # By the runtime, by the agent, by a person; counted as XIDs are.
+    restarts: int | None = None
     measures: dict[str, Figure] = {}  # by the name of the `Measure`
     unknown: dict[str, str] = {}
 
 
 class WorkloadArms(msgspec.Struct, kw_only=True):
-    """One workload's two arms in one window. Another `window`: all figures began anew."""
+    """One workload's two arms in one window. Another `window`: all figures began anew, but those
+    that say otherwise."""
 
     name: Name
     window: str

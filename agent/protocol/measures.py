@@ -40,6 +40,9 @@ class PrometheusMeasure(
     read: Literal["value", "rate", "quantile"] = "value"
     quantile: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.99
     per: MetricName | None = None  # another counter, with the same labels
+    # Of a page without it. Libraries leave a labelled counter out until it has counted something;
+    # a name that is wrong looks alike.
+    absent: Literal["error", "zero"] = "error"
     interval: Interval = 10.0
     timeout: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 5.0
     limit_bytes: Annotated[int, msgspec.Meta(ge=1024, le=16 * 1024 * 1024)] = 1024 * 1024

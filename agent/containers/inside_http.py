@@ -1,0 +1,170 @@
+"""HTTP with a port on a container's own loopback.
+
+In the container's own network, so that no route, firewall or proxy of the host has a say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import h11
+import msgspec
+from anyio import fail_after
+
+from agent.containers.runtime import ContainerRuntime
+
+READ_BYTES = 64 * 1024
+CLONE_NEWNET = 0x40000000
+
+
+class InsideRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """What is asked of a port. `headers` beside those that every request has."""
+
+    port: int
+    target: str
+    agent: str  # how it names itself: "roost-probe"
+    method: str = "GET"
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class InsideAnswer(msgspec.Struct, kw_only=True, frozen=True):
+    """`seconds`: from before it connected until the answer's headers were there."""
+
+    status: int
+    seconds: float
+    body: bytes
+
+
+class NoAnswerError(Exception):
+    """No answer, no HTTP, or more than is taken; the text says which, in words."""
+
+
+async def ask_inside(
+    runtime: ContainerRuntime,
+    procfs: Path,
+    container: str,
+    request: InsideRequest,
+    *,
+    timeout_seconds: float,
+    limit_bytes: int | None,
+    keep_body: bool = True,
+) -> InsideAnswer:
+    """Ask a running container.
+
+    Args:
+        procfs: where the host's processes are.
+        limit_bytes: of the answer's body; None: it is not waited for.
+        keep_body: else `body` is empty, however long it was.
+
+    Raises:
+        NoAnswerError; ProblemError `runtime.*`, `container.*`.
+    """
+    try:
+        with fail_after(timeout_seconds):
+            details = await runtime.details(container)
+            if not details.pid:
+                raise NoAnswerError("the runtime names no process of it")
+            return await _exchange(
+                procfs / str(details.pid), request, limit_bytes, keep_body=keep_body
+            )
+    except TimeoutError:
+        raise NoAnswerError(f"no answer within {timeout_seconds:g} s") from None
+    except OSError as error:
+        told = str(error) if error.errno is None else os.strerror(error.errno).lower()
+        raise NoAnswerError(told) from error
+    except (h11.RemoteProtocolError, h11.LocalProtocolError) as error:
+        raise NoAnswerError(str(error)) from error
+
+
+async def _exchange(
+    process: Path, request: InsideRequest, limit_bytes: int | None, *, keep_body: bool
+) -> InsideAnswer:
+    """Raises OSError, h11.ProtocolError, NoAnswerError."""
+    connection = await asyncio.to_thread(_socket_in, process / "ns" / "net")
+    began = time.monotonic()
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", request.port))
+        reader, writer = await asyncio.open_connection(sock=connection)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        http = h11.Connection(h11.CLIENT)
+        writer.write(_written(http, request))
+        head = await _next(http, reader)
+        while not isinstance(head, h11.Response):  # what is only informational is not it
+            head = await _next(http, reader)
+        seconds, body, size = time.monotonic() - began, bytearray(), 0
+        while limit_bytes is not None:
+            event = await _next(http, reader)
+            if isinstance(event, h11.EndOfMessage):
+                break
+            if isinstance(event, h11.Data):
+                size += len(event.data)
+                body += event.data if keep_body else b""
+            if size > limit_bytes:
+                raise NoAnswerError(f"its answer is longer than {limit_bytes} bytes")
+        return InsideAnswer(status=head.status_code, seconds=seconds, body=bytes(body))
+    finally:
+        writer.transport.abort()
+
+
+def _written(http: h11.Connection, request: InsideRequest) -> bytes:
+    own = {"Host": "localhost", "User-Agent": request.agent, "Connection": "close"}
+    if request.body:
+        own["Content-Length"] = str(len(request.body))
+    given = {name.lower() for name in request.headers}
+    headers = [
+        *((name, value) for name, value in own.items() if name.lower() not in given),
+        *request.headers.items(),
+    ]
+    sent = http.send(h11.Request(method=request.method, target=request.target, headers=headers))
+    if request.body:
+        sent = (sent or b"") + (http.send(h11.Data(data=request.body)) or b"")
+    return (sent or b"") + (http.send(h11.EndOfMessage()) or b"")
+
+
+async def _next(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event:
+    while True:
+        event = http.next_event()
+        if isinstance(event, h11.ConnectionClosed):
+            raise ConnectionResetError("it closed the connection")
+        if isinstance(event, h11.Event):
+            return event
+        http.receive_data(await reader.read(READ_BYTES))
+
+
+def _socket_in(namespace: Path) -> socket.socket:
+    """A TCP socket in another network namespace. A socket stays in the one it was made in.
+
+    It runs in a thread, which comes back to its own namespace.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        other = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _set_namespace(libc, other)
+        finally:
+            os.close(other)
+        try:
+            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        finally:
+            _set_namespace(libc, own)
+    finally:
+        os.close(own)
+    made.settimeout(0)
+    return made
+
+
+def _set_namespace(libc: ctypes.CDLL, descriptor: int) -> None:
+    if libc.setns(descriptor, CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

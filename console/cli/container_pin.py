@@ -38,7 +38,7 @@ from console.text import clean
     required=True,
     metavar="SELECT",
     help="A GPU-... or MIG-... UUID or its beginning, an index, name=A10, profile=1g.10gb,"
-    " least-memory, least-busy or all. Several with commas.",
+    " igpu (a Jetson's own), least-memory, least-busy or all. Several with commas.",
 )
 @click.option(
     "--count", type=click.IntRange(1, 64), default=1, help="How many, where SELECT chooses."

@@ -102,3 +102,16 @@ def test_a_way_out_must_be_said(fleet: Path) -> None:
     assert run(fleet, "workload", "resolve", T4, "x").code == 2
     done = run(fleet, "workload", "resolve", T4, "x", "--keep-old")
     assert (done.code, "no workload is named" in done.err) == (1, True)
+
+
+def test_a_jetsons_gpu_by_its_own_word(fleet: Path) -> None:
+    """`--help` names it, and the plan takes the one way that there is on a Jetson."""
+    assert "igpu (a Jetson's own)" in " ".join(run(fleet, "container", "pin", "--help").out.split())
+    orin = "plant-4-orin"
+    pinned = run(
+        fleet, "container", "pin", orin, "detector-0", "--gpu", "igpu", "--check", "--json"
+    )
+    [planned] = pinned.json["workloads"]
+    assert planned["problems"] == []
+    assert planned["gpu_way"] == "runtime"
+    assert [each["index"] for each in planned["gpus"]] == [0]

@@ -16,6 +16,7 @@ from agent.protocol.deployments import (
     Deployment,
     DeployPlan,
     PinRequest,
+    RenewRequest,
     ResolveRequest,
     WorkloadStatus,
 )
@@ -159,11 +160,16 @@ async def confirm_deployment(
     "/v1/deployments/{deployment:str}/renew", tags=["workloads"], status_code=200, role="operator"
 )
 async def renew_deployment(
-    node: TheNode, caller: TheCaller, deployment: DeploymentName
+    request: Request[Any, Any, Any],
+    node: TheNode,
+    caller: TheCaller,
+    deployment: DeploymentName,
+    data: JSONBody[RenewRequest | None] = None,
 ) -> Deployment:
-    """Whoever steers is still there: the lease begins anew."""
-    caller.doing("deployment.renew", f"deployment/{deployment}")
-    return await node.workloads.deployments.renew(deployment)
+    """Whoever steers is still there: the lease begins anew. And how much the candidate gets."""
+    weight = None if data is None else (await exactly(request, data)).weight
+    caller.doing("deployment.renew", f"deployment/{deployment}", weight=weight)
+    return await node.workloads.deployments.renew(deployment, weight=weight)
 
 
 @post(

@@ -147,6 +147,9 @@ class Deployment(msgspec.Struct, kw_only=True):
     problem: Problem | None = None  # why it reverts, has reverted, or is stuck
     lease_seconds_left: float | None = None  # while it is not confirmed
     confirmed: bool = False
+    # Percent of new requests that the candidates of its weighted workloads get now. None: nothing
+    # of it is weighted, or there is no container before to share with.
+    weight: int | None = None
 
 
 class WorkloadStatus(msgspec.Struct, kw_only=True):
@@ -167,6 +170,16 @@ class WorkloadStatus(msgspec.Struct, kw_only=True):
     drift_unknown: str | None = None  # why that could not be told
     over_ceiling: dict[str, int] = {}  # bytes used on GPUs and MIG slices, by UUID
     by_itself: str | None = None  # what the agent does about it, or why it does not any more
+
+
+class RenewRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/deployments/{id}/renew`: whoever steers is still there. The body may be left out.
+
+    A weight holds once `Deployment.weight` says so; of what is not weighted it changes nothing.
+    """
+
+    # Percent of new requests for the candidates; None: it stays as it is.
+    weight: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
 
 
 class ResolveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -130,13 +130,15 @@ class Deployments:
 
         return (await self._store.change(deployment_id, confirm)).shown
 
-    async def renew(self, deployment_id: str) -> Deployment:
-        """Whoever steers is still there. Raises as `confirm`."""
+    async def renew(self, deployment_id: str, *, weight: int | None = None) -> Deployment:
+        """Whoever steers is still there, and wants this weight. Raises as `confirm`."""
         await self._store.load()
 
         def renew(record: DeploymentRecord) -> DeploymentRecord | None:
             if record.shown.state != "canary":
                 return None
+            if weight is not None:
+                record = msgspec.structs.replace(record, weight_told=weight)
             return renewed(record, self._boot_clock)
 
         return (await self._store.change(deployment_id, renew)).shown

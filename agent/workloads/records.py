@@ -80,6 +80,7 @@ class DeploymentRecord(msgspec.Struct, kw_only=True):
     lease_boot: str | None = None  # the boot in which `lease_until` counts
     lease_until: float | None = None  # CLOCK_BOOTTIME, seconds
     lease_left: float | None = None  # as last written down, for another boot
+    weight_told: int | None = None  # by whoever steers; `shown.weight` is what holds
 
 
 class WorkloadRecord(msgspec.Struct, kw_only=True):

@@ -11,6 +11,7 @@ from agent.protocol.deployments import (
     Deployment,
     DeployPlan,
     PinRequest,
+    RenewRequest,
     ResolveRequest,
     WorkloadStatus,
 )
@@ -85,9 +86,16 @@ class WorkloadClient:
         content = await self._post(f"/v1/deployments/{_quoted(deployment)}/confirm")
         return decode(self._node, content, Deployment)
 
-    async def renew(self, deployment: str) -> Deployment:
-        """Whoever steers is still there: while it is watched, its lease begins anew."""
-        content = await self._post(f"/v1/deployments/{_quoted(deployment)}/renew")
+    async def renew(self, deployment: str, *, weight: int | None = None) -> Deployment:
+        """Whoever steers is still there: while it is watched, its lease begins anew.
+
+        Args:
+            weight: percent of new requests that the candidates of weighted workloads shall get;
+                what they get is in the answer, soon. None: as it is.
+        """
+        # An agent that knows no weights takes no body.
+        request = None if weight is None else RenewRequest(weight=weight)
+        content = await self._post(f"/v1/deployments/{_quoted(deployment)}/renew", request)
         return decode(self._node, content, Deployment)
 
     async def revert(self, deployment: str) -> Job:

@@ -239,6 +239,10 @@ CODES: Mapping[str, Code] = {
     # whether an image can run
     "compatibility.tables": Code(None, "The tables of drivers and GPUs cannot be used"),
     # settings and files
+    "release.image": Code(None, "The release names an image that no archive has"),
+    "release.archive": Code(None, "The archive has nothing for the release"),
+    "release.wave": Code(None, "The wave means no nodes"),
+    "release.unwatched": Code(None, "Nothing says whether the workload is well"),
     "rollout.waves": Code(None, "The waves do not fit the nodes"),
     "rollout.nobody": Code(None, "No node can take the release"),
     "rollout.not_found": Code(None, "No such rollout"),

@@ -24,6 +24,7 @@ _NOUNS = {
     "job": ("console.cli.job", "see what nodes are at work on, cancel it, try it again"),
     "key": ("console.cli.key", "make keys, sign with them, say which of them nodes trust"),
     "node": ("console.cli.node", "list, show, add and remove nodes"),
+    "release": ("console.cli.release", "look at a release before it goes out"),
     "rollout": ("console.cli.rollout", "let a release out on many nodes, in waves"),
     "secret": ("console.cli.secret", "keep passwords and keys on nodes, for their workloads"),
     "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),

@@ -10,22 +10,16 @@ from agent.protocol.deployments import DeployPlan
 from agent.protocol.problems import ProblemError
 from console.cli.options import json_option
 from console.cli.output import print_json, say
+from console.cli.release_reading import read_release
 from console.cli.rollout_journal import this_journal
 from console.cli.rollout_words import strategy_lines
 from console.cli.run import ask_nodes
 from console.cli.setup import Setup
-from console.cli.workload_options import (
-    Asked,
-    compose_arguments,
-    read_workloads,
-    tell_problems,
-)
-from console.compose.compose_file import NodeWorkloads, read_compose
+from console.cli.workload_options import Asked, compose_arguments, tell_problems
 from console.fleet.links import stated_owner
 from console.fleet.plan_words import plan_lines
 from console.rollouts.planning import plan_rollout, requests_for
 from console.rollouts.record import Rollout
-from console.rollouts.strategy_file import read_strategy
 from console.text import clean, plural
 
 NAMED = 8
@@ -41,9 +35,9 @@ def command(setup: Setup, *, asked: Asked, as_json: bool) -> int:
     Nothing changes. The nodes and waves stay as they are shown, whatever becomes of labels;
     `roost rollout start` takes the plan's id.
     """
-    entries, found = read_workloads(setup, asked)
-    strategy, problems = read_strategy(read_compose(*asked.files, profiles=asked.profiles))
-    if tell_problems([*found, NodeWorkloads("", "", [], problems)] if problems else found):
+    release = read_release(setup, asked)
+    entries, found, strategy = release.entries, release.means, release.strategy
+    if tell_problems(found):
         say("there is no plan")
         return 1
     version, requests = requests_for(found)

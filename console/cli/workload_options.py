@@ -14,9 +14,17 @@ from agent.protocol.problems import ProblemError
 from console.cli.failures import tell
 from console.cli.image_options import to_option
 from console.cli.nodes import fleet_file, selected_nodes
+from console.cli.options import complete_selector
 from console.cli.output import say
 from console.cli.setup import Setup
-from console.compose.compose_file import NodeValues, NodeWorkloads, read_compose, workloads_for_each
+from console.compose.compose_file import (
+    ComposeFile,
+    NodeValues,
+    NodeWorkloads,
+    read_compose,
+    workloads_for,
+    workloads_for_each,
+)
 from console.compose.env_file import parse_env_file, read_env_file
 from console.compose.findings import ComposeProblem, Findings, gathered
 from console.fleet.fleet_file import load_inventory
@@ -29,14 +37,22 @@ NAMED = 20  # nodes that a message names
 _file_argument = click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-_set_option = click.option(
+_optional_to = click.option(
+    "--to",
+    "selector",
+    default="",
+    metavar="SELECTOR",
+    shell_complete=complete_selector,
+    help="Nodes that are asked as well: labels, or @NAME.",
+)
+set_option = click.option(
     "--set",
     "given",
     multiple=True,
     metavar="NAME=VALUE",
     help="A variable's value on every node; it goes before all others.",
 )
-_env_file_option = click.option(
+env_file_option = click.option(
     "--env-file",
     "env_files",
     multiple=True,
@@ -67,12 +83,24 @@ def compose_arguments(command: Callable[..., int]) -> Callable[..., int]:
     """FILE..., `--to`, `--set`, `--env-file` and `--profile`, all of them as the argument
     `asked`."""
 
+    return _with_asked(command, to_option)
+
+
+def release_arguments(command: Callable[..., int]) -> Callable[..., int]:
+    """The same, and `--to` may be left out: `asked.selector` is "" then."""
+    return _with_asked(command, _optional_to)
+
+
+def _with_asked(
+    command: Callable[..., int], to: Callable[[Callable[..., int]], Callable[..., int]]
+) -> Callable[..., int]:
     @wraps(command)
     def with_asked(*arguments: Any, **options: Any) -> int:
         asked = Asked(**{name: options.pop(name) for name in Asked.__struct_fields__})
         return command(*arguments, asked=asked, **options)
 
-    options = (_profile_option, _env_file_option, _set_option, to_option, _file_argument)
+    options: tuple[Callable[..., Any], ...]
+    options = (_profile_option, env_file_option, set_option, to, _file_argument)
     return reduce(lambda wrapped, option: option(wrapped), options, with_asked)
 
 
@@ -85,12 +113,18 @@ def read_workloads(setup: Setup, asked: Asked) -> tuple[Sequence[NodeEntry], lis
     """
     entries = selected_nodes(setup, asked.selector)
     compose = read_compose(*asked.files, profiles=asked.profiles)
-    sets = _sets(asked.given)
-    common: dict[str, str] = {}
-    for path in asked.env_files:
-        common |= _of_file(path, sets)
-    path = fleet_file(setup)
-    inventory = load_inventory(path) if path.exists() else Inventory()
+    return entries, meaning_on(setup, asked, compose, entries)
+
+
+def meaning_on(
+    setup: Setup, asked: Asked, compose: ComposeFile, entries: Sequence[NodeEntry]
+) -> list[NodeWorkloads]:
+    """What the files mean for each of these nodes, with their problems.
+
+    Raises:
+        ProblemError: `console.usage`, `compose.*`, `fleet.variable`, `settings.*`.
+    """
+    sets, common, inventory = _given(setup, asked)
     values = [
         NodeValues(
             entry.name,
@@ -98,7 +132,27 @@ def read_workloads(setup: Setup, asked: Asked) -> tuple[Sequence[NodeEntry], lis
         )
         for entry in entries
     ]
-    return entries, workloads_for_each(compose, values)
+    return workloads_for_each(compose, values)
+
+
+def meaning_anywhere(setup: Setup, asked: Asked, compose: ComposeFile) -> NodeWorkloads:
+    """What the files mean, whatever the node: a variable has the value of the first node of
+    fleet.yaml that has one. Raises as `meaning_on`."""
+    sets, common, inventory = _given(setup, asked)
+    somewhere: dict[str, str] = {f"{OWN}NODE": "node"}
+    for entry in reversed(inventory.nodes):
+        somewhere |= {**node_variables(inventory, entry), **own_variables(entry)}
+    return workloads_for(compose, NodeValues("", {**somewhere, **common, **sets}))
+
+
+def _given(setup: Setup, asked: Asked) -> tuple[dict[str, str], dict[str, str], Inventory]:
+    """Values of --set, those of --env-file, and the fleet."""
+    sets = _sets(asked.given)
+    common: dict[str, str] = {}
+    for path in asked.env_files:
+        common |= _of_file(path, sets)
+    path = fleet_file(setup)
+    return sets, common, load_inventory(path) if path.exists() else Inventory()
 
 
 def tell_problems(found: Sequence[NodeWorkloads]) -> bool:

@@ -74,7 +74,9 @@ class NodeWorkloads:
     """In the order in which they start; empty where a problem is an error."""
     problems: Sequence[ComposeProblem]
     engines: Mapping[str, EngineRecipe] = field(default_factory=dict)
-    """How the engines are built that they run, by workload; empty as `workloads` is."""
+    """How the engines are built that they get, by workload; empty as `workloads` is."""
+    lines: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Where each service says what, by service and key: "image", "x-roost.variants"; "" is all."""
 
     @property
     def refused(self) -> bool:
@@ -152,17 +154,18 @@ def workloads_for(file: ComposeFile, node: NodeValues) -> NodeWorkloads:
     findings = Findings(file.name)
     found: list[Workload] = []
     engines: dict[str, EngineRecipe] = {}
+    lines: dict[str, dict[str, int]] = {}
     project = ""
     variables = dict(node.variables)
     root = _whole(file, variables, findings)
     if root is None:
         findings.add("compose.invalid", None, "the file is empty", "It wants services: at least.")
     else:
-        project, found, engines = _workloads(file, root, variables, findings)
+        project, found, engines = _workloads(file, root, variables, findings, lines)
     problems = [*file.problems, *findings.problems]
     refused = any(problem.level == "error" for problem in problems)
     return NodeWorkloads(
-        node.name, project, [] if refused else found, problems, {} if refused else engines
+        node.name, project, [] if refused else found, problems, {} if refused else engines, lines
     )
 
 
@@ -195,7 +198,11 @@ def _whole(file: ComposeFile, variables: dict[str, str], findings: Findings) -> 
 
 
 def _workloads(
-    file: ComposeFile, node: tree.Node, variables: dict[str, str], findings: Findings
+    file: ComposeFile,
+    node: tree.Node,
+    variables: dict[str, str],
+    findings: Findings,
+    lines: dict[str, dict[str, int]],
 ) -> tuple[str, list[Workload], dict[str, EngineRecipe]]:
     root = Place(node, "", variables, findings)
     if not isinstance(node, tree.Mapping):
@@ -213,6 +220,7 @@ def _workloads(
         findings.add("compose.invalid", None, "it defines no services", "Begin with services:")
         return project, [], {}
     on, off = _chosen(services, file.profiles)
+    lines |= {name: _lines(place) for name, place in on.items()}
     around = Around(read_definitions(root, project), file.env_files, [*on], off)
     read = {name: read_service(place, around) for name, place in on.items()}
     found = {name: workload for name, workload in read.items() if workload is not None}
@@ -224,8 +232,22 @@ def _workloads(
         findings.add("compose.cycle", place.line, what, "Take one of them out of depends_on.")
     if "name" not in node.entries:
         _see_name(project, found, findings)
-    engines = {name: recipe for name, place in on.items() if (recipe := read_engine(place))}
+    engines: dict[str, EngineRecipe] = {}
+    for name, workload in found.items():
+        workload.engine = read_engine(on[name])
+        if workload.engine is not None and workload.engine.recipe is not None:
+            engines[name] = workload.engine.recipe
     return project, [found[name] for name in order], engines
+
+
+def _lines(service: Place) -> dict[str, int]:
+    """Where it says what."""
+    found = {"": service.line}
+    roost = service.get(ROOST)
+    for prefix, place in (("", service), (f"{ROOST}.", roost)):
+        if place is not None and isinstance(place.node, tree.Mapping):
+            found.update((f"{prefix}{key}", below.line) for key, below in place.entries())
+    return found
 
 
 def _variables(root: tree.Node | None) -> frozenset[str] | None:

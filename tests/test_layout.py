@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("agent", "console")
 LINES_CAP = 500
-# It goes alone into other people's images, so it is one file.
-LONGER = {"agent/engines/worker.py": 1600}
+# They run alone, in other people's images and on bare machines, so each is one file.
+LONGER = {"agent/engines/worker.py": 1600, "agent/kit/installer.py": 900}
 
 # DESIGN, "Layout": what both sides import, and what it may use beside the standard library.
 PURE: dict[str, set[str]] = {

@@ -113,6 +113,10 @@ CODES: Mapping[str, Code] = {
     "secret.too_many": Code(409, "The node keeps too many secrets"),
     "secret.storage": Code(503, "The node's folder of secrets cannot be used"),
     "secret.simulated": Code(409, "Simulated nodes keep no secrets"),
+    # putting the agent on a machine
+    "kit.no_lock": Code(500, "What the agent needs is not written down"),
+    "kit.wheels": Code(502, "The wheels could not be had"),
+    "kit.write": Code(507, "The kit cannot be written"),
     # TensorRT engines
     "engine.simulated": Code(409, "Simulated nodes build no engines"),
     "engine.recipe": Code(422, "The recipe does not fit"),

@@ -13,6 +13,7 @@ from console.cli.setup import Setup
 from console.cli.version import show_version
 
 _NOUNS = {
+    "agent": ("console.cli.agent", "make what puts the agent on nodes"),
     "bundle": ("console.cli.bundle", "carry images in one signed file, as on a stick"),
     "completion": ("console.cli.completion", "print what makes your shell complete `roost`"),
     "container": ("console.cli.container", "list containers, read their logs, work in them"),

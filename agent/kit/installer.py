@@ -1,0 +1,504 @@
+"""Puts the agent that it comes with on this machine: `python3 KIT check | install | uninstall`.
+
+A kit is a zip file that Python runs. This is its first file, and the only one that runs before
+anything is installed: standard library only, and what even Python 3.6 can read, so that an old
+Python is named and not tripped over. It needs no network, no pip and no compiler.
+
+Every step looks first and can be done again: a kit that was cut goes on when it is run again.
+"""
+
+import argparse
+import grp
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+ROOT = Path("/opt/roost")
+CONFIG = Path("/etc/roost")
+STATE = Path("/var/lib/roost")
+UNIT = Path("/etc/systemd/system/roost-agent.service")
+COMMAND = Path("/usr/local/bin/roost-agent")
+GROUP = "roost"
+SERVICE = "roost-agent.service"
+# What the database, uploads and one engine need before any image comes.
+STATE_BYTES = 200 << 20
+COMMAND_SECONDS = 60
+
+
+class KitError(Exception):
+    """What is wrong, and what to do."""
+
+    def __init__(self, code: str, detail: str, hint: str) -> None:
+        super().__init__(detail)
+        self.code, self.hint = code, hint
+
+    def told(self) -> Dict[str, str]:
+        return {"code": self.code, "detail": str(self), "hint": self.hint}
+
+
+class Kit:
+    """The zip file that this runs from.
+
+    `kit.json` has `version`, `id`, `arch`, `glibc`, and `files`: each with `path`, `sha256`,
+    `bytes`, `unpacked_bytes` and the `pythons` that it is for (null: all).
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.zip = zipfile.ZipFile(str(path))
+            self.about: Dict[str, Any] = json.loads(self.zip.read("kit.json").decode())
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise KitError(
+                "kit.broken", f"{path} is not a whole kit: {error}", "Copy it again."
+            ) from None
+        self.id = str(self.about["id"])
+        self.version = str(self.about["version"])
+
+    @property
+    def pythons(self) -> List[str]:
+        return sorted({each for file in self.about["files"] for each in file["pythons"] or []})
+
+    def wheels(self, python: str) -> List[Dict[str, Any]]:
+        return [
+            file
+            for file in self.about["files"]
+            if file["path"].endswith(".whl") and (not file["pythons"] or python in file["pythons"])
+        ]
+
+    def read(self, path: str) -> bytes:
+        """One file, whole and as the kit says."""
+        told = next(file for file in self.about["files"] if file["path"] == path)
+        try:
+            data = self.zip.read(path)
+        except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            raise KitError("kit.broken", f"{path}: {error}", "Copy the kit again.") from None
+        if hashlib.sha256(data).hexdigest() != told["sha256"]:
+            raise KitError("kit.broken", f"{path} is not as it was made", "Copy the kit again.")
+        return data
+
+
+class Python(NamedTuple):
+    path: str
+    version: str  # "3.11"
+
+
+def pythons_here() -> List[Python]:
+    """The system's own, newest first, then what runs this; only whole ones."""
+    found = [Python(f"/usr/bin/python3.{minor}", f"3.{minor}") for minor in (13, 12, 11, 10)]
+    this = ".".join(map(str, sys.version_info[:2]))
+    found.append(Python(os.path.realpath(sys.executable), this))
+    return [each for each in found if os.access(each.path, os.X_OK)]
+
+
+def whole(python: Python) -> Optional[str]:
+    """What it lacks; None: it has all that the agent takes from the standard library."""
+    probe = "import asyncio, sqlite3, ssl, zoneinfo, ctypes, lzma, bz2, zlib"
+    done = quiet([python.path, "-IS", "-c", probe])
+    return None if done[0] == 0 else (done[1].strip().splitlines() or ["it does not run"])[-1]
+
+
+def quiet(argv: List[str]) -> Tuple[int, str]:
+    """Exit status and what it said; 127 where there is no such program."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        return 127, str(error)
+    except subprocess.TimeoutExpired:
+        return 124, f"{argv[0]} did not end within {COMMAND_SECONDS} s"
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def has_systemd() -> bool:
+    return os.path.isdir("/run/systemd/system")
+
+
+def glibc() -> Optional[str]:
+    name, version = platform.libc_ver()
+    return version if name == "glibc" else None
+
+
+def facts() -> Dict[str, Any]:
+    """What this machine is; null: it could not be told."""
+    release = read_text("/etc/os-release") or ""
+    names = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', release, re.MULTILINE))
+    driver = read_text("/proc/driver/nvidia/version") or ""
+    seen = re.search(r"Kernel Module\D*([\d.]+)", driver)
+    runtimes = {
+        "docker": "/var/run/docker.sock",
+        "podman": "/run/podman/podman.sock",
+    }
+    python = chosen_python(None)
+    return {
+        "os": names.get("PRETTY_NAME"),
+        "arch": platform.machine(),
+        "glibc": glibc(),
+        "python": python.version if python else None,
+        "runtimes": sorted(name for name, path in runtimes.items() if os.path.exists(path)),
+        "driver": seen.group(1) if seen else None,
+        "tegra": os.path.exists("/etc/nv_tegra_release"),
+        "systemd": has_systemd(),
+        "root": os.geteuid() == 0,
+        "agent": installed(),
+        "free_bytes": {str(place): free_bytes(place) for place in (ROOT, STATE)},
+    }
+
+
+def read_text(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def free_bytes(place: Path) -> int:
+    while not place.exists():
+        place = place.parent
+    found = os.statvfs(str(place))
+    return found.f_bavail * found.f_frsize
+
+
+def installed() -> Optional[Dict[str, str]]:
+    """The agent that is `current`, if one is."""
+    try:
+        about = json.loads((ROOT / "current" / "kit.json").read_text(encoding="utf-8"))
+        return {"version": str(about["version"]), "id": str(about["id"])}
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def chosen_python(kit: Optional[Kit]) -> Optional[Python]:
+    for python in pythons_here():
+        if (kit is None or python.version in kit.pythons) and whole(python) is None:
+            return python
+    return None
+
+
+def problems(kit: Kit) -> List[KitError]:
+    """All that stands in the way here. Changes nothing."""
+    found: List[KitError] = []
+    machine, wanted = platform.machine(), kit.about["arch"]
+    if machine != wanted:
+        found.append(
+            KitError(
+                "kit.arch",
+                f"this machine is {machine}, the kit is for {wanted}",
+                f"Make one for it: roost agent kit make --arch {machine}",
+            )
+        )
+    if os.geteuid() != 0:
+        found.append(KitError("kit.root", "it needs root", "Run it with sudo."))
+    python = chosen_python(kit)
+    if python is None:
+        lacks = [f"{each.path}: {whole(each)}" for each in pythons_here() if whole(each)]
+        found.append(
+            KitError(
+                "kit.python",
+                "no Python of {} is here{}".format(
+                    ", ".join(kit.pythons), "".join("; " + each for each in lacks[:2])
+                ),
+                "Install python3 of a newer release, or run the agent's image: images/agent.",
+            )
+        )
+    found += [problem for problem in (libc_problem(kit),) if problem]
+    found += place_problems(kit, python)
+    return found
+
+
+def libc_problem(kit: Kit) -> Optional[KitError]:
+    have, need = glibc(), str(kit.about["glibc"])
+    if have is None:
+        return KitError(
+            "kit.libc", "this system has no glibc", "Run the agent's image: images/agent."
+        )
+    if version_key(have) < version_key(need):
+        return KitError(
+            "kit.libc",
+            f"glibc is {have}, the kit needs {need}",
+            "Run the agent's image: images/agent.",
+        )
+    return None
+
+
+def version_key(text: str) -> List[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def place_problems(kit: Kit, python: Optional[Python]) -> List[KitError]:
+    found: List[KitError] = []
+    need = 0
+    if python is not None and not (ROOT / kit.id / "kit.json").exists():
+        need = sum(file["unpacked_bytes"] for file in kit.wheels(python.version))
+    for place, wanted in ((ROOT, need), (STATE, STATE_BYTES)):
+        above = place
+        while not above.exists():
+            above = above.parent
+        if os.statvfs(str(above)).f_flag & os.ST_RDONLY:
+            found.append(
+                KitError(
+                    "kit.read_only",
+                    f"{place} is on a filesystem that is read-only",
+                    f"Mount a writable folder at {place}.",
+                )
+            )
+        elif free_bytes(place) < wanted:
+            found.append(
+                KitError(
+                    "kit.no_space",
+                    f"{place} has {free_bytes(place) >> 20} MB free,"
+                    f" {(wanted >> 20) + 1} MB are needed",
+                    "Make room there.",
+                )
+            )
+    return found
+
+
+def plan(kit: Kit) -> List[str]:
+    """What `install` would do now, in words."""
+    steps: List[str] = []
+    there = installed()
+    if there and there["id"] == kit.id:
+        steps.append(f"agent {kit.version} is there already")
+    else:
+        if not (ROOT / kit.id / "kit.json").exists():
+            steps.append(f"unpack agent {kit.version} to {ROOT / kit.id}")
+        was = ", instead of {}".format(there["version"]) if there else ""
+        steps.append(f"make it the current one{was}")
+    if group_id() is None:
+        steps.append(f"make the group {GROUP}")
+    steps += [f"make {folder}" for folder in (CONFIG, STATE) if not folder.is_dir()]
+    if not (CONFIG / "agent.yaml").exists():
+        steps.append(f"write {CONFIG}/agent.yaml")
+    if has_systemd():
+        steps.append(f"start it as {SERVICE}, now and at every boot")
+    else:
+        steps.append("systemd does not run here: somebody has to start roost-agent serve")
+    return steps
+
+
+def group_id() -> Optional[int]:
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return None
+
+
+def install(kit: Kit, say: Any) -> None:
+    found = problems(kit)
+    python = chosen_python(kit)
+    if found or python is None:
+        raise found[0]
+    unpack(kit, python, say)
+    if group_id() is None:
+        say(f"making the group {GROUP}")
+        must(["groupadd", "--system", GROUP], "kit.group")
+    for folder, mode in (
+        (CONFIG, 0o755),
+        (CONFIG / "trusted-keys", 0o755),
+        (CONFIG / "secrets", 0o700),
+        (STATE, 0o700),
+    ):
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(mode)
+    if not (CONFIG / "agent.yaml").exists():
+        write(CONFIG / "agent.yaml", kit.read("agent.yaml"), 0o644)
+    link(ROOT / "current", kit.id)
+    COMMAND.parent.mkdir(parents=True, exist_ok=True)
+    if not COMMAND.exists() or COMMAND.is_symlink():
+        link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))
+    if UNIT.parent.is_dir() or has_systemd():
+        UNIT.parent.mkdir(parents=True, exist_ok=True)
+        write(UNIT, kit.read("roost-agent.service"), 0o644)
+    if has_systemd():
+        say(f"starting {SERVICE}")
+        must(["systemctl", "daemon-reload"], "kit.service")
+        must(["systemctl", "enable", SERVICE], "kit.service")
+        must(["systemctl", "restart", SERVICE], "kit.service")
+    say(f"agent {kit.version} is installed")
+
+
+def must(argv: List[str], code: str) -> None:
+    status, said = quiet(argv)
+    if status:
+        raise KitError(
+            code,
+            "{}: {}".format(" ".join(argv), said.strip()[-300:] or f"exit status {status}"),
+            "Mend that and run it again: it goes on.",
+        )
+
+
+def unpack(kit: Kit, python: Python, say: Any) -> None:
+    """The wheels as one folder, whole and on disk before it has its name."""
+    done = ROOT / kit.id
+    if (done / "kit.json").exists():
+        return
+    say(f"unpacking agent {kit.version} for Python {python.version}")
+    part = ROOT / ("." + kit.id + ".part")
+    shutil.rmtree(str(part), ignore_errors=True)
+    library = part / "lib"
+    library.mkdir(parents=True)
+    try:
+        for file in kit.wheels(python.version):
+            unpack_wheel(kit.read(file["path"]), file["path"], library)
+        (part / "bin").mkdir()
+        write(part / "bin" / "roost-agent", launcher(python, done).encode(), 0o755)
+        quiet([python.path, "-IS", "-m", "compileall", "-q", str(library)])
+        write(part / "kit.json", json.dumps(kit.about, indent=1).encode(), 0o644)
+        sync_tree(part)
+        if done.exists():  # what somebody left there is not whole
+            shutil.rmtree(str(done))
+        part.rename(done)
+        sync_folder(ROOT)
+    except OSError as error:
+        shutil.rmtree(str(part), ignore_errors=True)
+        raise KitError("kit.write", f"{ROOT}: {error}", "Mend that and run it again.") from None
+
+
+def launcher(python: Python, place: Path) -> str:
+    """It sees the standard library and its own wheels, and nothing else of the system's Python."""
+    return (
+        "#!{} -IS\n"
+        "import sys\n"
+        "sys.path.insert(0, {!r})\n"
+        "from agent.cli.main import main\n"
+        "main()\n".format(python.path, str(place / "lib"))
+    )
+
+
+def unpack_wheel(data: bytes, name: str, library: Path) -> None:
+    """Its purelib or platlib; scripts, headers and data are for whoever has pip."""
+    with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+        for entry in wheel.infolist():
+            inside = entry.filename
+            moved = re.match(r"[^/]+\.data/(?:purelib|platlib)/(.+)", inside)
+            if moved:
+                inside = moved.group(1)
+            elif re.match(r"[^/]+\.data/", inside) or inside.endswith("/"):
+                continue
+            target = library / inside
+            if library not in target.resolve().parents:
+                raise KitError("kit.broken", f"{name} leads outside: {inside}", "Not ours.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with wheel.open(entry) as source, open(str(target), "wb") as file:
+                shutil.copyfileobj(source, file)
+
+
+def write(path: Path, data: bytes, mode: int) -> None:
+    """On disk, then in its place."""
+    part = path.with_name("." + path.name + ".part")
+    with open(str(part), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.chmod(mode)
+    part.rename(path)
+    sync_folder(path.parent)
+
+
+def link(path: Path, target: str) -> None:
+    """Switched in one step: there is never none."""
+    part = path.with_name("." + path.name + ".part")
+    if part.is_symlink() or part.exists():
+        part.unlink()
+    part.symlink_to(target)
+    part.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_tree(place: Path) -> None:
+    for folder, _, names in os.walk(str(place)):
+        for name in names:
+            sync_folder(Path(folder) / name)
+        sync_folder(Path(folder))
+
+
+def sync_folder(path: Path) -> None:
+    handle = os.open(str(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def uninstall(say: Any, *, everything: bool) -> None:
+    """The agent goes; containers, images and what Roost did not make stay."""
+    if os.geteuid() != 0:
+        raise KitError("kit.root", "it needs root", "Run it with sudo.")
+    if has_systemd() and UNIT.exists():
+        say(f"stopping {SERVICE}")
+        must(["systemctl", "disable", "--now", SERVICE], "kit.service")
+    if UNIT.exists():
+        UNIT.unlink()
+        if has_systemd():
+            must(["systemctl", "daemon-reload"], "kit.service")
+    if COMMAND.is_symlink() and os.readlink(str(COMMAND)).startswith(str(ROOT)):
+        COMMAND.unlink()
+    shutil.rmtree(str(ROOT), ignore_errors=True)
+    if everything:
+        for place in (STATE, CONFIG):
+            shutil.rmtree(str(place), ignore_errors=True)
+        if group_id() is not None:
+            must(["groupdel", GROUP], "kit.group")
+    kept = [str(place) for place in (STATE, CONFIG) if place.exists()]
+    say("the agent is gone%s" % (", kept: " + ", ".join(kept) if kept else ""))
+
+
+def show(kit: Kit, *, as_json: bool) -> int:
+    found = problems(kit)
+    if as_json:
+        about = {"version": kit.version, "id": kit.id, "facts": facts(), "plan": plan(kit)}
+        print(json.dumps(dict(about, problems=[problem.told() for problem in found])))
+    else:
+        print("\n".join(plan(kit)))
+        for problem in found:
+            print(f"{problem.code}: {problem}\n  {problem.hint}")
+    return 1 if found else 0
+
+
+def main(argv: List[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python3 KIT", description=__doc__)
+    parser.add_argument("verb", choices=("check", "install", "uninstall"))
+    parser.add_argument("--json", action="store_true", help="say it for a program")
+    parser.add_argument(
+        "--all", action="store_true", help="uninstall: also its configuration and data"
+    )
+    asked = parser.parse_args(argv)
+
+    def say(line: str) -> None:
+        print(json.dumps({"says": line}) if asked.json else line, flush=True)
+
+    try:
+        if asked.verb == "uninstall":
+            uninstall(say, everything=asked.all)
+        elif asked.verb == "install":
+            install(Kit(Path(sys.argv[0])), say)
+        else:
+            return show(Kit(Path(sys.argv[0])), as_json=asked.json)
+    except KitError as problem:
+        if asked.json:
+            print(json.dumps({"problem": problem.told()}), flush=True)
+        else:
+            print(f"{problem.code}: {problem}\n  {problem.hint}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

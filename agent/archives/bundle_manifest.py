@@ -12,8 +12,10 @@ import msgspec
 from agent.archives.documents import valid_tag
 from agent.archives.faults import FaultError, shown
 from agent.archives.names import clean_name
-from agent.protocol.decoding import from_json
-from agent.protocol.images import LAYERS_LIMIT, Digest, Layer
+from agent.protocol.decoding import from_json, from_plain
+from agent.protocol.digest import Digest
+from agent.protocol.images import LAYERS_LIMIT, Layer
+from agent.protocol.node_files import NodeFile, clash
 from agent.protocol.signatures import MANIFEST_LIMIT_BYTES
 
 FORMAT = 1
@@ -21,7 +23,9 @@ MANIFEST = "roost-bundle.json"  # no other program's archive begins with this
 SIGNATURE = "roost-bundle.sig"
 ENTRIES_LIMIT = 20_000
 IMAGES_LIMIT = 1000
-CONFIG, LAYER = "config", "layer"
+FILES_NAMED = 1000
+CONFIG, LAYER, MODEL, RELEASE = "config", "layer", "model", "release"
+CONTENT = frozenset({LAYER, MODEL, RELEASE})  # kinds that others may take from the bundle
 
 
 class ManifestImage(msgspec.Struct, kw_only=True, frozen=True):
@@ -39,8 +43,20 @@ class ManifestImage(msgspec.Struct, kw_only=True, frozen=True):
 class ManifestEntry(msgspec.Struct, kw_only=True, frozen=True):
     """A file in the bundle, in the order of the file. Readers pass over kinds they do not know."""
 
-    kind: str  # "config", "layer"
+    kind: str  # "config", "layer", "model", "release"
     name: str
+    sha256: Digest
+    size_bytes: int
+
+
+class ManifestFile(msgspec.Struct, kw_only=True, frozen=True):
+    """A file that nodes shall have. Readers pass over kinds they do not know.
+
+    Its content is an entry, or is left to the bundle that this one completes.
+    """
+
+    kind: str  # "model", "release"
+    name: str  # its path on a node, below the folder of its kind
     sha256: Digest
     size_bytes: int
 
@@ -58,9 +74,10 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
     format: int = FORMAT
     created_at: float  # Unix seconds, by the clock of whoever made it
     images: list[ManifestImage]
+    files: list[ManifestFile] = []
     entries: list[ManifestEntry] = []
     since: Base | None = None
-    needs: list[Layer] = []  # layers of its images that are not in it
+    needs: list[Layer] = []  # layers of its images, and contents of files, that are not in it
 
 
 class _Version(msgspec.Struct):
@@ -102,13 +119,31 @@ def decode_manifest(data: bytes) -> Manifest:
         raise _bad(shown(str(error))) from None
     _check_entries(manifest)
     _check_images(manifest)
+    if len(manifest.files) > FILES_NAMED:
+        raise FaultError("archive.too_large", f"it has more than {FILES_NAMED} files")
+    if wrong := clash(node_files(manifest)):
+        raise _bad(wrong)
     return manifest
+
+
+def node_files(manifest: Manifest) -> list[NodeFile]:
+    """Its files of known kinds, as nodes are asked to have them.
+
+    Raises:
+        FaultError: `bundle.manifest`.
+    """
+    known = [file for file in manifest.files if file.kind in (MODEL, RELEASE)]
+    try:
+        return [from_plain(msgspec.to_builtins(file), NodeFile) for file in known]
+    except msgspec.ValidationError as error:
+        raise _bad(f"a file of it is not as it should be: {shown(str(error))}") from None
 
 
 def _check_entries(manifest: Manifest) -> None:
     if len(manifest.entries) > ENTRIES_LIMIT:
         raise FaultError("archive.too_large", f"it has more than {ENTRIES_LIMIT} entries")
     names = {MANIFEST, SIGNATURE}
+    contents: set[str] = set()
     layers_begun = False
     for entry in manifest.entries:
         if not entry.name or clean_name(entry.name) != entry.name or not entry.name.isprintable():
@@ -118,6 +153,11 @@ def _check_entries(manifest: Manifest) -> None:
         if entry.name in names:
             raise FaultError("archive.duplicate", "two entries have this name", member=entry.name)
         names.add(entry.name)
+        if entry.kind in CONTENT:
+            if entry.sha256 in contents:
+                what = "another entry has the same content"
+                raise FaultError("archive.duplicate", what, member=entry.name)
+            contents.add(entry.sha256)
         if entry.size_bytes < 0:
             raise _bad(f"{shown(entry.name)} has a size below 0")
         if entry.kind in (CONFIG, LAYER):
@@ -142,19 +182,23 @@ def _check_images(manifest: Manifest) -> None:
 
 
 def check_complete(manifest: Manifest) -> None:
-    """What a bundle's manifest is, and a detached signature is not: all of its images are there.
+    """What a bundle's manifest is, and a detached signature is not: all that it names is there.
 
     Raises:
         FaultError: `bundle.manifest`.
     """
-    here = {(entry.kind, entry.sha256) for entry in manifest.entries}
-    elsewhere = {layer.diff_id for layer in manifest.needs}
+    configs = {entry.sha256 for entry in manifest.entries if entry.kind == CONFIG}
+    sizes = {each.sha256: each.size_bytes for each in manifest.entries if each.kind in CONTENT}
+    sizes |= {layer.diff_id: layer.size_bytes for layer in manifest.needs}
+    for file in manifest.files:
+        if file.kind in (MODEL, RELEASE) and sizes.get(file.sha256) != file.size_bytes:
+            raise _bad(f"the content of {shown(file.name)} is not named")
     for image in manifest.images:
         name = _name(image)
-        if (CONFIG, image.config_digest) not in here:
+        if image.config_digest not in configs:
             raise _bad(f"the config of {shown(name)} is not named")
         for diff_id in image.diff_ids:
-            if (LAYER, diff_id) not in here and diff_id not in elsewhere:
+            if diff_id not in sizes:
                 raise _bad(f"a layer of {shown(name)} is not named: {diff_id}")
 
 

@@ -13,19 +13,22 @@ from agent.archives.bundle_manifest import (
     Base,
     Manifest,
     ManifestEntry,
+    ManifestFile,
     ManifestImage,
     config_name,
     layer_name,
 )
+from agent.archives.carried_files import LooseFile, merged_files
 from agent.archives.faults import FaultError
 from agent.archives.index import ArchivedImage, ArchivedLayer, ArchiveIndex
 from agent.protocol.images import Layer
+from agent.protocol.node_files import NodeFile
 
 Change = Literal["added", "removed", "changed", "same"]
 
 
 class Part(NamedTuple):
-    """The layers that one archive gives to a bundle, as they lie in it."""
+    """The layers and files that one archive gives to a bundle, as they lie in it."""
 
     archive: ArchiveIndex
     layers: list[ArchivedLayer]
@@ -37,40 +40,51 @@ class BundlePlan(NamedTuple):
     manifest: Manifest
     configs: dict[str, bytes]  # by digest, in the manifest's order
     parts: list[Part]
+    loose: list[LooseFile]
 
 
 class Difference(NamedTuple):
-    """One image of two bundles; sizes are of layers, unpacked."""
+    """One image or file of two bundles; sizes are unpacked."""
 
     name: str
     change: Change
-    platform: str
-    new_bytes: int  # of layers that no image of the old bundle has
+    platform: str  # "": it is a file
+    new_bytes: int  # of what no image and no file of the old bundle has
 
 
 def plan_bundle(
     archives: Sequence[ArchiveIndex],
+    loose: Sequence[LooseFile] = (),
     *,
     since: tuple[Base, Manifest] | None,
     created_at: float,
 ) -> BundlePlan:
-    """All images of these archives; with `since`, only the layers that no image of it has.
+    """All images and files of these archives, and files that lie beside them.
+
+    With `since`, only the layers that no image of it has, and contents that no file of it has.
 
     Raises:
-        ProblemError: `archive.tag_twice`, `bundle.needs`.
+        ProblemError: `archive.tag_twice`, `file.clash`, `bundle.needs`.
     """
-    images = merged_images(archives)
+    images, files = merged_images(archives), merged_files(archives, loose)
     there = set() if since is None else layers_of(since[1])
     sizes: dict[str, int] = {}
     parts = []
     taken: set[str] = set()
+    wanted = _asked(images, files)
     for archive in archives:
         sizes |= archive.sizes
-        layers = [layer for layer in archive.layers if layer.diff_id not in there | taken]
+        asked = wanted.keys() - there - taken
+        layers = [layer for layer in archive.layers if layer.diff_id in asked]
         taken.update(layer.diff_id for layer in layers)
         if layers:
             parts.append(Part(archive, layers))
-    wanted = dict.fromkeys(diff_id for image in images for diff_id in image.diff_ids)
+    beside = []
+    for each in loose:
+        sizes[each.file.sha256] = each.file.size_bytes
+        if each.file.sha256 not in there | taken:
+            taken.add(each.file.sha256)
+            beside.append(each)
     for diff_id in wanted:
         if diff_id not in there | taken:
             raise _incomplete(archives, diff_id)
@@ -79,25 +93,44 @@ def plan_bundle(
         ManifestEntry(kind=CONFIG, name=config_name(name), sha256=name, size_bytes=len(config))
         for name, config in configs.items()
     ]
+    by_content = {file.sha256: file for file in reversed(files)}
     entries += [
-        ManifestEntry(
-            kind=LAYER,
-            name=layer_name(layer.diff_id),
-            sha256=layer.diff_id,
-            size_bytes=layer.size_bytes,
-        )
+        _entry_of(by_content.get(layer.diff_id), layer.diff_id, layer.size_bytes)
         for part in parts
         for layer in part.layers
     ]
+    entries += [_entry_of(each.file, each.file.sha256, each.file.size_bytes) for each in beside]
     needs = [Layer(diff_id=name, size_bytes=sizes[name]) for name in wanted if name not in taken]
     manifest = Manifest(
         created_at=created_at,
         images=manifest_images(images),
+        files=[
+            ManifestFile(
+                kind=file.kind, name=file.name, sha256=file.sha256, size_bytes=file.size_bytes
+            )
+            for file in files
+        ],
         entries=entries,
         since=None if since is None else since[0],
         needs=needs,
     )
-    return BundlePlan(manifest, configs, parts)
+    return BundlePlan(manifest, configs, parts, beside)
+
+
+def _asked(images: Sequence[ArchivedImage], files: Sequence[NodeFile]) -> dict[str, None]:
+    """The digests of all layers and files, each once, in order."""
+    layers = (diff_id for image in images for diff_id in image.diff_ids)
+    return dict.fromkeys([*layers, *(file.sha256 for file in files)])
+
+
+def _entry_of(file: NodeFile | None, digest: str, size: int) -> ManifestEntry:
+    """Of a layer, where it is no file's content."""
+    return ManifestEntry(
+        kind=LAYER if file is None else file.kind,
+        name=layer_name(digest) if file is None else file.place,
+        sha256=digest,
+        size_bytes=size,
+    )
 
 
 def manifest_images(images: Sequence[ArchivedImage]) -> list[ManifestImage]:
@@ -160,37 +193,45 @@ def _entry(
 
 
 def compare(old: Manifest, new: Manifest) -> list[Difference]:
-    """What the images of two bundles differ in, by name and platform."""
+    """What the images and files of two bundles differ in, by name and platform."""
     before, after = _by_name(old), _by_name(new)
     there = layers_of(old)
     sizes = {layer.diff_id: layer.size_bytes for layer in new.needs}
-    sizes |= {entry.sha256: entry.size_bytes for entry in new.entries if entry.kind == LAYER}
+    sizes |= {entry.sha256: entry.size_bytes for entry in new.entries}
     found = []
     for name, platform in dict.fromkeys([*before, *after]):
         was, now = before.get((name, platform)), after.get((name, platform))
         change: Change = "changed"
         if was is None or now is None:
             change = "added" if was is None else "removed"
-        elif was.config_digest == now.config_digest:
+        elif was.identity == now.identity:
             change = "same"
-        layers = set() if now is None else set(now.diff_ids) - there
+        layers = set() if now is None else set(now.contents) - there
         new_bytes = sum(sizes.get(layer, 0) for layer in layers)
         found.append(Difference(name, change, platform, new_bytes))
     return found
 
 
 def layers_of(manifest: Manifest) -> set[str]:
-    """What a node has that has the images of a bundle."""
-    return {diff_id for image in manifest.images for diff_id in image.diff_ids}
+    """What a node has that has the images and files of a bundle."""
+    layers = {diff_id for image in manifest.images for diff_id in image.diff_ids}
+    return layers | {file.sha256 for file in manifest.files}
 
 
-def _by_name(manifest: Manifest) -> dict[tuple[str, str], ManifestImage]:
+class _Named(NamedTuple):
+    identity: str
+    contents: list[str]
+
+
+def _by_name(manifest: Manifest) -> dict[tuple[str, str], _Named]:
     found = {}
     for image in manifest.images:
         parts = (image.os, image.architecture, image.variant)
         platform = "/".join(part for part in parts if part)
         for name in image.tags or [image.config_digest]:
-            found[name, platform] = image
+            found[name, platform] = _Named(image.config_digest, image.diff_ids)
+    for file in manifest.files:
+        found[f"{file.kind} {file.name}", ""] = _Named(file.sha256, [file.sha256])
     return found
 
 

@@ -11,13 +11,14 @@ from agent.archives.bundle_entries import Entries
 from agent.archives.bundle_frames import FrameTable, read_table
 from agent.archives.bundle_manifest import (
     CONFIG,
-    LAYER,
+    CONTENT,
     MANIFEST,
     SIGNATURE,
     Manifest,
     check_complete,
     decode_manifest,
     manifest_id,
+    node_files,
 )
 from agent.archives.contents import JSON_LIMIT_BYTES
 from agent.archives.decompressors import DamagedError, compression_of, decompressor
@@ -123,11 +124,11 @@ def _configs(entries: Entries, manifest: Manifest) -> dict[str, bytes]:
 
 
 def _layers(manifest: Manifest, head: list[bytes], table: FrameTable) -> list[ArchivedLayer]:
-    """Each layer as what it is in the file: some zstd frames, of which nothing else is part."""
+    """Each layer, and each file, as what it is in the bundle: some zstd frames of its own."""
     layers = []
     at = sum(map(_room, map(len, head)))
     for entry in manifest.entries:
-        if entry.kind == LAYER:
+        if entry.kind in CONTENT:
             place = table.place(at + BLOCK_BYTES, entry.size_bytes)
             layers.append(
                 ArchivedLayer(
@@ -181,6 +182,7 @@ def _index(
         compression="none",  # layers are found in the file as it is
         images=images,
         layers=layers,
+        files=node_files(manifest),
         elsewhere=manifest.needs,
         since=None if manifest.since is None else manifest.since.name,
         signed=[] if signed is None else [signed],

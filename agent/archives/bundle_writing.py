@@ -15,8 +15,10 @@ from agent.archives.bundle_frames import FRAME_BYTES, Frame, table_bytes
 from agent.archives.bundle_manifest import CONFIG, MANIFEST, SIGNATURE
 from agent.archives.bundle_planning import BundlePlan
 from agent.archives.bundle_reading import Seal
+from agent.archives.carried_files import LooseReader
 from agent.archives.indexing import Heard, unheard
 from agent.archives.layers import Reader, read_layers
+from agent.archives.opening import opened
 from agent.archives.sources import CHUNK_BYTES
 from agent.archives.tar_headers import BLOCK_BYTES
 from agent.archives.writing import END, file_header
@@ -76,6 +78,12 @@ def _write(frames: _Frames, plan: BundlePlan, sign: Sign | None, heard: Heard) -
                     heard(done, total)
         finally:
             readers.close()
+    for loose in plan.loose:
+        with opened(loose.path, compression="none") as source:
+            file_reader = LooseReader(loose, source.file)
+            for count in frames.large(loose.file.place, file_reader, loose.file.size_bytes):
+                done += count
+                heard(done, total)
     frames.finish()
 
 

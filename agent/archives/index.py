@@ -8,9 +8,10 @@ from agent.archives.decompressors import Compression
 from agent.archives.faults import FaultError
 from agent.archives.platforms import Platform, best
 from agent.protocol.images import ImageContent, Layer
+from agent.protocol.node_files import NodeFile
 from agent.protocol.signatures import SignedManifest
 
-FORMAT = 2  # of the index itself; raised when it changes, so that caches are made anew
+FORMAT = 3  # of the index itself; raised when it changes, so that caches are made anew
 
 
 class ArchivedLayer(msgspec.Struct, kw_only=True, frozen=True):
@@ -51,8 +52,11 @@ class ArchiveIndex(msgspec.Struct, kw_only=True, frozen=True):
     modified_ns: int
     compression: Compression  # of the whole file
     images: list[ArchivedImage]
-    layers: list[ArchivedLayer]  # as they lie in the archive
-    elsewhere: list[Layer] = []  # layers of its images that it leaves to another bundle
+    # As they lie in the archive; the contents of `files` are among them, by their SHA-256.
+    layers: list[ArchivedLayer]
+    files: list[NodeFile] = []  # a bundle's models and release files
+    # Layers of its images, and contents of its files, that it leaves to another bundle.
+    elsewhere: list[Layer] = []
     since: str | None = None  # which one, for people
     signed: list[SignedManifest] = []  # who vouches for its images; not checked here
     format: int = FORMAT

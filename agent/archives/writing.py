@@ -17,7 +17,8 @@ import msgspec
 from agent.archives.faults import FaultError
 from agent.archives.sources import CHUNK_BYTES
 from agent.archives.tar_headers import BLOCK_BYTES
-from agent.protocol.images import Digest, ImageContent
+from agent.protocol.digest import Digest
+from agent.protocol.images import ImageContent
 
 END = bytes(2 * BLOCK_BYTES)
 OCTAL_LIMIT = 8**11

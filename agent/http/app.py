@@ -31,6 +31,7 @@ from agent.http.engines import (
 )
 from agent.http.events import get_events
 from agent.http.execs import ExecSessions, resize_terminal, start_exec, write_input
+from agent.http.files import list_files, remove_file
 from agent.http.gpus import get_gpus
 from agent.http.health import get_healthz, get_readyz
 from agent.http.images import (
@@ -113,6 +114,7 @@ HANDLERS = [
     list_containers,
     list_engines,
     list_held,
+    list_files,
     list_images,
     list_jobs,
     list_keys,
@@ -128,6 +130,7 @@ HANDLERS = [
     plan_workloads,
     remove_engine,
     remove_images,
+    remove_file,
     remove_secret,
     remove_upload,
     remove_workload,

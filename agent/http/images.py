@@ -83,7 +83,7 @@ async def load_images(
     data: JSONBody[LoadRequest],
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
-    """Have these images. The job waits for the layers that lack: send them to `/v1/uploads`."""
+    """Have these images and files. The job waits for what lacks: send it to `/v1/uploads`."""
     caller.doing("image.load", f"image/{_names(data)}")
     return await node.images.load(data, owner=caller.owner, key=idempotency_key)
 
@@ -132,5 +132,6 @@ async def list_media(node: TheNode) -> list[Medium]:
 
 
 def _names(request: LoadRequest) -> str:
-    tags = [tag for image in request.images for tag in image.tags]
-    return (", ".join(tags) or request.source)[:500]
+    names = [tag for image in request.images for tag in image.tags]
+    names += [file.title for file in request.files]
+    return (", ".join(names) or request.source)[:500]

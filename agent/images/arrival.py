@@ -61,12 +61,14 @@ class Arrival:
         self._moved_at = time.monotonic()
         self._watching: asyncio.Task[None] | None = None
 
-    async def soon(self, wanted: Sequence[WantedLayer]) -> None:
-        """Wait until these layers are here, or will be before the runtime has read the others."""
+    async def soon(self, wanted: Sequence[WantedLayer], *, early: bool = True) -> None:
+        """Wait until these layers are here; `early`: or will be before the runtime has read the
+        others."""
         await self.stop()
         total = sum(layer.size_bytes for layer in wanted)
         began: tuple[float, int] | None = None
         before, came_at, quiet = -1, 0.0, False
+        early = early and self._may_begin_early
         while (received := self._received(wanted)) < total or self._lacks(wanted):
             now = time.monotonic()
             if received != before:
@@ -78,7 +80,12 @@ class Arrival:
                 quiet = True
                 await self._stage(NO_SENDER)
                 self._told(received, total)
-            if self._may_begin_early and began is not None and now - began[0] > SEEN_SECONDS:
+            if (
+                early
+                and self._may_begin_early
+                and began is not None
+                and now - began[0] > SEEN_SECONDS
+            ):
                 rate = (received - began[1]) / (now - began[0])
                 if rate * SOON_SECONDS > total - received:
                     self._watching = asyncio.create_task(self._watch(wanted, total))

@@ -17,6 +17,7 @@ from agent.images.records import ImageRecords
 from agent.images.shortage import needs_a_word, too_little
 from agent.images.uploads import Uploads
 from agent.protocol.images import MADE_ROOM, Freeable, ImageContent, NodeImage, SpaceNeed
+from agent.protocol.node_files import NodeFile
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import chain_ids
 from agent.rules.loading import Load, config_digest, is_verified
@@ -59,6 +60,7 @@ class Freeing:
         contents: Sequence[ImageContent],
         load: Load,
         *,
+        files: Sequence[NodeFile] = (),
         holder: str | None,
         make_room: bool,
     ) -> Room:
@@ -75,6 +77,7 @@ class Freeing:
         short: list[ProblemError] = []
         kept = self._keeper.pinned(but=holder) | {layer.diff_id for layer in load.needed}
         kept |= {config_digest(content) for content in contents}
+        kept |= {file.sha256 for file in files}
         for need in space:
             lacking = need.needed_bytes - need.free_bytes
             if lacking <= 0:

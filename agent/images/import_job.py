@@ -24,6 +24,7 @@ from agent.images.bundle_source import (
 from agent.images.disk import told
 from agent.images.keeping import Keeper
 from agent.images.loading import Loader, Source
+from agent.images.placing import Placer
 from agent.images.planning import Planned
 from agent.images.preparing import Preparer
 from agent.images.space import Space
@@ -58,6 +59,7 @@ class ImportKind(JobKind[ImportRequest]):
         *,
         preparer: Preparer,
         loader: Loader,
+        placer: Placer,
         keeper: Keeper,
         blobs: BlobStore,
         space: Space,
@@ -70,6 +72,7 @@ class ImportKind(JobKind[ImportRequest]):
         `workers` read: a stick that is pulled out may hold a thread for ever.
         """
         self._preparer, self._loader, self._keeper = preparer, loader, keeper
+        self._placer = placer
         self._blobs, self._space, self._platform = blobs, space, platform
         self._folder, self._workers = folder, workers
 
@@ -95,15 +98,26 @@ class ImportKind(JobKind[ImportRequest]):
     async def run(self, work: Work[ImportRequest]) -> dict[str, str]:
         index = await self._index(work, Path(work.request.path))
         contents = [index.content(image) for image in index.for_platform(*self._platform)]
-        self._keeper.pin(work.job.id, contents)
+        self._keeper.pin(work.job.id, contents, index.files)
         plain = index.compression == "none"
         indexes = [index]
         if index.elsewhere:
             indexes = await self._in_thread(Path(index.path), lambda: with_bases(index))
         open_layer = layers_from(indexes, self._keeper.open) if plain else self._keeper.open
-        return await self._loader.have(
-            work, contents, lambda: self._ready(work, indexes, contents), Source(open_layer)
-        )
+        result: dict[str, str] = {}
+        if contents:
+            result = await self._loader.have(
+                work, contents, lambda: self._ready(work, indexes, contents), Source(open_layer)
+            )
+        if index.files:
+            planned = await self._ready(work, indexes, [])
+            result |= await self._placer.place(
+                work,
+                planned.answer.files,
+                open_layer,
+                in_thread=lambda call: self._in_thread(Path(index.path), call),
+            )
+        return result
 
     async def _index(self, work: Work[ImportRequest], path: Path) -> ArchiveIndex:
         size = await self._in_thread(path, lambda: _size(path))
@@ -115,7 +129,8 @@ class ImportKind(JobKind[ImportRequest]):
             work.progress(done, total)
 
         index = await self._in_thread(path, lambda: read_index(path, heard))
-        work.log(f"{path}: {len(index.images)} images, {len(index.layers)} layers")
+        files = f", {len(index.files)} files" if index.files else ""
+        work.log(f"{path}: {len(index.images)} images, {len(index.layers)} layers{files}")
         return index
 
     async def _ready(
@@ -126,6 +141,7 @@ class ImportKind(JobKind[ImportRequest]):
         planned = await self._preparer.prepare(
             work,
             contents,
+            index.files,
             signed=index.signed,
             on_node={layer.diff_id for each in indexes for layer in each.layers},
             copied=copied,

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from agent.images.blobs import Blob, Blobs
 from agent.images.disk import told
 from agent.protocol.images import ImageContent
+from agent.protocol.node_files import NodeFile
 from agent.protocol.problems import ProblemError
 from agent.rules.loading import config_digest
 
@@ -33,13 +34,19 @@ class Keeper:
         self._blobs, self._folder = blobs, folder
         self._pins: dict[str, frozenset[str]] = {}
 
-    def pin(self, holder: str, contents: Iterable[ImageContent]) -> None:
-        """Keep the images and all their layers: a base may vanish from the runtime meanwhile."""
-        self._pins[holder] = frozenset(
+    def pin(
+        self, holder: str, contents: Iterable[ImageContent], files: Iterable[NodeFile] = ()
+    ) -> None:
+        """Keep the images and all their layers: a base may vanish from the runtime meanwhile.
+
+        And the files: what is there may be replaced by others until their turn comes.
+        """
+        images = {
             name
             for content in contents
             for name in (config_digest(content), *(layer.diff_id for layer in content.layers))
-        )
+        }
+        self._pins[holder] = frozenset(images | {file.sha256 for file in files})
 
     def release(self, holder: str) -> None:
         """Give up what `holder` has pinned, if anything."""

@@ -11,13 +11,14 @@ from agent.images.arrival import QUIET_SECONDS, Arrival
 from agent.images.blobs import Blobs
 from agent.images.keeping import Keeper
 from agent.images.loading import Loader, Source
+from agent.images.placing import Placer
 from agent.images.planning import Planned
 from agent.images.preparing import Preparer
 from agent.images.space import Space
 from agent.images.uploads import Uploads
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
-from agent.protocol.images import LoadRequest
+from agent.protocol.images import ImageContent, LoadRequest
 from agent.protocol.jobs import NO_SENDER, Job
 from agent.rules.loading import config_digest
 
@@ -44,16 +45,19 @@ class LoadKind(JobKind[LoadRequest]):
         *,
         preparer: Preparer,
         loader: Loader,
+        placer: Placer,
         keeper: Keeper,
         blobs: Blobs,
         uploads: Uploads,
         space: Space,
     ) -> None:
         self._preparer, self._loader, self._keeper = preparer, loader, keeper
+        self._placer = placer
         self._blobs, self._uploads, self._space = blobs, uploads, space
 
     def subject(self, request: LoadRequest) -> str:
-        return ", ".join(tag for image in request.images for tag in image.tags) or request.source
+        names = [tag for image in request.images for tag in image.tags]
+        return ", ".join([*names, *(file.title for file in request.files)]) or request.source
 
     def identity(self, request: LoadRequest) -> LoadRequest:
         return msgspec.structs.replace(request, make_room=False)
@@ -64,7 +68,10 @@ class LoadKind(JobKind[LoadRequest]):
         return msgspec.structs.replace(request, make_room=make_room)
 
     def locks(self, request: LoadRequest) -> Sequence[str]:
-        return [f"image:{config_digest(image)}" for image in request.images]
+        return [
+            *(f"image:{config_digest(image)}" for image in request.images),
+            *(f"file:{file.place}" for file in request.files),
+        ]
 
     def ended(self, job: Job) -> None:
         """Give back its space and its layers, also where it never ran."""
@@ -72,8 +79,8 @@ class LoadKind(JobKind[LoadRequest]):
         self._keeper.release(job.id)
 
     async def run(self, work: Work[LoadRequest]) -> dict[str, str]:
-        contents = work.request.images
-        self._keeper.pin(work.job.id, contents)
+        contents, files = work.request.images, work.request.files
+        self._keeper.pin(work.job.id, contents, files)
 
         def told(received: int, total: int) -> None:
             self._space.still_needs(work.job.id, "blobs", total - received)
@@ -94,24 +101,34 @@ class LoadKind(JobKind[LoadRequest]):
             ended=lambda: work.cancelled,
             quiet_seconds=QUIET_SECONDS,
         )
+        result: dict[str, str] = {}
         try:
-            return await self._loader.have(
-                work,
-                contents,
-                lambda: self._ready(work, arrival),
-                Source(arrival.open, lambda: arrival.arriving),
-            )
+            if contents:
+                result = await self._loader.have(
+                    work,
+                    contents,
+                    lambda: self._ready(work, arrival, contents),
+                    Source(arrival.open, lambda: arrival.arriving),
+                )
+            if files:
+                planned = await self._ready(work, arrival, [])
+                placed = planned.answer.files
+                result |= await self._placer.place(work, placed, self._keeper.open)
         finally:
             await arrival.stop()
+        return result
 
-    async def _ready(self, work: Work[LoadRequest], arrival: Arrival) -> Planned:
+    async def _ready(
+        self, work: Work[LoadRequest], arrival: Arrival, contents: Sequence[ImageContent]
+    ) -> Planned:
+        """All that the files need, too; without images it has come whole."""
         planned = await self._preparer.prepare(
-            work, work.request.images, signed=work.request.signed
+            work, contents, work.request.files, signed=work.request.signed
         )
         if wanted := planned.answer.wanted:
             total = sum(layer.size_bytes for layer in wanted)
-            work.log(f"waiting for {len(wanted)} layers, {total} bytes unpacked")
-            await arrival.soon(wanted)
+            work.log(f"waiting for {len(wanted)} layers and files, {total} bytes unpacked")
+            await arrival.soon(wanted, early=bool(contents))
         for layer in planned.load.needed:
             await asyncio.to_thread(self._blobs.touch, layer.diff_id)
         return planned

@@ -16,6 +16,8 @@ from agent.images.keeping import Keeper
 from agent.images.load_job import LoadKind
 from agent.images.loading import Loader, staged_by
 from agent.images.naming import Naming
+from agent.images.placed_files import FilesOnDisk, PlacedFiles, SimulatedFiles
+from agent.images.placing import Placer
 from agent.images.planning import Planner
 from agent.images.preparing import Preparer
 from agent.images.records import ImageRecords
@@ -65,6 +67,7 @@ class NodeImages:
         self.blobs, self.uploads = blobs, uploads
         self._state, self._jobs, self._space = state, jobs, Space()
         self._keeper = Keeper(blobs, state)
+        self.files: PlacedFiles = SimulatedFiles() if state is None else FilesOnDisk(state)
         self._media = Media()
         self._readers = Workers("import", count=READERS, waiting=16)
         self._cleaning: asyncio.Task[None] | None = None
@@ -82,6 +85,7 @@ class NodeImages:
             records=records,
             space=self._space,
             freeing=freeing,
+            files=self.files,
             folder=state,
             platform=platform,
             vouching=vouching,
@@ -94,10 +98,12 @@ class NodeImages:
             records=records,
         )
         preparer = Preparer(planner=self.planner, freeing=freeing, space=self._space)
+        placer = Placer(self.files, self._space)
         jobs.register(
             LoadKind(
                 preparer=preparer,
                 loader=self._loader,
+                placer=placer,
                 keeper=self._keeper,
                 blobs=blobs,
                 uploads=uploads,
@@ -111,6 +117,7 @@ class NodeImages:
                 ImportKind(
                     preparer=preparer,
                     loader=self._loader,
+                    placer=placer,
                     keeper=self._keeper,
                     blobs=blobs,
                     space=self._space,
@@ -146,10 +153,12 @@ class NodeImages:
         await self.uploads.stop()
 
     async def plan(self, request: LoadRequest) -> LoadPlan:
-        """What it would take to have these images. Raises ProblemError as `Planner.plan`."""
+        """What it would take to have these images and files. Raises as `Planner.plan`."""
+        check_asked(request)
         job = self._jobs.known("image.load", request)
         planned = await self.planner.plan(
             request.images,
+            request.files,
             signed=request.signed,
             holder=None if job is None else job.id,
             make_room=self._jobs.asked("image.load", request).make_room,
@@ -160,13 +169,18 @@ class NodeImages:
         """The job that has these images, with its space reserved before it is answered.
 
         Raises:
-            ProblemError: `image.*`, `space.short`, `runtime.*`, and those of `Jobs.submit`.
+            ProblemError: `image.*`, `file.clash`, `space.short`, `runtime.*`, and those of
+                `Jobs.submit`.
         """
+        check_asked(request)
         async with self._asking:
             if self._jobs.known("image.load", request, key=key) is not None:
                 return await self._jobs.submit("image.load", request, owner=owner, key=key)
             planned = await self.planner.plan(
-                request.images, signed=request.signed, make_room=request.make_room
+                request.images,
+                request.files,
+                signed=request.signed,
+                make_room=request.make_room,
             )
             planned.check()
             if planned.answer.wanted:
@@ -174,7 +188,7 @@ class NodeImages:
             job = await self._jobs.submit("image.load", request, owner=owner, key=key)
             if self._jobs.get(job.id).state not in ENDED:
                 self._space.reserve(planned.claims, holder=job.id)
-                self._keeper.pin(job.id, request.images)
+                self._keeper.pin(job.id, request.images, request.files)
             return job
 
     async def import_from(self, request: ImportRequest, *, owner: str, key: str | None) -> Job:
@@ -208,6 +222,7 @@ class NodeImages:
         """Raises ProblemError `blob.storage`, `space.full`; then uploads are refused with it."""
         try:
             await asyncio.to_thread(self.blobs.load)
+            await asyncio.to_thread(self.files.tidy)
             await self.uploads.start()
         except ProblemError as problem:
             self.uploads.open(problem)
@@ -246,6 +261,14 @@ class NodeImages:
         """Whether no job is under way that staged this."""
         job = staged_by(staging)
         return all(each.id != job or each.state in ENDED for each in self._jobs.newest())
+
+
+def check_asked(request: LoadRequest) -> None:
+    """Raises ProblemError `request.invalid`: it asks for nothing."""
+    if not request.images and not request.files:
+        raise ProblemError(
+            "request.invalid", "it asks for no image and no file", hint="Name one at least."
+        )
 
 
 def images_in(

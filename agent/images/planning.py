@@ -12,6 +12,7 @@ from agent.archives.platforms import Platform, best
 from agent.containers.runtime import ContainerRuntime
 from agent.images.blobs import Blobs
 from agent.images.freeing import Freeing
+from agent.images.placed_files import PlacedFiles
 from agent.images.records import ImageRecords
 from agent.images.space import (
     RUNTIME_FACTOR,
@@ -22,8 +23,9 @@ from agent.images.space import (
 )
 from agent.images.uploads import Uploads
 from agent.images.vouching import Vouching
-from agent.protocol.images import ImageContent, LoadPlan, NodeImage, WantedLayer
+from agent.protocol.images import ImageContent, Layer, LoadPlan, NodeImage, WantedLayer
 from agent.protocol.node import RuntimeFacts
+from agent.protocol.node_files import FOLDERS, NodeFile, check_files
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 from agent.rules.loading import Load, check_contents, plan_load, platform_of
@@ -54,6 +56,7 @@ class Planner:
         records: ImageRecords,
         space: Space,
         freeing: Freeing,
+        files: PlacedFiles,
         folder: Path | None,
         platform: Platform,
         vouching: Vouching | None = None,
@@ -64,6 +67,7 @@ class Planner:
         """
         self._runtime, self._blobs, self._uploads = runtime, blobs, uploads
         self._records, self._space, self._freeing = records, space, freeing
+        self._files = files
         self._folder, self._platform, self._vouching = folder, platform, vouching
 
     async def images(self) -> list[NodeImage]:
@@ -73,6 +77,7 @@ class Planner:
     async def plan(
         self,
         contents: Sequence[ImageContent],
+        files: Sequence[NodeFile] = (),
         *,
         signed: Sequence[SignedManifest] = (),
         on_node: Collection[str] = (),
@@ -80,7 +85,7 @@ class Planner:
         holder: str | None = None,
         make_room: bool = False,
     ) -> Planned:
-        """What it takes to have these images.
+        """What it takes to have these images and files.
 
         Args:
             signed: who vouches for them.
@@ -91,30 +96,37 @@ class Planner:
                 answer says which ones, and has `space.short`.
 
         Raises:
-            ProblemError: `image.config`, `image.reference`, `runtime.*`, `blob.storage`,
-                `key.storage`.
+            ProblemError: `image.config`, `image.reference`, `file.clash`, `runtime.*`,
+                `blob.storage`, `key.storage`.
         """
         check_contents(contents)
-        images = await self.images()
-        facts = await self._runtime.facts()
+        check_files(files)
+        # Files alone need no runtime.
+        images = await self.images() if contents else []
+        facts = await self._runtime.facts() if contents else None
         blobs = {blob.diff_id for blob in await asyncio.to_thread(self._blobs.list)}
-        load = plan_load(contents, images=images, blobs={*blobs, *on_node}, store=facts.image_store)
-        wanted = self._wanted(load)
+        there = {*blobs, *on_node}
+        store = None if facts is None else facts.image_store
+        load = plan_load(contents, images=images, blobs=there, store=store)
+        placing = await asyncio.to_thread(self._files.plan, files)
+        lacking = [each.file for each in placing if each.state == "place"]
+        wanted = self._wanted([*load.wanted, *_content_of(lacking, there)])
         arriving = sum(max(0, layer.size_bytes - layer.received_bytes) for layer in wanted)
         if copied:
             coming = {*on_node} - blobs
             arriving += sum(each.size_bytes for each in load.needed if each.diff_id in coming)
-        claims = await asyncio.to_thread(self._claims, arriving, load, facts)
+        claims = await asyncio.to_thread(self._claims, arriving, load, facts, lacking)
         space = self._space.needs(claims, holder=holder)
         room = await self._freeing.choose(
-            space, images, contents, load, holder=holder, make_room=make_room
+            space, images, contents, load, files=files, holder=holder, make_room=make_room
         )
-        unfit = await self._unsigned(contents, signed)
+        unfit = await self._unsigned(contents, files, signed)
         unfit += [problem for each in contents if (problem := self._unfit(each))]
         return Planned(
             load=load,
             answer=LoadPlan(
                 images=load.images,
+                files=placing,
                 wanted=wanted,
                 space=space,
                 frees=room.frees,
@@ -123,9 +135,9 @@ class Planner:
             claims=claims,
         )
 
-    def _wanted(self, load: Load) -> list[WantedLayer]:
+    def _wanted(self, layers: Sequence[Layer]) -> list[WantedLayer]:
         found = []
-        for layer in load.wanted:
+        for layer in layers:
             upload = self._uploads.find(layer.diff_id)
             found.append(
                 WantedLayer(
@@ -138,11 +150,19 @@ class Planner:
             )
         return found
 
-    def _claims(self, arriving: int, load: Load, facts: RuntimeFacts) -> list[Claim]:
+    def _claims(
+        self, arriving: int, load: Load, facts: RuntimeFacts | None, files: Sequence[NodeFile]
+    ) -> list[Claim]:
         """What is still to be written, and where. Blocks."""
         claims = []
         if arriving and self._folder is not None:
             claims.append(self._space.claim(str(self._folder), "blobs", arriving))
+        if files and (folder := self._files.folder) is not None:
+            for kind in dict.fromkeys(file.kind for file in files):
+                needed = sum(file.size_bytes for file in files if file.kind == kind)
+                claims.append(self._space.claim(str(folder / FOLDERS[kind]), "files", needed))
+        if facts is None:
+            return claims
         unpacked = sum(layer.size_bytes for layer in load.needed)
         factor = RUNTIME_FACTOR[facts.image_store]
         if unpacked and factor and facts.root_dir:
@@ -153,11 +173,14 @@ class Planner:
         return claims
 
     async def _unsigned(
-        self, contents: Sequence[ImageContent], signed: Sequence[SignedManifest]
+        self,
+        contents: Sequence[ImageContent],
+        files: Sequence[NodeFile],
+        signed: Sequence[SignedManifest],
     ) -> list[ProblemError]:
         if self._vouching is None or not self._vouching.required:
             return []
-        return await asyncio.to_thread(self._vouching.problems, contents, signed)
+        return await asyncio.to_thread(self._vouching.problems, contents, signed, files)
 
     def _unfit(self, content: ImageContent) -> ProblemError | None:
         made_for = Platform(*platform_of(content))
@@ -170,3 +193,9 @@ class Planner:
             params={"image": name, "image_platform": str(made_for), "node": str(self._platform)},
             hint=f"Save it for this platform: docker pull --platform {self._platform} ...",
         )
+
+
+def _content_of(files: Sequence[NodeFile], there: Collection[str]) -> list[Layer]:
+    """What has to be sent for these, each once."""
+    sizes = {file.sha256: file.size_bytes for file in files if file.sha256 not in there}
+    return [Layer(diff_id=digest, size_bytes=size) for digest, size in sizes.items()]

@@ -9,6 +9,7 @@ from agent.images.planning import Planned, Planner
 from agent.images.space import Space
 from agent.jobs.work import Work
 from agent.protocol.images import ImageContent, ImportRequest, LoadRequest
+from agent.protocol.node_files import NodeFile
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 
@@ -29,6 +30,7 @@ class Preparer:
         self,
         work: Work[LoadRequest] | Work[ImportRequest],
         contents: Sequence[ImageContent],
+        files: Sequence[NodeFile] = (),
         *,
         signed: Sequence[SignedManifest] = (),
         on_node: Collection[str] = (),
@@ -46,6 +48,7 @@ class Preparer:
                 make_room = work.request.make_room
                 planned = await self._planner.plan(
                     contents,
+                    files,
                     signed=signed,
                     on_node=on_node,
                     copied=copied,

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.images.verifier import Verifier
 from agent.protocol import tus
-from agent.protocol.images import Digest
+from agent.protocol.digest import Digest
 from agent.protocol.problems import ProblemError
 
 ENCODER_LIMIT = 100

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from agent.archives.bundle_manifest import Manifest, decode_manifest
 from agent.archives.faults import FaultError
 from agent.protocol.images import ImageContent
+from agent.protocol.node_files import NodeFile
 from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 from agent.rules.loading import config_digest
@@ -31,9 +32,12 @@ class Vouching:
         self._keys, self.required = keys, required
 
     def problems(
-        self, contents: Sequence[ImageContent], signed: Sequence[SignedManifest]
+        self,
+        contents: Sequence[ImageContent],
+        signed: Sequence[SignedManifest],
+        files: Sequence[NodeFile] = (),
     ) -> list[ProblemError]:
-        """Why these images would be refused; none where nobody has to vouch. Blocks.
+        """Why these images and files would be refused; none where nobody has to vouch. Blocks.
 
         Raises:
             ProblemError: `key.storage`: the trusted keys cannot be read.
@@ -42,6 +46,7 @@ class Vouching:
             return []
         judged = [self._judged(each) for each in signed]
         found = [self._problem(content, judged) for content in contents]
+        found += [_file_problem(file, judged) for file in files]
         return [problem for problem in found if problem is not None]
 
     def _judged(self, signed: SignedManifest) -> Manifest | ProblemError:
@@ -77,29 +82,54 @@ class Vouching:
     def _problem(
         self, content: ImageContent, judged: Sequence[Manifest | ProblemError]
     ) -> ProblemError | None:
-        name = ", ".join(content.tags) or config_digest(content)
-        manifests = [each for each in judged if isinstance(each, Manifest)]
-        problem = _unnamed(content, manifests)
+        problem = _unnamed(content, _good(judged))
         if problem is None:
             return None
-        problems = [problem, *(each for each in judged if isinstance(each, ProblemError))]
-        worst = min(problems, key=lambda problem: _NEAREST.index(problem.code))
-        return ProblemError(
-            worst.code,
-            f"{name}: {worst.detail}",
-            params={**worst.params, "image": name},
-            hint=worst.hint,
-        )
+        name = ", ".join(content.tags) or config_digest(content)
+        return _worst(problem, judged, "image", name)
+
+
+def _good(judged: Sequence[Manifest | ProblemError]) -> list[Manifest]:
+    return [each for each in judged if isinstance(each, Manifest)]
+
+
+def _worst(
+    problem: ProblemError, judged: Sequence[Manifest | ProblemError], what: str, name: str
+) -> ProblemError:
+    problems = [problem, *(each for each in judged if isinstance(each, ProblemError))]
+    worst = min(problems, key=lambda problem: _NEAREST.index(problem.code))
+    return ProblemError(
+        worst.code,
+        f"{name}: {worst.detail}",
+        params={**worst.params, what: name},
+        hint=worst.hint,
+    )
+
+
+def _file_problem(file: NodeFile, judged: Sequence[Manifest | ProblemError]) -> ProblemError | None:
+    """None when manifests name this file, at this place and with this content."""
+    manifests = _good(judged)
+    if not manifests:
+        return _worst(_unsigned(), judged, "file", file.title)
+    wanted = (file.kind, file.name, file.sha256)
+    named = [each for manifest in manifests for each in manifest.files]
+    if wanted in {(each.kind, each.name, each.sha256) for each in named}:
+        return None
+    return _worst(_wrong("what was signed does not name this file"), judged, "file", file.title)
+
+
+def _unsigned() -> ProblemError:
+    return ProblemError(
+        "signature.missing",
+        "no signature came with it (policy.require_signature is on)",
+        hint=f"{SIGN} {SIGN_ARCHIVE}",
+    )
 
 
 def _unnamed(content: ImageContent, manifests: Sequence[Manifest]) -> ProblemError | None:
     """None when manifests name this image, with these layers and names."""
     if not manifests:
-        return ProblemError(
-            "signature.missing",
-            "no signature came with it (policy.require_signature is on)",
-            hint=f"{SIGN} {SIGN_ARCHIVE}",
-        )
+        return _unsigned()
     identity = (config_digest(content), [layer.diff_id for layer in content.layers])
     named = [
         image

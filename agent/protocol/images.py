@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.protocol.digest import Digest
+from agent.protocol.node_files import FILES_LIMIT, NodeFile, PlannedFile
 from agent.protocol.problems import Problem
 from agent.protocol.signatures import SignedManifest
 
-Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 # Docker's own limit on a manifest is 4 MiB; a config with a long history is some 100 KB.
 CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
 LAYERS_LIMIT = 512  # overlay2 takes 128, the containerd store more
@@ -56,9 +57,14 @@ class ImageContent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LoadRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`POST /v1/images/plan` answers a `LoadPlan`; `POST /v1/images/load` begins the job."""
+    """`POST /v1/images/plan` answers a `LoadPlan`; `POST /v1/images/load` begins the job.
 
-    images: Annotated[list[ImageContent], msgspec.Meta(min_length=1, max_length=64)]
+    One without images and files has nothing to do.
+    """
+
+    images: Annotated[list[ImageContent], msgspec.Meta(max_length=64)] = []
+    # Models and release files that go with the images; they are placed after those are loaded.
+    files: Annotated[list[NodeFile], msgspec.Meta(max_length=FILES_LIMIT)] = []
     source: str = ""  # for people: the archive's name
     signed: Annotated[list[SignedManifest], msgspec.Meta(max_length=64)] = []  # who vouches
     # Images may be removed for it, of those that Roost loaded and nothing uses. It makes no other
@@ -87,7 +93,8 @@ class SpaceNeed(msgspec.Struct, kw_only=True):
     """Space on one filesystem of the node."""
 
     path: str
-    purposes: list[str]  # "blobs", "runtime", "temporary" (the runtime's, while it loads)
+    # "blobs", "files" (models), "runtime", "temporary" (the runtime's, while it loads)
+    purposes: list[str]
     needed_bytes: int
     free_bytes: int  # what other jobs have reserved, and a spare, are taken off
     reserved_bytes: int = 0  # by other jobs
@@ -106,10 +113,17 @@ class LoadPlan(msgspec.Struct, kw_only=True):
     """What a load would do. Nothing has changed yet."""
 
     images: list[PlannedImage]
-    wanted: list[WantedLayer]  # to send, bottom first
+    files: list[PlannedFile] = []
+    wanted: list[WantedLayer]  # to send, bottom first; a file is one by its SHA-256
     space: list[SpaceNeed]
     frees: list[Freeable] = []  # layers go unasked, also partial ones, images with `make_room`
     problems: list[Problem] = []  # why it would be refused
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a load would change nothing."""
+        states = [*(image.state for image in self.images), *(each.state for each in self.files)]
+        return all(state == "present" for state in states)
 
 
 class RemoveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

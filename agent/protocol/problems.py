@@ -165,6 +165,10 @@ CODES: Mapping[str, Code] = {
     "image.broken": Code(502, "The image in the runtime is broken"),
     "media.silent": Code(504, "The media do not answer"),
     "space.short": Code(507, "There is not enough space"),
+    # models and release files
+    "file.clash": Code(422, "Two files want the same place"),
+    "file.broken": Code(502, "The file on the disk is not what was written"),
+    "file.not_found": Code(404, "No such file among those that came"),
     "space.full": Code(507, "The disk is full"),
     # layers on their way to the node
     "upload.version": Code(412, "Another version of tus is spoken here"),
@@ -227,6 +231,9 @@ CODES: Mapping[str, Code] = {
     "bundle.needs": Code(422, "The bundle needs another one"),
     "bundle.unwritable": Code(None, "The bundle cannot be written"),
     "key.invalid": Code(422, "That is not a public key"),
+    "bundle.part_missing": Code(422, "A part of the bundle is missing"),
+    "bundle.part_changed": Code(422, "A part of the bundle was changed"),
+    "bundle.lacks": Code(None, "The bundle would lack something"),
     "key.revoked": Code(409, "The key was revoked"),
     "key.not_found": Code(404, "No such key"),
     "key.ambiguous": Code(409, "More than one key matches"),

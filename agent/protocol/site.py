@@ -12,7 +12,8 @@ from typing import Annotated
 
 import msgspec
 
-from agent.protocol.images import Digest, Layer
+from agent.protocol.digest import Digest
+from agent.protocol.images import Layer
 
 BLOBS_PATH = "/blobs/"
 ENCODER_HEADER = "Roost-Encoder"  # "identity", or what compressed the bytes

@@ -24,11 +24,11 @@ COLUMNS = (
     Column("FREE", keep=6, right=True),
     Column("FREES", keep=5, right=True),
 )
-_WORDS = {"present": "nothing", "retag": "tag", "load": "load"}
+_WORDS = {"present": "nothing", "retag": "tag", "load": "load", "place": "place"}
 
 
 def rows(answers: Sequence[Answer[LoadPlan]], verdicts: Verdicts) -> list[Row]:
-    """One row for each image on each node; what is of the whole node is in its first."""
+    """One row for each image and file on each node; what is of the whole node is in its first."""
     return [row for answer in answers for row in _rows(answer, verdicts)]
 
 
@@ -70,20 +70,20 @@ def _rows(answer: Answer[LoadPlan], verdicts: Verdicts) -> list[Row]:
     tight = min(plan.space, key=lambda need: need.free_bytes - need.needed_bytes, default=None)
     lacking = sum(max(0, layer.size_bytes - layer.received_bytes) for layer in plan.wanted)
     freed = sum(item.size_bytes for item in plan.frees)
-    found: list[Row] = []
-    for image in plan.images:
-        whole = (size(lacking), *_space(tight), size(freed) if freed else "")
-        found.append(
-            (
-                node,
-                image.tags[0] if image.tags else short(image.config_digest),
-                cell(judged[image.config_digest]) if image.config_digest in judged else UNKNOWN,
-                "refused" if plan.problems else _WORDS[image.state],
-                _now(image),
-                *(whole if not found else [""] * 4),
-            )
+    each: list[Row] = [
+        (
+            image.tags[0] if image.tags else short(image.config_digest),
+            cell(judged[image.config_digest]) if image.config_digest in judged else UNKNOWN,
+            "refused" if plan.problems else _WORDS[image.state],
+            _now(image),
         )
-    return found
+        for image in plan.images
+    ]
+    for planned in plan.files:
+        would = "refused" if plan.problems else _WORDS[planned.state]
+        each.append((planned.file.title, "", would, "another" if planned.replaces else ""))
+    whole = (size(lacking), *_space(tight), size(freed) if freed else "")
+    return [(node, *row, *([""] * 4 if place else whole)) for place, row in enumerate(each)]
 
 
 def _space(need: SpaceNeed | None) -> tuple[str, str]:

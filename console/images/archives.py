@@ -1,4 +1,4 @@
-"""What is to be pushed: the images of some archives, for the platform of a node."""
+"""What is to be pushed: the images and files of some archives, for the platform of a node."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from agent.archives.carried_files import merged_files
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import ImageContent, Layer, LoadPlan, LoadRequest
 from agent.protocol.problems import ProblemError
-from console.text import size
+from console.text import plural, size
 
 LINUX = "linux"
 
@@ -19,19 +20,21 @@ class Cargo(msgspec.Struct, frozen=True):
 
     request: LoadRequest
     places: dict[str, ArchiveIndex]  # by diff_id
-    layers: dict[str, Layer]  # by diff_id, each once
+    layers: dict[str, Layer]  # by diff_id, each once; a file is one by its SHA-256
 
 
 def cargo_for(
     archives: Sequence[ArchiveIndex], *, architecture: str, make_room: bool = False
 ) -> Cargo:
-    """The images of these archives that a node of this architecture runs.
+    """The images of these archives that a node of this architecture runs, and all their files.
 
     An image that is in several of them is asked for once, with all its tags.
 
     Raises:
-        ProblemError: `archive.platform`; `archive.tag_twice`, two images have the same name.
+        ProblemError: `archive.platform`; `archive.tag_twice`, two images have the same name;
+            `file.clash`.
     """
+    files = merged_files(archives, ())
     contents: dict[str, ImageContent] = {}  # by config digest
     places: dict[str, ArchiveIndex] = {}
     named: dict[str, str] = {}
@@ -46,11 +49,16 @@ def cargo_for(
             content.tags = list(dict.fromkeys([*content.tags, *image.tags]))
     images = list(contents.values())
     # The same images are the same job, whatever a file is called; only what has no name needs it.
-    names = "" if named else ", ".join(dict.fromkeys(_name(archive) for archive in archives))
+    nameless = not named and not files
+    names = ", ".join(dict.fromkeys(_name(archive) for archive in archives)) if nameless else ""
     layers = {layer.diff_id: layer for image in images for layer in image.layers}
+    for file in files:
+        layers[file.sha256] = Layer(diff_id=file.sha256, size_bytes=file.size_bytes)
     # The same bundle may be named twice.
     signed = list({each.manifest: each for archive in archives for each in archive.signed}.values())
-    request = LoadRequest(images=images, source=names, signed=signed, make_room=make_room)
+    request = LoadRequest(
+        images=images, files=files, source=names, signed=signed, make_room=make_room
+    )
     return Cargo(request, places, layers)
 
 
@@ -70,10 +78,12 @@ def check_carried(cargo: Cargo, archives: Sequence[ArchiveIndex], plan: LoadPlan
         missing = [layer for layer in lacking if layer.diff_id in elsewhere]
         if missing:
             count = sum(layer.size_bytes for layer in missing)
+            of_files = {file.sha256 for file in archive.files}
+            what = "file" if all(each.diff_id in of_files for each in missing) else "layer"
             raise ProblemError(
                 "bundle.needs",
-                f"the node lacks {len(missing)} layers, {size(count)}, that {archive.path} leaves"
-                f" to {archive.since}",
+                f"the node lacks {plural(len(missing), what)}, {size(count)}, that"
+                f" {archive.path} leaves to {archive.since}",
                 params={"file": archive.path, "since": archive.since, "layers": len(missing)},
                 hint=f"Name {archive.since} as well: roost bundle push {archive.since} ...",
             )

@@ -73,7 +73,7 @@ class PushState(msgspec.Struct, kw_only=True):
     trouble: str | None = None  # why it pauses, while it tries again
     note: str | None = None  # what it does or waits for, where that is not this console's sending
     problem: ProblemError | None = None  # how it ended
-    images: dict[str, str] = {}  # tag: id on the node
+    images: dict[str, str] = {}  # tag: id on the node; of a file its title and SHA-256
     clock_offset_seconds: float = 0.0  # the node's clock less this one's
 
     @property
@@ -176,10 +176,10 @@ class Push:
         plan = await self._asking.ask(lambda: self._client.plan_images(cargo.request))
         self.state.plan = plan
         check_carried(cargo, self._archives, plan)
-        if all(image.state == "present" for image in plan.images) and not plan.problems:
+        if plan.is_there and not plan.problems:
             self.state.images = {
                 tag: image.config_digest for image in plan.images for tag in image.tags
-            }
+            } | {each.file.title: each.file.sha256 for each in plan.files}
             return
         self._asked_at = time.time() - CLOCK_SECONDS
         job = await self._asking.ask(lambda: self._client.load_images(cargo.request, self._key))

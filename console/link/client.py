@@ -37,6 +37,7 @@ from agent.protocol.telemetry import History, Metric, Telemetry
 from console.link.engines import EngineClient
 from console.link.exec import Exec
 from console.link.link import Link
+from console.link.node_files import FileClient
 from console.link.node_secrets import SecretClient
 from console.link.requests import (
     ANSWER_LIMIT_BYTES,
@@ -100,6 +101,7 @@ class NodeClient:
         self.workloads = WorkloadClient(node, self._requests)
         self.engines = EngineClient(node, self._requests)
         self.secrets = SecretClient(node, self._requests)
+        self.files = FileClient(node, self._requests)
 
     async def node(self) -> NodeFacts:
         return await self._get("/v1/node", NodeFacts)
@@ -226,12 +228,15 @@ class NodeClient:
         return await self._get(target, ImageNeeds, timeout=max(self._timeout, LOOK_SECONDS))
 
     async def plan_images(self, request: LoadRequest) -> LoadPlan:
-        """What it takes to have these images; nothing changes."""
-        call = Call(method="POST", target="/v1/images/plan", body=msgspec.json.encode(request))
+        """What it takes to have these images and files; nothing changes."""
+        body = msgspec.json.encode(request)
+        call = Call(method="POST", target="/v1/images/plan", body=body)
+        if request.files:  # those that are there may have to be read
+            call.timeout = max(self._timeout, LOOK_SECONDS)
         return decode(self.name, await self._requests.exchange(call), LoadPlan)
 
     async def load_images(self, request: LoadRequest, key: str) -> Job:
-        """Begin, or find, the job that has these images; it waits for the layers that lack."""
+        """Begin, or find, the job that has these images and files; it waits for what lacks."""
         return await self._job("/v1/images/load", request, key)
 
     async def import_images(self, request: ImportRequest, key: str) -> Job:

@@ -124,16 +124,11 @@ def plan_words(plan: LoadPlan) -> tuple[str, str]:
     """What it comes to, and its tone."""
     if plan.problems:
         return "left out, it would be refused", "bad"
-    if is_there(plan):
+    if plan.is_there:
         return "has it already", "dim"
     if not plan.wanted:
         return "nothing to send", ""
     return f"send {words.size(to_send(plan))}", ""
-
-
-def is_there(plan: LoadPlan) -> bool:
-    """Whether a push would change nothing."""
-    return all(image.state == "present" for image in plan.images)
 
 
 def to_send(plan: LoadPlan) -> int:
@@ -145,10 +140,11 @@ def _needs(plan: LoadPlan) -> Sequence[str]:
     """Of the disk that has the least to spare; and which names move."""
     parts = []
     tight = min(plan.space, key=lambda need: need.free_bytes - need.needed_bytes, default=None)
-    if tight is not None and not is_there(plan):
+    if tight is not None and not plan.is_there:
         free = words.size(tight.free_bytes)
         parts.append(f"needs {words.size(tight.needed_bytes)} of {free} free")
     parts += [f"takes {tag} from another" for image in plan.images for tag in image.replaces]
+    parts += [f"replaces {each.file.title}" for each in plan.files if each.replaces]
     return parts
 
 

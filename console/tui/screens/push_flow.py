@@ -22,7 +22,6 @@ from console.tui.ports import Carrier, Convoy
 from console.tui.pushing import NodePush
 from console.tui.rows.push import (
     images_in_the_way,
-    is_there,
     plan_entries,
     room_words,
     to_send,
@@ -189,7 +188,7 @@ class PushFlow(View):
         ready = {
             name: plan
             for name, plan in plans.items()
-            if isinstance(plan, LoadPlan) and not plan.problems and not is_there(plan)
+            if isinstance(plan, LoadPlan) and not plan.problems and not plan.is_there
         }
         file = index.path.rpartition("/")[2]
         entries = [*_content(index), BLANK, *plan_entries(plans), BLANK]

@@ -85,16 +85,18 @@ def test_a_newer_format(file: Path) -> None:
 
 
 def test_kinds_of_a_later_version_are_passed_over(file: Path) -> None:
-    release = b"services: {}"
+    notes = b"what is new"
     manifest = words()
     entry = ManifestEntry(
-        kind="release", name="release/a.yaml", sha256=sha256(release), size_bytes=len(release)
+        kind="notes", name="notes/a.txt", sha256=sha256(notes), size_bytes=len(notes)
     )
     manifest["entries"].append(msgspec.to_builtins(entry))
     manifest["more"] = {"that": "is new"}
-    file.write_bytes(packed(manifest, [*entries_of([ONE]), Entry(entry.name, release)]))
+    file_of_it = {"kind": "notes", "name": "//", "sha256": entry.sha256, "size_bytes": -1}
+    manifest["files"] = [file_of_it]
+    file.write_bytes(packed(manifest, [*entries_of([ONE]), Entry(entry.name, notes)]))
     assert len(verify_bundle(file).index.layers) == 2
-    spoilt = packed(manifest, [*entries_of([ONE]), Entry(entry.name, release[:-1] + b"x")])
+    spoilt = packed(manifest, [*entries_of([ONE]), Entry(entry.name, notes[:-1] + b"x")])
     assert code_of(file, spoilt) == "archive.digest"
 
 

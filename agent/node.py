@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
@@ -113,6 +113,14 @@ class Node:
             on_tick=self._ticked,
             in_thread=not simulated,
         )
+        self.engines = NodeEngines(
+            place=engines,
+            jobs=jobs,
+            facts=lambda: self.facts,
+            samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
+            runtime=runtime,
+            bound=self._bound,
+        )
         self.workloads = NodeWorkloads(
             runtime=runtime,
             jobs=jobs,
@@ -120,14 +128,8 @@ class Node:
             rules=rules,
             facts=lambda: self.facts,
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
+            engines=self.engines,
             procfs=None if simulated else Path("/proc"),
-        )
-        self.engines = NodeEngines(
-            place=engines,
-            jobs=jobs,
-            facts=lambda: self.facts,
-            samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
-            runtime=runtime,
         )
         self.ready = asyncio.Event()
         self._examiner = examiner
@@ -183,6 +185,9 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runtime.stop()
         await self.gpu.stop()
+
+    async def _bound(self) -> Mapping[Path, Sequence[str]]:
+        return await self.workloads.bound()
 
     @property
     def outdated(self) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from agent.engines.checking import Checking
 from agent.engines.host_executor import Looked
@@ -68,7 +69,7 @@ class BuildKind(JobKind[BuildRequest]):
             "model": recipe.model,
             "key": key,
             "engine": how,
-            "current": await use_if_good(shop, recipe.model, manifest),
+            "current": await use_if_good(work, shop, recipe.model, manifest),
         }
 
     async def _again(
@@ -161,12 +162,17 @@ def keep_unless_worse(shop: Workshop, place: Path, model: str, manifest: EngineM
     shop.store.keep(place, model, manifest)
 
 
-async def use_if_good(shop: Workshop, model: str, manifest: EngineManifest) -> str:
+async def use_if_good(work: Work[Any], shop: Workshop, model: str, manifest: EngineManifest) -> str:
     """Have `current` point at it if that may be, and remove what is one too many; what was done."""
     why = why_not_good(manifest)
     if why is None:
         await asyncio.to_thread(shop.store.use, model, manifest.key)
-    await asyncio.to_thread(shop.store.prune, model, keep=shop.keep)
+    try:
+        handed = await shop.handed()
+    except ProblemError as problem:
+        work.log(f"no engine is removed, since who has which cannot be told: {problem.detail}")
+    else:
+        await asyncio.to_thread(shop.store.prune, model, keep=shop.keep, handed=handed)
     return "yes" if why is None else f"not switched: {why}"
 
 

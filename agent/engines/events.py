@@ -100,7 +100,7 @@ class Latency(msgspec.Struct, kw_only=True):
 
 
 class GpuMemory(msgspec.Struct, kw_only=True):
-    """Of the whole GPU in use before and after; the engine's own is the most in between."""
+    """Of the whole GPU in use before and after; the engine's is the most between, less that."""
 
     before_bytes: Count
     engine_bytes: Count

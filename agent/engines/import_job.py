@@ -78,7 +78,7 @@ class ImportKind(JobKind[PlanImportRequest]):
             "model": request.model,
             "key": manifest.key,
             "engine": "imported",
-            "current": await use_if_good(shop, request.model, manifest),
+            "current": await use_if_good(work, shop, request.model, manifest),
         }
 
     async def _manifest(

@@ -20,6 +20,7 @@ from agent.engines.caches import Caches
 from agent.engines.checking import Checking
 from agent.engines.container_executor import ContainerExecutor
 from agent.engines.executors import Executors
+from agent.engines.handing import Bound, Handing, nothing_bound
 from agent.engines.hearing import Silences
 from agent.engines.host_executor import WORKER, HostExecutor
 from agent.engines.import_job import IMPORT, ImportKind
@@ -46,8 +47,10 @@ from agent.protocol.gpus import GpuSample
 from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import EngineUse
 from agent.rules.engine_keys import impossible, misplaced
 from agent.rules.engine_stale import why_not_usable
+from agent.workloads.engine_use import HandedEngine
 
 SWEEP_AGAIN_SECONDS = 10.0
 
@@ -78,8 +81,13 @@ class NodeEngines:
         facts: Callable[[], NodeFacts],
         samples: Callable[[], Sequence[GpuSample]] = lambda: (),
         runtime: NodeRuntime | None = None,
+        bound: Bound = nothing_bound,
     ) -> None:
-        """Registers its jobs. `place` None: the node is simulated, and has no engines."""
+        """Registers its jobs. `place` None: the node is simulated, and has no engines.
+
+        Args:
+            bound: what of the node is bound into workloads: no engine of theirs is removed.
+        """
         self._jobs = jobs
         self._known: _Known | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -88,8 +96,17 @@ class NodeEngines:
         digests = Digests()
         container = None if runtime is None else ContainerExecutor(runtime, facts, place.folder)
         executors = Executors(HostExecutor(place.pythons), container)
+        store, staleness = EngineStore(place.folder), Staleness(executors, digests, facts)
+        handing = Handing(
+            store=store,
+            staleness=staleness,
+            digests=digests,
+            executors=executors,
+            runtime=runtime,
+            bound=bound,
+        )
         shop = Workshop(
-            store=EngineStore(place.folder),
+            store=store,
             executors=executors,
             digests=digests,
             caches=Caches(place.folder),
@@ -97,11 +114,13 @@ class NodeEngines:
             samples=samples,
             keep=place.keep,
             silences=place.silences,
+            handed=handing.folders,
         )
         self._known = _Known(
             shop=shop,
             benches=BenchStore(place.folder),
-            staleness=Staleness(executors, digests, facts),
+            staleness=staleness,
+            handing=handing,
             roots=place.roots,
             folder=place.folder,
         )
@@ -181,11 +200,22 @@ class NodeEngines:
         return msgspec.structs.replace(engine, current=True)
 
     async def remove(self, model: str, request: EngineRemoveRequest) -> builtins.list[Engine]:
-        """Remove it; what is left of the model. Raises `engine.not_found`, `engine.current`."""
-        store = self._here().shop.store
+        """Remove it; what is left of the model.
+
+        Raises `engine.not_found`, `engine.current`, `engine.handed`.
+        """
+        known = self._here()
+        store = known.shop.store
         engine = await asyncio.to_thread(store.get, model, request.key)
-        await asyncio.to_thread(store.remove, model, engine.manifest.key, force=request.force)
+        handed = await known.handing.folders()
+        await asyncio.to_thread(
+            store.remove, model, engine.manifest.key, force=request.force, handed=handed
+        )
         return await self.list(model)
+
+    async def hand(self, use: EngineUse) -> HandedEngine:
+        """The engine that a workload gets. Raises `workload.no_engine`, `runtime.*`."""
+        return await self._here().handing.hand(use)
 
     async def build(self, request: BuildRequest, *, owner: str, key: str | None) -> Job:
         """The job that has the engine.
@@ -302,6 +332,7 @@ class _Known(msgspec.Struct, kw_only=True, frozen=True):
     shop: Workshop
     benches: BenchStore
     staleness: Staleness
+    handing: Handing
     roots: Sequence[Path]
     folder: Path
 

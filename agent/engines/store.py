@@ -1,17 +1,20 @@
 """The engines of a node: `FOLDER/<model>/<key>/{model.plan,manifest.json,build.log}`.
 
-`FOLDER/<model>/current` is a link to the key in use. A folder that has a key for its name is whole;
-what is being built lies beside it under a name that begins with a dot.
+`FOLDER/<model>/current` is a link to the engine in use. A folder that has a key for its name is
+whole, and nobody replaces it: containers may have it. What is built once more under the same key
+lies beside it as `<key>.2`, which counts from then on; what is being built has a name with a dot
+before it.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,8 +27,11 @@ from agent.protocol.problems import ProblemError
 PLAN, MANIFEST, LOG = "model.plan", "manifest.json", "build.log"
 CURRENT = "current"
 OUTPUTS = "outputs"  # of its last check, to compare another one's with
-_BUILDING, _REPLACED, _REMOVED = ".building-", ".replaced-", ".removed-"
-_KEY = re.compile(r"[0-9a-f]{64}")
+# What TensorRT-RTX compiles for an engine where containers run it: they write there.
+RUNTIME = "runtime"
+_BUILDING, _REMOVED = ".building-", ".removed-"
+# A key, and which engine of that key.
+_NAME = re.compile(r"([0-9a-f]{64})(?:\.([0-9]{1,6}))?")
 
 
 class EngineStore:
@@ -44,8 +50,6 @@ class EngineStore:
                 for left in model.iterdir():
                     if left.name.startswith((_BUILDING, _REMOVED)):
                         shutil.rmtree(left)
-                    elif left.name.startswith(_REPLACED):
-                        _put_back(left, model / left.name.removeprefix(_REPLACED))
 
     def begin(self, model: str, job: str) -> Path:
         """An empty folder to build in. Nobody else gets there while others may write in it."""
@@ -65,19 +69,21 @@ class EngineStore:
             place.parent.rmdir()
 
     def keep(self, place: Path, model: str, manifest: EngineManifest) -> None:
-        """What was built in `place` is an engine from now on, in the stead of one with its key."""
+        """What was built in `place` is an engine from now on, and counts for its key.
+
+        One of that key that was there stays where it lies, `current` too, until `prune`.
+        """
         with self._disk():
             self._write(place, manifest)
+            if manifest.parts.flavour == "tensorrt_rtx":
+                (place / RUNTIME).mkdir(exist_ok=True)
+                (place / RUNTIME).chmod(0o777)  # whoever an image runs as
             place.chmod(0o755)
             durable.sync_folder(place)
-            final = self._folder / model / manifest.key
-            replaced = final.with_name(_REPLACED + manifest.key)
-            if final.exists():
-                final.rename(replaced)
-            place.rename(final)
-            durable.sync_folder(final.parent)
-            if replaced.exists():
-                shutil.rmtree(replaced)
+            before = self._folders_of(model, manifest.key)
+            number = _number(before[-1].name) + 1 if before else 1
+            place.rename(place.with_name(manifest.key + (f".{number}" if before else "")))
+            durable.sync_folder(place.parent)
 
     def amend(self, model: str, manifest: EngineManifest, outputs: Path | None = None) -> None:
         """What is known of an engine has changed, its plan has not.
@@ -99,22 +105,43 @@ class EngineStore:
             ProblemError: `engine.not_found`.
         """
         with self._disk():
-            folder = Path(self.get(model, key).path).parent.parent
+            target = Path(self.get(model, key).path).parent
+            folder = target.parent
             new = folder / f".{CURRENT}"
             new.unlink(missing_ok=True)
-            new.symlink_to(key)
+            new.symlink_to(target.name)
             new.replace(folder / CURRENT)
             durable.sync_folder(folder)
 
-    def remove(self, model: str, key: str, *, force: bool) -> None:
+    def use_none(self, model: str) -> None:
+        """There is no engine in use any more."""
+        with self._disk():
+            (self._folder / model / CURRENT).unlink(missing_ok=True)
+            durable.sync_folder(self._folder / model)
+
+    def remove(
+        self, model: str, key: str, *, force: bool, handed: Mapping[Path, Sequence[str]]
+    ) -> None:
         """Remove an engine, and `current` with it where it points there.
 
+        Args:
+            handed: folders of engines that workloads have, with the workloads' names.
+
         Raises:
-            ProblemError: `engine.not_found`; `engine.current` unless `force`.
+            ProblemError: `engine.not_found`; `engine.current` unless `force`; `engine.handed`.
         """
         with self._disk():
             engine = self.get(model, key)
-            folder = Path(engine.path).parent
+            folders = self._folders_of(model, key)
+            workloads = sorted({name for each in folders for name in handed.get(each, ())})
+            if workloads:
+                raise ProblemError(
+                    "engine.handed",
+                    f"engine {key[:12]} of {model} is that of {', '.join(workloads)}",
+                    params={"model": model, "key": key, "workloads": workloads},
+                    hint="Containers that run, or are kept to go back to, have it: deploy them"
+                    " with another engine first.",
+                )
             if engine.current:
                 if not force:
                     raise ProblemError(
@@ -124,22 +151,40 @@ class EngineStore:
                         hint="Use another one first (roost engine use), or remove it with --force:"
                         " then there is none until one is built.",
                     )
-                (folder.parent / CURRENT).unlink()
-                durable.sync_folder(folder.parent)
-            away = folder.with_name(_REMOVED + key)
-            folder.rename(away)
-            shutil.rmtree(away)
+                self.use_none(model)
+            for folder in reversed(folders):  # the one that counts goes last
+                self._discard(folder)
             with contextlib.suppress(OSError):  # others are there
-                folder.parent.rmdir()
+                (self._folder / model).rmdir()
 
-    def prune(self, model: str, *, keep: int) -> list[str]:
-        """Remove the oldest until `keep` are left; never the one in use. Returns their keys."""
+    def prune(self, model: str, *, keep: int, handed: Collection[Path]) -> list[str]:
+        """Remove the oldest until `keep` are left, and those that others of their key came after.
+
+        Never the one in use, nor those of `handed`. Returns the keys that are no more.
+        """
         with self._disk():
-            engines = [each for each in self.list(model) if not each.current]
-            spare = [engine.manifest.key for engine in engines[max(keep - 1, 0) :]]
-            for key in spare:
-                self.remove(model, key, force=False)
-            return spare
+            stay = {*handed, self._used(model)}
+            engines = self.list(model)
+            for engine in engines:
+                for before in self._folders_of(model, engine.manifest.key)[:-1]:
+                    if before not in stay:
+                        self._discard(before)
+            others = [each.manifest.key for each in engines if not each.current]
+            stays = keep - (len(engines) - len(others))
+            gone = [
+                key for key in others[max(stays, 0) :] if not stay & {*self._folders_of(model, key)}
+            ]
+            for key in gone:
+                self.remove(model, key, force=False, handed={})
+            return gone
+
+    def folder_of(self, path: Path) -> Path | None:
+        """The engine's folder that a path of the node leads into; None: into none."""
+        whole = self._folder.absolute()
+        if not path.is_relative_to(whole) or len(path.relative_to(whole).parts) < 2:
+            return None
+        model, name = path.relative_to(whole).parts[:2]
+        return self._folder / model / name
 
     def list(self, model: str | None = None) -> list[Engine]:
         """Engines by model, newest first; what cannot be read is left out."""
@@ -158,7 +203,8 @@ class EngineStore:
 
     def find(self, model: str, key: str) -> Engine | None:
         """The engine with that key, if its plan is there whole."""
-        found = self._engine(self._folder / model / key)
+        folders = self._folders_of(model, key)
+        found = self._engine(folders[-1]) if folders else None
         if found is None:
             return None
         with contextlib.suppress(OSError):
@@ -194,21 +240,40 @@ class EngineStore:
         durable.write_whole(folder / MANIFEST, content, mode=0o644)
 
     def _engines(self, folder: Path) -> Iterator[Engine]:
-        for each in _folders(folder):
-            if _KEY.fullmatch(each.name) and (engine := self._engine(each)) is not None:
+        keys = {found[1] for each in _folders(folder) if (found := _NAME.fullmatch(each.name))}
+        for key in keys:
+            if (engine := self._engine(self._folders_of(folder.name, key)[-1])) is not None:
                 yield engine
+
+    def _folders_of(self, model: str, key: str) -> builtins.list[Path]:
+        """Of the engines of a key, the one that counts last; empty: there is none."""
+        place = self._folder / model
+        if not place.is_dir():
+            return []
+        named = [(each, _NAME.fullmatch(each.name)) for each in _folders(place)]
+        found = [each for each, name in named if name is not None and name[1] == key]
+        return sorted(found, key=lambda each: _number(each.name))
+
+    def _used(self, model: str) -> Path:
+        """Where `current` points to; itself where there is none."""
+        link = self._folder / model / CURRENT
+        return link.with_name(str(link.readlink())) if link.is_symlink() else link
+
+    def _discard(self, folder: Path) -> None:
+        away = folder.with_name(_REMOVED + folder.name)
+        folder.rename(away)
+        shutil.rmtree(away)
 
     def _engine(self, folder: Path) -> Engine | None:
         try:
             manifest = from_json((folder / MANIFEST).read_bytes(), EngineManifest)
-            current = (folder.parent / CURRENT).is_symlink() and (
-                (folder.parent / CURRENT).readlink() == Path(folder.name)
-            )
+            used = _NAME.fullmatch(self._used(folder.parent.name).name)
         except (OSError, msgspec.MsgspecError):
             return None
+        key = folder.name.partition(".")[0]
         return Engine(
             model=folder.parent.name,
-            current=current,
+            current=used is not None and used[1] == key,
             path=str(folder / PLAN),
             manifest=manifest,
         )
@@ -240,8 +305,7 @@ def _folders(folder: Path) -> list[Path]:
     ]
 
 
-def _put_back(replaced: Path, final: Path) -> None:
-    if final.exists():
-        shutil.rmtree(replaced)
-    else:
-        replaced.rename(final)
+def _number(name: str) -> int:
+    """Which of its key's engines a folder has: the first has no number."""
+    found = _NAME.fullmatch(name)
+    return int(found[2] or 1) if found is not None else 0

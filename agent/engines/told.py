@@ -11,6 +11,7 @@ from agent.engines.events import Built, Checked, Event, Message, Parsed, Progres
 from agent.jobs.work import Work
 from agent.protocol.decoding import from_plain
 from agent.protocol.engine_figures import EngineCheck
+from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 
 STEPS = 1000  # of a build's progress
@@ -45,7 +46,7 @@ class Told:
         elif isinstance(event, Checked):
             self._checked = event
 
-    def check(self, *, driver: str | None, gpu: str | None) -> EngineCheck:
+    def check(self, *, driver: str | None, gpu: Gpu | None) -> EngineCheck:
         """How far it was tried. Raises ProblemError `engine.worker`: it did not say."""
         if self._checked is None:
             raise incomplete()
@@ -57,7 +58,9 @@ class Told:
                 f"the builder told what it saw in a way that this agent does not know: {error}",
                 hint="The agent and its worker.py do not fit: install the agent anew.",
             ) from None
-        check.at, check.driver_version, check.gpu = time.time(), driver, gpu
+        check.at, check.driver_version = time.time(), driver
+        if gpu is not None:
+            check.gpu, check.compute_capability = gpu.uuid, gpu.compute_capability
         self._say(check)
         return check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from agent.engines.build_log import BuildLog
 from agent.engines.caches import RUNTIME, TIMING, Caches
 from agent.engines.engine_parts import parts_of
 from agent.engines.executors import Executors
+from agent.engines.handing import nothing_bound
 from agent.engines.hearing import Hearing, Silences
 from agent.engines.host_executor import Looked
 from agent.engines.onnx_file import Digests
@@ -46,6 +47,7 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
     facts: Callable[[], NodeFacts]
     samples: Callable[[], Sequence[GpuSample]]
     keep: int
+    handed: Callable[[], Awaitable[Mapping[Path, Sequence[str]]]] = nothing_bound
     root: Path = Path("/")  # of the machine
     silences: Silences = Silences()
 
@@ -215,7 +217,7 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
         Raises:
             ProblemError: `engine.worker`, `engine.outputs`, `engine.latency`.
         """
-        check = told.check(driver=self.driver(), gpu=gpu.uuid if gpu else None)
+        check = told.check(driver=self.driver(), gpu=gpu)
         compared, limit = check.compared, validation.max_latency_ms
         if compared is not None and not compared.ok:
             raise ProblemError(

@@ -88,6 +88,7 @@ class PlannedWorkload(msgspec.Struct, kw_only=True):
     strategy_why: str = ""
     gpus: list[GpuChoice] = []
     gpu_way: GpuWay = "none"
+    engine: str = ""  # the TensorRT engine that it gets, in words
     steps: list[str] = []  # what happens, in turn
     downtime: str = ""  # what whoever uses it notices
     if_it_fails: str = ""

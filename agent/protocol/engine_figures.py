@@ -28,7 +28,11 @@ class EngineLatency(msgspec.Struct, kw_only=True):
 
 
 class EngineGpuMemory(msgspec.Struct, kw_only=True):
-    """Of the whole GPU in use before and after; `engine_bytes` is what the engine says it takes."""
+    """Of the whole GPU in use before and after, measured.
+
+    `engine_bytes` is the most that was in use in between, less what was before: weights, workspace,
+    inputs and outputs, and whatever else on that GPU began meanwhile.
+    """
 
     before_bytes: int | None = None
     engine_bytes: int | None = None
@@ -64,6 +68,7 @@ class EngineCheck(msgspec.Struct, kw_only=True):
     at: float | None = None  # Unix seconds, by the node's clock
     driver_version: str | None = None  # under which
     gpu: str | None = None  # its UUID
+    compute_capability: str | None = None  # of that GPU: "8.6"
     gpu_memory: EngineGpuMemory | None = None
     latencies: list[EngineLatency] = []
     outputs: list[EngineOutput] = []
@@ -78,7 +83,7 @@ class BenchRow(msgspec.Struct, kw_only=True):
     batch: Annotated[int, msgspec.Meta(ge=1)]
     build_seconds: float | None = None
     plan_bytes: int | None = None
-    gpu_memory_bytes: int | None = None  # what the engine says it takes
+    gpu_memory_bytes: int | None = None  # `EngineGpuMemory.engine_bytes`: measured
     p50_ms: float | None = None
     p99_ms: float | None = None
     mean_ms: float | None = None

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.protocol.engines import EngineRecipe, Model
+
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
 # A secret is a name here; its value is a file on the node and on no wire but the one that set it.
 SecretName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
@@ -139,6 +141,14 @@ class GpuProbe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="gp
 Probe = HttpProbe | ExecProbe | GpuProbe
 
 
+class EngineUse(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The TensorRT engine that a workload gets: the one in use for a model when it is deployed."""
+
+    model: Model
+    required: bool = True  # False: where there is none that fits, it is deployed without
+    recipe: EngineRecipe | None = None  # that the engine has to be of; None: any
+
+
 class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One service of a Compose file, as one node shall run it.
 
@@ -160,6 +170,7 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     # "container:NAME": of one that Roost need not know.
     network_mode: str | None = None
     gpu: GpuRequest | None = None
+    engine: EngineUse | None = None
     shm_size_bytes: Bytes | None = None
     runtime: str | None = None
     healthcheck: Healthcheck | None = None

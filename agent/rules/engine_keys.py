@@ -10,7 +10,7 @@ import msgspec
 from agent.protocol.engines import EngineParts, EngineRecipe, Executor
 
 # What these say does not change what is built, or is in the parts by its content.
-_NOT_BUILT_IN = (
+NOT_BUILT_IN = (
     "model",
     "onnx",
     "calibration_cache",
@@ -31,7 +31,7 @@ def engine_key(parts: EngineParts) -> str:
     document = msgspec.to_builtins(parts)
     if parts.recipe is not None:
         document["recipe"] = {
-            name: value for name, value in document["recipe"].items() if name not in _NOT_BUILT_IN
+            name: value for name, value in document["recipe"].items() if name not in NOT_BUILT_IN
         }
     encoded = msgspec.json.encode(document, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()

@@ -9,6 +9,10 @@ import msgspec
 from agent.protocol.engines import Engine, EngineManifest, EngineParts, Stale
 from agent.protocol.gpus import Gpu
 
+# What TensorRT-RTX builds for where no compute capability is named, by its documentation; it does
+# not tell itself. Turing has to be named, and data-center GPUs of 9.0 and 10.0 are none of its own.
+RTX_GENERAL = frozenset({"8.0", "8.6", "8.9", "12.0", "12.1"})
+
 
 class Now(msgspec.Struct, kw_only=True, frozen=True):
     """What an engine is compared with. None: not known; `unknown` has the reasons."""
@@ -31,8 +35,8 @@ def stale_reasons(manifest: EngineManifest, now: Now) -> list[Stale]:
     was = f"{parts.flavour} {parts.tensorrt}"
     if now.tensorrt is not None and parts.image is None and now.tensorrt != was:
         found.append(Stale(what="tensorrt", rebuild=True, text=f"{was} then, {now.tensorrt} now"))
-    if gpu := _other_gpu(parts, now.gpus):
-        found.append(Stale(what="gpu", rebuild=True, text=gpu))
+    if gpu := other_gpu(manifest, now.gpus):
+        found.append(gpu)
     if parts.l4t is not None and now.l4t is not None and parts.l4t != now.l4t:
         text = f"Jetson Linux {parts.l4t} then, {now.l4t} now"
         found.append(Stale(what="driver", rebuild=True, text=text))
@@ -86,7 +90,16 @@ def same_gpu(parts: EngineParts, gpu: Gpu) -> bool:
     )
 
 
-def _other_gpu(parts: EngineParts, gpus: Sequence[Gpu]) -> str | None:
+def other_gpu(manifest: EngineManifest, gpus: Sequence[Gpu]) -> Stale | None:
+    """That an engine was not built for any of these GPUs, or was tried on none like them."""
+    if text := _built_for_another(manifest.parts, gpus):
+        return Stale(what="gpu", rebuild=True, text=text)
+    if text := _tried_on_another(manifest, gpus):
+        return Stale(what="gpu", rebuild=False, text=text)
+    return None
+
+
+def _built_for_another(parts: EngineParts, gpus: Sequence[Gpu]) -> str | None:
     if not gpus:
         return f"built on {parts.gpu}, no GPU is here now" if parts.gpu else None
     here = ", ".join(sorted({gpu.name for gpu in gpus}))
@@ -96,11 +109,28 @@ def _other_gpu(parts: EngineParts, gpus: Sequence[Gpu]) -> str | None:
         if parts.gpu == here:
             return f"built on another {parts.gpu}: its memory or compute capability differs"
         return f"built on {parts.gpu}, here is {here}"
-    built_for = parts.recipe.compute_capabilities if parts.recipe else []
-    have = {gpu.compute_capability for gpu in gpus if gpu.compute_capability}
-    if not built_for or not have or have & set(built_for):
+    if parts.recipe is None:
+        return None  # it was imported: what it was tried on tells
+    named, have = parts.recipe.compute_capabilities, _capabilities(gpus)
+    if not have or have & (set(named) or RTX_GENERAL):
         return None
-    return f"built for {', '.join(built_for)}, here is {', '.join(sorted(have))}"
+    if named:
+        return f"built for {', '.join(named)}, here is {', '.join(sorted(have))}"
+    only = ", ".join(sorted(have))
+    return f"built for RTX GPUs in general; {only} has to be named in compute_capabilities"
+
+
+def _tried_on_another(manifest: EngineManifest, gpus: Sequence[Gpu]) -> str | None:
+    """One that is for several kinds of GPU says nothing of those that it was not tried on."""
+    check, have = manifest.check, _capabilities(gpus)
+    tried = check.compute_capability if check is not None else None
+    if tried is None or manifest.verification == "header" or not have or tried in have:
+        return None
+    return f"tried on a GPU of {tried}, here is {', '.join(sorted(have))}"
+
+
+def _capabilities(gpus: Sequence[Gpu]) -> set[str]:
+    return {gpu.compute_capability for gpu in gpus if gpu.compute_capability}
 
 
 def _other_image(parts: EngineParts, now: Now) -> str | None:

@@ -18,6 +18,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Mount, Workload
 from agent.rules.placement import SPREAD
 from agent.workloads.compiling import compiled
+from agent.workloads.engine_use import EngineGiver, engine_of, short, with_engine
 from agent.workloads.machine import no_network
 from agent.workloads.noting import (
     STAYS,
@@ -51,9 +52,15 @@ class Applier:
     """Plans applies for one node."""
 
     def __init__(
-        self, *, runtime: NodeRuntime, store: WorkloadStore, planner: Planner, rules: Rules
+        self,
+        *,
+        runtime: NodeRuntime,
+        store: WorkloadStore,
+        planner: Planner,
+        rules: Rules,
+        engines: EngineGiver,
     ) -> None:
-        self._runtime, self._store = runtime, store
+        self._runtime, self._store, self._engines = runtime, store, engines
         self._planner, self._rules = planner, rules
 
     async def plan(self, request: ApplyRequest) -> Planned:
@@ -118,7 +125,8 @@ class Applier:
         image = await self._image(workload, images, planned)
         await self._check(workload)
         await self._check_shared(workload, [part.name for part in beside])
-        workload = msgspec.structs.replace(workload, image=planned.image)
+        handed = await self._engines.give(workload, planned)
+        workload = with_engine(msgspec.structs.replace(workload, image=planned.image), handed)
         recipe = compiled(workload, image, release=release, secrets=self._rules.secrets or Path())
         part = Part(
             name=workload.name,
@@ -139,6 +147,7 @@ class Applier:
             part.gpus, part.gpu_way = same.gpus, same.gpu_way
         else:
             self._planner.place(part, planned, beside=beside)
+        self._engines.check(part, workload, handed, planned)
         if same is not None and has_its_gpus(same, part):
             return self._noted(same, part, planned)
         await self._planner.judge(part, planned)
@@ -325,6 +334,9 @@ def _changes(part: Part) -> list[str]:
     if part.old is None:
         return []
     found = []
+    engines = [engine_of(each) for each in (part.old.recipe, part.recipe)]
+    if engines[0] != engines[1]:
+        found.append(f"engine: {short(engines[0])} becomes {short(engines[1])}")
     if part.old.recipe.image != part.recipe.image:
         found.append(f"image: {part.old.recipe.reference} becomes {part.recipe.reference}")
     if list(part.old.gpus) != list(part.gpus):

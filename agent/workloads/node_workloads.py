@@ -32,6 +32,7 @@ from agent.workloads.applying import Applier, Rules
 from agent.workloads.can_run import CanRun
 from agent.workloads.containers import Containers
 from agent.workloads.deployments import Deployments
+from agent.workloads.engine_use import EngineGiver, Engines, sources_of
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.health_runs import HealthRuns
 from agent.workloads.jobs import REMOVE, RemoveKind, RemoveWork
@@ -65,6 +66,7 @@ class NodeWorkloads:
         rules: Rules,
         facts: Callable[[], NodeFacts],
         samples: Callable[[], Sequence[GpuSample]],
+        engines: Engines,
         procfs: Path | None = Path("/proc"),
         boot_clock: BootClock | None = None,
     ) -> None:
@@ -81,7 +83,11 @@ class NodeWorkloads:
             can_run=CanRun(runtime, facts, tables=rules.tables),
         )
         self._applier = Applier(
-            runtime=runtime, store=self._store, planner=self._planner, rules=rules
+            runtime=runtime,
+            store=self._store,
+            planner=self._planner,
+            rules=rules,
+            engines=EngineGiver(engines, lambda: facts().gpus),
         )
         check = GpuCheck(runtime, InsideLooker(runtime, procfs=procfs))
         prober = Prober(runtime, HealthRuns(runtime, facts), procfs=procfs)
@@ -260,6 +266,26 @@ class NodeWorkloads:
                 if self._secrets is not None and source.parent == self._secrets:
                     found.setdefault(source.name, set()).add(name)
         return {secret: sorted(names) for secret, names in found.items()}
+
+    async def bound(self) -> Mapping[Path, builtins.list[str]]:
+        """Paths of the node that are bound into workloads, or into what is kept of them."""
+        await self._store.load()
+        found: dict[Path, set[str]] = {}
+        for name, recipe in (*self._recipes(), *self._of_containers()):
+            for source in sources_of(recipe.body):
+                found.setdefault(source, set()).add(name)
+        return {source: sorted(names) for source, names in found.items()}
+
+    def _of_containers(self) -> Iterator[tuple[str, Recipe]]:
+        """Of the containers that run and those that are kept, however old their deployments are."""
+        live = {each.stable for each in self._store.workloads()}
+        live |= {each.kept for each in self._store.workloads()}
+        for record in self._store.deployments():
+            for part in record.parts:
+                if part.new in live:
+                    yield part.name, part.recipe
+                if part.old is not None and part.old.id in live:
+                    yield part.name, part.old.recipe
 
     def _recipes(self) -> Iterator[tuple[str, Recipe]]:
         """Of all that runs, shall run, or may have to run again."""

@@ -178,7 +178,7 @@ def _seen(engine: Engine) -> Iterator[tuple[str, str]]:
     memory = check.gpu_memory
     if memory is not None:
         used = f"{size(memory.before_bytes)} before, {size(memory.after_bytes)} after"
-        yield "GPU memory", f"{used}; the engine says {size(memory.engine_bytes)}"
+        yield "GPU memory", f"{used}; {size(memory.engine_bytes)} more with the engine"
     if check.compared is not None:
         alike = "alike" if check.compared.ok else "not alike"
         reason = f": {check.compared.reason}" if check.compared.reason else ""

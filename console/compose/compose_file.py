@@ -232,7 +232,11 @@ def _workloads(
         findings.add("compose.cycle", place.line, what, "Take one of them out of depends_on.")
     if "name" not in node.entries:
         _see_name(project, found, findings)
-    engines = {name: recipe for name, place in on.items() if (recipe := read_engine(place))}
+    engines: dict[str, EngineRecipe] = {}
+    for name, workload in found.items():
+        workload.engine = read_engine(on[name])
+        if workload.engine is not None and workload.engine.recipe is not None:
+            engines[name] = workload.engine.recipe
     return project, [found[name] for name in order], engines
 
 

@@ -1,7 +1,9 @@
-"""`x-roost.engine` of a service: how the TensorRT engine is built that it runs.
+"""`x-roost.engine` of a service: which TensorRT engine it gets, and how that is built.
 
 A recipe as a file of its own has it. What it leaves out is the service's: `model` is its name,
-`image` its image, in a throw-away container of which the engine is built.
+`image` its image, in a throw-away container of which the engine is built. Without `onnx` nothing is
+built: it gets the engine of `model` that is in use on the node. `required: false` says that it can
+do without.
 """
 
 from __future__ import annotations
@@ -12,37 +14,39 @@ import msgspec
 
 from agent.protocol.decoding import from_plain
 from agent.protocol.engines import EngineRecipe
+from agent.protocol.workloads import EngineUse
 from agent.rules.engine_keys import impossible
 from console.compose.reading import ROOST, Place
 from console.compose.scalars import kind
 from console.compose.tree import Scalar
 
+_FIELDS, _REQUIRED = EngineRecipe.__struct_fields__, "required"
 _HINT = "It is as a recipe of roost engine build has it."
 
 
-def read_engine(service: Place) -> EngineRecipe | None:
+def read_engine(service: Place) -> EngineUse | None:
     """What the service says; None where it says nothing, or what is wrong is noted."""
     extension = service.get(ROOST)
     place = None if extension is None else extension.get("engine")
-    if place is None:
+    if place is None or place.known((*_FIELDS, _REQUIRED)) is None:
         return None
-    if place.known(EngineRecipe.__struct_fields__) is None:
-        return None
-    image = service.get("image")
+    required = None if (given := place.get(_REQUIRED)) is None else given.truth()
     said: dict[str, Any] = {"model": service.name}
-    fields = EngineRecipe.__struct_fields__
-    said.update((key, _plain(below)) for key, below in place.entries() if key in fields)
-    if said.setdefault("executor", "container") == "container":
+    said.update((key, _plain(below)) for key, below in place.entries() if key in _FIELDS)
+    builds = bool(said.keys() - {"model"})
+    image = service.get("image")
+    if builds and said.setdefault("executor", "container") == "container":
         said.setdefault("image", None if image is None else image.text())
     try:
-        recipe = from_plain(said, EngineRecipe)
+        use = from_plain({"model": said["model"], "recipe": said if builds else None}, EngineUse)
     except msgspec.ValidationError as error:
         place.wrong(f"does not fit: {error}", _HINT)
         return None
-    if wrong := impossible(recipe):
+    if use.recipe is not None and (wrong := impossible(use.recipe)):
         place.wrong(f"cannot be built: {wrong}", _HINT)
         return None
-    return recipe
+    use.required = required is not False
+    return use
 
 
 def _plain(place: Place) -> object:

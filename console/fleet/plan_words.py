@@ -32,6 +32,8 @@ def _lines(workload: PlannedWorkload) -> Iterator[PlanLine]:
     yield PlanLine("workload", f"{workload.name}: ", f"{workload.action}{strategy}")
     if workload.image_why:
         yield PlanLine("change", "  image: ", workload.image_why)
+    if workload.engine:
+        yield PlanLine("change", "  engine: ", workload.engine)
     for change in workload.changes:
         yield PlanLine("change", "  ", change)
     for number, step in enumerate(workload.steps, 1):

@@ -49,7 +49,7 @@ def _tried(engine: Engine) -> Iterator[_Line]:
     if memory is not None:
         of_engine = words.size(memory.engine_bytes)
         used = f"{words.size(memory.before_bytes)} before, {words.size(memory.after_bytes)} after"
-        yield "memory", f"{used}; the engine says {of_engine}", ""
+        yield "memory", f"{used}; {of_engine} more with the engine", ""
     if check.compared is not None:
         same = "alike" if check.compared.ok else "not alike"
         told = f": {check.compared.reason}" if check.compared.reason else ""

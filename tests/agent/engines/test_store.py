@@ -67,36 +67,60 @@ def test_a_plan_that_lost_bytes_is_not_found(store: EngineStore, tmp_path: Path)
 def test_current_moves_and_stays_when_others_go(store: EngineStore) -> None:
     for number, key in enumerate((A, B, C)):
         put(store, key, built_at=number)
+    assert store.prune("detector", keep=3, handed=()) == []
     store.use("detector", A)
     store.use("detector", B)
     assert [each.manifest.key for each in store.list() if each.current] == [B]
     store.use("detector", A)
-    assert store.prune("detector", keep=1) == [C, B]
+    assert store.prune("detector", keep=1, handed=()) == [C, B]
     assert [(each.manifest.key, each.current) for each in store.list()] == [(A, True)]
 
 
-def test_a_second_engine_of_a_key_takes_its_place(store: EngineStore, tmp_path: Path) -> None:
+def test_where_none_is_in_use_the_newest_stays(store: EngineStore) -> None:
+    for number, key in enumerate((A, B, C)):
+        put(store, key, built_at=number)
+    assert store.prune("detector", keep=1, handed=()) == [B, A]
+
+
+def test_what_somebody_has_stays(store: EngineStore, tmp_path: Path) -> None:
+    for number, key in enumerate((A, B, C)):
+        put(store, key, built_at=number)
+    store.use("detector", C)
+    folder = tmp_path / "detector" / A
+    found = store.folder_of(folder / "runtime")
+    assert found == folder
+    assert store.folder_of(tmp_path / ".caches") is None
+    assert store.prune("detector", keep=1, handed={found}) == [B]
+    with pytest.raises(ProblemError) as caught:
+        store.remove("detector", A, force=True, handed={found: ["web"]})
+    assert (caught.value.code, "web" in caught.value.detail) == ("engine.handed", True)
+
+
+def test_a_second_engine_of_a_key_counts_from_then_on(store: EngineStore, tmp_path: Path) -> None:
+    """And `current` never points at nothing: the first one stays until it is switched."""
     put(store, A)
     store.use("detector", A)
     put(store, A, built_at=2.0)
+    link = tmp_path / "detector" / "current"
+    assert link.readlink() == Path(A)
+    assert (link / "model.plan").read_bytes() == b"plan"
     (engine,) = store.list()
     assert (engine.manifest.built_at, engine.current) == (2.0, True)
-    assert sorted(path.name for path in (tmp_path / "detector").iterdir()) == [A, "current"]
+    assert store.prune("detector", keep=1, handed=()) == []
+    assert (tmp_path / "detector" / A).is_dir(), "it is still in use"
+    store.use("detector", A)
+    assert link.readlink() == Path(f"{A}.2")
+    assert store.prune("detector", keep=1, handed=()) == []
+    assert sorted(path.name for path in (tmp_path / "detector").iterdir()) == [f"{A}.2", "current"]
+    put(store, A, built_at=3.0)
+    store.remove("detector", A, force=True, handed={})
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_crash_between_two_renames(store: EngineStore, tmp_path: Path) -> None:
-    """The old one had been set aside, the new one was not there yet."""
+def test_what_a_crash_leaves(store: EngineStore, tmp_path: Path) -> None:
     put(store, A)
-    (tmp_path / "detector" / A).rename(tmp_path / "detector" / f".replaced-{A}")
     store.begin("detector", "cut")
-    store.tidy()
-    assert [each.manifest.key for each in store.list()] == [A]
-    assert [path.name for path in (tmp_path / "detector").iterdir()] == [A]
-
-
-def test_a_crash_after_both_renames(store: EngineStore, tmp_path: Path) -> None:
-    put(store, A)
-    (tmp_path / "detector" / f".replaced-{A}").mkdir()
+    (tmp_path / "detector" / f".removed-{B}").mkdir()
     store.tidy()
     assert [path.name for path in (tmp_path / "detector").iterdir()] == [A]
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from agent.containers.docker_runtime import DockerRuntime
+from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.host.cdi import read_cdi_specs
 from agent.jobs.jobs import Jobs
 from agent.protocol.deployments import (
@@ -77,6 +78,7 @@ class WorkloadSide(msgspec.Struct):
     jobs: Jobs
     runtime: DockerRuntime
     node: Node
+    engines: NodeEngines
 
     async def ended(self, job: Job) -> Job:
         """The job when it has ended."""
@@ -204,14 +206,25 @@ async def workload_side(
     samples: Callable[[], Sequence[GpuSample]] = list,
     rules: Rules | None = None,
     node: Node | None = None,
+    engines: EnginePlace | None = None,
 ) -> AsyncIterator[WorkloadSide]:
-    """Like an agent that has just started over this runtime and this database."""
+    """Like an agent that has just started over this runtime and this database.
+
+    `engines`: where its engines lie; None: it has none, as a simulated one.
+    """
     around = node or Node()
     runtime = DockerRuntime([engine.url])
     await runtime.start()
     known = await runtime.facts()
     stored = Database(database)
     jobs = Jobs(stored)
+    node_engines = NodeEngines(
+        place=engines,
+        jobs=jobs,
+        facts=lambda: facts(engine, around, runtime=known),
+        runtime=runtime,
+        bound=lambda: workloads.bound(),  # noqa: PLW0108 - it is not there yet
+    )
     workloads = NodeWorkloads(
         runtime=runtime,
         jobs=jobs,
@@ -219,13 +232,16 @@ async def workload_side(
         rules=rules or Rules(secrets=engine.folder / "secrets"),
         facts=lambda: facts(engine, around, runtime=known),
         samples=samples,
+        engines=node_engines,
     )
+    await node_engines.start()
     await workloads.start()
     await jobs.start()
     try:
-        yield WorkloadSide(engine, workloads, jobs, runtime, around)
+        yield WorkloadSide(engine, workloads, jobs, runtime, around, node_engines)
     finally:
         await jobs.stop()
+        await node_engines.stop()
         await workloads.stop()
         await runtime.stop()
         stored.close()

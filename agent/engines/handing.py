@@ -1,0 +1,132 @@
+"""Engines as workloads get them, and which of them workloads have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from agent.containers.runtime import NodeRuntime
+from agent.engines.executors import Executors
+from agent.engines.onnx_file import Digests
+from agent.engines.staleness import Staleness
+from agent.engines.store import RUNTIME, EngineStore
+from agent.protocol.engines import Engine, EngineRecipe
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import EngineUse
+from agent.rules.engine_stale import why_not_usable
+from agent.rules.engine_use import ModelNow, notes_on, why_another
+from agent.workloads.engine_use import HandedEngine, short, sources_of
+
+# By path on the node, who has it bound.
+Bound = Callable[[], Awaitable[Mapping[Path, Sequence[str]]]]
+_BUILD = "Build it: roost engine build FILE --to @NODE; or take one in: roost engine import"
+
+
+async def nothing_bound() -> Mapping[Path, Sequence[str]]:
+    """Of a node without workloads."""
+    return {}
+
+
+class Handing:
+    """One node's. `bound` tells what workloads have, also those that are only being planned."""
+
+    def __init__(
+        self,
+        *,
+        store: EngineStore,
+        staleness: Staleness,
+        digests: Digests,
+        executors: Executors,
+        runtime: NodeRuntime | None,
+        bound: Bound,
+    ) -> None:
+        self._store, self._staleness = store, staleness
+        self._digests, self._executors = digests, executors
+        self._runtime, self._bound = runtime, bound
+
+    async def hand(self, use: EngineUse) -> HandedEngine:
+        """The engine in use, where it is what is wanted.
+
+        Raises:
+            ProblemError: `workload.no_engine`; `engine.storage`, `runtime.*`.
+        """
+        found = await asyncio.to_thread(self._store.list, use.model)
+        there = await self._staleness.told(found)
+        engine = next((each for each in there if each.current), None)
+        if engine is None:
+            raise _none(use.model, _why_none(use.model, there))
+        now = await self._now(use.recipe)
+        if why := why_another(engine, use.recipe, now):
+            key = engine.manifest.key
+            raise _none(use.model, f"engine {short(key)} of {use.model} is in use: {why}", key)
+        return _handed(engine, notes_on(engine, use.recipe))
+
+    async def folders(self) -> dict[Path, list[str]]:
+        """Folders of engines that are bound into workloads or any other container, and into which.
+
+        Raises:
+            ProblemError: `runtime.*`, `store.*`: it cannot be told.
+        """
+        bound: dict[Path, set[str]] = {}
+        for source, names in (await self._bound()).items():
+            bound.setdefault(source, set()).update(names)
+        if self._runtime is not None:
+            for container in list(self._runtime.containers().values()):
+                try:
+                    answer = await self._runtime.inspect(container.id)
+                except ProblemError as problem:
+                    if problem.code == "container.not_found":
+                        continue  # it ended just now
+                    raise
+                for source in sources_of(answer):
+                    bound.setdefault(source, set()).add(container.name)
+        found: dict[Path, set[str]] = {}
+        for source, users in bound.items():
+            if (folder := self._store.folder_of(source)) is not None:
+                found.setdefault(folder, set()).update(users)
+        return {folder: sorted(users) for folder, users in found.items()}
+
+    async def _now(self, recipe: EngineRecipe | None) -> ModelNow:
+        if recipe is None:
+            return ModelNow()
+        image = None
+        if recipe.image is not None:
+            node_image = await self._executors.image(recipe.image)
+            image = node_image.config_digest or node_image.id
+        try:
+            model = await asyncio.to_thread(self._digests.of, Path(recipe.onnx))
+        except ProblemError:
+            return ModelNow(image=image)
+        return ModelNow(onnx_sha256=model.model, external_sha256=model.external, image=image)
+
+
+def _handed(engine: Engine, notes: Sequence[str]) -> HandedEngine:
+    plan, parts = Path(engine.path).absolute(), engine.manifest.parts
+    rtx = parts.flavour == "tensorrt_rtx"
+    flavour = "TensorRT-RTX" if rtx else "TensorRT"
+    return HandedEngine(
+        model=engine.model,
+        manifest=engine.manifest,
+        plan=plan,
+        cache=plan.with_name(RUNTIME) if rtx else None,
+        words=f"{short(engine.manifest.key)} of {engine.model}, {flavour} {parts.tensorrt}",
+        notes=notes,
+    )
+
+
+def _why_none(model: str, there: Sequence[Engine]) -> str:
+    if not there:
+        return f"this node has no engine of {model}"
+    newest = there[0]
+    why = why_not_usable(newest) or "nobody said to use it"
+    return f"no engine of {model} is in use; the newest, {short(newest.manifest.key)}: {why}"
+
+
+def _none(model: str, text: str, key: str | None = None) -> ProblemError:
+    return ProblemError(
+        "workload.no_engine",
+        text,
+        params={"model": model, **({"key": key} if key else {})},
+        hint=f"{_BUILD}. A service that can do without says x-roost.engine.required: false.",
+    )

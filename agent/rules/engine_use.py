@@ -1,0 +1,71 @@
+"""Whether the engine that is in use on a node is the one that a workload wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agent.protocol.engines import Engine, EngineRecipe, Stale
+from agent.rules.engine_keys import NOT_BUILT_IN
+
+
+class ModelNow(msgspec.Struct, kw_only=True, frozen=True):
+    """What a recipe names, as it is on the node; None: it is not there, or cannot be read."""
+
+    onnx_sha256: str | None = None
+    external_sha256: Mapping[str, str] = {}
+    image: str | None = None  # config digest
+
+
+def why_another(engine: Engine, recipe: EngineRecipe | None, now: ModelNow) -> str | None:
+    """Why an engine is not what is wanted, in words; None: it is.
+
+    Args:
+        recipe: that it shall be of; None: any will do that fits the node's GPUs.
+    """
+    for stale in engine.stale:
+        if _matters(stale, recipe):
+            return stale.text
+    if recipe is None:
+        return None
+    parts = engine.manifest.parts
+    built = parts.recipe
+    if built is None:
+        return "it was imported, and nothing says what it was built from"
+    if other := _differing(built, recipe):
+        return f"it was built with another {' and '.join(other)}"
+    if now.onnx_sha256 is None:
+        if built.onnx != recipe.onnx:
+            return f"it was built from {built.onnx}, and {recipe.onnx} is not here"
+    elif (now.onnx_sha256, now.external_sha256) != (parts.onnx_sha256, parts.external_sha256):
+        return f"it was not built from {recipe.onnx} as that is now"
+    if engine.manifest.imported is not None:
+        return None  # by whichever TensorRT, it ran with the one here
+    if now.image != parts.image:
+        where = engine.manifest.image_name or "the node's own TensorRT"
+        return f"it was built in {where}, and shall be in {recipe.image or 'that of the node'}"
+    return None
+
+
+def notes_on(engine: Engine, recipe: EngineRecipe | None) -> list[str]:
+    """What one may want to know of an engine that is handed over all the same."""
+    return [
+        f"the engine is stale: {each.text}" for each in engine.stale if not _matters(each, recipe)
+    ]
+
+
+def _matters(stale: Stale, recipe: EngineRecipe | None) -> bool:
+    """A Jetson's power mode changes how fast an engine is; what else changed makes another one."""
+    if stale.what == "gpu":
+        return True
+    return recipe is not None and stale.rebuild and stale.what != "power_mode"
+
+
+def _differing(built: EngineRecipe, wanted: EngineRecipe) -> list[str]:
+    """What of a recipe makes another engine, and is another one in these."""
+    return [
+        name
+        for name in EngineRecipe.__struct_fields__
+        if name not in NOT_BUILT_IN and getattr(built, name) != getattr(wanted, name)
+    ]

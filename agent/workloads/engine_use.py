@@ -1,0 +1,163 @@
+"""The TensorRT engine of a workload: how it gets into the container, and how it is found there.
+
+What is bound is the engine's own folder, which nobody changes: a container that is kept has the
+engine that it had, whichever is in use by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from agent.protocol.deployments import PlannedWorkload
+from agent.protocol.engines import EngineManifest
+from agent.protocol.gpus import Gpu
+from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import EngineUse, Mount, Workload
+from agent.rules.engine_stale import other_gpu
+from agent.workloads.recipe import Recipe
+from agent.workloads.records import Part
+
+# In the container: the engine's folder, read-only, and one that TensorRT-RTX keeps its cache in.
+FOLDER, CACHE = "/roost/engine", "/roost/engine-cache"
+PLAN_NAME, KEY_NAME, CACHE_NAME = "ROOST_ENGINE", "ROOST_ENGINE_KEY", "ROOST_ENGINE_CACHE"
+KEY_DIGITS = 12
+
+
+class HandedEngine(msgspec.Struct, kw_only=True, frozen=True):
+    """An engine as a container gets it; the paths are the node's."""
+
+    model: str
+    manifest: EngineManifest
+    plan: Path
+    cache: Path | None  # None: its TensorRT compiles nothing where it runs
+    words: str  # "6b90aa3f5e15 of detector, TensorRT 10.13.2.6"
+    notes: Sequence[str] = ()
+
+
+class Engines(Protocol):
+    """The engines of the node."""
+
+    async def hand(self, use: EngineUse) -> HandedEngine:
+        """The one in use, where it is what is wanted.
+
+        Raises:
+            ProblemError: `workload.no_engine`, `engine.*`, `runtime.*`.
+        """
+
+
+class EngineGiver:
+    """Gives workloads of one node their engines, and says so in the plan."""
+
+    def __init__(self, engines: Engines, gpus: Callable[[], Sequence[Gpu]]) -> None:
+        self._engines, self._gpus = engines, gpus
+
+    async def give(self, workload: Workload, planned: PlannedWorkload) -> HandedEngine | None:
+        """The engine that it gets; None: none.
+
+        Raises:
+            ProblemError: `workload.no_engine` where it cannot do without; `engine.*`, `runtime.*`.
+        """
+        use = workload.engine
+        if use is None:
+            return None
+        try:
+            handed = await self._engines.hand(use)
+        except ProblemError as problem:
+            if use.required or problem.code != "workload.no_engine":
+                raise ProblemError(
+                    problem.code,
+                    f"{workload.name}: {problem.detail}",
+                    params={**problem.params, "workload": workload.name},
+                    hint=problem.hint,
+                ) from None
+            planned.warnings.append(f"it is deployed without an engine: {problem.detail}")
+            return None
+        planned.engine = handed.words
+        planned.warnings += handed.notes
+        return handed
+
+    def check(
+        self,
+        part: Part,
+        workload: Workload,
+        handed: HandedEngine | None,
+        planned: PlannedWorkload,
+    ) -> None:
+        """Whether it runs on the GPUs that were chosen. Raises ProblemError `workload.no_engine`.
+
+        One that is not required is handed over all the same: it is told.
+        """
+        if workload.engine is None or handed is None:
+            return
+        given = {*part.gpus}
+        there = [
+            gpu
+            for gpu in self._gpus()
+            if gpu.uuid in given or given & {each.uuid for each in gpu.mig_instances}
+        ]
+        other = other_gpu(handed.manifest, there) if there else None
+        if other is None:
+            return
+        if workload.engine.required:
+            raise ProblemError(
+                "workload.no_engine",
+                f"{part.name}: the engine of {handed.model} does not fit its GPU: {other.text}",
+                params={"workload": part.name, "model": handed.model, "key": handed.manifest.key},
+                hint="Have it on a GPU that the engine is for, or build one for that GPU: roost"
+                " engine build RECIPE --to @NODE --gpu UUID",
+            )
+        planned.warnings.append(f"its engine may not run: {other.text}")
+
+
+def with_engine(workload: Workload, handed: HandedEngine | None) -> Workload:
+    """The workload with the engine bound into it, and environment that says where."""
+    if handed is None:
+        return workload
+    mounts = [
+        Mount(
+            kind="bind",
+            source=str(handed.plan.parent),
+            target=FOLDER,
+            read_only=True,
+            create_host_path=False,
+        )
+    ]
+    environment = {PLAN_NAME: f"{FOLDER}/{handed.plan.name}", KEY_NAME: handed.manifest.key}
+    if handed.cache is not None:
+        mounts.append(
+            Mount(kind="bind", source=str(handed.cache), target=CACHE, create_host_path=False)
+        )
+        environment[CACHE_NAME] = CACHE
+    return msgspec.structs.replace(
+        workload,
+        mounts=[*workload.mounts, *mounts],
+        environment={**environment, **workload.environment},
+    )
+
+
+def engine_of(recipe: Recipe | None) -> str | None:
+    """The key of the engine that a container from this recipe has."""
+    if recipe is None:
+        return None
+    for each in recipe.body.get("Env") or []:
+        name, _, value = str(each).partition("=")
+        if name == KEY_NAME:
+            return value
+    return None
+
+
+def short(key: str | None) -> str:
+    """As people write it; "none"."""
+    return key[:KEY_DIGITS] if key else "none"
+
+
+def sources_of(body: Mapping[str, Any]) -> list[Path]:
+    """The paths of the node that a container's body binds."""
+    host = body.get("HostConfig") or {}
+    found = [mount.get("Source") for mount in host.get("Mounts") or []]
+    found += [str(bind).partition(":")[0] for bind in host.get("Binds") or []]
+    return [Path(str(each)) for each in found if str(each or "").startswith("/")]

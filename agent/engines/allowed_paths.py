@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from agent.protocol.engines import EngineRecipe, Validation
 from agent.protocol.problems import ProblemError
 
@@ -38,6 +40,16 @@ def named_by(recipe: EngineRecipe) -> list[str]:
         *([recipe.calibration_cache] if recipe.calibration_cache else []),
         *inputs_of(recipe.validation),
     ]
+
+
+def placed_below(recipe: EngineRecipe, models: Path) -> EngineRecipe:
+    """The recipe with the whole path of what it names below the agent's folder of models."""
+    calibration = recipe.calibration_cache
+    return msgspec.structs.replace(
+        recipe,
+        onnx=str(models / recipe.onnx),
+        calibration_cache=None if calibration is None else str(models / calibration),
+    )
 
 
 def inputs_of(validation: Validation | None) -> Iterator[str]:

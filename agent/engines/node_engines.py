@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agent.containers.runtime import NodeRuntime
-from agent.engines.allowed_paths import check_allowed, inputs_of, named_by
+from agent.engines.allowed_paths import check_allowed, inputs_of, named_by, placed_below
 from agent.engines.bench_job import BENCH, BenchKind
 from agent.engines.bench_store import BenchStore
 from agent.engines.build_job import BUILD, BuildKind
@@ -46,6 +46,7 @@ from agent.protocol.engines import (
 from agent.protocol.gpus import GpuSample
 from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
+from agent.protocol.node_files import FOLDERS
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse
 from agent.rules.engine_keys import impossible, misplaced
@@ -63,7 +64,8 @@ class EnginePlace(msgspec.Struct, kw_only=True, frozen=True):
     folder: Path
     pythons: Sequence[Path]  # the first that has TensorRT
     keep: int = 3  # of each model, the one in use among them
-    roots: Sequence[Path] = ()  # what recipes may name lies below these; empty: anywhere
+    # What recipes may name lies below these, or among the models; empty: anywhere.
+    roots: Sequence[Path] = ()
     silences: Silences = Silences()
 
 
@@ -94,6 +96,7 @@ class NodeEngines:
         if place is None:
             return
         digests = Digests()
+        models = place.folder.parent / FOLDERS["model"]
         container = None if runtime is None else ContainerExecutor(runtime, facts, place.folder)
         executors = Executors(HostExecutor(place.pythons), container)
         store, staleness = EngineStore(place.folder), Staleness(executors, digests, facts)
@@ -121,7 +124,8 @@ class NodeEngines:
             benches=BenchStore(place.folder),
             staleness=staleness,
             handing=handing,
-            roots=place.roots,
+            roots=[*place.roots, models] if place.roots else (),
+            models=models,
             folder=place.folder,
         )
         checking = Checking(shop)
@@ -223,11 +227,13 @@ class NodeEngines:
         Raises `engine.recipe`, `engine.onnx`, `engine.no_gpu`, `policy.volume_root`, `image.*`,
         `runtime.*` and those of `Jobs.submit`.
         """
+        request = msgspec.structs.replace(request, recipe=self._placed(request.recipe))
         await self._check(request.recipe, request.gpu)
         return await self._jobs.submit(BUILD, request, owner=owner, key=key)
 
     async def bench(self, request: BenchRequest, *, owner: str, key: str | None) -> Job:
         """The job that fills the table. Raises as `build`."""
+        request = msgspec.structs.replace(request, recipe=self._placed(request.recipe))
         await self._check(request.recipe, request.gpu)
         return await self._jobs.submit(BENCH, request, owner=owner, key=key)
 
@@ -290,6 +296,9 @@ class NodeEngines:
             )
         return found
 
+    def _placed(self, recipe: EngineRecipe) -> EngineRecipe:
+        return placed_below(recipe, self._here().models)
+
     async def _check(self, recipe: EngineRecipe, gpu: str | None) -> None:
         known = self._here()
         if wrong := impossible(recipe):
@@ -302,7 +311,8 @@ class NodeEngines:
                     "engine.onnx",
                     f"{name} is no file on the node",
                     params={what: name},
-                    hint="Bring it there first; the recipe has its whole path on the node.",
+                    hint="Bring it there: roost bundle push brings what a release names without a"
+                    " slash at its begin. Else the recipe has its whole path on the node.",
                 )
         if recipe.image is not None:
             await known.shop.executors.image(recipe.image)
@@ -334,6 +344,7 @@ class _Known(msgspec.Struct, kw_only=True, frozen=True):
     staleness: Staleness
     handing: Handing
     roots: Sequence[Path]
+    models: Path
     folder: Path
 
 

@@ -1,39 +1,21 @@
 """What an ONNX model is by its bytes: digests of the file and of the data that lies beside it.
 
-The file is read in pieces and never held: it may be larger than the agent's memory. Of protobuf no
-more is read than it takes to find the names of external data.
+The file is read in pieces and never held: it may be larger than the agent's memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from agent.archives.onnx_external import beside, external_names, unusable
 from agent.protocol.engines import ModelFile
-from agent.protocol.problems import ProblemError
 
 PIECE_BYTES = 1024 * 1024
-WINDOW_BYTES = 64 * 1024
-# Graphs in attributes of nodes of graphs; real models have three or four levels.
-DEPTH_LIMIT = 64
-NAME_LIMIT_BYTES = 4096
-FILES_LIMIT = 10_000
-# onnx.proto3: in which field of what lies which kind of message that leads to a tensor.
-_BELOW: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "entry"},
-}
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class OnnxDigests(msgspec.Struct, frozen=True):
@@ -62,16 +44,16 @@ class Digests:
                 looks = _looks(file)
                 known = self._named.get(path)
                 if known is None or known[0] != looks:
-                    known = looks, sorted(set(_external_names(file, looks[0], path)))
+                    known = looks, external_names(file, looks[0], path)
                     self._named[path] = known
-            beside = {name: _beside(path, name) for name in known[1]}
+            places = {name: beside(path, name) for name in known[1]}
             return OnnxDigests(
                 model=self._digest(path),
-                external={name: self._digest(place) for name, place in beside.items()},
-                files=[self._file(each) for each in (path, *beside.values())],
+                external={name: self._digest(place) for name, place in places.items()},
+                files=[self._file(each) for each in (path, *places.values())],
             )
         except OSError as error:
-            raise _unusable(path, f"{error.filename or path}: {error.strerror}") from None
+            raise unusable(path, f"{error.filename or path}: {error.strerror}") from None
 
     def of_file(self, path: Path) -> ModelFile:
         """Another file that an engine is built from. Blocks; raises ProblemError `engine.onnx`."""
@@ -79,7 +61,7 @@ class Digests:
             self._digest(path)
             return self._file(path)
         except OSError as error:
-            raise _unusable(path, f"{path}: {error.strerror}") from None
+            raise unusable(path, f"{path}: {error.strerror}") from None
 
     def changed(self, file: ModelFile) -> bool:
         """Whether it has other bytes now. Blocks, for long where it was touched.
@@ -107,7 +89,7 @@ class Digests:
             while piece := file.read(PIECE_BYTES):
                 digest.update(piece)
             if _looks(file) != looks:
-                raise _unusable(path, f"{path} is being written to")
+                raise unusable(path, f"{path} is being written to")
         self._known[path] = looks, digest.hexdigest()
         return digest.hexdigest()
 
@@ -115,101 +97,3 @@ class Digests:
 def _looks(file: BinaryIO) -> tuple[int, ...]:
     now = os.fstat(file.fileno())
     return now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev
-
-
-def _beside(path: Path, name: str) -> Path:
-    """ONNX wants external data in the model's folder or below it."""
-    place = Path(name)
-    if place.is_absolute() or ".." in place.parts or "\0" in name:
-        raise _unusable(path, f"{path} names external data outside of its folder: {name!r}")
-    return path.parent / place
-
-
-def _unusable(path: Path, text: str) -> ProblemError:
-    return ProblemError(
-        "engine.onnx",
-        text,
-        params={"onnx": str(path)},
-        hint="The recipe's `onnx` is a file on the node; its external data lies beside it.",
-    )
-
-
-class _Window:
-    """A file of which a piece at a time is in memory."""
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
-        self._start, self._piece = 0, b""
-
-    def bytes(self, at: int, count: int) -> bytes:
-        if not self._start <= at <= at + count <= self._start + len(self._piece):
-            self._file.seek(at)
-            self._start, self._piece = at, self._file.read(max(count, WINDOW_BYTES))
-        found = self._piece[at - self._start : at - self._start + count]
-        if len(found) < count:
-            raise self.broken()
-        return found
-
-    def varint(self, at: int) -> tuple[int, int]:
-        """The number, and where what follows begins."""
-        value = 0
-        for place in range(10):
-            byte = self.bytes(at + place, 1)[0]
-            value |= (byte & 0x7F) << 7 * place
-            if byte < 0x80:
-                return value, at + place + 1
-        raise self.broken()
-
-    def fields(self, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """The number, begin and end of each field that is bytes."""
-        while at < end:
-            tag, at = self.varint(at)
-            kind = tag & 7
-            if kind == _VARINT:
-                _, at = self.varint(at)
-            elif kind in (_FIXED32, _FIXED64):
-                at += 4 if kind == _FIXED32 else 8
-            elif kind == _BYTES:
-                size, at = self.varint(at)
-                if at + size > end:
-                    raise self.broken()
-                yield tag >> 3, at, at + size
-                at += size
-            else:
-                raise self.broken()
-        if at != end:
-            raise self.broken()
-
-    def broken(self) -> ProblemError:
-        return _unusable(self._path, f"{self._path} is not a whole ONNX model")
-
-
-def _external_names(file: BinaryIO, size: int, path: Path) -> Iterator[str]:
-    window = _Window(file, path)
-    if not size:
-        raise window.broken()
-    left = FILES_LIMIT * 1000
-    waiting = [("model", 0, size, 0)]
-    while waiting:
-        kind, begin, end, depth = waiting.pop()
-        below = _BELOW[kind]
-        for field, start, stop in window.fields(begin, end):
-            inner = below.get(field)
-            left -= 1
-            if depth > DEPTH_LIMIT or left < 0:
-                raise window.broken()
-            if inner == "entry":
-                if name := _location(window, start, stop):
-                    yield name
-            elif inner is not None:
-                waiting.append((inner, start, stop, depth + 1))
-
-
-def _location(window: _Window, begin: int, end: int) -> str | None:
-    """The value of a StringStringEntryProto whose key is "location"."""
-    texts: dict[int, str] = {}
-    for field, start, stop in window.fields(begin, end):
-        if stop - start > NAME_LIMIT_BYTES:
-            raise window.broken()
-        texts[field] = window.bytes(start, stop - start).decode("utf-8", "surrogateescape")
-    return texts.get(2) if texts.get(1) == "location" else None

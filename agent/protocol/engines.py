@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from agent.protocol.engine_figures import EngineCheck, Precision, Verification
+from agent.protocol.node_files import NAME_PATTERN
 
 Model = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
 NodePath = Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
+# The whole path of a file on the node, or one below the agent's folder of models.
+ModelPath = Annotated[str, msgspec.Meta(pattern=rf"^/|{NAME_PATTERN}", max_length=4096)]
 ImageName = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 GpuUuid = Annotated[str, msgspec.Meta(max_length=128)]
 # An engine's key, or the start of it.
@@ -50,7 +53,7 @@ class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How an engine is built. None leaves it to TensorRT."""
 
     model: Model  # how the engine is called here
-    onnx: NodePath  # on the node; external data lies beside it
+    onnx: ModelPath  # on the node; external data lies beside it
     precision: Precision = "model"
     # Each by the inputs' names; several are several profiles of one engine.
     profiles: Annotated[list[dict[str, ShapeRange]], msgspec.Meta(max_length=16)] = []
@@ -61,7 +64,7 @@ class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     # "8.6"; TensorRT-RTX only, which builds without a GPU: those that the engine shall run on.
     compute_capabilities: Annotated[list[str], msgspec.Meta(max_length=8)] = []
     timing_cache: bool = True  # what TensorRT timed in other builds is used again
-    calibration_cache: NodePath | None = None  # int8 without Q/DQ in the ONNX
+    calibration_cache: ModelPath | None = None  # int8 without Q/DQ in the ONNX
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 3600.0
     gpu_memory_bytes: Bytes | None = None  # so much must be free, and no more is used
     memory_bytes: Bytes | None = None  # of the builder's container; None: 3/4 of the node's

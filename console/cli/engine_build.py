@@ -92,7 +92,8 @@ def command(
     """Build the engine that the YAML file RECIPE describes on nodes, with the TensorRT there.
 
     RECIPE may be a release, too: then those that its services say under x-roost.engine are built,
-    in the services' own images. A recipe of its own names the model as it lies on each node:
+    in the services' own images. A recipe of its own names the model as it lies on each node, or
+    without a slash at its begin, as roost bundle push has brought it there:
 
     \b
       model: detector
@@ -116,11 +117,12 @@ def command(
             )
         from console.cli.engine_local import build_here
 
+        found = read_recipe(recipe)
         return build_here(
-            read_recipe(recipe),
+            found,
             capabilities=capabilities,
             output=output,
-            onnx=onnx,
+            onnx=onnx or recipe.parent / found.onnx,
             python=python,
             as_json=as_json,
         )

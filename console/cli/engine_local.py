@@ -52,7 +52,7 @@ def build_here(
     *,
     capabilities: str | None,
     output: Path,
-    onnx: Path | None,
+    onnx: Path,
     python: Path | None,
     as_json: bool,
 ) -> int:
@@ -63,7 +63,7 @@ def build_here(
     """
     if capabilities is not None:
         recipe.compute_capabilities = compute_capabilities(capabilities)
-    recipe.onnx = str((onnx or Path(recipe.onnx)).absolute())
+    recipe.onnx = str(onnx.absolute())
     if not Path(recipe.onnx).is_file():
         raise ProblemError(
             "engine.onnx",

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.protocol.decoding import from_plain
 from agent.protocol.engines import (
     Engine,
+    EngineRecipe,
     EngineRemoveRequest,
     PlanImportRequest,
     UseRequest,
@@ -336,3 +338,24 @@ async def test_what_lies_outside_the_roots(tmp_path: Path, onnx: Path) -> None:
         with pytest.raises(ProblemError) as caught:
             await verify(side, validation=Validation(inputs="/etc"))
         assert caught.value.code == "policy.volume_root"
+
+
+async def test_models_that_bundles_brought(tmp_path: Path, onnx: Path) -> None:
+    """A recipe names them without a slash; they are among what policies allow."""
+    (tmp_path / "models" / "plant").mkdir(parents=True)
+    place = tmp_path / "models" / "plant" / "detector.onnx"
+    async with engine_side(
+        tmp_path, [stand_in(tmp_path)], gpus=[A10], roots=[tmp_path / "none"]
+    ) as side:
+        with pytest.raises(ProblemError) as caught:
+            await side.begin(Path("plant/detector.onnx"))
+        assert caught.value.code == "engine.onnx"
+        assert "roost bundle push" in (caught.value.hint or "")
+        put(place, content(onnx))
+        assert (await side.build(Path("plant/detector.onnx"))).state == "succeeded"
+        recipe = (await only(side)).manifest.parts.recipe
+        assert recipe is not None
+        assert recipe.onnx == str(place)
+    for name in ("../detector.onnx", ".hidden", "plant//x", "plant/../x", "", "-x"):
+        with pytest.raises(msgspec.ValidationError):
+            from_plain({"model": "detector", "onnx": name}, EngineRecipe)

@@ -18,7 +18,14 @@ from agent.protocol.engine_figures import BenchRow, EngineBench, EngineCheck
 from agent.protocol.engines import BenchRequest
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
-from agent.rules.engine_benches import recommend, row_recipe
+from agent.rules.engine_benches import (
+    batch_of,
+    bench_batches,
+    fixed_batch,
+    next_row,
+    recommend,
+    row_recipe,
+)
 
 BENCH = "engine.bench"
 # Beyond a row's own time-out.
@@ -62,23 +69,18 @@ class BenchKind(JobKind[BenchRequest]):
             driver_version=shop.driver(),
             max_latency_ms=request.max_latency_ms,
         )
-        wanted = [(each, batch) for each in request.precisions for batch in request.batches]
-        for number, (precision, batch) in enumerate(wanted, 1):
-            if number <= len(bench.rows):
-                continue  # measured before an agent was cut off
-            await work.stage(
-                f"{precision} {batch}, {number} of {len(wanted)}",
-                recipe.timeout_seconds + ROW_EXTRA_SECONDS,
-            )
-            row = BenchRow(precision=precision, batch=batch)
-            work.log(f"precision {precision}, batch {batch}")
-            try:
-                await self._fill(row, work, looked, gpu)
-            except ProblemError as problem:
-                if not problem.code.startswith("engine."):
-                    raise
-                row.problem, row.reason = problem.problem(), problem.detail
-                work.log(f"no engine: {problem.detail}")
+        if bench.fixed_batch is None:
+            bench.fixed_batch = fixed_batch(recipe)
+        while (row := self._next(bench, request)) is not None:
+            if row.reason is None:
+                await self._row(row, bench, work, looked, gpu)
+            else:
+                problem = ProblemError(
+                    "engine.profile",
+                    row.reason,
+                    hint="Give it a dynamic batch: in the ONNX, and in a profile.",
+                )
+                row.problem = problem.problem()
             bench.rows.append(row)
             bench.recommended, bench.why = recommend(bench.rows, request.max_latency_ms)
             await asyncio.to_thread(self._benches.keep, bench)
@@ -86,9 +88,41 @@ class BenchKind(JobKind[BenchRequest]):
             raise ProblemError.from_problem(bench.rows[0].problem)
         return _result(bench)
 
-    async def _fill(
-        self, row: BenchRow, work: Work[BenchRequest], looked: Looked, gpu: Gpu | None
+    def _next(self, bench: EngineBench, request: BenchRequest) -> BenchRow | None:
+        return next_row(bench.rows, request.precisions, request.batches, bench.fixed_batch)
+
+    async def _row(
+        self,
+        row: BenchRow,
+        bench: EngineBench,
+        work: Work[BenchRequest],
+        looked: Looked,
+        gpu: Gpu | None,
     ) -> None:
+        request = work.request
+        batches = bench_batches(request.batches, bench.fixed_batch)
+        await work.stage(
+            f"{row.precision} {row.batch}, {len(bench.rows) + 1} of"
+            f" {len(request.precisions) * len(batches)}",
+            request.recipe.timeout_seconds + ROW_EXTRA_SECONDS,
+        )
+        work.log(f"precision {row.precision}, batch {row.batch}")
+        try:
+            told, check = await self._measure(row, work, looked, gpu)
+        except ProblemError as problem:
+            if not problem.code.startswith("engine."):
+                raise
+            row.problem, row.reason = problem.problem(), problem.detail
+            work.log(f"no engine: {problem.detail}")
+            return
+        if not request.recipe.profiles and told.parsed is not None:
+            row.batch = bench.fixed_batch = batch_of([each.shape for each in told.parsed.inputs])
+            work.log(f"the model's batch is fixed at {row.batch}")
+        _measured(row, told, check)
+
+    async def _measure(
+        self, row: BenchRow, work: Work[BenchRequest], looked: Looked, gpu: Gpu | None
+    ) -> tuple[Told, EngineCheck]:
         shop, request = self._shop, work.request
         recipe = row_recipe(request.recipe, row.precision, row.batch)
         async with shop.place(recipe.model, work.job.id) as place:
@@ -103,7 +137,7 @@ class BenchKind(JobKind[BenchRequest]):
                     f"it took longer than {recipe.timeout_seconds:g} s",
                     hint="Raise timeout_seconds in the recipe.",
                 ) from None
-        _measured(row, told, shop.checked(told, recipe.validation, gpu))
+        return told, shop.checked(told, recipe.validation, gpu)
 
 
 def _measured(row: BenchRow, told: Told, check: EngineCheck) -> None:
@@ -115,7 +149,11 @@ def _measured(row: BenchRow, told: Told, check: EngineCheck) -> None:
     if not check.latencies:
         row.reason = check.reason or "it was not run"
         return
-    latency = check.latencies[0]
+    latency = next((each for each in check.latencies if each.batch == row.batch), None)
+    if latency is None:
+        ran = ", ".join(str(each.batch) for each in check.latencies)
+        row.reason = f"it was run with a batch of {ran}"
+        return
     row.p50_ms, row.p99_ms, row.mean_ms = latency.p50_ms, latency.p99_ms, latency.mean_ms
     row.throughput = latency.throughput
 

@@ -103,6 +103,8 @@ class EngineBench(msgspec.Struct, kw_only=True):
     gpu: str | None = None  # its name
     driver_version: str | None = None
     max_latency_ms: float | None = None
+    # The only batch size that the model and the recipe allow; None: it varies, or is not known yet.
+    fixed_batch: int | None = None
     rows: list[BenchRow] = []
     recommended: int | None = None  # which of the rows
     why: str = ""  # or why none is

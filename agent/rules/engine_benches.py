@@ -36,6 +36,47 @@ def row_recipe(recipe: EngineRecipe, precision: Precision, batch: int) -> Engine
     )
 
 
+def fixed_batch(recipe: EngineRecipe) -> int | None:
+    """The one batch size that its first profile allows; None: it varies, or the model tells."""
+    ranges = [each for each in (recipe.profiles[0] if recipe.profiles else {}).values() if each.opt]
+    if not ranges or any(_varies(each) for each in ranges):
+        return None
+    return ranges[0].opt[0]
+
+
+def batch_of(shapes: Sequence[Sequence[int]]) -> int:
+    """Of a model whose inputs have these shapes, none of which varies."""
+    return next((shape[0] for shape in shapes if shape), 1)
+
+
+def next_row(
+    rows: Sequence[BenchRow],
+    precisions: Sequence[Precision],
+    batches: Sequence[int],
+    fixed: int | None,
+) -> BenchRow | None:
+    """What comes next, with nothing measured; None: all is there.
+
+    Where the batch is `fixed`, that one is measured; of the others it is said that they cannot be.
+    """
+    there = {(row.precision, row.batch) for row in rows}
+    order = bench_batches(batches, fixed)
+    for precision in precisions:
+        for batch in order:
+            if (precision, batch) in there:
+                continue
+            row = BenchRow(precision=precision, batch=batch)
+            if fixed not in (None, batch):
+                row.reason = f"not possible: the batch is fixed at {fixed}"
+            return row
+    return None
+
+
+def bench_batches(batches: Sequence[int], fixed: int | None) -> list[int]:
+    """In which order they are measured."""
+    return list(dict.fromkeys(batches if fixed is None else [fixed, *batches]))
+
+
 def recommend(rows: Sequence[BenchRow], max_latency_ms: float | None) -> tuple[int | None, str]:
     """The row with the most items a second whose p99 is within the bound, and why that one."""
     measured = [

@@ -129,6 +129,8 @@ def show(bench: EngineBench) -> None:
     where = f" on {bench.gpu}" if bench.gpu else ""
     flavour = "RTX" if bench.flavour == "tensorrt_rtx" else "TensorRT"
     say(f"{bench.model} with {flavour} {bench.tensorrt}{where}")
+    if bench.fixed_batch is not None:
+        say(f"its batch is fixed at {bench.fixed_batch}: other sizes want another model or profile")
     if bench.recommended is None:
         say(f"none is recommended: {bench.why}")
         return

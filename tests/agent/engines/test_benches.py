@@ -14,7 +14,15 @@ from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_benches import recommend, row_recipe
 from tests import onnx_made
-from tests.agent.engines.engine_side import A10, EngineSide, engine_side, recipe, stand_in
+from tests.agent.engines.engine_side import (
+    A10,
+    EngineSide,
+    content,
+    engine_side,
+    put,
+    recipe,
+    stand_in,
+)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -85,6 +93,57 @@ async def test_a_bench_that_was_cut_off_goes_on(tmp_path: Path, onnx: Path) -> N
         assert (await side.ended(job)).problem is None
         table = await side.engines.show_bench(job.id)
     assert [(row.batch, row.problem) for row in table.rows] == [(1, None), (8, None), (16, None)]
+
+
+PARSED = "'inputs': []", "'inputs': [{'name': 'images', 'shape': [4, 3, 64, 64], 'dtype': 'float'}]"
+
+
+@pytest.mark.parametrize("profiles", [[], [{"images": [4, 3, 64, 64]}]])
+async def test_a_batch_that_is_fixed_is_measured_once(
+    tmp_path: Path, onnx: Path, profiles: list[dict[str, list[int]]]
+) -> None:
+    """Where a profile says so, and where only the model does."""
+    script = stand_in(tmp_path)
+    said = content(script).decode().replace(*PARSED).replace("else 1\n", "else 4\n")
+    put(script, said.encode())
+    fixed = [
+        {name: {"min": shape, "opt": shape, "max": shape} for name, shape in each.items()}
+        for each in profiles
+    ]
+    async with engine_side(tmp_path, [script], gpus=[A10]) as side:
+        request = BenchRequest(
+            recipe=recipe(onnx, profiles=fixed),
+            batches=[1, 4, 8],
+            precisions=["model", "best"],
+        )
+        job = await side.ended(await side.engines.bench(request, owner="maria", key=None))
+        assert job.problem is None, job.problem
+        table = await side.engines.show_bench(job.id)
+        log = await side.log(job)
+    no = "not possible: the batch is fixed at 4"
+    assert table.fixed_batch == 4
+    assert [(row.precision, row.batch, row.p99_ms, row.reason) for row in table.rows] == [
+        ("model", 4, 6.0, None),
+        ("model", 1, None, no),
+        ("model", 8, None, no),
+        ("best", 4, 6.0, None),
+        ("best", 1, None, no),
+        ("best", 8, None, no),
+    ]
+    assert {row.problem.code for row in table.rows if row.problem} == {"engine.profile"}
+    assert table.recommended == 0
+    assert log.count("1 layers") == 2, "nothing else was built"
+
+
+async def test_a_row_is_never_the_figures_of_another_batch(tmp_path: Path, onnx: Path) -> None:
+    script = stand_in(tmp_path)
+    put(script, content(script).replace(b'"batch": batch,', b'"batch": batch + 1,'))
+    async with engine_side(tmp_path, [script], gpus=[A10]) as side:
+        _, table = await bench(side, onnx, batches=[1, 8])
+    assert [(row.throughput, row.reason) for row in table.rows] == [
+        (None, "it was run with a batch of 2"),
+        (None, "it was run with a batch of 9"),
+    ]
 
 
 async def test_a_bench_that_is_not_there(side: EngineSide) -> None:

@@ -38,6 +38,19 @@ def now(**changes: Any) -> Now:
     return msgspec.structs.replace(NOW, **changes)
 
 
+def tried_on(capability: str, made: EngineManifest) -> EngineManifest:
+    check = EngineCheck(state="ran", driver_version="580.95.05", compute_capability=capability)
+    return msgspec.structs.replace(made, check=check)
+
+
+T4 = Gpu(uuid="t", index=0, name="Tesla T4", compute_capability="7.5")
+L4 = Gpu(uuid="l", index=0, name="L4", compute_capability="8.9")
+# Of TensorRT-RTX, which builds without a GPU.
+GENERAL = built(gpu=None, recipe=recipe(Path("/m.onnx"), compute_capabilities=[]))
+BOTH = built(gpu=None, recipe=recipe(Path("/m.onnx"), compute_capabilities=["8.6", "8.9"]))
+IMPORTED = built(gpu=None, recipe=None)
+
+
 @pytest.mark.parametrize(
     ("made", "here", "told"),
     [
@@ -65,7 +78,15 @@ def now(**changes: Any) -> Now:
             NOW,
             [("gpu", True)],
         ),
-        (built(gpu=None, recipe=recipe(Path("/m.onnx"), compute_capabilities=[])), NOW, []),
+        (GENERAL, NOW, []),
+        (GENERAL, now(gpus=[T4]), [("gpu", True)]),
+        (GENERAL, now(gpus=[T4, A10]), []),
+        (tried_on("8.6", GENERAL), NOW, []),
+        (tried_on("8.6", GENERAL), now(gpus=[L4]), [("gpu", False)]),
+        (tried_on("8.6", GENERAL), now(gpus=[]), []),
+        (tried_on("8.6", BOTH), now(gpus=[L4]), [("gpu", False)]),
+        (tried_on("8.6", IMPORTED), now(gpus=[T4]), [("gpu", False)]),
+        (BOTH, now(gpus=[L4]), []),  # it was not tried anywhere
     ],
 )
 def test_each_reason(made: EngineManifest, here: Now, told: list[tuple[str, bool]]) -> None:

@@ -21,6 +21,7 @@ from agent.protocol.deployments import (
     WorkloadStatus,
 )
 from agent.protocol.jobs import Job
+from agent.protocol.plan_request import PlanRequest
 
 # 64 workloads with large environments.
 REQUEST_LIMIT_BYTES = 4 * 1024 * 1024
@@ -42,7 +43,7 @@ async def list_workloads(node: TheNode) -> list[WorkloadStatus]:
     request_max_body_size=REQUEST_LIMIT_BYTES,
 )
 async def plan_workloads(
-    request: Request[Any, Any, Any], node: TheNode, data: JSONBody[ApplyRequest]
+    request: Request[Any, Any, Any], node: TheNode, data: JSONBody[PlanRequest]
 ) -> DeployPlan:
     """What an apply would do. Nothing changes."""
     return await node.workloads.plan_apply(await exactly(request, data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +14,11 @@ from agent.containers.runtime import NodeRuntime
 from agent.protocol.containers import Container
 from agent.protocol.deployments import ApplyRequest, DeployPlan, PlannedWorkload
 from agent.protocol.images import NodeImage
+from agent.protocol.plan_request import PlanRequest
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Mount, Workload
 from agent.rules.placement import SPREAD
+from agent.rules.references import familiar
 from agent.workloads.compiling import compiled
 from agent.workloads.engine_use import EngineGiver, engine_of, short, with_engine
 from agent.workloads.machine import no_network
@@ -70,6 +72,15 @@ class Applier:
             ProblemError: `runtime.*`.
         """
         images = await self._runtime.images()
+        coming = {
+            familiar(name): image
+            for image in (request.coming if isinstance(request, PlanRequest) else ())
+            for name in (*image.tags, image.config_digest or image.id)
+        }
+
+        async def there(name: str) -> NodeImage | None:
+            return coming.get(familiar(name)) or await self._there(name, images)
+
         plan = DeployPlan(release=request.release, workloads=[])
         parts: list[Part] = []
         workloads = [each for one in request.workloads for each in self._spread(one)]
@@ -81,7 +92,7 @@ class Applier:
                 part = await self._part(
                     workload,
                     request.release,
-                    images,
+                    there,
                     planned,
                     beside=parts,
                     awaited=awaited.get(workload.name, "started"),
@@ -115,14 +126,14 @@ class Applier:
         self,
         workload: Workload,
         release: str,
-        images: Sequence[NodeImage],
+        there: Callable[[str], Awaitable[NodeImage | None]],
         planned: PlannedWorkload,
         *,
         beside: Sequence[Part],
         awaited: Awaited,
     ) -> Part | None:
         """None: it runs as it shall already."""
-        image = await self._image(workload, images, planned)
+        image = await self._image(workload, there, planned)
         await self._check(workload)
         await self._check_shared(workload, [part.name for part in beside])
         handed = await self._engines.give(workload, planned)
@@ -156,7 +167,10 @@ class Applier:
         return part
 
     async def _image(
-        self, workload: Workload, images: Sequence[NodeImage], planned: PlannedWorkload
+        self,
+        workload: Workload,
+        find: Callable[[str], Awaitable[NodeImage | None]],
+        planned: PlannedWorkload,
     ) -> NodeImage:
         """The image that it gets, of those that the node has.
 
@@ -164,7 +178,7 @@ class Applier:
             ProblemError: `image.not_found`, `workload.no_variant`.
         """
         names = [workload.image, *workload.variants]
-        there = {name: found for name in names if (found := await self._there(name, images))}
+        there = {name: found for name in names if (found := await find(name))}
         if not there:
             what = f"none of the images {', '.join(names)} is"
             if len(names) == 1:

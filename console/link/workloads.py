@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -15,7 +16,9 @@ from agent.protocol.deployments import (
     ResolveRequest,
     WorkloadStatus,
 )
+from agent.protocol.images import NodeImage
 from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
+from agent.protocol.plan_request import PlanRequest
 from agent.protocol.problems import ProblemError
 from console.link.requests import Call, Requests, decode
 
@@ -41,9 +44,12 @@ class WorkloadClient:
         content = await self._post(f"/v1/containers/{_quoted(container)}/pin", request, key)
         return decode(self._node, content, Job)
 
-    async def plan_apply(self, request: ApplyRequest) -> DeployPlan:
-        """What an apply would do. Nothing changes."""
-        return decode(self._node, await self._post("/v1/workloads/plan", request), DeployPlan)
+    async def plan_apply(
+        self, request: ApplyRequest, coming: Sequence[NodeImage] = ()
+    ) -> DeployPlan:
+        """What an apply would do, once the images `coming` are there. Nothing changes."""
+        asked = PlanRequest(**msgspec.structs.asdict(request), coming=[*coming])
+        return decode(self._node, await self._post("/v1/workloads/plan", asked), DeployPlan)
 
     async def apply(self, request: ApplyRequest, key: str) -> Job:
         """Begin, or find, the job that has these workloads run as said."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.protocol.deployments import ApplyRequest, PinRequest
+from agent.protocol.images import NodeImage
 from agent.protocol.jobs import Job
+from agent.protocol.plan_request import PlanRequest
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, SecretUse, Workload
 from agent.simulation.catalogue import KINDS
@@ -105,4 +107,23 @@ async def test_secrets_are_not_simulated() -> None:
     assert [problem.code for problem in plan.problems] == ["secret.simulated"]
     with pytest.raises(ProblemError, match="simulated"):
         node.node.secrets.set("camera", b"value")
+    await node.stop()
+
+
+async def test_a_plan_may_count_on_images_that_are_to_come() -> None:
+    node = await started(planned())
+    workloads = [Workload(name="extra", image="docker.io/edge/new:2", soak=0.0)]
+    plan = await node.node.workloads.plan_apply(ApplyRequest(release="r1", workloads=workloads))
+    assert [problem.code for problem in plan.problems] == ["image.not_found"]
+    digest = f"sha256:{7:064x}"
+    coming = NodeImage(
+        id=digest, config_digest=digest, diff_ids=[], tags=["edge/new:2"], size_bytes=1
+    )
+    asked = PlanRequest(release="r1", workloads=workloads, coming=[coming])
+    plan = await node.node.workloads.plan_apply(asked)
+    assert plan.problems == []
+    assert (plan.workloads[0].action, plan.workloads[0].strategy) == ("create", "stop-then-start")
+    named = [Workload(name="extra", image=digest, soak=0.0)]
+    asked = PlanRequest(release="r1", workloads=named, coming=[coming])
+    assert (await node.node.workloads.plan_apply(asked)).problems == []
     await node.stop()

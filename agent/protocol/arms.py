@@ -90,7 +90,8 @@ class Arm(msgspec.Struct, kw_only=True):
     """One container's figures of the window.
 
     What is None, or is a measure that is not there, has an entry in `unknown`: field name, or
-    "measures.NAME", to reason in words.
+    "measures.NAME", to reason in words. "requests.errors" and "replayed.errors": errors are not
+    seen there, as those in a gRPC trailer, and the count of them is no figure.
     """
 
     container: str | None = None  # id

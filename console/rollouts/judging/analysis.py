@@ -36,17 +36,19 @@ class Condition(msgspec.Struct, kw_only=True, frozen=True):
     workload: str | None = None  # None: each one that changes
     at_most: float | None = None
     at_least: float | None = None  # of a measure
+    better: Literal["lower", "higher"] = "lower"  # of a measure that is held against stable's
     # Against the stable arm in the same window: the share by which it may be worse (0.1: 10 %); of
-    # "distribution" Cliff's delta, -1 to 1. It fails when it surely is worse, and by more than so.
+    # "distribution" Cliff's delta, 0 to 1. It fails when it surely is worse, and by more than so.
     worse_by: float | None = None
     above: float = 0.0  # an error rate up to this is no regression, whatever stable's is
-    least: int = 0  # requests, of both arms if it compares; before so many it does not pass
+    # Requests of each arm that it compares, or readings: before so many it does not pass.
+    least: int = 0
     consecutive: int = 1  # readings in a row out of bounds, until it fails; of what is read
     initial_delay: float | None = None  # seconds; None: the analysis' own
     no_data: NoData | None = None  # None: the analysis' own
     dry_run: bool = False  # it is shown and decides nothing
-    # weighted: of workloads that are. measurable: left out where it cannot be measured, which else
-    # is inconclusive.
+    # weighted: only of workloads that are, and replace a container. measurable: left out where it
+    # cannot be measured, which else is inconclusive.
     where: Literal["all", "weighted", "measurable"] = "all"
 
     @property

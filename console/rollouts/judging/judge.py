@@ -6,15 +6,22 @@ from typing import Literal
 
 import msgspec
 
-from agent.protocol.arms import Arms
+from agent.protocol.arms import Arms, WorkloadArms
+from console.rollouts.judging import counters, ranked, readings, tested
 from console.rollouts.judging.analysis import Analysis, Condition
-from console.rollouts.judging.looks import ConditionLooks, NodeLooks
+from console.rollouts.judging.looked import Looked
+from console.rollouts.judging.looks import ConditionLooks, NodeLooks, Point, with_point
+from console.rollouts.judging.words import UNITS, key_of, name_of, reason
+from console.text import age
 
 # fail: it is worse, or out of bounds. error: what measures it broke. inconclusive: waiting does not
 # help, a person is to decide. wait: more data would. pass: all that was asked for holds so far.
 Outcome = Literal["pass", "fail", "inconclusive", "error", "wait"]
 # The first of these that a condition has is the whole judgement's.
 _ORDER: tuple[Outcome, ...] = ("fail", "error", "inconclusive", "wait")
+# What cannot be measured in the first moments may be about to be.
+SETTLES_SECONDS = 15.0
+_NOTHING = "nothing"
 
 
 class Finding(msgspec.Struct, kw_only=True, frozen=True):
@@ -34,7 +41,7 @@ class Finding(msgspec.Struct, kw_only=True, frozen=True):
 class Judgement(msgspec.Struct, kw_only=True, frozen=True):
     """What came of a look at one node.
 
-    `fail`: the node goes back at once. `pass` says nothing of time: confirm when it has soaked, too.
+    `fail`: the node goes back at once. `pass` says nothing of time: what is confirmed has soaked.
     """
 
     outcome: Outcome
@@ -43,9 +50,13 @@ class Judgement(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def why(self) -> str:
-        """One line: the words of the finding that decided."""
-        decided = [found for found in self.findings if found.outcome == self.outcome]
-        return next((found.words for found in decided if not found.dry_run), "")
+        """One line: the words of the first finding that decided."""
+        decided = (
+            f"{found.key.partition('/')[0]}: {found.words}"
+            for found in self.findings
+            if found.outcome == self.outcome and not found.dry_run
+        )
+        return next(decided, "")
 
 
 def judge(analysis: Analysis, arms: Arms, looks: NodeLooks, *, soaked: float) -> Judgement:
@@ -54,49 +65,148 @@ def judge(analysis: Analysis, arms: Arms, looks: NodeLooks, *, soaked: float) ->
     Args:
         analysis: of the release.
         arms: as the node tells them now.
-        looks: of the last judgement of this deployment on this node; empty at first. They also
-            hold what was spent on looks so far: who loses them begins with another 1 % of false
-            alarms.
+        looks: of the last judgement of this deployment on this node; empty at first. They hold
+            what was seen, so who loses them begins anew, with as many false alarms once more.
         soaked: seconds since the candidate is watched; it only ever grows, over weights and over
             restarts of the runner.
     """
+    if not arms.workloads and analysis.conditions:
+        return _nothing(analysis, arms, looks, soaked)
+    asked = [
+        (condition, workload)
+        for workload in arms.workloads
+        for condition in analysis.conditions
+        if _applies(condition, workload)
+    ]
+    tests = sum(condition.tested for condition, _ in asked)
     findings: list[Finding] = []
-    kept: dict[str, ConditionLooks] = {}
-    for workload in arms.workloads:
-        for condition in analysis.conditions:
-            if condition.of != "error_rate" or condition.at_most is None:
-                continue
-            key = f"{workload.name}/{condition.of}"
-            before = looks.conditions.get(key, ConditionLooks())
-            figures = workload.candidate.requests
-            count = 0 if figures is None else figures.requests
-            rate = None if figures is None or not count else figures.errors / count
-            kept[key] = before
-            findings.append(_bound(condition, key, rate, count))
-    outcome = next(
-        (
-            each
-            for each in _ORDER
-            if any(found.outcome == each and not found.dry_run for found in findings)
-        ),
-        "pass",
+    kept = dict(looks.conditions)
+    kept.pop(_NOTHING, None)
+    for condition, workload in asked:
+        key = key_of(workload.name, condition)
+        before = kept.get(key, ConditionLooks())
+        finding, kept[key] = _judged(
+            analysis, condition, workload, before, soaked, analysis.false_alarms / max(1, tests)
+        )
+        findings.append(finding)
+    outcomes = {found.outcome for found in findings if not found.dry_run}
+    return Judgement(
+        outcome=next((each for each in _ORDER if each in outcomes), "pass"),
+        findings=findings,
+        looks=NodeLooks(conditions=kept),
     )
-    return Judgement(outcome=outcome, findings=findings, looks=NodeLooks(conditions=kept))
 
 
-def _bound(condition: Condition, key: str, rate: float | None, count: int) -> Finding:
-    needs = max(0, condition.least - count)
-    outcome: Outcome = "pass"
-    if rate is None or needs:
-        outcome = "wait"
-    elif rate > (condition.at_most or 0.0):
-        outcome = "fail"
-    return Finding(
-        key=key,
+def _applies(condition: Condition, workload: WorkloadArms) -> bool:
+    if condition.workload not in (None, workload.name):
+        return False
+    if condition.where != "weighted":
+        return True
+    return workload.weight is not None and workload.stable.container is not None
+
+
+def _judged(
+    analysis: Analysis,
+    condition: Condition,
+    workload: WorkloadArms,
+    before: ConditionLooks,
+    soaked: float,
+    false_alarms: float,
+) -> tuple[Finding, ConditionLooks]:
+    delay = analysis.initial_delay if condition.initial_delay is None else condition.initial_delay
+    counts = soaked >= delay
+    if counts and before.since is None:
+        before = msgspec.structs.replace(before, since=soaked)
+    looked = _looked(condition, workload, before, false_alarms, counts=counts)
+    outcome, words, looks = _outcome(analysis, condition, looked, soaked)
+    if not counts:
+        outcome, words = "wait", f"{looked.words}; it counts after the first {age(delay)}"
+        looks = msgspec.structs.replace(looks, in_doubt=None)
+    if before.failed:
+        outcome, words = "fail", before.failed
+    elif outcome == "fail":
+        looks = msgspec.structs.replace(looks, failed=words)
+    if looked.candidate is not None:
+        point = Point(soaked, looked.candidate, looked.stable)
+        looks = msgspec.structs.replace(looks, history=with_point(looks.history, point))
+    finding = Finding(
+        key=key_of(workload.name, condition),
         outcome=outcome,
-        words=f"{key}: {rate} of {count}",
-        candidate=rate,
-        samples=count,
-        needs=needs,
+        words=words,
+        candidate=looked.candidate,
+        stable=looked.stable,
+        unit="s" if condition.of == "distribution" else UNITS.get(condition.of, ""),
+        samples=looked.samples,
+        needs=looked.needs,
         dry_run=condition.dry_run,
     )
+    return finding, looks
+
+
+def _looked(
+    condition: Condition,
+    workload: WorkloadArms,
+    looks: ConditionLooks,
+    false_alarms: float,
+    *,
+    counts: bool,
+) -> Looked:
+    if condition.of in ("error_rate", "latency"):
+        return tested.look(condition, workload, looks, false_alarms=false_alarms, counts=counts)
+    if condition.of == "distribution":
+        return ranked.look(condition, workload, looks, false_alarms=false_alarms, counts=counts)
+    if condition.of in ("xids", "restarts"):
+        return counters.look(condition, workload, looks, counts=counts)
+    return readings.look(condition, workload, looks, counts=counts)
+
+
+def _outcome(
+    analysis: Analysis, condition: Condition, looked: Looked, soaked: float
+) -> tuple[Outcome, str, ConditionLooks]:
+    """What the analysis makes of it."""
+    looks, words = looked.looks, looked.words
+    if looked.state in ("holds", "off", "worse"):
+        looks = msgspec.structs.replace(looks, in_doubt=None)
+        return "fail" if looked.state == "worse" else "pass", words, looks
+    since = soaked if looks.in_doubt is None else looks.in_doubt
+    looks = msgspec.structs.replace(looks, in_doubt=since)
+    waited = soaked - since
+    if looked.state == "broken":
+        if looks.broken > analysis.errors:
+            return "error", f"{words}; {looks.broken} times in a row", looks
+        return "wait", words, looks
+    if looked.state == "blind":
+        if condition.where == "measurable":
+            return "pass", f"left out: {words}", looks
+        if waited < SETTLES_SECONDS:
+            return "wait", words, looks
+        return "inconclusive", f"{name_of(condition)} cannot be judged: {words}", looks
+    if looked.state == "doubt":
+        return "wait" if waited < analysis.patience else "inconclusive", words, looks
+    words += _wanted(looked, soaked)
+    policy = condition.no_data or analysis.no_data
+    if waited < analysis.patience or policy == "wait":
+        return "wait", words, looks
+    ends: dict[str, Outcome] = {"pass": "pass", "fail": "fail"}
+    return ends.get(policy, "inconclusive"), f"{words}; too little after {age(waited)}", looks
+
+
+def _wanted(looked: Looked, soaked: float) -> str:
+    """How much is missing, and how long that takes."""
+    if not looked.needs:
+        return ""
+    since = looked.looks.since
+    pace = looked.samples / (soaked - since) if since is not None and soaked > since else 0.0
+    lasts = f", about {age(looked.needs / pace)}" if pace else ""
+    return f"; {looked.needs:,} more are needed{lasts}"
+
+
+def _nothing(analysis: Analysis, arms: Arms, looks: NodeLooks, soaked: float) -> Judgement:
+    """The node measures no workload, yet or at all."""
+    before = looks.conditions.get(_NOTHING, ConditionLooks(since=soaked))
+    words = reason(arms.unknown or "it does not say why")
+    late = soaked - (before.since or 0.0) >= analysis.patience
+    outcome: Outcome = "inconclusive" if late else "wait"
+    finding = Finding(key=_NOTHING, outcome=outcome, words=f"nothing is measured: {words}")
+    kept = {**looks.conditions, _NOTHING: before}
+    return Judgement(outcome=outcome, findings=[finding], looks=NodeLooks(conditions=kept))

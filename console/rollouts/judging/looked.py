@@ -1,0 +1,91 @@
+"""What one condition's look came to, before the analysis' policies make an outcome of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from agent.protocol.arms import Arm, RequestFigures, WorkloadArms
+from console.rollouts.judging.analysis import Condition
+from console.rollouts.judging.looks import ConditionLooks
+from console.rollouts.judging.words import reason
+
+# holds: as far as this could be seen. worse: proven. doubt: it may be worse, more data will tell.
+# few: too little to say. blind: it cannot be measured here. broken: what measures it fails.
+# off: there is nothing to judge here.
+State = Literal["holds", "worse", "doubt", "few", "blind", "broken", "off"]
+
+Pair = tuple[RequestFigures, RequestFigures]
+
+
+class Looked(msgspec.Struct, kw_only=True, frozen=True):
+    """One look at one condition."""
+
+    looks: ConditionLooks
+    state: State
+    words: str
+    candidate: float | None = None
+    stable: float | None = None
+    samples: int = 0
+    needs: int = 0
+
+
+def pairs_of(
+    condition: Condition, workload: WorkloadArms, looks: ConditionLooks
+) -> dict[str, Pair] | Looked:
+    """What both arms answered, by sort of request; or what this look came to without.
+
+    Where there is no stable arm and none is wanted, its figures are empty.
+    """
+    pairs = _pairs(condition, workload)
+    if isinstance(pairs, str):
+        return Looked(looks=looks, state="blind", words=reason(pairs))
+    for pair in pairs.values():
+        if wrong := _contradiction(pair):
+            return broken(looks, f"its figures cannot be: {wrong}")
+    return pairs
+
+
+def broken(looks: ConditionLooks, words: str, times: int = 1) -> Looked:
+    """What measures it failed so many times more."""
+    counted = msgspec.structs.replace(looks, broken=looks.broken + times)
+    return Looked(looks=counted, state="broken", words=words)
+
+
+def _pairs(condition: Condition, workload: WorkloadArms) -> dict[str, Pair] | str:
+    compares = condition.worse_by is not None
+    if compares and workload.stable.container is None:
+        return "nothing ran here before, so there is nothing to compare with"
+    found: dict[str, Pair] = {}
+    for sort in ("requests", "replayed"):
+        ours, theirs = _figures(condition, workload.candidate, sort), None
+        if compares:
+            theirs = _figures(condition, workload.stable, sort)
+        if ours is not None and (theirs is not None or not compares):
+            found[sort] = (ours, theirs or RequestFigures())
+    if found:
+        return found
+    unknown = {**workload.stable.unknown, **workload.candidate.unknown}
+    told = [unknown[key] for key in ("requests.errors", "requests") if key in unknown]
+    return told[0] if told else "its requests do not go through a proxy, so nobody counts them"
+
+
+def _figures(condition: Condition, arm: Arm, sort: str) -> RequestFigures | None:
+    if condition.of == "error_rate" and f"{sort}.errors" in arm.unknown:
+        return None
+    return arm.requests if sort == "requests" else arm.replayed
+
+
+def _contradiction(pair: Pair) -> str | None:
+    """What is wrong with figures that no traffic can have; None: nothing."""
+    for name, figures in zip(("candidate", "stable"), pair, strict=True):
+        answers = sum(figures.latency.values())
+        if min(figures.requests, figures.errors, *figures.latency.values(), 0) < 0:
+            return f"figures of the {name} are below 0"
+        if figures.errors > figures.requests or answers > figures.requests:
+            return (
+                f"the {name} has {figures.errors} errors and {answers} answers"
+                f" of {figures.requests} requests"
+            )
+    return None

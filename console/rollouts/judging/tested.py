@@ -1,0 +1,192 @@
+"""Error rates and quantiles of the latency, tested at every look: see `evidence`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.protocol.arms import WorkloadArms, bucket_of, seconds_of
+from console.rollouts.judging.analysis import Condition
+from console.rollouts.judging.evidence import Trials
+from console.rollouts.judging.histograms import (
+    Histogram,
+    buckets_of,
+    over,
+    quantile_bucket,
+    quantile_seconds,
+)
+from console.rollouts.judging.looked import Looked, Pair, State, broken, pairs_of
+from console.rollouts.judging.looks import ConditionLooks, Counts, SortLooks
+from console.rollouts.judging.tested_words import said, speaks_against
+
+# The stable arm's own answers say what is slow once two of them are expected to be.
+_SLOW_EXPECTED = 2
+
+
+def look(
+    condition: Condition,
+    workload: WorkloadArms,
+    looks: ConditionLooks,
+    *,
+    false_alarms: float,
+    counts: bool = True,
+) -> Looked:
+    """One look; `counts`: False while it warms up, so what is new is only noted.
+
+    false_alarms: what this condition may have of them on this workload.
+    """
+    pairs = pairs_of(condition, workload, looks)
+    if isinstance(pairs, Looked):
+        return pairs
+    sorts = dict(looks.sorts)
+    if looks.window != workload.window:
+        sorts = {sort: SortLooks(slow=each.slow) for sort, each in sorts.items()}
+    new: list[Counts] = []
+    for sort, pair in pairs.items():
+        before = sorts.get(sort, SortLooks())
+        slow = _slow(condition, pair, before.slow, now=not counts)
+        added = Counts() if slow is None else _counts(condition, pair, slow).since(before.counts)
+        if not added.possible:
+            return broken(looks, "its figures cannot be: a counter went back")
+        new.append(added)
+        sorts[sort] = _after(condition, pair, slow)
+    after = msgspec.structs.replace(looks, window=workload.window, sorts=sorts, broken=0)
+    if counts:
+        after = _weighed(condition, after, new)
+    return _told(condition, pairs, after, false_alarms)
+
+
+def _slow(condition: Condition, pair: Pair, known: int | None, *, now: bool) -> int | None:
+    """Over which bucket an answer is slow; None: not known yet, and all waits until it is.
+
+    Where the stable arm has not told before, both arms' answers together do, which are the same
+    whoever gave them. `now`: whatever there is must do.
+    """
+    if condition.of == "error_rate":
+        return 0
+    if condition.worse_by is None:
+        return bucket_of(condition.at_most or 0.0)
+    if known is not None:
+        return known
+    both = _together(pair)
+    answers = sum(both.values())
+    if not answers or (not now and answers * (1 - condition.quantile) < 1 - 1e-9):
+        return None
+    return quantile_bucket(both, condition.quantile)
+
+
+def _after(condition: Condition, pair: Pair, slow: int | None) -> SortLooks:
+    """What the next look begins with."""
+    if slow is None:
+        return SortLooks()
+    if condition.of == "latency" and condition.worse_by is not None:
+        stable = pair[1].latency
+        if sum(stable.values()) * (1 - condition.quantile) >= _SLOW_EXPECTED - 1e-9:
+            slow = quantile_bucket(stable, condition.quantile)
+    return SortLooks(_counts(condition, pair, slow), slow)
+
+
+def _counts(condition: Condition, pair: Pair, slow: int) -> Counts:
+    ours, theirs = pair
+    if condition.of == "error_rate":
+        return Counts(ours.requests, ours.errors, ours.errors, theirs.requests, theirs.errors)
+    tolerated = 0 if condition.worse_by is None else buckets_of(condition.worse_by)
+    return Counts(
+        sum(ours.latency.values()),
+        over(ours.latency, slow),
+        over(ours.latency, slow + tolerated),
+        sum(theirs.latency.values()),
+        over(theirs.latency, slow),
+    )
+
+
+def _weighed(condition: Condition, looks: ConditionLooks, new: list[Counts]) -> ConditionLooks:
+    trials = [trial for each in new if (trial := _trials(condition, each)) is not None]
+    recent = looks.recent if looks.evidence.log > 0 else Counts()
+    candidate, stable = looks.candidate, looks.stable
+    for each in new:
+        recent = recent.plus(each)
+        if condition.worse_by is None or (each.candidate and each.stable):
+            candidate, stable = candidate + each.candidate, stable + each.stable
+    return msgspec.structs.replace(
+        looks,
+        evidence=looks.evidence.after(trials),
+        recent=recent,
+        candidate=candidate,
+        stable=stable,
+    )
+
+
+def _trials(condition: Condition, new: Counts) -> Trials | None:
+    if condition.worse_by is None:
+        return Trials(new.events, new.candidate, _limit(condition))
+    if not new.candidate or not new.stable:
+        return None
+    share = new.candidate / (new.candidate + new.stable)
+    return Trials(new.events, new.events + new.stable_events, share)
+
+
+def _limit(condition: Condition) -> float:
+    """The share of requests that may have an event."""
+    return (condition.at_most or 0.0) if condition.of == "error_rate" else 1 - condition.quantile
+
+
+def _told(
+    condition: Condition, pairs: dict[str, Pair], looks: ConditionLooks, false_alarms: float
+) -> Looked:
+    compares = condition.worse_by is not None
+    samples = min(looks.candidate, looks.stable) if compares else looks.candidate
+    needs = max(0, condition.least - samples)
+    shown = next((each for each in pairs.values() if each[0].requests), next(iter(pairs.values())))
+    ours, theirs = (_figure(condition, shown, arm) for arm in (0, 1))
+    exceeds = _exceeds(condition, looks)
+    never = not compares and _limit(condition) == 0 and looks.recent.events > 0
+    state: State = "holds"
+    if never or (exceeds and looks.evidence.proves(false_alarms)):
+        state = "worse"
+    elif needs or ours is None:
+        state = "few"
+    elif (exceeds and speaks_against(looks)) or (not compares and ours > _shown_limit(condition)):
+        state = "doubt"
+    return Looked(
+        looks=looks,
+        state=state,
+        words=said(condition, looks, ours, theirs, state),
+        candidate=ours,
+        stable=theirs if compares else None,
+        samples=samples,
+        needs=needs,
+    )
+
+
+def _exceeds(condition: Condition, looks: ConditionLooks) -> bool:
+    """Whether, lately, it is worse by more than is tolerated; without asking how sure that is."""
+    recent = looks.recent
+    if condition.worse_by is None:
+        return True
+    if not recent.candidate or not recent.stable:
+        return False
+    ours, theirs = recent.beyond / recent.candidate, recent.stable_events / recent.stable
+    if condition.of == "error_rate":
+        return ours > max(condition.above, theirs * (1 + condition.worse_by))
+    return ours > theirs
+
+
+def _figure(condition: Condition, pair: Pair, arm: int) -> float | None:
+    figures = pair[arm]
+    if condition.of == "latency":
+        return quantile_seconds(figures.latency, condition.quantile)
+    return 100 * figures.errors / figures.requests if figures.requests else None
+
+
+def _shown_limit(condition: Condition) -> float:
+    """In the unit of the figure; of a bucket, where its middle is."""
+    if condition.of == "error_rate":
+        return 100 * (condition.at_most or 0.0)
+    return seconds_of(bucket_of(condition.at_most or 0.0))
+
+
+def _together(pair: Pair) -> Histogram:
+    both = dict(pair[0].latency)
+    for bucket, number in pair[1].latency.items():
+        both[bucket] = both.get(bucket, 0) + number
+    return both

@@ -1,0 +1,89 @@
+"""What was judged and why, in words, for the CLI and the TUI."""
+
+from __future__ import annotations
+
+from console.rollouts.judging.analysis import Condition, Of
+from console.text import clean, size
+
+_NAMES: dict[Of, str] = {
+    "error_rate": "errors",
+    "distribution": "latency as a whole",
+    "gpu_memory": "GPU memory",
+    "gpu_utilization": "GPU utilization",
+    "gpu_temperature": "GPU temperature",
+    "xids": "XIDs",
+    "restarts": "restarts",
+    "gpu_probe": "the GPUs seen from inside",
+}
+UNITS: dict[Of, str] = {
+    "error_rate": "%",
+    "latency": "s",
+    "gpu_memory": "bytes",
+    "gpu_utilization": "%",
+    "gpu_temperature": "°C",
+}
+
+
+def name_of(condition: Condition) -> str:
+    """`p99`, `errors`, `GPU memory`, a measure's own name."""
+    if condition.of == "latency":
+        return f"p{condition.quantile * 100:g}"
+    return _NAMES.get(condition.of) or condition.name
+
+
+def label(condition: Condition) -> str:
+    """The condition as one would say it: `p99 at most 10 % over stable`."""
+    name = name_of(condition)
+    if condition.of == "gpu_probe":
+        return name
+    if condition.of == "distribution":
+        return f"{name} no slower than stable (delta {condition.worse_by or 0:g} at most)"
+    if condition.worse_by is not None:
+        way = "under" if condition.at_least is not None else "over"
+        return f"{name} at most {condition.worse_by * 100:g} % {way} stable"
+    bounds = []
+    if condition.at_least is not None:
+        bounds.append(f"at least {figure(condition.at_least, UNITS.get(condition.of, ''))}")
+    if condition.at_most is not None:
+        share = 100 if condition.of == "error_rate" else 1
+        bounds.append(f"at most {figure(condition.at_most * share, UNITS.get(condition.of, ''))}")
+    return f"{name} {' and '.join(bounds)}"
+
+
+def key_of(workload: str, condition: Condition) -> str:
+    """Of what is remembered; one condition has the same at each look."""
+    what = condition.of if condition.of != "measure" else f"measure.{condition.name}"
+    if condition.of == "latency":
+        what = f"p{condition.quantile * 100:g}"
+    return f"{workload}/{what}{'' if condition.worse_by is None else '.stable'}"
+
+
+def figure(value: float | None, unit: str) -> str:
+    """A number as people read it: `48.2 ms`, `1.5 GiB`, `0.3 %`; `-` where it is unknown."""
+    if value is None:
+        return "-"
+    if unit == "bytes":
+        return size(value)
+    if unit == "s":
+        return _seconds(value)
+    if unit == "%":
+        return f"{value:.3g} %" if value < 100 else f"{value:.0f} %"
+    return f"{value:,.6g}{f' {unit}' if unit else ''}"
+
+
+def count(number: int, word: str) -> str:
+    """`1 request`, `2,000 requests`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def reason(text: str) -> str:
+    """What a node said, fit to be shown in a line."""
+    return clean(text[:200]).strip()
+
+
+def _seconds(value: float) -> str:
+    if value >= 1:
+        return f"{value:.3g} s"
+    if value >= 0.001:
+        return f"{value * 1000:.3g} ms"
+    return f"{value * 1e6:.3g} µs"

@@ -115,7 +115,9 @@ class Output(msgspec.Struct, kw_only=True):
     dtype: Text
     bytes: Count
     sha256: str
-    nan: Count | None = None  # None: not known, of a type that Python has no numbers for
+    # How many values are none, and how many infinite; None: Python has no numbers of its type.
+    nan: Count | None = None
+    infinite: Count | None = None
 
 
 class Compared(msgspec.Struct, kw_only=True):

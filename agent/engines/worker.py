@@ -61,6 +61,7 @@ VALIDATION: Job = {
     "rtol": 1e-2,
     "atol": 1e-2,
     "onnxruntime": True,
+    "not_finite": False,  # whether NaN and infinity may come out where nothing is compared
     "max_latency_ms": None,
     "batches": [],
 }
@@ -1100,15 +1101,26 @@ class Output:
         self.name, self.shape, self.dtype, self.data = name, shape, dtype, data
         self.numbers = numbers_of(data, dtype)
 
+    def not_finite(self) -> tuple[int | None, int | None]:
+        """How many of its values are NaN, and how many infinite; None: nobody knows."""
+        if self.numbers is None:
+            return None, None
+        if self.dtype not in ("float", "half", "bf16"):
+            return 0, 0
+        odd = [value for value in self.numbers if not math.isfinite(value)]
+        nan = sum(value != value for value in odd)
+        return nan, len(odd) - nan
+
     def told(self) -> dict[str, Any]:
-        known = self.numbers is not None
+        nan, infinite = self.not_finite()
         return {
             "name": self.name,
             "shape": self.shape,
             "dtype": self.dtype,
             "bytes": len(self.data),
             "sha256": hashlib.sha256(self.data).hexdigest(),
-            "nan": sum(value != value for value in self.numbers) if known else None,
+            "nan": nan,
+            "infinite": infinite,
         }
 
 
@@ -1122,7 +1134,10 @@ def keep_outputs(folder: str, outputs: list[Output]) -> None:
 
 
 class Comparison:
-    """How far our outputs are from others: |ours - theirs| <= atol + rtol x |theirs|."""
+    """How far our outputs are from others: |ours - theirs| <= atol + rtol x |theirs|.
+
+    NaN and infinity are only like themselves.
+    """
 
     def __init__(self, what: str, rtol: float, atol: float) -> None:
         self._what, self._rtol, self._atol = what, rtol, atol
@@ -1130,18 +1145,20 @@ class Comparison:
         self._wrong: list[str] = []
 
     def add(self, name: str, ours: Any, theirs: Any) -> None:
-        off = 0
+        off = odd = 0
         for one, other in zip(ours, theirs):
             if one == other or (one != one and other != other):
                 continue
             apart, size = abs(one - other), abs(other)
-            if not apart <= self._atol + self._rtol * size:
-                off += 1
-            if math.isfinite(apart):
-                self._max_abs = max(self._max_abs, apart)
-                self._max_rel = max(self._max_rel, apart / size) if size else self._max_rel
-        if off:
-            self._wrong.append("%d of %d values of %r" % (off, len(ours), name))
+            if not math.isfinite(apart):
+                odd += 1
+                continue
+            off += not apart <= self._atol + self._rtol * size
+            self._max_abs = max(self._max_abs, apart)
+            self._max_rel = max(self._max_rel, apart / size) if size else self._max_rel
+        if off or odd:
+            more = ", %d of them NaN or infinite on one side only" % odd if odd else ""
+            self._wrong.append("%d of %d values of %r%s" % (off + odd, len(ours), name, more))
 
     def told(self) -> dict[str, Any]:
         reason = "; ".join(self._wrong)[:TEXT_LIMIT]
@@ -1472,6 +1489,16 @@ def _judge(found: dict[str, Any], options: Job) -> None:
             "the outputs are not those of %s: %s" % (compared["with"], compared["reason"]),
             "Use more precision, or allow more in the recipe's validation (rtol, atol).",
         )
+    if compared is None and not options["not_finite"]:
+        for output in found.get("outputs") or []:
+            if output["nan"] or output["infinite"]:
+                raise RefusedError(
+                    "engine.outputs",
+                    "of %r %d values are NaN and %d infinite, and there is nothing to compare with"
+                    % (output["name"], output["nan"], output["infinite"]),
+                    "Use more precision, or real inputs. Where the model is meant to do that:"
+                    " validation: {not_finite: true}.",
+                )
     limit = options["max_latency_ms"]
     slow = [each for each in latencies or [] if limit is not None and each["p99_ms"] > limit]
     if slow:

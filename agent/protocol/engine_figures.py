@@ -47,7 +47,8 @@ class EngineOutput(msgspec.Struct, kw_only=True):
     dtype: str
     bytes: int
     sha256: str | None = None
-    nan: int | None = None  # how many of its values are none
+    nan: int | None = None  # how many of its values are none; None: not known
+    infinite: int | None = None  # and how many of them are
 
 
 class EngineCompared(msgspec.Struct, kw_only=True):

@@ -44,6 +44,9 @@ class Validation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     atol: Annotated[float, msgspec.Meta(ge=0)] = 1e-2
     onnxruntime: bool = True  # compare with it, on the CPU, where it is installed
     previous: bool = True  # compare with the engine before that was made of the same ONNX
+    # NaN and infinity are like themselves only; where nothing is compared there may be none at all,
+    # unless this says so.
+    not_finite: bool = False
     max_latency_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None  # of p99
     # Empty: the smallest, the tuned and the largest of each profile.
     batches: Annotated[list[Batch], msgspec.Meta(max_length=64)] = []

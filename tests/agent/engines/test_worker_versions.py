@@ -199,14 +199,42 @@ def test_outputs_of_another_size_are_not_compared(side: Side, tmp_path: Path) ->
     assert "previous: 'boxes' has another size now" in ended.the("checked")["not_compared"]
 
 
-def test_values_that_are_none_are_counted(side: Side, tmp_path: Path) -> None:
-    values = [1.0, float("nan"), float("inf"), *[0.5] * (ITEM_BYTES // 4 - 3)]
-    (tmp_path / "images.bin").write_bytes(struct.pack(f"<{len(values)}f", *values))
+def put_values(path: Path, *first: float) -> None:
+    """Of one item: these, and then halves."""
+    values = [*first, *[0.5] * (ITEM_BYTES // 4 - len(first))]
+    path.write_bytes(struct.pack(f"<{len(values)}f", *values))
+
+
+def test_nan_and_infinity_are_refused_unless_said_otherwise(side: Side, tmp_path: Path) -> None:
+    put_values(tmp_path / "images.bin", 1.0, float("nan"), float("inf"))
     given = {"inputs": str(tmp_path), "keep_outputs": str(tmp_path / "kept")}
-    (output,) = side.run(validation=given).the("checked")["outputs"]
-    assert output["nan"] == 4
+    ended = side.run(validation=given)
+    assert (ended.code, ended.last["code"], ended.held) == (1, "engine.outputs", 0)
+    assert "of 'boxes' 4 values are NaN and 4 infinite" in ended.last["text"]
+    assert "not_finite: true" in ended.last["hint"]
+    (output,) = ended.the("checked")["outputs"]
+    assert (output["nan"], output["infinite"]) == (4, 4)
+    assert side.run(validation={**given, "not_finite": True}).code == 0
     again = side.run(validation={**given, "compare": str(tmp_path / "kept")})
-    assert again.the("checked")["compared"]["ok"]
+    assert (again.code, again.the("checked")["compared"]["ok"]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("nan", "0.5"), ("inf", "0.5"), ("0.5", "inf"), ("0.5", "nan"), ("-inf", "inf")],
+)
+def test_nan_and_infinity_on_one_side_only(
+    side: Side, tmp_path: Path, ours: str, theirs: str
+) -> None:
+    put_values(tmp_path / "images.bin", float(ours))
+    before = tmp_path / "before"
+    before.mkdir()
+    item = [float(theirs), *[0.5] * (ITEM_BYTES // 4 - 1)]
+    (before / "boxes.bin").write_bytes(struct.pack(f"<{4 * len(item)}f", *item * 4))
+    given = {"inputs": str(tmp_path), "compare": str(before), "not_finite": True, "rtol": 1.0}
+    ended = side.run(validation=given)
+    assert (ended.code, ended.last["code"]) == (1, "engine.outputs")
+    assert "4 of 192 values of 'boxes', 4 of them NaN or infinite" in ended.last["text"]
 
 
 def test_an_engine_that_is_too_slow(side: Side) -> None:

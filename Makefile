@@ -47,9 +47,9 @@ format: $(VENV)/.test ## format the source
 test-quick: $(VENV)/.test ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -m 'not real' $(ARGS)
 
-test-runtimes: $(VENV)/.test ## the tests on Docker's containerd image store and a new Podman; makes them, some 800 MB
+test-runtimes: $(VENV)/.test ## the tests on newer runtimes and on whole machines; makes both, some 1.5 GB
 	@tests/real/install-parts
-	@tests/real/make-containerd-store
+	@tests/real/make-roots
 	$(BIN)/python -m pytest --runtimes -n 2 --dist loadfile $(ARGS)
 
 .venv-bench/.done: requirements/bench.txt

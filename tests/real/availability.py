@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.real import containerd_store
+from tests.real import bare_machine, roots
 
 # A skipped real test is a failure when this is 1; CI sets it.
 REQUIRE = "ROOST_REQUIRE_REAL"
@@ -25,8 +25,8 @@ class Part:
     enclosed: bool = True
     # Makes cgroups for containers.
     cgroups: bool = False
-    # Runs from the folder that tests/real/make-containerd-store makes.
-    folder: bool = False
+    # Run from folders that tests/real/make-roots makes.
+    roots: tuple[str, ...] = ()
 
 
 ENCLOSURE = ("unshare", "nsenter", "mount", "umount", "ip")
@@ -40,7 +40,7 @@ PARTS = {
         ("docker", "busybox", "pivot_root", *ENCLOSURE),
         ("containerd_store", "containerd_store_factory"),
         cgroups=True,
-        folder=True,
+        roots=(roots.DOCKER,),
     ),
     "podman": Part(
         ("podman", "conmon", "runc", "docker", "iptables", "busybox", *ENCLOSURE),
@@ -51,12 +51,18 @@ PARTS = {
         ("runc", "docker", "busybox", "pivot_root", *ENCLOSURE),
         ("new_podman",),
         cgroups=True,
-        folder=True,
+        roots=(roots.DOCKER,),
     ),
     "skopeo": Part(("skopeo", *ENCLOSURE), ("skopeo",)),
     "ssh": Part(
         ("sshd", "ssh", "ssh-keygen", *ENCLOSURE),
         ("ssh_server", "ssh_server_factory"),
+    ),
+    "machine": Part(
+        ("ssh", "pivot_root", *ENCLOSURE),
+        ("machine_factory",),
+        cgroups=True,
+        roots=bare_machine.ROOTS,
     ),
     # For a test marked `real("filesystem")`: a small one, to be filled.
     "filesystem": Part(("mkfs.ext4", "losetup", *ENCLOSURE)),
@@ -87,8 +93,9 @@ def why_not(name: str) -> str | None:
         tried = subprocess.run(probe, capture_output=True, text=True, check=False)
         if tried.returncode != 0:
             return f"no namespaces of its own: {tried.stderr.strip()}"
-    if part.folder and not containerd_store.is_made():
-        return f"no {containerd_store.folder()}: tests/real/make-containerd-store makes it"
+    for root in part.roots:
+        if not roots.is_made(root):
+            return f"no {roots.folder(root)}: tests/real/make-roots makes it"
     if part.cgroups and os.statvfs(_cgroup_mount()).f_flag & os.ST_RDONLY:
         return "cgroups are read-only"
     return None

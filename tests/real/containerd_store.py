@@ -1,15 +1,14 @@
 """A private Docker whose images are in containerd's store, of Debian sid, run from a folder.
 
-tests/real/make-containerd-store makes the folder. Nothing of a test is written into it.
+tests/real/make-roots makes the folder. Nothing of a test is written into it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from tests.real import roots
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 
@@ -47,17 +46,6 @@ def inside(*argv: str) -> list[str]:
     return ["unshare", "--mount", "--", "sh", "-euc", _INSIDE, "sh", *argv]
 
 
-def folder() -> Path:
-    """Where the folder is; tests/real/make-containerd-store goes by the same variables."""
-    caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("ROOST_TESTS_CACHE") or f"{caches}/roost-tests") / "docker-sid"
-
-
-def is_made() -> bool:
-    """Whether the folder is there and complete."""
-    return (folder() / ".roost-complete").exists() and (folder() / "usr/bin/podman").exists()
-
-
 class ContainerdStoreDocker(DockerEngine):
     """dockerd of Debian sid with the containerd image store; see `DockerEngine`."""
 
@@ -67,6 +55,8 @@ class ContainerdStoreDocker(DockerEngine):
 
     def _command(self) -> Sequence[str]:
         if not self._entered:
-            self.enclosure.enter("sh", "-c", ENTER, "sh", str(folder()), str(self.folder))
+            self.enclosure.enter(
+                "sh", "-c", ENTER, "sh", str(roots.folder(roots.DOCKER)), str(self.folder)
+            )
             self._entered = True
         return inside(*super()._command())

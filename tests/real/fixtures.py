@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.real import host_state
+from tests.real import bare_machine, host_state
+from tests.real.bare_machine import BareMachine
 from tests.real.containerd_store import ContainerdStoreDocker
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
@@ -46,6 +47,13 @@ class PodmanServiceFactory(Protocol):
 
     def __call__(self, *, start: bool = True) -> PodmanService:
         """Started with the test image, unless `start` is False."""
+
+
+class MachineFactory(Protocol):
+    """Boots whole machines."""
+
+    def __call__(self, root: str = ...) -> BareMachine:
+        """`root` is one of `bare_machine.ROOTS`."""
 
 
 class SshServerFactory(Protocol):
@@ -118,6 +126,19 @@ def containerd_store_factory(
         yield make
 
 
+@pytest.fixture
+def machine_factory(
+    host_kept: None, make_short_folder: Callable[[], Path]
+) -> Iterator[MachineFactory]:
+    """Machines that end with the test."""
+    with ExitStack() as stack:
+
+        def make(root: str = bare_machine.ROOTS[0]) -> BareMachine:
+            return _machine(stack, make_short_folder(), root)
+
+        yield make
+
+
 @pytest.fixture(scope="session")
 def podman_service(
     host_kept: None, make_short_folder: Callable[[], Path]
@@ -185,6 +206,12 @@ def _docker(
         engine.start()
         engine.load_busybox()
     return engine
+
+
+def _machine(stack: ExitStack, folder: Path, root: str) -> BareMachine:
+    machine = BareMachine(_enclosure(stack, folder, network=True), root)
+    machine.boot()
+    return machine
 
 
 def _containerd_store(

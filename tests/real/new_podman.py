@@ -1,11 +1,12 @@
 """A private Podman of Debian sid, run from a folder: one that takes CDI devices through its API.
 
-tests/real/make-containerd-store makes the folder. Nothing of a test is written into it.
+tests/real/make-roots makes the folder. Nothing of a test is written into it.
 """
 
 from __future__ import annotations
 
-from tests.real.containerd_store import ENTER, folder, inside
+from tests.real import roots
+from tests.real.containerd_store import ENTER, inside
 from tests.real.enclosure import Enclosure
 from tests.real.podman_service import PodmanService
 
@@ -22,7 +23,9 @@ class NewPodman(PodmanService):
             "[engine]\n", f'[engine]\ncdi_spec_dirs = ["{self.cdi}"]\n'
         )
         configuration.write_text(text)
-        self.enclosure.enter("sh", "-c", ENTER, "sh", str(folder()), str(self.folder))
+        self.enclosure.enter(
+            "sh", "-c", ENTER, "sh", str(roots.folder(roots.DOCKER)), str(self.folder)
+        )
 
     def _podman(self) -> list[str]:
         return inside(*super()._podman())

@@ -3,8 +3,8 @@
 `@pytest.mark.real` is for tests that use a real part's fixture, `@pytest.mark.real("compiler")`
 names a part that has none.
 
-`@pytest.mark.runtimes` is for those on a runtime that is not installed but made, in a minute and
-some 800 MB: `make test-runtimes` runs them, `make test` says how many it left out.
+`@pytest.mark.runtimes` is for those on a runtime or a machine that is not installed but made, in
+minutes and some 1.5 GB: `make test-runtimes` runs them, `make test` says how many it left out.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many real tests did not run, and why."""
     if left_out := terminalreporter.config.stash.get(LEFT_OUT, 0):
-        terminalreporter.section("tests on the containerd image store")
+        terminalreporter.section("tests on made runtimes and machines")
         terminalreporter.write_line(f"{left_out} left out: `make test-runtimes` runs them.")
     skipped = [
         report

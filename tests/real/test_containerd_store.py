@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real import containerd_store, host_state
+from tests.real import host_state, roots
 from tests.real.busybox import IMAGE
 from tests.real.containerd_store import ContainerdStoreDocker
 from tests.real.fixtures import ContainerdStoreFactory
@@ -33,7 +33,7 @@ def test_it_is_what_it_is_for(containerd_store: ContainerdStoreDocker) -> None:
 
 def test_it_leaves_nothing(containerd_store_factory: ContainerdStoreFactory) -> None:
     before = host_state.snapshot()
-    folder = containerd_store.folder()
+    folder = roots.folder(roots.DOCKER)
     times = {place: place.stat().st_mtime_ns for place in (folder, *folder.iterdir())}
     docker = containerd_store_factory()
     name = docker.docker("run", "-d", "-p", "8080:80", IMAGE, "sleep", "600")

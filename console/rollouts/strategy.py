@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from agent.protocol.deployments import CONFIRM_WITHIN_SECONDS
+from console.rollouts.judging.analysis import Analysis
 
 Gate = Literal["auto", "manual"]
 OnFailure = Literal["revert-wave", "revert-all", "pause"]
@@ -62,6 +63,7 @@ class Strategy(msgspec.Struct, kw_only=True, frozen=True):
     deadline: float = 3600.0  # for a node to run what it was given
     confirm_within: float = CONFIRM_WITHIN_SECONDS
     on_failure: OnFailure = "revert-wave"
+    analysis: Analysis = Analysis()  # what each node's candidate is judged by
 
     def tolerated(self, nodes: int) -> int:
         """How many nodes may fail; a share counts from the fifth node on."""

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from console.compose.compose_file import ComposeFile
 from console.compose.findings import ComposeProblem, Findings
 from console.compose.reading import ROOST, Place
+from console.rollouts.judging.analysis_file import read_analysis
 from console.rollouts.strategy import Amount, Gate, OnFailure, Strategy, Wave
 
 _KEYS = (
     *("waves", "soak", "max_unavailable", "failures", "gate"),
-    *("deadline", "confirm_within", "on_failure"),
+    *("deadline", "confirm_within", "on_failure", "analysis"),
 )
 _GATES: Mapping[str, Gate] = {"auto": "auto", "manual": "manual"}
 _ENDS: Mapping[str, OnFailure] = {
@@ -35,12 +36,23 @@ def read_strategy(file: ComposeFile) -> tuple[Strategy, list[ComposeProblem]]:
         place = None if top is None else top.get("rollout")
         if place is not None:
             known = place.known(_KEYS) is not None
-            return _strategy(place) if known else Strategy(), list(findings.problems)
+            strategy = _strategy(place, _services(file)) if known else Strategy()
+            return strategy, list(findings.problems)
     return Strategy(), []
 
 
-def _strategy(place: Place) -> Strategy:
+def _services(file: ComposeFile) -> list[str]:
+    found: dict[str, None] = {}
+    for root in file.roots:
+        unread = Findings(file.name)  # who reads the services tells what is wrong there
+        services = None if root is None else Place(root, "", {}, unread).get("services")
+        found.update(dict.fromkeys(name for name, _ in (services.entries() if services else [])))
+    return [*found]
+
+
+def _strategy(place: Place, services: list[str]) -> Strategy:
     given = Strategy()
+    analysis = place.get("analysis")
     return Strategy(
         waves=_waves(found) if (found := place.get("waves")) else given.waves,
         soak=_seconds(place, "soak", given.soak),
@@ -53,6 +65,7 @@ def _strategy(place: Place) -> Strategy:
             (found.one_of(_ENDS) if (found := place.get("on_failure")) else None)
             or given.on_failure
         ],
+        analysis=given.analysis if analysis is None else read_analysis(analysis, services),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agent.protocol.measures import Measure
+from agent.protocol.measures import Measure, Replay
 
 Of = Literal[
     "error_rate",  # 0 to 1, of requests
@@ -78,4 +78,6 @@ class Analysis(msgspec.Struct, kw_only=True, frozen=True):
     patience: float = 600.0  # how long a condition may want for data
     no_data: NoData = "pause"
     errors: int = 5  # readings that may fail in a row until the measurement counts as broken
-    measures: dict[str, tuple[Measure, ...]] = {}  # by workload: what nodes read for it
+    # What nodes read and send for it, by workload; they go with the deployment.
+    measures: dict[str, tuple[Measure, ...]] = {}
+    replays: dict[str, Replay] = {}

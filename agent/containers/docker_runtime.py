@@ -33,6 +33,7 @@ from agent.containers.table import ContainerTable
 from agent.containers.workers import Workers
 from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import (
+    LOG_LINE_LIMIT_BYTES,
     Container,
     ContainerChange,
     ContainerDetails,
@@ -141,6 +142,7 @@ class DockerRuntime:
         since: str | None = None,
         until: str | None = None,
         tail: int | None = None,
+        line_limit_bytes: int = LOG_LINE_LIMIT_BYTES,
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         """Lines in batches; the first batch is empty and says that the runtime agreed."""
         asked = LogRequest.parse(
@@ -148,7 +150,7 @@ class DockerRuntime:
         )
         connection, one = await self._inspect(name)
         async with contextlib.aclosing(
-            logs.read(connection, one, asked, self._patience)
+            logs.read(connection, one, asked, self._patience, line_limit_bytes)
         ) as batches:
             async for batch in batches:
                 yield batch

@@ -19,6 +19,7 @@ from agent.containers.naming import find
 from agent.containers.simulated_images import SimulatedImages
 from agent.containers.simulated_shell import SimulatedExec, SimulatedShell
 from agent.protocol.containers import (
+    LOG_LINE_LIMIT_BYTES,
     Container,
     ContainerChange,
     ContainerDetails,
@@ -173,11 +174,13 @@ class InMemoryRuntime(SimulatedImages):
         since: str | None = None,
         until: str | None = None,
         tail: int | None = None,
+        line_limit_bytes: int = LOG_LINE_LIMIT_BYTES,
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         """Lines that say that they are simulated; the first batch is empty."""
         asked = LogRequest.parse(
             follow=follow, since=since, until=until, tail=tail, now=self._now()
         )
+        del line_limit_bytes  # none is that long
         container = self._find(name)
         yield ()
         numbers = simulated_logs.line_numbers(

@@ -19,9 +19,13 @@ class LineAssembler:
     terminal) each message is a chunk of its own, and every line begins one too.
     """
 
-    def __init__(self, *, framed: bool) -> None:
+    def __init__(self, *, framed: bool, limit_bytes: int = LOG_LINE_LIMIT_BYTES) -> None:
+        """What of a line is over `limit_bytes` is cut off."""
         self._framed = framed
-        self._lines: dict[StreamName, _Line] = {"stdout": _Line(), "stderr": _Line()}
+        self._lines: dict[StreamName, _Line] = {
+            "stdout": _Line(limit_bytes),
+            "stderr": _Line(limit_bytes),
+        }
 
     def feed(self, part: Part) -> list[LogLine]:
         """The lines that `part` completes."""
@@ -46,8 +50,9 @@ class LineAssembler:
 class _Line:
     """One line as it comes in."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         self.begun = False
+        self._limit = limit_bytes
         self._at: bytes | None = None
         self._text = bytearray()
         self._cut = 0
@@ -65,7 +70,7 @@ class _Line:
         if self._stamp is not None:
             self._stamp += data
             data = self._past_stamp(self._stamp, complete=ended)
-        room = LOG_LINE_LIMIT_BYTES - len(self._text)
+        room = self._limit - len(self._text)
         if len(data) > room:
             self._cut += len(data) - max(room, 0)
             self._last = data[-1:]

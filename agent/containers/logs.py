@@ -17,14 +17,18 @@ from agent.containers.log_lines import LineAssembler
 from agent.containers.log_request import LogRequest
 from agent.containers.moments import rfc3339_nanoseconds
 from agent.containers.refusals import problem_of
-from agent.protocol.containers import LogLine
+from agent.protocol.containers import LOG_LINE_LIMIT_BYTES, LogLine
 from agent.protocol.problems import ProblemError
 
 REMEMBERED_LINES = 64
 
 
 async def read(
-    connection: Connection, one: Inspected, wanted: LogRequest, patience: Patience
+    connection: Connection,
+    one: Inspected,
+    wanted: LogRequest,
+    patience: Patience,
+    line_limit_bytes: int = LOG_LINE_LIMIT_BYTES,
 ) -> AsyncGenerator[Sequence[LogLine], None]:
     """Lines in batches, the first one empty: it says that the runtime agreed.
 
@@ -35,7 +39,8 @@ async def read(
         ProblemError: `runtime.*`, `container.not_found`, `container.conflict`.
     """
     told = _LastTold()
-    async with aclosing(_stream(connection, one, wanted, patience)) as batches:
+    limit = line_limit_bytes
+    async with aclosing(_stream(connection, one, wanted, patience, limit)) as batches:
         async for batch in batches:
             told.add(batch)
             yield batch
@@ -45,7 +50,7 @@ async def read(
     # ended, and those are the ones that say why.
     rest = msgspec.structs.replace(wanted, follow=False, tail=None, since=told.since(wanted.since))
     try:
-        async with aclosing(_stream(connection, one, rest, patience)) as batches:
+        async with aclosing(_stream(connection, one, rest, patience, limit)) as batches:
             async for batch in batches:
                 if fresh := told.without(batch):
                     yield fresh
@@ -56,7 +61,7 @@ async def read(
 
 
 async def _stream(
-    connection: Connection, one: Inspected, wanted: LogRequest, patience: Patience
+    connection: Connection, one: Inspected, wanted: LogRequest, patience: Patience, limit: int
 ) -> AsyncGenerator[Sequence[LogLine], None]:
     container = one.container
     query = wanted.query(podman=connection.podman)
@@ -66,7 +71,7 @@ async def _stream(
             with move_on_after(patience.answer):
                 await stream.answered()
             yield ()
-            lines = _Lines(framed=not one.tty)
+            lines = _Lines(framed=not one.tty, limit=limit)
             while pieces := await stream.read():
                 if batch := lines.take(pieces):
                     yield batch
@@ -104,8 +109,8 @@ class _LastTold:
 
 
 class _Lines:
-    def __init__(self, *, framed: bool) -> None:
-        self.assembler = LineAssembler(framed=framed)
+    def __init__(self, *, framed: bool, limit: int) -> None:
+        self.assembler = LineAssembler(framed=framed, limit_bytes=limit)
         self._frames = StreamDecoder() if framed else None
 
     def take(self, pieces: list[Piece]) -> list[LogLine]:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from agent.containers.images_runtime import ImageRuntime
 from agent.containers.workload_runtime import WorkloadRuntime
 from agent.protocol.containers import (
+    LOG_LINE_LIMIT_BYTES,
     Container,
     ContainerChange,
     ContainerDetails,
@@ -92,12 +93,13 @@ class ContainerRuntime(ImageRuntime, Protocol):
         since: str | None = None,
         until: str | None = None,
         tail: int | None = None,
+        line_limit_bytes: int = LOG_LINE_LIMIT_BYTES,
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         """Lines in batches as they come. `since` is RFC 3339, Unix seconds, or "15m" ago.
 
         The first batch is empty and comes as soon as the runtime agreed, however silent the
         container is: what is wrong with the request is raised before it. Close the generator to
-        end the stream.
+        end the stream. What of a line is over the limit is cut off, and told.
         """
 
     async def exec(self, name: str, request: ExecRequest) -> ExecSession: ...

@@ -25,7 +25,7 @@ from agent.engines.events import Event, Versions
 from agent.engines.hearing import CANCEL_SECONDS, Hearing, died
 from agent.engines.host_executor import WORKER, Looked, looked_of
 from agent.engines.orphans import DESCRIPTION
-from agent.engines.worker_process import quiet_log
+from agent.engines.worker_process import LINE_LIMIT_BYTES, quiet_log
 from agent.engines.worker_task import WorkerTask
 from agent.protocol.containers import LogLine
 from agent.protocol.images import NodeImage
@@ -196,7 +196,7 @@ class ContainerExecutor:
             container_id = await self._runtime.create_container(name, self._with_gpu(body, gpu), {})
             await self._runtime.act(container_id, "start")
             async with contextlib.aclosing(
-                self._runtime.logs(container_id, follow=True)
+                self._runtime.logs(container_id, follow=True, line_limit_bytes=LINE_LIMIT_BYTES)
             ) as batches:
                 while (batch := await _next(batches, hearing)) is not None:
                     await asyncio.to_thread(_keep, batch, hearing)

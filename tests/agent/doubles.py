@@ -18,6 +18,7 @@ from agent.images.uploads import Admit
 from agent.jobs.jobs import Jobs
 from agent.node import Node
 from agent.protocol.containers import (
+    LOG_LINE_LIMIT_BYTES,
     Container,
     ContainerChange,
     ContainerDetails,
@@ -221,6 +222,7 @@ class FixedRuntime(SimulatedImages, NoWorkloads):
         since: str | None = None,
         until: str | None = None,
         tail: int | None = None,
+        line_limit_bytes: int = LOG_LINE_LIMIT_BYTES,
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         self._known(name)
         yield []

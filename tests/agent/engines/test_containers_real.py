@@ -153,6 +153,21 @@ async def test_a_container_that_is_killed(
     await no_containers(engine)
 
 
+async def test_a_build_in_a_container_is_cancelled(
+    side: EngineSide, onnx: Path, engine: DockerEngine
+) -> None:
+    put(onnx, onnx_made.detector(blocks=600, channels=8))
+    job = await side.begin(onnx, executor="container", image=WITH_TENSORRT)
+    await side.said(job, "layers, inputs")
+    assert len(await builds(engine)) == 1
+    await side.jobs.cancel(job.id, by="maria")
+    ended = await side.ended(job)
+    assert (ended.state, ended.problem, side.files()) == ("cancelled", None, [])
+    await no_containers(engine)
+    put(onnx, onnx_made.detector(blocks=1))
+    assert (await build(side, onnx)).problem is None, "nothing of it is in the way"
+
+
 async def test_an_image_that_is_not_there(side: EngineSide, onnx: Path) -> None:
     with pytest.raises(Exception, match="nobody/has:this") as caught:
         await build(side, onnx, "nobody/has:this")

@@ -94,6 +94,18 @@ async def test_megabytes_of_output(
     assert 4 * MIB <= size < 4 * MIB + 100
 
 
+async def test_lines_that_the_runtime_cuts_in_pieces(
+    side: EngineSide, onnx: Path, strange: Callable[[str], None]
+) -> None:
+    """json-file has pieces of 16 KiB; what a model has by way of names and sizes may be more."""
+    long = "$(head -c 100000 /dev/zero | tr '\\0' y)"
+    metadata = f'"reason":"none","metadata":{{"names":"\'"{long}"\'"}}'
+    strange(BUILDS.replace('"reason":"none"', metadata))
+    job = await side.build(onnx, executor="container", image=NAME)
+    assert job.problem is None, job.problem
+    assert job.result["current"] == "not switched: it was not tried: none"
+
+
 @pytest.mark.parametrize(
     ("does", "code", "words"),
     [

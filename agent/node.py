@@ -15,6 +15,7 @@ from anyio import move_on_after
 
 from agent.containers.runtime import NodeRuntime
 from agent.doctor.evidence import ClockOffset
+from agent.doctor.inside import InsideLooker
 from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
@@ -24,6 +25,9 @@ from agent.live import picture
 from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
+from agent.measuring.measuring import Measuring
+from agent.measuring.requests import Requests
+from agent.measuring.sources import ArmSources, real_sources
 from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.engines import Engine
 from agent.protocol.findings import DoctorReport
@@ -47,6 +51,7 @@ from agent.store.node_secrets import NodeSecrets
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
 from agent.workloads.applying import Rules
+from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.node_workloads import NodeWorkloads
 
 CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads", "engines"]
@@ -95,6 +100,7 @@ class Node:
         simulated: bool = False,
         history: HistorySource | None = None,
         capacity_events: int = CAPACITY_EVENTS,
+        arm_sources: ArmSources | None = None,
     ) -> None:
         self.name = name
         self.boot = secrets.token_hex(4)
@@ -130,6 +136,15 @@ class Node:
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             engines=self.engines,
             procfs=None if simulated else Path("/proc"),
+        )
+        procfs = None if simulated else Path("/proc")
+        self.measuring = Measuring(
+            workloads=self.workloads,
+            runtime=runtime,
+            sampler=self.sampler,
+            sources=arm_sources or real_sources(runtime, lambda *_: Requests()),
+            check=GpuCheck(runtime, InsideLooker(runtime, procfs=procfs)),
+            gpus=lambda: self.facts.gpus,
         )
         self.ready = asyncio.Event()
         self._examiner = examiner
@@ -176,6 +191,7 @@ class Node:
             self._late_jobs.cancel()
             await asyncio.gather(self._late_jobs, return_exceptions=True)
         await self.jobs.stop()
+        await self.measuring.stop()
         await self.engines.stop()
         await self.workloads.stop()
         await self.site.stop()
@@ -313,6 +329,7 @@ class Node:
         self._examiner.watch(latest.at, latest.gpus)
         if self.workloads.watcher.sampled(latest.processes):
             self._wake_doctor.set()
+        self.measuring.sampled()
         self._publish()
 
     def _publish(self) -> None:
@@ -349,6 +366,7 @@ class Node:
             self._publish()
 
     def _jobs_changed(self) -> None:
+        self.measuring.look()
         if self.ready.is_set():
             self._publish()
 

@@ -100,6 +100,11 @@ class InMemoryRuntime(SimulatedImages):
         }
         self._tell()
 
+    def environment_of(self, container_id: str) -> list[str]:
+        """What a container was made with: NAME=VALUE."""
+        body = self._bodies.get(container_id) or {}
+        return [str(each) for each in body.get("Env") or []]
+
     # runtime.ContainerRuntime
 
     async def start(self) -> None:

@@ -74,6 +74,7 @@ from agent.http.workloads import (
     resolve_workload,
     restart_workload,
     revert_deployment,
+    show_arms,
     show_deployment,
     show_workload,
 )
@@ -143,6 +144,7 @@ HANDLERS = [
     revoke_key,
     set_secret,
     show_bench,
+    show_arms,
     show_deployment,
     show_engines,
     show_workload,

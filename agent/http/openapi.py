@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from agent.node import agent_version
 from agent.protocol import (
     access,
+    arms,
     compatibility,
     containers,
     deployments,
@@ -29,6 +30,7 @@ from agent.protocol import (
     gpus,
     images,
     jobs,
+    measures,
     node,
     node_files,
     node_secrets,
@@ -42,6 +44,7 @@ from agent.protocol.problems import MEDIA_TYPE, Problem
 
 _MODULES = (
     access,
+    arms,
     compatibility,
     containers,
     deployments,
@@ -51,6 +54,7 @@ _MODULES = (
     gpus,
     images,
     jobs,
+    measures,
     node,
     node_files,
     node_secrets,

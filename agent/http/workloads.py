@@ -11,6 +11,7 @@ from agent.http.bodies import exactly
 from agent.http.caller import TheCaller, TheNode
 from agent.http.containers import Name
 from agent.http.jobs import IdempotencyKey
+from agent.protocol.arms import Arms
 from agent.protocol.deployments import (
     ApplyRequest,
     Deployment,
@@ -141,6 +142,12 @@ async def pin_container(
 async def show_deployment(node: TheNode, deployment: DeploymentName) -> Deployment:
     """One deployment with its history."""
     return await node.workloads.deployment(deployment)
+
+
+@get("/v1/deployments/{deployment:str}/arms", tags=["workloads"])
+async def show_arms(node: TheNode, deployment: DeploymentName) -> Arms:
+    """What was measured of its workloads' stable and candidate containers while it soaks."""
+    return await node.measuring.arms(deployment)
 
 
 @post(

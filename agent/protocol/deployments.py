@@ -54,7 +54,7 @@ class ApplyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     release: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     workloads: Annotated[list[Workload], msgspec.Meta(min_length=1, max_length=64)]
-    options: DeployOptions = DeployOptions()
+    options: DeployOptions = msgspec.field(default_factory=DeployOptions)
 
 
 class PinRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class PinRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     strategy: Strategy | None = None
     soak: Seconds = 10.0
     start_deadline: Seconds = 120.0
-    options: DeployOptions = DeployOptions()
+    options: DeployOptions = msgspec.field(default_factory=DeployOptions)
 
 
 class GpuChoice(msgspec.Struct, kw_only=True):

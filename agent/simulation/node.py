@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import msgspec
@@ -13,9 +14,11 @@ from agent.doctor.examiner import Examiner
 from agent.gpu.simulated import SimulatedGpus
 from agent.images.node_images import simulated_images
 from agent.jobs.jobs import Jobs
+from agent.measuring.requests import Requests
 from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
 from agent.rules.chance import repeatable
+from agent.simulation.arms import SimulatedArms
 from agent.simulation.containers import build_containers
 from agent.simulation.gpus import build_gpus, cdi_devices
 from agent.simulation.history import ComputedHistory
@@ -98,6 +101,12 @@ class SimulatedNode:
             simulated=True,
             history=ComputedHistory(gpus, host, pace=self._pace, now=self._now),
             capacity_events=CAPACITY_EVENTS,
+            arm_sources=SimulatedArms(
+                self.runtime,
+                seed=plan.seed,
+                traffic=lambda *_: Requests(),
+                clock=time.monotonic,
+            ).sources,
         )
 
     async def start(self) -> None:

@@ -346,7 +346,7 @@ def _record(
             state="planned",
             owner=owner,
             created_at=now,
-            options=options,
+            options=msgspec.structs.replace(options, replays={}),
             workloads=[
                 DeployedWorkload(
                     name=part.name,
@@ -364,4 +364,5 @@ def _record(
         ),
         asked=asked,
         parts=planned.parts,
+        replays=options.replays,
     )

@@ -41,7 +41,13 @@ from agent.workloads.machine import Machine
 from agent.workloads.planning import Planned, Planner
 from agent.workloads.probing import Prober
 from agent.workloads.recipe import Recipe
-from agent.workloads.records import WorkloadRecord, WorkloadStore, digest_of
+from agent.workloads.records import (
+    DeploymentRecord,
+    Part,
+    WorkloadRecord,
+    WorkloadStore,
+    digest_of,
+)
 from agent.workloads.recreating import Recreator, with_followers
 from agent.workloads.restarting import RESTART, RestartKind, RestartWork
 from agent.workloads.reverting import Reverter
@@ -209,6 +215,20 @@ class NodeWorkloads:
         """Raises ProblemError `deployment.not_found`."""
         await self._store.load()
         return self._store.deployment(deployment_id).shown
+
+    def watched(self) -> builtins.list[DeploymentRecord]:
+        """The deployments that soak until somebody confirms them. Not to be changed."""
+        return [
+            record
+            for record in self._store.deployments()
+            if record.shown.state == "canary"
+            and (record.shown.options.confirm == "manual" or record.shown.options.steered_by)
+        ]
+
+    def held_to(self, name: str) -> Part | None:
+        """What a workload's stable container is held to, where that is known."""
+        record = self._store.workload(name)
+        return None if record is None else self._store.held_to(record)
 
     async def remove(self, name: str, *, owner: str, key: str | None) -> Job:
         """Have a workload be no more; its volumes stay.

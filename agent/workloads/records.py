@@ -18,6 +18,7 @@ from agent.protocol.deployments import (
     GpuWay,
     StateChange,
 )
+from agent.protocol.measures import Replay
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Probe, Strategy
 from agent.store.database import Database
@@ -76,6 +77,7 @@ class DeploymentRecord(msgspec.Struct, kw_only=True):
     asked: str  # digest of the request: nothing else may come under its Idempotency-Key
     generation: int = 1
     parts: list[Part]
+    replays: dict[str, Replay] = {}  # by workload; in `shown` they are left out
     accepts_old: bool = False  # a person takes the old containers as they are
     lease_boot: str | None = None  # the boot in which `lease_until` counts
     lease_until: float | None = None  # CLOCK_BOOTTIME, seconds

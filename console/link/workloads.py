@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from agent.protocol.arms import Arms
 from agent.protocol.deployments import (
     ApplyRequest,
     Deployment,
@@ -86,6 +87,13 @@ class WorkloadClient:
             Call(target=f"/v1/deployments/{_quoted(deployment)}")
         )
         return decode(self._node, content, Deployment)
+
+    async def arms(self, deployment: str) -> Arms:
+        """What the node measured of both containers of its workloads."""
+        content = await self._requests.exchange(
+            Call(target=f"/v1/deployments/{_quoted(deployment)}/arms")
+        )
+        return decode(self._node, content, Arms)
 
     async def confirm(self, deployment: str) -> Deployment:
         """It may stay; whether it does is in the answer's state."""

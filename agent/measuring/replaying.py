@@ -1,0 +1,112 @@
+"""Requests that the node itself sends to an arm, counted as those that come through the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from agent.containers.inside_http import InsideAnswer, InsideRequest, NoAnswerError, ask_inside
+from agent.containers.runtime import ContainerRuntime
+from agent.protocol.arms import RequestFigures, bucket_of
+from agent.protocol.measures import REPLAY_HEADER, Replay
+from agent.protocol.problems import ProblemError
+
+AGENT = "roost-replay"
+# An arm that hangs is not sent more and more: what is not sent is not counted.
+AT_ONCE = 32
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+ERROR_STATUS = 500
+
+log = logging.getLogger(__name__)
+
+
+class Sender(Protocol):
+    """Sends one replayed request. Raises NoAnswerError, ProblemError."""
+
+    async def __call__(self, container: str, replay: Replay) -> InsideAnswer: ...
+
+
+class InsideSender:
+    """Sends them to containers of this machine, in their own network.
+
+    Args:
+        procfs: where the host's processes are.
+    """
+
+    def __init__(self, runtime: ContainerRuntime, procfs: Path) -> None:
+        self._runtime, self._procfs = runtime, procfs
+
+    async def __call__(self, container: str, replay: Replay) -> InsideAnswer:
+        """Its answer, read to the end. Raises NoAnswerError, ProblemError."""
+        request = InsideRequest(
+            port=replay.port,
+            target=replay.path,
+            method=replay.method,
+            headers={**replay.headers, REPLAY_HEADER: "1"},
+            body=replay.body,
+            agent=AGENT,
+        )
+        return await ask_inside(
+            self._runtime,
+            self._procfs,
+            container,
+            request,
+            timeout_seconds=replay.timeout,
+            limit_bytes=ANSWER_LIMIT_BYTES,
+            keep_body=False,
+        )
+
+
+def counted(figures: RequestFigures, answer: InsideAnswer | None) -> None:
+    """Count an answer, or that there was none."""
+    figures.requests += 1
+    if answer is None or answer.status >= ERROR_STATUS:
+        figures.errors += 1
+        return
+    bucket = bucket_of(answer.seconds)
+    figures.latency[bucket] = figures.latency.get(bucket, 0) + 1
+
+
+class Replayer:
+    """Sends one replay to one arm, at its rate, until it is cancelled.
+
+    Args:
+        arm: the container now, and the figures to count into; None: not now.
+    """
+
+    def __init__(
+        self, replay: Replay, send: Sender, arm: Callable[[], tuple[str, RequestFigures] | None]
+    ) -> None:
+        self._replay, self._send, self._arm = replay, send, arm
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Keep to the rate however long answers take."""
+        loop = asyncio.get_running_loop()
+        due, pause = loop.time(), 1.0 / self._replay.rate
+        try:
+            while True:
+                found = self._arm()
+                if found is not None and len(self._under_way) < AT_ONCE:
+                    task = asyncio.create_task(self._one(*found), name="replay")
+                    self._under_way.add(task)
+                    task.add_done_callback(self._under_way.discard)
+                due = max(due + pause, loop.time() - pause)
+                await asyncio.sleep(due - loop.time())
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _one(self, container: str, figures: RequestFigures) -> None:
+        try:
+            answer = await self._send(container, self._replay)
+        except NoAnswerError:
+            counted(figures, None)
+        except ProblemError as problem:  # nothing was sent: the runtime did not tell where to
+            log.info("a request was not replayed: %s", problem.detail)
+        else:
+            counted(figures, answer)

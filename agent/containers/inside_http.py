@@ -87,7 +87,7 @@ async def _exchange(
     process: Path, request: InsideRequest, limit_bytes: int | None, *, keep_body: bool
 ) -> InsideAnswer:
     """Raises OSError, h11.ProtocolError, NoAnswerError."""
-    connection = await asyncio.to_thread(_socket_in, process / "ns" / "net")
+    connection = await asyncio.to_thread(socket_in, process / "ns" / "net")
     began = time.monotonic()
     try:
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", request.port))
@@ -141,10 +141,12 @@ async def _next(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event
         http.receive_data(await reader.read(READ_BYTES))
 
 
-def _socket_in(namespace: Path) -> socket.socket:
+def socket_in(
+    namespace: Path, family: socket.AddressFamily = socket.AF_INET
+) -> socket.socket:
     """A TCP socket in another network namespace. A socket stays in the one it was made in.
 
-    It runs in a thread, which comes back to its own namespace.
+    To be run in a thread, which comes back to its own namespace. Raises OSError.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -155,7 +157,7 @@ def _socket_in(namespace: Path) -> socket.socket:
         finally:
             os.close(other)
         try:
-            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            made = socket.socket(family, socket.SOCK_STREAM)
         finally:
             _set_namespace(libc, own)
     finally:

@@ -92,6 +92,13 @@ CODES: Mapping[str, Code] = {
     "deploy.unwell": Code(409, "The new container is not well"),
     "deploy.unconfirmed": Code(409, "Nobody confirmed it in time"),
     "deploy.stuck": Code(409, "A person is needed"),
+    # traffic
+    "traffic.no_proxy": Code(409, "Traffic cannot be split here"),
+    "traffic.port_taken": Code(409, "The port belongs to somebody else"),
+    "traffic.no_address": Code(409, "The proxy cannot reach the container"),
+    "traffic.not_started": Code(502, "The proxy does not start"),
+    "traffic.no_answer": Code(503, "The proxy does not answer"),
+    "traffic.not_as_told": Code(502, "The proxy is not as it was told to be"),
     "deployment.not_found": Code(404, "No such deployment"),
     "deployment.under_way": Code(409, "Another deployment is under way"),
     "deployment.stuck": Code(409, "A deployment is stuck there"),

@@ -18,6 +18,11 @@ class Bind(msgspec.Struct, kw_only=True, frozen=True, order=True):
     port: int
     host_ip: str = ""
 
+    @property
+    def name(self) -> str:
+        """What the proxy calls it: "all-8080"."""
+        return f"{self.host_ip or 'all'}-{self.port}"
+
 
 class FrontPort(msgspec.Struct, kw_only=True, frozen=True):
     """A published port, and which port of the container it leads to."""
@@ -54,8 +59,8 @@ class Slot(msgspec.Struct, kw_only=True, frozen=True):
     """A place for a container in the configuration, taken."""
 
     container: str
-    address: str
-    ports: dict[int, int]  # the container's, by the published one
+    address: str  # "": it does not run
+    ports: dict[str, int]  # the container's, by the name of the bind
     weight: int
 
 

@@ -42,7 +42,7 @@ class Traffic(Protocol):
     async def stop(self) -> None:
         """Proxies go on without the agent."""
 
-    def ready(self) -> None:
+    async def ready(self) -> None:
         """Raises ProblemError `traffic.no_proxy`: nothing here could run a proxy."""
 
     async def check(self, workload: str, binds: frozenset[Bind]) -> None:
@@ -62,6 +62,9 @@ class Traffic(Protocol):
 
     async def drain(self, workload: str, slot: SlotName) -> bool:
         """Wait until nothing that a slot was given goes on; False: something still does."""
+
+    def shown(self, workload: str) -> str | None:
+        """What its proxy runs in, for people; None: it has none."""
 
     async def wrong(self, workload: str) -> list[str]:
         """How its proxy differs from what is written, in words; empty also where it has none."""

@@ -1,0 +1,67 @@
+"""Lines of a proxy's log: one for each answer, as `config.py` has HAProxy write them."""
+
+from __future__ import annotations
+
+import msgspec
+
+FIELDS = 11
+# Over the times that HAProxy itself tells, in whole milliseconds: then the clock was set meanwhile.
+SLACK_MICROSECONDS = 20_000
+
+
+class Answer(msgspec.Struct, kw_only=True, frozen=True):
+    """One request that ended."""
+
+    backend: str
+    server: str  # a slot; "<NOSRV>": none took it
+    error: bool
+    began: int  # microseconds since 1970
+    ended: int
+    microseconds: int | None  # until the answer's headers; None: of an error, or there were none
+
+
+def answer_of(line: bytes) -> Answer | None:
+    """What a line tells; None: it is another kind of line."""
+    words = line.decode(errors="replace").split()
+    if len(words) != FIELDS or words[0] != "r" or not words[1].startswith("b-"):
+        return None
+    _, backend, server, status, why, *times = words
+    waited, connected, answered, began, taken, ended = (_number(each) for each in times)
+    if began is None or ended is None:
+        return None
+    error = _is_error(_number(status) or 0, why)
+    return Answer(
+        backend=backend,
+        server=server,
+        error=error,
+        began=began,
+        ended=ended,
+        microseconds=None if error else _microseconds(taken, waited, connected, answered),
+    )
+
+
+def _is_error(status: int, why: str) -> bool:
+    """5xx, no connection, an answer that was cut off: not what the client cut off itself."""
+    if why.startswith(("C", "c")):
+        return False
+    return status >= 500 or status <= 0 or why.startswith(("S", "s"))
+
+
+def _microseconds(
+    taken: int | None, waited: int | None, connected: int | None, answered: int | None
+) -> int | None:
+    """By the clock in the line, unless it was set meanwhile; -1 ms: it did not come so far."""
+    told = [each for each in (waited, connected, answered) if each is not None and each >= 0]
+    if answered is None or answered < 0:
+        return None
+    most = (sum(told) + len(told)) * 1000 + SLACK_MICROSECONDS
+    if taken is None or not 0 <= taken <= most:
+        return answered * 1000
+    return taken
+
+
+def _number(word: str) -> int | None:
+    try:
+        return int(word.lstrip("+"))
+    except ValueError:
+        return None

@@ -72,12 +72,13 @@ def main() -> None:
         thread.start()
     for line in sys.stdin:
         load.mark(line.strip().removeprefix("mark "))
-        print("marked", flush=True)
+        sys.stdout.write("marked\n")
+        sys.stdout.flush()
     load.end()
     for thread in threads:
         thread.join()
     told = {"asked": load.asked, "failed": load.failed, "answers": load.answers}
-    print(json.dumps(told), flush=True)
+    json.dump(told, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class BenchKind(JobKind[BenchRequest]):
         looked = await shop.look(work, recipe.executor, recipe.image, gpu)
         # What is wrong with the model is wrong with every row.
         await shop.parts(recipe, looked, gpu)
-        shop.check_memory(work, recipe, gpu)
+        await shop.await_room(work, recipe, gpu)
         bench = await asyncio.to_thread(self._benches.find, work.job.id) or EngineBench(
             job=work.job.id,
             model=recipe.model,

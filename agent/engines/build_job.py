@@ -99,7 +99,7 @@ class BuildKind(JobKind[BuildRequest]):
         gpu: Gpu | None,
     ) -> EngineManifest:
         shop, recipe = self._shop, work.request.recipe
-        shop.check_memory(work, recipe, gpu)
+        await shop.await_room(work, recipe, gpu)
         compare = await asyncio.to_thread(self._compare, parts)
         await work.stage("building", recipe.timeout_seconds)
         async with shop.place(recipe.model, work.job.id) as place:

@@ -15,11 +15,11 @@ from agent.jobs.work import Work
 from agent.protocol.engines import Engine, EngineManifest, Validation
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
-from agent.rules.engine_stale import tried_under, why_not_good
+from agent.rules.engine_stale import next_in_use, tried_under, why_not_good
 
-# Of an engine itself; others say nothing about it.
+# Of an engine itself; others say nothing about it. How long it takes depends on what else runs.
 UNFIT = ("engine.unfit", "engine.plan")
-ITS_OWN = (*UNFIT, "engine.outputs", "engine.latency")
+ITS_OWN = (*UNFIT, "engine.outputs")
 
 
 class Checking:
@@ -79,12 +79,17 @@ class Checking:
             except ProblemError as problem:
                 recipe = manifest.parts.recipe
                 stricter = recipe is not None and recipe.validation != validation
-                # What another validation finds too slow is as good as it was.
+                # What another validation finds wrong is as good as it was.
                 if problem.code in UNFIT or (problem.code in ITS_OWN and not stricter):
-                    failed = msgspec.structs.replace(
-                        manifest, verification="header", verification_reason=problem.detail
-                    )
-                    await asyncio.to_thread(shop.store.amend, engine.model, failed)
+                    instead = await asyncio.to_thread(self._bad, engine, problem.detail)
+                    if instead is not None:
+                        work.log(instead)
+                        raise ProblemError(
+                            problem.code,
+                            f"{problem.detail}; {instead}",
+                            params=problem.params,
+                            hint=problem.hint,
+                        ) from None
                 raise
             outputs = place / "outputs"
             await asyncio.to_thread(take_outputs, place / OUT / KEPT_OUTPUTS, outputs)
@@ -100,6 +105,25 @@ class Checking:
             kept = outputs if await asyncio.to_thread(outputs.is_dir) else None
             await asyncio.to_thread(shop.store.amend, engine.model, amended, kept)
         return amended
+
+    def _bad(self, engine: Engine, why: str) -> str | None:
+        """It is not good any more: `current` goes to one that is. What it did, in words. Blocks."""
+        store, manifest = self._shop.store, engine.manifest
+        instead = None
+        there = store.list(engine.model)
+        if any(each.current and each.manifest.key == manifest.key for each in there):
+            facts = self._shop.facts()
+            found = next_in_use(there, manifest.key, facts.gpus, facts.gpu_stack.driver_version)
+            if found is None:
+                store.use_none(engine.model)
+                instead = f"no engine of {engine.model} is in use any more"
+            else:
+                store.use(engine.model, found.manifest.key)
+                instead = f"engine {found.manifest.key[:12]}, the one before, is in use now"
+        # After that: `current` never points at one that is known to be bad.
+        failed = msgspec.structs.replace(manifest, verification="header", verification_reason=why)
+        store.amend(engine.model, failed)
+        return instead
 
     def _unchanged(self, manifest: EngineManifest) -> bool:
         """Whether what it was built from is there as it was: else it computes something else."""

@@ -20,6 +20,7 @@ from agent.engines.caches import Caches
 from agent.engines.checking import Checking
 from agent.engines.container_executor import ContainerExecutor
 from agent.engines.executors import Executors
+from agent.engines.gpu_room import WAIT_SECONDS
 from agent.engines.handing import Bound, Handing, nothing_bound
 from agent.engines.hearing import Silences
 from agent.engines.host_executor import WORKER, HostExecutor
@@ -67,6 +68,7 @@ class EnginePlace(msgspec.Struct, kw_only=True, frozen=True):
     # What recipes may name lies below these, or among the models; empty: anywhere.
     roots: Sequence[Path] = ()
     silences: Silences = Silences()
+    wait_seconds: float = WAIT_SECONDS  # for room on a GPU
 
 
 class NodeEngines:
@@ -118,6 +120,7 @@ class NodeEngines:
             keep=place.keep,
             silences=place.silences,
             handed=handing.folders,
+            wait_seconds=place.wait_seconds,
         )
         self._known = _Known(
             shop=shop,

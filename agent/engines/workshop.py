@@ -14,6 +14,7 @@ from agent.engines.build_log import BuildLog
 from agent.engines.caches import RUNTIME, TIMING, Caches
 from agent.engines.engine_parts import parts_of
 from agent.engines.executors import Executors
+from agent.engines.gpu_room import WAIT_SECONDS, await_room
 from agent.engines.handing import nothing_bound
 from agent.engines.hearing import Hearing, Silences
 from agent.engines.host_executor import Looked
@@ -50,6 +51,7 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
     handed: Callable[[], Awaitable[Mapping[Path, Sequence[str]]]] = nothing_bound
     root: Path = Path("/")  # of the machine
     silences: Silences = Silences()
+    wait_seconds: float = WAIT_SECONDS  # for room on a GPU
 
     def gpu(self, asked: str | None) -> Gpu | None:
         """The one that was asked for, or else the first.
@@ -109,31 +111,9 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
             power_mode=await self.power_mode(),
         )
 
-    def check_memory(self, work: Work[Any], recipe: EngineRecipe, gpu: Gpu | None) -> None:
-        """Whether the GPU has room beside what runs on it.
-
-        Raises:
-            ProblemError: `engine.gpu_busy`.
-        """
-        wanted = recipe.gpu_memory_bytes or recipe.workspace_bytes
-        if gpu is None or wanted is None:
-            return
-        sample = next((each for each in self.samples() if each.uuid == gpu.uuid), None)
-        total = (sample.memory_total_bytes if sample else None) or gpu.memory_total_bytes
-        if sample is None or sample.memory_used_bytes is None or total is None:
-            work.log(f"the free memory of {gpu.name} is not known, so it was not compared")
-            return
-        free = total - sample.memory_used_bytes - (sample.memory_reserved_bytes or 0)
-        if free >= wanted:
-            return
-        raise ProblemError(
-            "engine.gpu_busy",
-            f"{gpu.name} has {_mib(free)} free of {_mib(total)}, and the recipe wants"
-            f" {_mib(wanted)}",
-            params={"gpu": gpu.uuid, "free_bytes": free, "wanted_bytes": wanted},
-            hint="Stop or move what runs there, lower gpu_memory_bytes and workspace_bytes, or"
-            " build on another GPU.",
-        )
+    async def await_room(self, work: Work[Any], recipe: EngineRecipe, gpu: Gpu | None) -> None:
+        """Wait until the GPU has room beside what runs on it. Raises as `gpu_room.await_room`."""
+        await await_room(work, recipe, gpu, samples=self.samples, seconds=self.wait_seconds)
 
     @contextlib.asynccontextmanager
     async def place(self, model: str, job: str) -> AsyncIterator[Path]:
@@ -242,7 +222,3 @@ def _outside(place: Path) -> None:
     for folder in (place / OUT, place / OUT / KEPT_OUTPUTS):
         folder.mkdir()
         folder.chmod(0o777)
-
-
-def _mib(size: int) -> str:
-    return f"{size / 1024**2:,.0f} MiB"

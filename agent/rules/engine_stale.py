@@ -66,9 +66,13 @@ def why_not_good(manifest: EngineManifest) -> str | None:
     enough = recipe is not None and recipe.validation.iterations == 0
     if manifest.verification == "ran" or (manifest.verification == "deserialised" and enough):
         return None
-    tried = "loaded, and did not run" if manifest.verification == "deserialised" else "not tried"
+    loaded = manifest.verification == "deserialised"
+    tried = "loaded, and did not run" if loaded else "not tried"
     reason = manifest.verification_reason
-    return f"it was {tried}: {reason}" if reason else f"it was {tried}"
+    text = f"it was {tried}: {reason}" if reason else f"it was {tried}"
+    if loaded and recipe is not None:
+        text += " (validation: {iterations: 0} in its recipe takes being loaded for enough)"
+    return text
 
 
 def why_not_usable(engine: Engine) -> str | None:
@@ -79,6 +83,22 @@ def why_not_usable(engine: Engine) -> str | None:
         if each.what == "driver":
             return f"it was last tried under another driver: {each.text}"
     return why_not_good(engine.manifest)
+
+
+def next_in_use(
+    engines: Sequence[Engine], without: str, gpus: Sequence[Gpu], driver_version: str | None
+) -> Engine | None:
+    """Which engine to go back to when that of a key turned out bad: the newest that may be used.
+
+    Args:
+        engines: of one model, newest first.
+    """
+    now = Now(gpus=gpus, driver_version=driver_version)
+    for engine in engines:
+        there = msgspec.structs.replace(engine, stale=stale_reasons(engine.manifest, now))
+        if engine.manifest.key != without and why_not_usable(there) is None:
+            return engine
+    return None
 
 
 def same_gpu(parts: EngineParts, gpu: Gpu) -> bool:

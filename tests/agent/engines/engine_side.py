@@ -110,6 +110,7 @@ async def engine_side(
     roots: Sequence[Path] = (),
     folder: Path | None = None,
     silences: Silences | None = None,
+    wait_seconds: float = 60.0,
 ) -> AsyncIterator[EngineSide]:
     """Started; ended as an agent is by SIGTERM.
 
@@ -123,6 +124,7 @@ async def engine_side(
         keep=keep,
         roots=roots,
         silences=silences or Silences(),
+        wait_seconds=wait_seconds,
     )
     node = node or Node(gpus=gpus)
     docker = None if runtime is None else DockerRuntime([runtime])

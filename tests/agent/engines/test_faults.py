@@ -69,20 +69,49 @@ async def test_a_tensorrt_that_cannot_tell_may_be_silent(tmp_path: Path, onnx: P
         assert (await side.build(onnx)).state == "succeeded"
 
 
-async def test_a_gpu_with_too_little_memory_free(tmp_path: Path, onnx: Path) -> None:
-    sample = GpuSample(uuid=A10.uuid, memory_used_bytes=20 * GIB, memory_total_bytes=24 * GIB)
-    node = Node(gpus=[A10], samples=[sample])
+def used(gib: int) -> GpuSample:
+    return GpuSample(uuid=A10.uuid, memory_used_bytes=gib * GIB, memory_total_bytes=24 * GIB)
+
+
+async def test_a_gpu_without_room_is_waited_for(tmp_path: Path, onnx: Path) -> None:
+    node = Node(gpus=[A10], samples=[used(20)])
     async with engine_side(tmp_path, [stand_in(tmp_path)], node=node) as side:
-        job = await side.build(onnx, gpu_memory_bytes=6 * GIB)
-        assert job.problem is not None
-        assert job.problem.code == "engine.gpu_busy"
-        assert "4,096 MiB free of 24,576 MiB" in job.problem.detail
-        assert (await side.build(onnx, workspace_bytes=5 * GIB)).state == "failed"
-        assert (await side.build(onnx, gpu_memory_bytes=3 * GIB)).state == "succeeded"
+        job = await side.begin(onnx, gpu_memory_bytes=6 * GIB)
+        await side.said(job, "waits: NVIDIA A10 has 4,096 MiB free of 24,576 MiB")
+        now = side.jobs.get(job.id)
+        assert (now.state, now.stage) == ("running", "waiting for GPU memory")
+        assert "stop or move what runs there" in (now.reason or "")
+        assert now.deadline_at is not None
+        behind = await side.begin(onnx, model="second", gpu_memory_bytes=3 * GIB)
+        assert side.jobs.get(behind.id).state == "queued"
+        node.samples = [used(10)]
+        assert [(await side.ended(each)).state for each in (job, behind)] == ["succeeded"] * 2
+        assert "NVIDIA A10 has room now" in await side.log(job)
         node.samples = []
-        job = await side.build(onnx, gpu_memory_bytes=6 * GIB)
+        job = await side.build(onnx, gpu_memory_bytes=7 * GIB)
         assert job.state == "succeeded"
         assert "the free memory of NVIDIA A10 is not known" in await side.log(job)
+
+
+async def test_a_wait_for_room_ends_by_itself_or_is_cancelled(tmp_path: Path, onnx: Path) -> None:
+    node = Node(gpus=[A10], samples=[used(20)])
+    async with engine_side(tmp_path, [stand_in(tmp_path)], node=node, wait_seconds=0.3) as side:
+        job = await side.build(onnx, workspace_bytes=5 * GIB)
+        assert job.problem is not None
+        assert (job.problem.code, "waited for 0.3 s" in job.problem.detail) == (
+            "engine.gpu_busy",
+            True,
+        )
+        job = await side.build(onnx, gpu_memory_bytes=25 * GIB)
+        assert job.problem is not None
+        assert job.problem.code == "engine.recipe", "it never will"
+        assert (await side.build(onnx, gpu_memory_bytes=3 * GIB)).state == "succeeded"
+    async with engine_side(tmp_path, [stand_in(tmp_path)], node=node) as side:
+        job = await side.begin(onnx, gpu_memory_bytes=6 * GIB)
+        await side.said(job, "waits: ")
+        await side.jobs.cancel(job.id, by="maria")
+        assert (await side.ended(job)).state == "cancelled"
+        assert (await side.build(onnx, gpu_memory_bytes=2 * GIB)).state == "succeeded"
 
 
 async def test_two_requests_for_one_key_are_one_build(tmp_path: Path, onnx: Path) -> None:

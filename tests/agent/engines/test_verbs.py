@@ -105,12 +105,43 @@ async def test_an_engine_that_fails_when_it_is_tried_again(
     job = await verify(side)
     assert job.problem is not None
     assert job.problem.code == "engine.unfit"
+    assert "no engine of detector is in use any more" in job.problem.detail
     engine = await only(side)
-    assert (engine.manifest.verification, engine.current) == ("header", True)
+    assert (engine.manifest.verification, engine.current) == ("header", False)
     assert "compute 7.5" in (engine.manifest.verification_reason or "")
     with pytest.raises(ProblemError) as caught:
         await side.engines.use("detector", UseRequest(key=engine.manifest.key))
     assert caught.value.code == "engine.not_verified"
+
+
+async def test_where_one_turns_out_bad_the_one_before_is_used(
+    tmp_path: Path, side: EngineSide, onnx: Path
+) -> None:
+    first = (await side.build(onnx)).result["key"]
+    second = (await side.build(onnx, optimization_level=1)).result["key"]
+    stand_in(tmp_path, UNFIT)
+    job = await verify(side)
+    assert job.problem is not None
+    assert f"engine {first[:12]}, the one before, is in use now" in job.problem.detail
+    there = {each.manifest.key: each for each in await side.engines.show("detector")}
+    assert [(there[key].current, there[key].manifest.verification) for key in (first, second)] == [
+        (True, "ran"),
+        (False, "header"),
+    ]
+
+
+async def test_one_that_is_slow_today_stays_in_use(
+    tmp_path: Path, side: EngineSide, onnx: Path
+) -> None:
+    """What else runs on the GPU makes it so."""
+    await side.build(onnx, validation={"max_latency_ms": 6.5})
+    script = stand_in(tmp_path)
+    put(script, content(script).replace(b'"p99_ms": 2.0', b'"p99_ms": 20.0'))
+    job = await verify(side)
+    assert job.problem is not None
+    assert job.problem.code == "engine.latency"
+    engine = await only(side)
+    assert (engine.current, engine.manifest.verification) == (True, "ran")
 
 
 async def test_a_driver_that_changed_wants_no_other_build(

@@ -107,7 +107,10 @@ def test_what_may_become_current() -> None:
     made = built()
     assert why_not_good(made) is None
     made.verification, made.verification_reason = "deserialised", "no inputs"
-    assert why_not_good(made) == "it was loaded, and did not run: no inputs"
+    assert why_not_good(made) == (
+        "it was loaded, and did not run: no inputs (validation: {iterations: 0} in its recipe takes"
+        " being loaded for enough)"
+    )
     made.verification = "header"
     assert why_not_good(made) == "it was not tried: no inputs"
     asked = recipe(Path("/m.onnx"))

@@ -173,6 +173,7 @@ CODES: Mapping[str, Code] = {
     "image.load_failed": Code(502, "The runtime did not load the archive"),
     "image.broken": Code(502, "The image in the runtime is broken"),
     # models and release files
+    "file.name": Code(422, "That cannot be a file's name on a node"),
     "file.clash": Code(422, "Two files want the same place"),
     "file.broken": Code(502, "The file on the disk is not what was written"),
     "file.not_found": Code(404, "No such file among those that came"),
@@ -273,6 +274,8 @@ CODES: Mapping[str, Code] = {
     "rollout.credentials": Code(None, "A runner could not reach nodes"),
     "rollout.steered": Code(None, "Another process steers the rollout"),
     "rollout.journal": Code(None, "The journal of rollouts cannot be used"),
+    "rollout.journal_broken": Code(None, "The journal of rollouts cannot be read"),
+    "rollout.window": Code(None, "A window does not fit the nodes"),
     "settings.syntax": Code(None, "The file is not valid YAML"),
     "settings.unknown_key": Code(None, "The file has an unknown key"),
     "settings.invalid": Code(None, "The file has a value that does not fit"),

@@ -16,9 +16,10 @@ from console.cli.rollout_words import strategy_lines
 from console.cli.run import ask_nodes
 from console.cli.setup import Setup
 from console.cli.workload_options import Asked, compose_arguments, tell_problems
+from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
 from console.fleet.plan_words import plan_lines
-from console.rollouts.planning import plan_rollout, requests_for
+from console.rollouts.planning import needs_zones, plan_rollout, requests_for
 from console.rollouts.record import Rollout
 from console.text import clean, plural
 
@@ -57,6 +58,7 @@ def command(setup: Setup, *, asked: Asked, as_json: bool) -> int:
         version=version,
         file=", ".join(map(str, asked.files)),
         owner=stated_owner(),
+        zones=_zones(setup, entries) if needs_zones(strategy) else None,
     )
     this_journal().plan(rollout, requests)
     if as_json:
@@ -66,6 +68,16 @@ def command(setup: Setup, *, asked: Asked, as_json: bool) -> int:
             click.echo(clean(line))
     say(f"nothing has changed. To let it out: roost rollout start {rollout.id}")
     return 0
+
+
+def _zones(setup: Setup, entries: Sequence[NodeEntry]) -> dict[str, str | None]:
+    """Where nodes say that they are; those that do not answer are not in it."""
+    answers = ask_nodes(setup, entries, lambda _, client: client.node())
+    return {
+        answer.entry.name: answer.value.host.timezone
+        for answer in answers
+        if answer.value is not None
+    }
 
 
 def plan_text(rollout: Rollout, said: Mapping[str, DeployPlan | ProblemError]) -> Sequence[str]:

@@ -12,6 +12,7 @@ from console.cli.run import links
 from console.cli.setup import Setup
 from console.fleet.links import Links
 from console.rollouts.journal import Journal
+from console.rollouts.journal_file import open_shared
 from console.rollouts.record import Rollout
 from console.rollouts.runner import Runner, steering_lock
 
@@ -26,7 +27,8 @@ def start_runner(setup: Setup, journal: Journal, rollout_id: str) -> int:
     environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
     path = fleet_file(setup)
     fleet = ["--fleet", str(path)] if path.exists() else []
-    with (journal.folder / f"{rollout_id}.log").open("ab") as log:
+    path_of_log = journal.folder / f"{rollout_id}.log"
+    with os.fdopen(open_shared(path_of_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", START, *fleet, "rollout", "runner", rollout_id],
             stdin=subprocess.DEVNULL,
@@ -39,14 +41,14 @@ def start_runner(setup: Setup, journal: Journal, rollout_id: str) -> int:
     return process.pid
 
 
-def steer(setup: Setup, journal: Journal, rollout_id: str) -> Rollout:
-    """Steer it here, until it has ended.
+def steer(setup: Setup, journal: Journal, rollout_id: str, *, stands: bool = True) -> Rollout:
+    """Steer it here, until it has ended; with `stands`, until no node may catch up any more.
 
     Raises:
         ProblemError: `rollout.*`, `settings.*`.
     """
     entries = {entry.name: entry for entry in all_nodes(setup)}
     ways: Links = links(setup)
-    runner = Runner(journal, rollout_id, entries=entries, client=ways.client)
+    runner = Runner(journal, rollout_id, entries=entries, client=ways.client, stands=stands)
     with steering_lock(journal.folder, rollout_id):
         return asyncio.run(runner.run())

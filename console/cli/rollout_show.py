@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import click
 
 from console.cli.options import json_option
 from console.cli.output import print_json, say
 from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
-from console.cli.rollout_words import count_words, event_line, soak_left, state_words
+from console.cli.rollout_words import (
+    count_words,
+    event_line,
+    stage_words,
+    state_words,
+    unsteered_lines,
+)
 from console.cli.table import NODE, Column, print_table
-from console.rollouts.record import ENDED
+from console.rollouts.record import Judged, Rollout
 from console.rollouts.runner import locked
-from console.text import age
+from console.rollouts.waiting import waits_for
+from console.text import age, clean
 
 LIST = (
     Column("ROLLOUT"),
@@ -23,7 +31,14 @@ LIST = (
     Column("BY"),
     Column("SINCE"),
 )
-NODES = (NODE, Column("WAVE"), Column("STAGE"), Column("SINCE"), Column("WHY", least=12))
+NODES = (
+    NODE,
+    Column("WAVE"),
+    Column("STAGE"),
+    Column("SINCE"),
+    Column("JUDGED"),
+    Column("WHY", least=12),
+)
 
 
 @click.command("ls")
@@ -66,19 +81,38 @@ def status(rollout_id: str | None, *, as_json: bool) -> int:
     name = f"{rollout.release}@{rollout.version[:8]}"
     say(f"rollout {rollout.id}, {name}: {state_words(rollout)}{why}")
     now = time.time()
-    if (left := soak_left(rollout, now)) is not None:
-        say(f"the wave is watched for {age(left)} more")
-    if rollout.state not in {"planned", *ENDED} and not locked(journal.folder, rollout.id):
-        say("nobody steers it, and its nodes go back by themselves")
-        say(f"hint: roost rollout runner {rollout.id}")
+    for line in waits_for(rollout, now):
+        say(f"it waits: {line}")
+    for line in unsteered_lines(rollout, steered=locked(journal.folder, rollout.id)):
+        say(line)
     print_table(
         NODES,
         [
-            (node.name, str(node.wave + 1), node.stage, age(now - node.since), node.why)
+            (
+                node.name,
+                str(node.wave + 1),
+                stage_words(node),
+                age(now - node.since),
+                node.judged or "",
+                node.why,
+            )
             for node in rollout.nodes
         ],
     )
+    _print_judged(rollout, journal.judged(rollout.id), now)
     return 0
+
+
+def _print_judged(rollout: Rollout, judged: Mapping[str, Judged], now: float) -> None:
+    """What the judge says of nodes that are watched, with its figures."""
+    for node in rollout.nodes:
+        found = judged.get(node.name)
+        if found is None or node.stage != "canary" or found.deployment != node.deployment:
+            continue
+        click.echo(f"{node.name}, looked at {age(now - found.at)} ago: {found.outcome}")
+        for finding in found.findings:
+            shown = ", shown only" if finding.dry_run else ""
+            click.echo(clean(f"  {finding.outcome}{shown}: {finding.words}"))
 
 
 @click.command("history")

@@ -15,7 +15,7 @@ from console.cli.output import say
 from console.cli.rollout_journal import find_rollout, this_journal
 from console.cli.rollout_runner import start_runner, steer
 from console.cli.rollout_watch import watch
-from console.cli.rollout_words import count_words, state_words
+from console.cli.rollout_words import count_words, state_words, unsteered_lines
 from console.cli.run import ask_nodes
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
@@ -58,7 +58,7 @@ def start(setup: Setup, rollout_id: str, *, attached: bool, detach: bool, yes: b
     consent(entries, f"roll out {rollout.release}", yes=yes)
     journal.begin(rollout.id, by=stated_owner())
     if attached:
-        return _conclude(steer(setup, journal, rollout.id))
+        return _conclude(steer(setup, journal, rollout.id, stands=False))
     start_runner(setup, journal, rollout.id)
     say(f"started. If this machine restarts, go on with it: roost rollout runner {rollout.id}")
     return 0 if detach else watch(journal, rollout.id)
@@ -84,6 +84,8 @@ def runner(setup: Setup, rollout_id: str) -> int:
 def _conclude(rollout: Rollout) -> int:
     why = f", {rollout.why}" if rollout.why else ""
     say(f"{state_words(rollout)}{why}: {count_words(rollout)}")
+    for line in unsteered_lines(rollout, steered=False):
+        say(line)
     return 0 if rollout.state in ENDED & {"done", "undone"} else 1
 
 

@@ -8,7 +8,7 @@ import click
 
 from console.cli.output import say
 from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
-from console.cli.rollout_words import count_words, event_line, state_words
+from console.cli.rollout_words import count_words, event_line, state_words, unsteered_lines
 from console.rollouts.journal import Journal
 from console.rollouts.record import ENDED
 from console.rollouts.runner import locked
@@ -46,8 +46,8 @@ def watch(journal: Journal, rollout_id: str, *, after: int = 0) -> int:
             if locked(journal.folder, rollout_id):
                 steered_at = time.monotonic()
             elif time.monotonic() - steered_at > STARTING_SECONDS:
-                say("nobody steers it, and its nodes go back by themselves")
-                say(f"hint: roost rollout runner {rollout_id}")
+                for line in unsteered_lines(rollout, steered=False):
+                    say(line)
                 return 1
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import click
 
 from agent.protocol.problems import ProblemError
@@ -14,10 +17,12 @@ from console.cli.rollout_runner import start_runner
 from console.cli.rollout_watch import watch
 from console.cli.setup import Setup
 from console.fleet.links import stated_owner
-from console.rollouts.record import UNCONFIRMED, Rollout, Wish
+from console.rollouts.record import UNCONFIRMED, UNTOUCHED, Rollout, Wish
 from console.rollouts.runner import locked
-from console.rollouts.steering import why_not
+from console.rollouts.wishes import why_not
 from console.text import plural
+
+_BACK: tuple[Wish, ...] = ("abort", "abort-all", "undo", "undo-at-once")
 
 
 @click.command("pause")
@@ -40,7 +45,11 @@ def resume(setup: Setup, rollout_id: str | None) -> int:
 @rollout_argument
 @click.pass_obj
 def promote(setup: Setup, rollout_id: str | None) -> int:
-    """Let the wave that runs through its gate, or cut its watching short."""
+    """Let the wave that runs through its gate, or cut its watching at this weight short.
+
+    Where the release wants an approval, that is for somebody who neither planned nor started it:
+    another user of this machine.
+    """
     return _wish(setup, rollout_id, "promote")
 
 
@@ -56,11 +65,15 @@ def abort(setup: Setup, rollout_id: str | None, *, all_nodes_too: bool, yes: boo
 
 @click.command("undo")
 @rollout_argument
+@click.option("--at-once", is_flag=True, help="All nodes together; asks for the release's name.")
 @yes_option
 @click.pass_obj
-def undo(setup: Setup, rollout_id: str | None, *, yes: bool) -> int:
-    """Take back a rollout that has ended: its nodes run again what they ran before."""
-    return _wish(setup, rollout_id, "undo", yes=yes)
+def undo(setup: Setup, rollout_id: str | None, *, at_once: bool, yes: bool) -> int:
+    """Take back a rollout that has ended: its nodes run again what they ran before.
+
+    No more nodes at a time than may be unavailable, unless --at-once is said.
+    """
+    return _wish(setup, rollout_id, "undo-at-once" if at_once else "undo", yes=yes)
 
 
 @click.command("retry")
@@ -75,39 +88,84 @@ def _wish(setup: Setup, rollout_id: str | None, wish: Wish, *, yes: bool = True)
     setup.refuse_changes(f"rollout {wish}")
     journal = this_journal()
     rollout = find_rollout(journal, rollout_id)
-    if refusal := why_not(rollout, wish):
+    if refusal := why_not(rollout, wish, stated_owner()):
         raise ProblemError(
             "rollout.state",
             f"rollout {rollout.id}: {refusal}",
             params={"rollout": rollout.id, "state": rollout.state},
             hint=f"roost rollout status {rollout.id}",
         )
-    if wish in ("abort", "abort-all", "undo"):
+    if wish in _BACK:
         _ask(setup, rollout, wish, yes=yes)
     told = max((number for number, _ in journal.events(rollout.id)), default=0)
     journal.wish(rollout.id, wish, by=stated_owner())
     if not locked(journal.folder, rollout.id):
         start_runner(setup, journal, rollout.id)
     say(f"{wish}: told to the runner of {rollout.id}")
-    if wish in ("abort", "abort-all", "undo", "retry"):
+    if wish in _BACK or wish == "retry":
         return watch(journal, rollout.id, after=told)
     return 0
 
 
 def _ask(setup: Setup, rollout: Rollout, wish: Wish, *, yes: bool) -> None:
-    """Say what goes back, with counts, and ask where production is touched."""
-    done = sum(node.stage == "done" and node.deployment is not None for node in rollout.nodes)
-    begun = sum(node.stage in UNCONFIRMED for node in rollout.nodes)
+    """Say what goes back, with counts, and ask where production is touched, or all at once."""
     stays = wish == "abort"
-    say(
-        f"{plural(begun, 'node')} not confirmed {'goes' if begun == 1 else 'go'} back at once,"
-        f" {plural(done, 'node')} that {'is' if done == 1 else 'are'} done"
-        f" {'stay as they are' if stays else 'go back a few at a time'}"
-    )
+    for line in _counted(rollout, wish):
+        say(line)
     names = {
         node.name
         for node in rollout.nodes
         if node.stage in UNCONFIRMED or (node.stage == "done" and not stays)
     }
+    if wish == "undo-at-once":
+        _ask_name(rollout)
     touched = [entry for entry in all_nodes(setup) if entry.name in names]
     consent(touched, f"{wish} rollout {rollout.id}", yes=yes)
+
+
+def _counted(rollout: Rollout, wish: Wish) -> Iterator[str]:
+    begun = sum(node.stage in UNCONFIRMED for node in rollout.nodes)
+    untouched = sum(node.stage in UNTOUCHED for node in rollout.nodes)
+    done = sum(node.stage == "done" and node.deployment is not None for node in rollout.nodes)
+    before = sum(node.stage == "done" and node.deployment is None for node in rollout.nodes)
+    if begun or not wish.startswith("undo"):
+        goes = "goes" if begun == 1 else "go"
+        yield f"{plural(begun, 'node')} not confirmed {goes} back at once"
+    if untouched:
+        yield f"{plural(untouched, 'node')} that nothing was changed on {_is(untouched)} left out"
+    if wish == "abort":
+        becomes = "stays as it is" if done == 1 else "stay as they are"
+    else:
+        goes = "goes" if done == 1 else "go"
+        most = rollout.strategy.at_once(len(rollout.nodes))
+        how = "all at once" if wish == "undo-at-once" else f"at most {most} at a time"
+        becomes = f"{goes} back, {how}"
+    yield f"{plural(done, 'node')} that {_is(done)} done {becomes}"
+    if before:
+        yield f"{plural(before, 'node')} that ran it before the rollout {_is(before)} left alone"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _ask_name(rollout: Rollout) -> None:
+    """Raises ProblemError `console.terminal`, `console.usage`."""
+    if not sys.stdin.isatty():
+        raise ProblemError(
+            "console.terminal",
+            "all nodes at once is for a person to confirm, and nobody can be asked here",
+            hint="Without --at-once they go back a few at a time.",
+        )
+    typed = click.prompt(
+        f"All of them are away together. Type the release's name, {rollout.release}",
+        err=True,
+        default="",
+        show_default=False,
+    )
+    if typed.strip() != rollout.release:
+        raise ProblemError(
+            "console.usage",
+            "that is not the release's name, so nothing was done",
+            hint="Run the command again.",
+        )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from console.rollouts.record import Event, Rollout
-from console.rollouts.strategy import Strategy
+from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
+from console.rollouts.strategy import Gate, OnFailure, Strategy
+from console.rollouts.windows import Window
 from console.text import age, plural
 
-_ENDS = {
+_GATES: Mapping[Gate, str] = {
+    "auto": "then it goes on by itself",
+    "manual": "then somebody promotes it",
+    "approval": "then somebody promotes it who neither planned nor started it",
+}
+_ENDS: Mapping[OnFailure, str] = {
     "revert-wave": "the wave that it is in goes back",
     "revert-all": "all waves go back",
     "pause": "it pauses, for somebody to look",
@@ -20,16 +26,35 @@ def strategy_lines(strategy: Strategy, nodes: int) -> Iterator[str]:
     """How it goes out, defaults included."""
     waves = ", ".join(map(str, strategy.waves))
     yield f"waves: {waves}{', ' if waves else ''}the rest"
-    yield f"at most {plural(strategy.at_once(nodes), 'node')} at a time"
-    gate = "then somebody promotes it" if strategy.gate == "manual" else "then it goes on by itself"
-    yield f"each wave is watched for {age(strategy.soak)}, {gate}"
+    groups = "".join(f", {group}" for group in strategy.max_unavailable_per)
+    yield (
+        f"at most {plural(strategy.at_once(nodes), 'node')} at a time{groups};"
+        f" a node counts until it has been well for {age(strategy.min_healthy)}"
+    )
+    if strategy.window is not None:
+        yield f"nodes begin to change in their window: {window_words(strategy.window)}"
+    soak = age(strategy.soak)
+    yield f"each wave is watched for {soak}, {_GATES[strategy.gate]}"
+    if len(strategy.weights) > 1:
+        steps = ", ".join(map(str, strategy.weights))
+        yield f"where a node splits requests, it gets {steps} % of them, watched for {soak} at each"
     tolerated = strategy.tolerated(nodes)
     so_many = f"more than {plural(tolerated, 'node')}" if tolerated else "a node"
     yield f"if {so_many} fails, {_ENDS[strategy.on_failure]}"
+    within = strategy.deadline
     yield (
-        f"a node that is not heard of goes back by itself after {age(strategy.confirm_within)};"
-        f" it has {age(strategy.deadline)} to run the release"
+        f"a node has {age(within.prepare)} to be prepared, {age(within.apply)} to run the release,"
+        f" {age(within.judge)} beyond its soak to be judged"
     )
+    yield f"a node that is not heard of goes back by itself after {age(strategy.confirm_within)}"
+    if strategy.catch_up > 0:
+        yield f"a node that is offline may still get it for {age(strategy.catch_up)} after the end"
+
+
+def window_words(window: Window) -> str:
+    """`0 22 * * mon-fri, open for 6h, Europe/Berlin`."""
+    where = window.zone or "each node by the clock of its own zone"
+    return f"{window.cron}, open for {age(window.duration)}, {where}"
 
 
 def state_words(rollout: Rollout) -> str:
@@ -44,11 +69,22 @@ def count_words(rollout: Rollout) -> str:
     return ", ".join(f"{count} {stage}" for stage, count in rollout.counts().items())
 
 
-def soak_left(rollout: Rollout, now: float) -> float | None:
-    """Seconds until the wave has been watched for long enough; None: it is not yet."""
-    if rollout.state != "running" or rollout.soaks_since is None:
-        return None
-    return max(0.0, rollout.strategy.soak - (now - rollout.soaks_since))
+def stage_words(node: RolloutNode) -> str:
+    """`canary 10 %` where the node splits requests."""
+    if node.weight is not None and node.stage in ("canary", "confirming"):
+        return f"{node.stage} {node.weight} %"
+    return node.stage
+
+
+def unsteered_lines(rollout: Rollout, *, steered: bool) -> Iterator[str]:
+    """What to do where no runner is at work, and one should be."""
+    if steered or not rollout.wants_runner:
+        return
+    if rollout.state in ENDED:
+        yield "nobody steers it: nodes that return do not get it"
+    else:
+        yield "nobody steers it, and its nodes go back by themselves"
+    yield f"hint: roost rollout runner {rollout.id}"
 
 
 def event_line(event: Event) -> str:

@@ -6,11 +6,10 @@ Each call opens the file anew, so that any number of processes may use it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,39 +18,14 @@ import msgspec
 from agent.protocol.decoding import from_json
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
-from console.rollouts.record import ENDED, Event, Rollout, Wish
+from console.rollouts.journal_file import transaction
+from console.rollouts.record import ENDED, SETTLED, Event, Judged, Rollout, Wish
 
 SHARED_FOLDER = Path("/var/lib/roost-console")
-FILE = "rollouts.db"
-BUSY_SECONDS = 10.0
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS rollouts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    record TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS requests (
-    rollout TEXT NOT NULL,
-    node TEXT NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (rollout, node)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    rollout TEXT NOT NULL,
-    record TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS events_by_rollout ON events (rollout);
-CREATE TABLE IF NOT EXISTS wishes (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    rollout TEXT NOT NULL,
-    at REAL NOT NULL,
-    by TEXT NOT NULL,
-    wish TEXT NOT NULL,
-    taken INTEGER NOT NULL DEFAULT 0
-);
-"""
+
+
+# What an ended rollout begins to do on its nodes once more.
+_BEGINS_ANEW: frozenset[Wish] = frozenset({"undo", "undo-at-once", "retry"})
 
 
 class Asked(NamedTuple):
@@ -74,14 +48,20 @@ def journal_folder(environment: Mapping[str, str]) -> Path:
 
 
 class Journal:
-    """All methods block, and raise ProblemError `rollout.journal` where the disk refuses."""
+    """All methods block, and raise ProblemError `rollout.journal` where the disk refuses, or
+    `rollout.journal_broken`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def plan(self, rollout: Rollout, requests: Mapping[str, ApplyRequest]) -> None:
-        """Keep a plan, and what each node is to be asked."""
-        with self._transaction() as connection:
+        """Keep a plan, and what each node is to be asked.
+
+        Raises:
+            ProblemError: `rollout.node_held`.
+        """
+        with transaction(self.folder, write=True) as connection:
+            _check_free(connection, rollout)
             connection.execute(
                 "INSERT INTO rollouts (id, record) VALUES (?, ?)", (rollout.id, _encoded(rollout))
             )
@@ -97,7 +77,7 @@ class Journal:
         Raises:
             ProblemError: `rollout.not_found`, `rollout.state`, `rollout.node_held`.
         """
-        with self._transaction() as connection:
+        with transaction(self.folder, write=True) as connection:
             rollout = _load(connection, rollout_id)
             if rollout.state != "planned":
                 raise ProblemError(
@@ -107,37 +87,46 @@ class Journal:
                     hint=f"roost rollout status {rollout_id}",
                 )
             _check_free(connection, rollout)
+            _supersede(connection, rollout)
             now = time.time()
-            rollout.state, rollout.since = "running", now
+            rollout.state, rollout.since, rollout.started_by = "running", now, by
             _save(connection, rollout)
             _add(connection, rollout_id, [Event(at=now, by=by, what="running")])
             return rollout
 
     def load(self, rollout_id: str) -> Rollout:
         """Raises ProblemError `rollout.not_found`."""
-        with self._transaction() as connection:
+        with transaction(self.folder, write=False) as connection:
             return _load(connection, rollout_id)
 
     def rollouts(self) -> list[Rollout]:
         """All of them, the newest first."""
-        with self._transaction() as connection:
+        with transaction(self.folder, write=False) as connection:
             rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC")
             return [from_json(row[0], Rollout) for row in rows]
 
     def save(
-        self, rollout: Rollout, events: Sequence[Event] = (), taken: Sequence[Asked] = ()
+        self,
+        rollout: Rollout,
+        events: Sequence[Event] = (),
+        taken: Sequence[Asked] = (),
+        judged: Mapping[str, Judged] | None = None,
     ) -> None:
-        """What is so from now on, why, and the wishes that led to it."""
-        with self._transaction() as connection:
+        """What is so from now on, why, the wishes that led to it, and new looks at nodes."""
+        with transaction(self.folder, write=True) as connection:
             _save(connection, rollout)
             _add(connection, rollout.id, events)
             connection.executemany(
                 "UPDATE wishes SET taken = 1 WHERE number = ?", [(each.number,) for each in taken]
             )
+            connection.executemany(
+                "INSERT OR REPLACE INTO judged (rollout, node, record) VALUES (?, ?, ?)",
+                [(rollout.id, node, _encoded(each)) for node, each in (judged or {}).items()],
+            )
 
     def request(self, rollout_id: str, node: str) -> ApplyRequest:
         """What the node is to be asked. Raises ProblemError `rollout.not_found`."""
-        with self._transaction() as connection:
+        with transaction(self.folder, write=False) as connection:
             row = connection.execute(
                 "SELECT body FROM requests WHERE rollout = ? AND node = ?", (rollout_id, node)
             ).fetchone()
@@ -147,7 +136,7 @@ class Journal:
 
     def events(self, rollout_id: str, *, after: int = 0) -> list[tuple[int, Event]]:
         """What happened, with numbers that grow."""
-        with self._transaction() as connection:
+        with transaction(self.folder, write=False) as connection:
             rows = connection.execute(
                 "SELECT number, record FROM events WHERE rollout = ? AND number > ?"
                 " ORDER BY number",
@@ -155,10 +144,33 @@ class Journal:
             )
             return [(row[0], from_json(row[1], Event)) for row in rows]
 
+    def judged(self, rollout_id: str) -> dict[str, Judged]:
+        """What came of the last look at each node that was judged, by name."""
+        with transaction(self.folder, write=False) as connection:
+            rows = connection.execute(
+                "SELECT node, record FROM judged WHERE rollout = ?", (rollout_id,)
+            )
+            return {row[0]: from_json(row[1], Judged) for row in rows}
+
+    def superseded(self, rollout_id: str) -> dict[str, str]:
+        """Nodes that a newer rollout began on after this one had ended: its id, by name."""
+        with transaction(self.folder, write=False) as connection:
+            rows = connection.execute(
+                "SELECT node, newer FROM superseded WHERE rollout = ?", (rollout_id,)
+            )
+            return dict(rows.fetchall())
+
     def wish(self, rollout_id: str, wish: Wish, *, by: str) -> None:
-        """For the runner. Raises ProblemError `rollout.not_found`."""
-        with self._transaction() as connection:
-            _load(connection, rollout_id)
+        """For the runner.
+
+        Raises:
+            ProblemError: `rollout.not_found`; `rollout.node_held`: it has ended, and another one is
+                under way where this would begin something.
+        """
+        with transaction(self.folder, write=True) as connection:
+            rollout = _load(connection, rollout_id)
+            if rollout.state in ENDED and wish in _BEGINS_ANEW:
+                _check_free(connection, rollout)
             connection.execute(
                 "INSERT INTO wishes (rollout, at, by, wish) VALUES (?, ?, ?, ?)",
                 (rollout_id, time.time(), by, wish),
@@ -166,50 +178,13 @@ class Journal:
 
     def wishes(self, rollout_id: str) -> Sequence[Asked]:
         """Those that were not taken yet, the oldest first."""
-        with self._transaction() as connection:
+        with transaction(self.folder, write=False) as connection:
             rows = connection.execute(
                 "SELECT number, wish, by, at FROM wishes WHERE rollout = ? AND NOT taken"
                 " ORDER BY number",
                 (rollout_id,),
             )
             return [Asked(*row) for row in rows]
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        path = self.folder / FILE
-        try:
-            if not self.folder.is_dir():
-                self.folder.mkdir(mode=0o700, parents=True)
-            connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
-            try:
-                _prepare(connection, path)
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            raise ProblemError(
-                "rollout.journal",
-                f"{path}: {error}",
-                params={"file": str(path)},
-                hint="See that its disk has room and that you may write there. Nodes go back by"
-                " themselves when nobody steers their rollout.",
-            ) from error
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise ProblemError(
-            "rollout.journal",
-            f"{path} was written by a newer Roost",
-            hint="Use that one here, or set ROOST_STATE to another folder.",
-        )
-    if version < SCHEMA_VERSION:
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _load(connection: sqlite3.Connection, rollout_id: str) -> Rollout:
@@ -234,18 +209,53 @@ def _add(connection: sqlite3.Connection, rollout_id: str, events: Sequence[Event
 
 def _check_free(connection: sqlite3.Connection, rollout: Rollout) -> None:
     """One release at a time on a node."""
+    names = {node.name for node in rollout.nodes if node.stage != "cannot"}
+    wished = {
+        row[0]
+        for row in connection.execute("SELECT rollout, wish FROM wishes WHERE NOT taken")
+        if row[1] in _BEGINS_ANEW
+    }
+    for other in _others(connection, rollout):
+        held = sorted(names & _holds(other, anew=other.id in wished))
+        if held:
+            raise ProblemError(
+                "rollout.node_held",
+                f"{', '.join(held[:5])}: rollout {other.id} ({other.release}) is"
+                f" {other.state} there",
+                params={"rollout": other.id, "nodes": held},
+                hint=f"Wait for its end, or end it: roost rollout abort {other.id}",
+            )
+
+
+def _holds(rollout: Rollout, *, anew: bool) -> set[str]:
+    """The nodes where nothing else may begin now: of one that has ended, those that catch up."""
+    if not anew and not rollout.wants_runner:
+        return set()
+    all_of_them = anew or rollout.state not in ENDED
+    return {
+        node.name
+        for node in rollout.nodes
+        if node.stage != "cannot" and (all_of_them or node.stage not in SETTLED)
+    }
+
+
+def _supersede(connection: sqlite3.Connection, rollout: Rollout) -> None:
+    """What rollouts before did not begin on these nodes is this one's."""
     names = {node.name for node in rollout.nodes}
-    for (record,) in connection.execute("SELECT record FROM rollouts"):
-        other = from_json(record, Rollout)
-        held = sorted(names & {node.name for node in other.nodes})
-        if other.id == rollout.id or other.state in {"planned", *ENDED} or not held:
-            continue
-        raise ProblemError(
-            "rollout.node_held",
-            f"{', '.join(held[:5])}: rollout {other.id} ({other.release}) is {other.state} there",
-            params={"rollout": other.id, "nodes": held},
-            hint=f"Wait for its end, or end it: roost rollout abort {other.id}",
-        )
+    connection.executemany(
+        "INSERT OR REPLACE INTO superseded (rollout, node, newer) VALUES (?, ?, ?)",
+        [
+            (other.id, node.name, rollout.id)
+            for other in _others(connection, rollout)
+            for node in other.nodes
+            if other.stands_until is not None and node.name in names
+        ],
+    )
+
+
+def _others(connection: sqlite3.Connection, rollout: Rollout) -> list[Rollout]:
+    rows = connection.execute("SELECT record FROM rollouts WHERE id != ?", (rollout.id,))
+    return [from_json(row[0], Rollout) for row in rows.fetchall()]
 
 
 def _planned(rollout: Rollout) -> Event:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.protocol.arms import Arms
 from agent.protocol.deployments import ApplyRequest, Deployment, DeployOptions
 from agent.protocol.problems import ProblemError
 from console.link.client import NodeClient
+from console.rollouts.asks import Seen, Want
 from console.rollouts.record import Rollout, RolloutNode
-from console.rollouts.steering import Ask, Seen
 
 # The node did not answer, or is about to be there.
 _UNREACHED = ("link.", "ssh.", "auth.", "node.stopping", "node.not_ready", "fleet.address")
@@ -18,11 +19,15 @@ async def ask_node(
     client: NodeClient,
     rollout: Rollout,
     node: RolloutNode,
-    ask: Ask,
+    want: Want,
     request: ApplyRequest,
 ) -> Seen:
     """What came of it; a problem of the node's is an answer, too. Never raises ProblemError."""
+    ask = want.ask
     try:
+        if ask == "reach":
+            await client.node()
+            return Seen(node=node.name, what="reached")
         if ask == "prepare":
             return Seen(node=node.name, what="prepared")
         if ask == "apply":
@@ -33,10 +38,16 @@ async def ask_node(
             return Seen(node=node.name, what="nothing")
         if ask == "confirm":
             return _told(node, await client.workloads.confirm(node.deployment))
+        if ask == "arms":
+            arms = await client.workloads.arms(node.deployment)
+            return Seen(node=node.name, what="arms", arms=arms)
         if ask == "renew":
-            return _told(node, await client.workloads.renew(node.deployment))
+            return _told(node, await client.workloads.renew(node.deployment, weight=want.weight))
         return _told(node, await client.workloads.deployment(node.deployment))
     except ProblemError as problem:
+        if ask == "arms" and not problem.code.startswith(_UNREACHED):
+            arms = Arms(deployment=node.deployment or "", unknown=problem.detail)
+            return Seen(node=node.name, what="arms", arms=arms)
         # A node that took it is not given up for a refusal, which may pass.
         if ask not in ("prepare", "apply") or problem.code.startswith(_UNREACHED):
             return Seen(node=node.name, what="unreached", why=problem.detail)
@@ -45,10 +56,14 @@ async def ask_node(
 
 def request_of(request: ApplyRequest, rollout: Rollout, node: RolloutNode) -> ApplyRequest:
     """As the node gets it: it waits for this side, and goes back by itself without."""
+    analysis = rollout.strategy.analysis
+    names = {workload.name for workload in request.workloads}
     options = DeployOptions(
         confirm="manual",
         confirm_within=rollout.strategy.confirm_within,
         steered_by=_mark(rollout, node),
+        measures={name: list(given) for name, given in analysis.measures.items() if name in names},
+        replays={name: given for name, given in analysis.replays.items() if name in names},
     )
     return msgspec.structs.replace(request, options=options)
 
@@ -114,6 +129,7 @@ def _told(node: RolloutNode, deployment: Deployment) -> Seen:
         node=node.name,
         what="state",
         state=deployment.state,
+        weight=deployment.weight,
         why="" if problem is None else problem.detail,
     )
 

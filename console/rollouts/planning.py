@@ -16,6 +16,10 @@ from console.fleet.inventory import NodeEntry
 from console.rollouts.record import Rollout, RolloutNode
 from console.rollouts.strategy import Strategy
 from console.rollouts.waves import freeze
+from console.rollouts.windows import BadCronError, BadZoneError, Window, opening
+
+# Of a node in fleet.yaml: where it is, whatever it says itself.
+ZONE_LABEL = "timezone"
 
 
 def requests_for(found: Sequence[NodeWorkloads]) -> tuple[str, dict[str, ApplyRequest]]:
@@ -44,11 +48,17 @@ def plan_rollout(
     version: str,
     file: str,
     owner: str,
+    zones: Mapping[str, str | None] | None = None,
 ) -> Rollout:
     """Waves of the nodes that can take it; a node that does not answer keeps its turn.
 
+    What a rollout needs of labels is in it from now on, whatever becomes of them in fleet.yaml.
+
+    Args:
+        zones: by name, where nodes say that they are; asked for only where a window needs it.
+
     Raises:
-        ProblemError: `rollout.waves`, `fleet.selector`, `rollout.nobody`.
+        ProblemError: `rollout.waves`, `rollout.window`, `fleet.selector`, `rollout.nobody`.
     """
     now = time.time()
     refused = {
@@ -65,8 +75,20 @@ def plan_rollout(
             hint="roost workload apply FILE --to SELECTOR --check says more of each node.",
         )
     waves = freeze(able, strategy.waves)
+    where = _zones(able, zones or {}, strategy.window)
+    labels = {entry.name: entry.labels for entry in able}
     nodes = [
-        RolloutNode(name=name, wave=number, since=now)
+        RolloutNode(
+            name=name,
+            wave=number,
+            since=now,
+            zone=where.get(name),
+            groups={
+                per.label: labels[name][per.label]
+                for per in strategy.max_unavailable_per
+                if per.label in labels[name]
+            },
+        )
         for number, wave in enumerate(waves)
         for name in wave
     ]
@@ -85,3 +107,41 @@ def plan_rollout(
         strategy=strategy,
         nodes=nodes,
     )
+
+
+def needs_zones(strategy: Strategy) -> bool:
+    """Whether nodes must be asked where they are."""
+    return strategy.window is not None and strategy.window.zone is None
+
+
+def _zones(
+    entries: Sequence[NodeEntry], told: Mapping[str, str | None], window: Window | None
+) -> dict[str, str]:
+    """Each node's zone: the window's, else that of its label, else what it says itself.
+
+    Raises:
+        ProblemError: `rollout.window`: one is not known, or this machine does not know it.
+    """
+    if window is None:
+        return {}
+    found = {
+        entry.name: window.zone or entry.labels.get(ZONE_LABEL) or told.get(entry.name)
+        for entry in entries
+    }
+    wrong = sorted(name for name, zone in found.items() if zone is None)
+    why = "its time zone is not known"
+    for name, zone in found.items():
+        if zone is not None:
+            try:
+                opening(window, zone)
+            except (BadCronError, BadZoneError) as error:
+                wrong, why = [name], str(error)
+    if wrong:
+        raise ProblemError(
+            "rollout.window",
+            f"{', '.join(wrong[:5])}{' and others' if len(wrong) > 5 else ''}: {why}",
+            params={"nodes": wrong},
+            hint=f"Give the window a zone, or the node a label {ZONE_LABEL} in fleet.yaml, like"
+            " Europe/Berlin.",
+        )
+    return {name: zone for name, zone in found.items() if zone is not None}

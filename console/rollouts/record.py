@@ -6,12 +6,15 @@ from typing import Literal
 
 import msgspec
 
+from console.rollouts.judging.judge import Finding, Outcome
+from console.rollouts.judging.looks import NodeLooks
 from console.rollouts.strategy import Strategy
 
 Stage = Literal[
     "planned",  # its turn has not come
     "preparing",  # gets what it needs: images, engines; nothing that runs is touched
     "prepared",
+    "held",  # prepared, and its window is not open
     "applying",  # told to change, and does not run it for good yet
     "canary",  # runs it, and is watched; it goes back by itself unless this side stays in touch
     "confirming",
@@ -29,7 +32,7 @@ SETTLED: frozenset[Stage] = frozenset(
     {"done", "reverted", "stuck", "lost", "offline", "cannot", "skipped"}
 )
 # Its turn has come or will, and nothing that runs there was touched.
-UNTOUCHED: frozenset[Stage] = frozenset({"planned", "preparing", "prepared"})
+UNTOUCHED: frozenset[Stage] = frozenset({"planned", "preparing", "prepared", "held"})
 UNCONFIRMED: frozenset[Stage] = frozenset({"applying", "canary", "confirming"})
 
 State = Literal[
@@ -45,7 +48,18 @@ State = Literal[
 ]
 ENDED: frozenset[State] = frozenset({"done", "failed", "aborted", "undone"})
 
-Wish = Literal["pause", "resume", "promote", "abort", "abort-all", "undo", "retry"]
+Wish = Literal["pause", "resume", "promote", "abort", "abort-all", "undo", "undo-at-once", "retry"]
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """How far nodes are that go through a release's weights together."""
+
+    step: int = 0  # which weight, from 0
+    since: float = 0.0  # when all of them ran it, or this weight was asked for
+    soaks_since: float | None = None  # since all of them have this weight
+    undecided_since: float | None = None  # soaked for long enough, and not judged well yet
+    accepted_at: float | None = None  # when somebody went on with it undecided
+    promoted: bool = False  # somebody let this step through
 
 
 class RolloutNode(msgspec.Struct, kw_only=True):
@@ -56,11 +70,29 @@ class RolloutNode(msgspec.Struct, kw_only=True):
     stage: Stage = "planned"
     since: float = 0.0  # in this stage
     heard_at: float = 0.0  # when its deployment was last heard of
+    groups: dict[str, str] = {}  # labels that count for the budget, as they were when planned
+    zone: str | None = None  # IANA, for windows; as it was when planned
+    well_since: float | None = None  # since it was first seen to run the release well
+    judged: Outcome | None = None  # at this weight
+    judged_why: str = ""
+    weight: int | None = None  # percent of requests that the candidate gets; None: not split
+    alone: Progress | None = None  # it came back after the rollout's end, and catches up
     attempt: int = 1  # each has an idempotency key of its own
     deployment: str | None = None
     back: bool = False  # it is to run again what it ran before
     failed: bool = False  # it counts against what is tolerated
     why: str = ""
+
+
+class Judged(msgspec.Struct, kw_only=True):
+    """What came of the last look at a node, and what the next one needs to know."""
+
+    deployment: str | None
+    at: float
+    soaked: float  # seconds that it has been watched for
+    outcome: Outcome
+    findings: list[Finding] = []
+    looks: NodeLooks = msgspec.field(default_factory=NodeLooks)
 
 
 class Rollout(msgspec.Struct, kw_only=True):
@@ -71,21 +103,35 @@ class Rollout(msgspec.Struct, kw_only=True):
     version: str  # of the release's content
     file: str
     owner: str
+    started_by: str = ""
     created_at: float
     strategy: Strategy
     nodes: list[RolloutNode]  # by wave
     state: State = "planned"
     since: float = 0.0
     wave: int = 0  # the one that is under way
-    soaks_since: float | None = None  # since all of the wave's nodes run it
-    promoted: bool = False  # somebody let the wave through its gate
+    progress: Progress = msgspec.field(default_factory=Progress)  # of that wave
     why: str = ""
     ends_as: State = "failed"  # what `reverting` becomes
     accepted: int = 0  # failures that somebody saw and went on with
+    at_once: bool = False  # healthy nodes, too, go back all at once
+    stands_until: float | None = None  # it has ended, and nodes that were offline may still get it
 
     @property
     def waves(self) -> int:
         return max((node.wave for node in self.nodes), default=-1) + 1
+
+    @property
+    def wants_runner(self) -> bool:
+        """Whether there is something left to do by itself."""
+        return self.stands_until is not None or self.state not in {"planned", *ENDED}
+
+    def node(self, name: str) -> RolloutNode:
+        """KeyError: it is not one of them."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
 
     def in_wave(self) -> list[RolloutNode]:
         """The nodes of the wave that is under way."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -19,18 +21,27 @@ from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
+from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.journal import Asked, Journal
+from console.rollouts.journal_file import open_shared
+from console.rollouts.ledger import RUNNER
 from console.rollouts.node_work import ask_node
 from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
-from console.rollouts.steering import RUNNER, Ask, Seen, Steering, Want
+from console.rollouts.steering import Steering
+
+T = TypeVar("T")
 
 TICK_SECONDS = 0.5
+# While nothing is under way, and nodes that were offline may return.
+STANDING_SECONDS = 2.0
 # How soon the same is asked of a node again. A lease is renewed often enough to bear some cuts.
 AGAIN_SECONDS: Mapping[Ask, float] = {
     "prepare": 2.0,
     "apply": 2.0,
     "look": 1.0,
     "renew": 5.0,
+    "arms": 2.0,
+    "reach": 60.0,
     "confirm": 1.0,
     "revert": 1.0,
 }
@@ -38,13 +49,17 @@ AGAIN_SECONDS: Mapping[Ask, float] = {
 AT_ONCE = 64
 JOURNAL_SECONDS = 5.0
 
+log = logging.getLogger(__name__)
+
 
 def locked(folder: Path, rollout_id: str) -> bool:
-    """Whether a runner steers it now. Blocks."""
+    """Whether a runner steers it now. Blocks. Raises ProblemError `rollout.journal`."""
     try:
         with steering_lock(folder, rollout_id):
             return False
-    except ProblemError:
+    except ProblemError as problem:
+        if problem.code != "rollout.steered":
+            raise
         return True
 
 
@@ -57,7 +72,7 @@ def steering_lock(folder: Path, rollout_id: str) -> Iterator[None]:
     """
     path = folder / f"{rollout_id}.lock"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+        handle = open_shared(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise ProblemError(
             "rollout.journal", f"{path}: {error.strerror}", hint="May you write there?"
@@ -89,11 +104,15 @@ class Runner:
         client: Callable[[NodeEntry], NodeClient],
         again: Mapping[Ask, float] = AGAIN_SECONDS,
         tick_seconds: float = TICK_SECONDS,
+        stands: bool = True,
     ) -> None:
-        """`client` makes a node's; it is kept while the runner is at work on that node."""
+        """`client` makes a node's; it is kept while the runner is at work on that node.
+
+        With `stands` it goes on after the rollout's end while nodes may still catch up.
+        """
         self._journal, self._id = journal, rollout_id
         self._entries, self._make = entries, client
-        self._again, self._tick = again, tick_seconds
+        self._again, self._tick, self._stands = again, tick_seconds, stands
         self._clients: dict[str, NodeClient] = {}
         self._asking: dict[str, asyncio.Task[Seen]] = {}
         self._asked: dict[Want, float] = {}  # when, by a clock that nobody sets
@@ -105,14 +124,15 @@ class Runner:
         """Until the rollout has ended. Blocks nothing but its own thread of work.
 
         Raises:
-            ProblemError: `rollout.*`. A journal that cannot be written to for the moment is tried
-                again: nothing is done meanwhile, and nodes go back by themselves.
+            ProblemError: `rollout.*`. A journal that cannot be used for the moment is tried again:
+                nothing is done meanwhile, and nodes go back by themselves.
         """
         rollout = await asyncio.to_thread(self._journal.load, self._id)
-        steering = Steering(rollout, self._events.append)
+        judged = await asyncio.to_thread(self._journal.judged, self._id)
+        steering = Steering(rollout, self._events.append, judged)
         try:
             # Also one that has ended may have to go back, or to be tried again.
-            while await self._round(steering) or rollout.state not in ENDED:
+            while await self._round(steering) or self._goes_on(rollout):
                 pass
             return rollout
         finally:
@@ -124,7 +144,7 @@ class Runner:
 
     async def _round(self, steering: Steering) -> bool:
         """Hear, decide, write down, and only then ask; whether there were wishes."""
-        wishes = await asyncio.to_thread(self._journal.wishes, self._id)
+        wishes = await self._patiently(lambda: self._journal.wishes(self._id))
         before = msgspec.json.encode(steering.rollout)
         now = time.time()
         for wish in wishes:
@@ -133,31 +153,53 @@ class Runner:
         for name in [name for name, task in self._asking.items() if task.done()]:
             steering.hear(self._heard(name, self._asking.pop(name)), now)
         steering.step(now)
-        if wishes or self._events or msgspec.json.encode(steering.rollout) != before:
-            await self._save(steering.rollout, wishes)
-        if steering.rollout.state in ENDED:
+        await self._save(steering, wishes, before)
+        if steering.rollout.stands_until is not None:
+            # After what is to begin was written down: whoever comes later is refused by that.
+            newer = await self._patiently(lambda: self._journal.superseded(self._id))
+            before = msgspec.json.encode(steering.rollout)
+            steering.supersede(newer, now)
+            await self._save(steering, (), before)
+        if not self._goes_on(steering.rollout):
             return bool(wishes)
         for want in steering.wants():
             self._ask(steering.rollout, want)
-        if self._asking:
-            await asyncio.wait(
-                self._asking.values(),
-                timeout=self._tick,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        else:
-            await asyncio.sleep(self._tick)
+        await self._wait(steering.rollout)
         return bool(wishes)
 
-    async def _save(self, rollout: Rollout, wishes: Sequence[Asked]) -> None:
+    def _goes_on(self, rollout: Rollout) -> bool:
+        return rollout.wants_runner and (self._stands or rollout.state not in ENDED)
+
+    async def _wait(self, rollout: Rollout) -> None:
+        if not self._asking:
+            await asyncio.sleep(self._tick if rollout.state not in ENDED else STANDING_SECONDS)
+            return
+        await asyncio.wait(
+            self._asking.values(), timeout=self._tick, return_when=asyncio.FIRST_COMPLETED
+        )
+        # Where many answer, they are heard, and written down, together.
+        await asyncio.sleep(self._tick / 10)
+
+    async def _save(self, steering: Steering, wishes: Sequence[Asked], before: bytes) -> None:
+        """Write down what is other than it was, and why."""
+        rollout, anew = steering.rollout, steering.judged_anew
+        if not (wishes or self._events or anew) and msgspec.json.encode(rollout) == before:
+            return
+        events, judged = list(self._events), {name: steering.judged[name] for name in anew}
+        await self._patiently(lambda: self._journal.save(rollout, events, wishes, judged))
+        self._events.clear()
+        anew.clear()
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """Until the journal can be used; nothing is asked of any node meanwhile."""
         while True:
             try:
-                await asyncio.to_thread(self._journal.save, rollout, list(self._events), wishes)
-            except ProblemError:
+                return await asyncio.to_thread(work)
+            except ProblemError as problem:
+                if problem.code != "rollout.journal":
+                    raise
+                log.warning("%s; it is tried again", problem.detail)
                 await asyncio.sleep(JOURNAL_SECONDS)
-            else:
-                self._events.clear()
-                return
 
     def _ask(self, rollout: Rollout, want: Want) -> None:
         now = time.monotonic()
@@ -169,9 +211,9 @@ class Runner:
         node = next(each for each in rollout.nodes if each.name == want.node)
         # What it is at this moment: the record goes on while the node is asked.
         kept = msgspec.structs.replace(node)
-        self._asking[want.node] = asyncio.create_task(self._answer(rollout, kept, want.ask))
+        self._asking[want.node] = asyncio.create_task(self._answer(rollout, kept, want))
 
-    async def _answer(self, rollout: Rollout, node: RolloutNode, ask: Ask) -> Seen:
+    async def _answer(self, rollout: Rollout, node: RolloutNode, want: Want) -> Seen:
         async with self._gate:
             entry = self._entries.get(node.name)
             if entry is None:
@@ -183,7 +225,7 @@ class Runner:
             if request is None:
                 request = await asyncio.to_thread(self._journal.request, self._id, node.name)
                 self._requests[node.name] = request
-            return await ask_node(client, rollout, node, ask, request)
+            return await ask_node(client, rollout, node, want, request)
 
     def _heard(self, name: str, task: asyncio.Task[Seen]) -> Seen:
         error = task.exception()

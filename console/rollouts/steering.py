@@ -5,205 +5,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
+from agent.protocol.arms import Arms
 from agent.protocol.deployments import DeploymentState
+from console.rollouts.asks import Ask, Seen, Want
+from console.rollouts.budgets import Budget
+from console.rollouts.catching_up import catch_up, returned, stand, supersede
+from console.rollouts.going_back import begin_back, end_back, take_back
+from console.rollouts.judged import look, undecided_words
+from console.rollouts.late import see_late, see_silent
+from console.rollouts.ledger import Ledger
 from console.rollouts.record import (
     ENDED,
     SETTLED,
-    UNCONFIRMED,
     UNTOUCHED,
     Event,
+    Judged,
+    Progress,
     Rollout,
     RolloutNode,
     Stage,
-    State,
     Wish,
 )
-from console.text import age, plural
+from console.rollouts.watching import advance, weight_wanted, weights_of
+from console.rollouts.windows import Windows
+from console.rollouts.wishes import failures, fulfil, why_not
+from console.text import plural
 
-RUNNER = "the runner"
-# A node that does not answer for so long when its turn comes is offline.
-REACH_SECONDS = 60.0
-# Beyond its lease a node has gone back, whatever its clock and ours do.
-MARGIN_SECONDS = 60.0
-
-Ask = Literal["prepare", "apply", "look", "renew", "confirm", "revert"]
-
-
-class Want(NamedTuple):
-    """Something to ask a node."""
-
-    node: str
-    ask: Ask
-
-
-class Seen(msgspec.Struct, kw_only=True, frozen=True):
-    """What came of it.
-
-    preparing: it is at it, and `why` says how far. prepared: it has all that it needs. begun: its
-    deployment is known. unchanged: it runs that already. refused: nothing was changed, and will not
-    be. nothing: there is nothing to take back. unreached: nobody answered.
-    """
-
-    node: str
-    what: Literal[
-        "preparing", "prepared", "begun", "unchanged", "state", "refused", "nothing", "unreached"
-    ]
-    deployment: str | None = None
-    state: DeploymentState | None = None
-    why: str = ""
+_ASKS: Mapping[Stage, Ask] = {
+    "preparing": "prepare",
+    "confirming": "confirm",
+    "reverting": "revert",
+}
 
 
 class Steering:
     """Steers one rollout. `now` is Unix time; it may stand still, and may jump."""
 
-    def __init__(self, rollout: Rollout, happened: Callable[[Event], None]) -> None:
-        self.rollout, self._happened = rollout, happened
+    def __init__(
+        self,
+        rollout: Rollout,
+        happened: Callable[[Event], None],
+        judged: Mapping[str, Judged] | None = None,
+    ) -> None:
+        """`judged`: what came of the last looks at nodes, by name, where another runner looked."""
+        self.rollout = rollout
+        self.judged = dict(judged or {})
+        self.judged_anew: set[str] = set()  # names; whoever keeps them forgets them here
+        self._begun_at: float | None = None
+        self._ledger = Ledger(rollout, happened)
+        self._windows = Windows(rollout.strategy.window)
+        self._nodes = {node.name: node for node in rollout.nodes}
 
     # what nodes said
 
     def hear(self, seen: Seen, now: float) -> None:
         """A node's answer to what was wanted of it."""
-        node = next(each for each in self.rollout.nodes if each.name == seen.node)
+        node = self._nodes[seen.node]
+        if node.stage == "offline" and seen.what == "reached" and self.rollout.stands_until:
+            node.heard_at = now
+            returned(self._ledger, node, now)
+            return
         if node.stage in SETTLED:
             return
         if seen.what == "unreached":
-            self._unreached(node, seen.why, now)
+            see_silent(self._ledger, node, seen.why, now, self._begun_at or now)
             return
         node.heard_at = now
         if seen.what in ("preparing", "prepared"):
             self._preparing(node, seen, now)
+        elif seen.what == "arms" and seen.arms is not None:
+            self._judge(node, seen.arms, now)
         elif seen.what == "begun":
             node.deployment = seen.deployment
         elif seen.state is not None:
+            node.weight = seen.weight
             self._state(node, seen.state, seen.why, now)
+        elif seen.what == "reached":
+            return
         elif node.stage == "reverting":
-            self._put(node, "reverted", now, "nothing had begun there")
+            self._ledger.put(node, "reverted", now, "nothing had begun there")
         elif seen.what == "unchanged":
-            self._put(node, "done", now, "it runs that already")
+            self._ledger.put(node, "done", now, "it runs that already")
         elif seen.what == "refused":
             node.failed = True
-            self._put(node, "cannot", now, seen.why)
+            self._ledger.put(node, "cannot", now, seen.why)
 
     def _preparing(self, node: RolloutNode, seen: Seen, now: float) -> None:
         if node.stage != "preparing":
             return
         if seen.what == "prepared":
-            self._put(node, "prepared", now, seen.why)
+            self._ledger.put(node, "prepared", now, seen.why)
         else:
             node.why = seen.why  # how far it is: no event of its own
 
     def _state(self, node: RolloutNode, state: DeploymentState, why: str, now: float) -> None:
         if state == "stuck":
             node.failed = True
-            self._put(node, "stuck", now, why)
+            self._ledger.put(node, "stuck", now, why)
         elif state == "reverted":
             node.failed = node.failed or not node.back
-            self._put(node, "reverted", now, why)
+            self._ledger.put(node, "reverted", now, why)
         elif node.stage == "reverting":
             return
         elif state == "done":
-            self._put(node, "done", now)
+            node.well_since = node.well_since or now
+            self._ledger.put(node, "done", now)
         elif state == "canary" and node.stage == "applying":
-            self._put(node, "canary", now)
+            node.well_since = now
+            self._ledger.put(node, "canary", now)
 
-    def _unreached(self, node: RolloutNode, why: str, now: float) -> None:
-        silent = now - max(node.heard_at, node.since)
-        if node.stage == "preparing" or (node.stage == "applying" and node.deployment is None):
-            if silent > REACH_SECONDS:
-                self._put(node, "offline", now, why)
+    def _judge(self, node: RolloutNode, arms: Arms, now: float) -> None:
+        if node.stage != "canary":
             return
-        if silent > self.rollout.strategy.confirm_within + MARGIN_SECONDS:
-            node.failed = node.failed or not node.back
-            self._put(node, "lost", now, f"not heard of for {age(silent)}: {why}")
+        before = node.judged
+        judged = look(self.rollout.strategy.analysis, node, arms, self.judged.get(node.name), now)
+        self.judged[node.name] = judged
+        self.judged_anew.add(node.name)
+        if node.judged == "fail":
+            node.failed = node.back = True
+            node.why = node.judged_why
+        if node.judged != before and node.judged != "wait":
+            self._ledger.say(now, f"judged: {node.judged}", node=node.name, why=node.judged_why)
+
+    def supersede(self, newer: Mapping[str, str], now: float) -> None:
+        """Ids of newer rollouts by node: what this one has not begun there is theirs."""
+        supersede(self._ledger, newer, now)
 
     # what people want
 
     def wish(self, wish: Wish, by: str, now: float) -> str | None:
         """Do it; None. Or why it cannot be done now."""
-        rollout = self.rollout
-        if refusal := why_not(rollout, wish):
+        if refusal := why_not(self.rollout, wish, by):
             return refusal
-        if wish == "pause":
-            self._turn("paused", now, by=by)
-        elif wish == "resume":
-            rollout.accepted = self._failures()
-            self._turn("running", now, by=by)
-        elif wish == "promote":
-            rollout.promoted = True
-            self._turn("running", now, "the wave is let through", by=by)
-        elif wish == "retry":
-            self._retry(by, now)
-        else:
-            ends_as: State = "undone" if wish == "undo" else "aborted"
-            self._take_back(ends_as, now, by=by, done=wish != "abort")
+        fulfil(self._ledger, wish, by, now)
         return None
-
-    def _retry(self, by: str, now: float) -> None:
-        rollout = self.rollout
-        for node in rollout.nodes:
-            if node.stage in SETTLED and node.stage not in ("done", "stuck"):
-                node.attempt, node.deployment = node.attempt + 1, None
-                node.failed = node.back = False
-                self._put(node, "planned", now, by=by)
-        rollout.wave = min(node.wave for node in rollout.nodes if node.stage == "planned")
-        rollout.soaks_since, rollout.promoted = None, False
-        rollout.accepted = self._failures()
-        self._turn("running", now, "once more", by=by)
 
     # what follows
 
     def step(self, now: float) -> None:
         """Go on as far as that is possible now."""
         rollout = self.rollout
-        if rollout.state in ENDED or rollout.state == "planned":
+        if rollout.state == "planned" or not rollout.wants_runner:
             return
-        self._see_late(now)
+        if self._begun_at is None:
+            self._begun_at = now
+        see_late(self._ledger, now, self._begun_at)
         self._see_failures(now)
-        self._begin_back(now)
-        if rollout.state == "reverting":
-            if all(node.stage in SETTLED for node in rollout.nodes) and not self._to_go_back():
-                self._turn(rollout.ends_as, now, rollout.why)
+        begin_back(self._ledger, now)
+        if rollout.state in ENDED:
+            catch_up(self._ledger, self._begin, now)
+        elif rollout.state == "reverting":
+            end_back(self._ledger, now)
         elif rollout.state == "running":
             self._go_on(now)
 
     def wants(self) -> list[Want]:
         """What to ask nodes now; asking the same twice does no harm."""
-        asks: dict[Stage, Ask] = {
-            "preparing": "prepare",
-            "canary": "renew",
-            "confirming": "confirm",
-            "reverting": "revert",
-        }
+        rollout = self.rollout
         found = []
-        for node in self.rollout.nodes:
+        for node in rollout.nodes:
             if node.stage == "applying":
                 found.append(Want(node.name, "apply" if node.deployment is None else "look"))
-            elif ask := asks.get(node.stage):
+            elif node.stage == "canary":
+                found.append(Want(node.name, "renew", weight_wanted(rollout, node)))
+                if rollout.strategy.judges:
+                    found.append(Want(node.name, "arms"))
+            elif ask := _ASKS.get(node.stage):
                 found.append(Want(node.name, ask))
+            elif node.stage == "offline" and rollout.stands_until is not None:
+                found.append(Want(node.name, "reach"))
         return found
-
-    def _see_late(self, now: float) -> None:
-        deadline = self.rollout.strategy.deadline
-        for node in self.rollout.nodes:
-            if now - node.since <= deadline:
-                continue
-            if node.stage == "preparing":
-                node.failed = True
-                self._put(node, "cannot", now, f"it was not prepared within {age(deadline)}")
-            elif node.stage == "applying" and not node.back:
-                node.failed = node.back = True
-                node.why = f"it did not run that within {age(deadline)}"
 
     def _see_failures(self, now: float) -> None:
         rollout = self.rollout
-        strategy, failures = rollout.strategy, self._failures()
+        strategy = rollout.strategy
         tolerated = strategy.tolerated(len(rollout.nodes)) + rollout.accepted
-        if failures <= tolerated or rollout.state not in ("running", "gate", "paused"):
+        if failures(rollout) <= tolerated or rollout.state not in ("running", "gate", "paused"):
             return
         failed = [node for node in rollout.nodes if node.failed]
         why = f"{failed[-1].name}: {failed[-1].why or failed[-1].stage}"
@@ -211,129 +190,61 @@ class Steering:
             why = f"{plural(len(failed), 'node')} failed, {why}"
         if strategy.on_failure == "pause":
             if rollout.state != "paused":
-                self._turn("paused", now, why)
+                self._ledger.turn("paused", now, why)
             return
         wave = None if strategy.on_failure == "revert-all" else rollout.wave
-        self._take_back("failed", now, why, wave=wave)
+        take_back(self._ledger, "failed", now, why, wave=wave)
 
-    def _take_back(
-        self,
-        ends_as: State,
-        now: float,
-        why: str = "",
-        *,
-        by: str = RUNNER,
-        done: bool = True,
-        wave: int | None = None,
-    ) -> None:
-        """All unconfirmed nodes go back, and those that are `done`, of one wave or all.
-
-        Those that ran it before the rollout began stay as they are.
-        """
-        rollout = self.rollout
-        rollout.ends_as = ends_as
-        self._turn("reverting", now, why, by=by)
-        for node in rollout.nodes:
-            if node.stage in UNTOUCHED:
-                self._put(node, "skipped", now, by=by)
-            elif node.stage == "done":
-                changed = node.deployment is not None
-                node.back = changed and done and wave in (None, node.wave)
-            else:
-                node.back = node.stage in UNCONFIRMED
-
-    def _begin_back(self, now: float) -> None:
-        """Unconfirmed nodes at once; healthy ones no more at a time than may be unavailable."""
-        rollout = self.rollout
-        free = rollout.strategy.at_once(len(rollout.nodes)) - sum(
-            node.stage == "reverting" for node in rollout.nodes
-        )
-        for node in rollout.nodes:
-            if node.back and node.stage in UNCONFIRMED:
-                self._put(node, "reverting", now, node.why)
-            elif node.back and node.stage == "done" and free > 0:
-                free -= 1
-                self._put(node, "reverting", now, node.why)
-
-    def _to_go_back(self) -> bool:
-        return any(node.back and node.stage == "done" for node in self.rollout.nodes)
+    def _begin(self, nodes: Sequence[RolloutNode], now: float) -> None:
+        """Prepare them, and let them change: in their windows, a few at a time."""
+        budget = Budget(self.rollout, now, settling=True)
+        for node in nodes:
+            if node.stage == "planned":
+                self._ledger.put(node, "preparing", now)
+            elif node.stage in ("prepared", "held"):
+                why = self._windows.why_closed(node.zone, now)
+                if why is not None and (node.stage, node.why) != ("held", why):
+                    self._ledger.put(node, "held", now, why)
+                elif why is None and budget.take(node):
+                    self._ledger.put(node, "applying", now)
+                elif why is None and node.stage == "held":
+                    self._ledger.put(node, "prepared", now, "its window is open")
 
     def _go_on(self, now: float) -> None:
         rollout = self.rollout
         wave = rollout.in_wave()
-        changing = sum(node.stage in ("applying", "reverting") for node in rollout.nodes)
-        free = rollout.strategy.at_once(len(rollout.nodes)) - changing
-        for node in wave:
-            if node.stage == "planned":
-                self._put(node, "preparing", now)
-            elif node.stage == "prepared" and free > 0:
-                free -= 1
-                self._put(node, "applying", now)
+        self._begin(wave, now)
         stages = {node.stage for node in wave}
         if stages & {*UNTOUCHED, "applying", "confirming", "reverting"}:
             return
         if "canary" in stages:
-            self._soak(wave, now)
+            self._watch([node for node in wave if node.stage == "canary"], now)
             return
         if rollout.wave + 1 < rollout.waves:
-            rollout.wave, rollout.soaks_since, rollout.promoted = rollout.wave + 1, None, False
-            self._say(now, f"wave {rollout.wave + 1} of {rollout.waves}")
+            rollout.wave, rollout.progress = rollout.wave + 1, Progress()
+            self._ledger.say(now, f"wave {rollout.wave + 1} of {rollout.waves}")
             self._go_on(now)
             return
         left = sum(node.stage != "done" for node in rollout.nodes)
-        self._turn("done", now, f"{plural(left, 'node')} outstanding" if left else "")
+        self._ledger.turn("done", now, f"{plural(left, 'node')} outstanding" if left else "")
+        stand(self._ledger, now)
 
-    def _soak(self, wave: list[RolloutNode], now: float) -> None:
-        rollout = self.rollout
-        if rollout.soaks_since is None:
-            rollout.soaks_since = now
-            self._say(now, f"wave {rollout.wave + 1} runs, and is watched")
-        soaked = now - rollout.soaks_since >= rollout.strategy.soak
-        if not soaked and not rollout.promoted:
-            return
-        if rollout.strategy.gate == "manual" and not rollout.promoted:
-            self._turn("gate", now, f"wave {rollout.wave + 1} is well; somebody is to promote it")
-            return
-        for node in wave:
-            if node.stage == "canary":
-                self._put(node, "confirming", now)
-
-    def _failures(self) -> int:
-        return sum(node.failed for node in self.rollout.nodes)
-
-    def _put(
-        self, node: RolloutNode, stage: Stage, now: float, why: str = "", *, by: str = RUNNER
-    ) -> None:
-        node.stage, node.since, node.why = stage, now, why
-        self._happened(Event(at=now, by=by, what=stage, node=node.name, why=why))
-
-    def _turn(self, state: State, now: float, why: str = "", *, by: str = RUNNER) -> None:
-        self.rollout.state, self.rollout.since, self.rollout.why = state, now, why
-        self._happened(Event(at=now, by=by, what=state, why=why))
-
-    def _say(self, now: float, what: str) -> None:
-        self._happened(Event(at=now, by=RUNNER, what=what))
-
-
-_MAY: dict[Wish, tuple[State, ...]] = {
-    "pause": ("running", "gate"),
-    "resume": ("paused",),
-    "promote": ("running", "gate"),
-    "abort": ("running", "gate", "paused"),
-    "abort-all": ("running", "gate", "paused"),
-    "undo": ("done", "failed", "aborted"),
-    "retry": ("paused", "done", "failed", "aborted"),
-}
-
-
-def why_not(rollout: Rollout, wish: Wish) -> str | None:
-    """Why a rollout cannot do that now; None: it can."""
-    if rollout.state not in _MAY[wish]:
-        return f"it is {rollout.state}"
-    if wish == "undo" and not any(node.stage == "done" for node in rollout.nodes):
-        return "no node runs it"
-    if wish == "retry" and not any(
-        node.stage in SETTLED and node.stage not in ("done", "stuck") for node in rollout.nodes
-    ):
-        return "no node is left that could take it"
-    return None
+    def _watch(self, nodes: Sequence[RolloutNode], now: float) -> None:
+        rollout, strategy = self.rollout, self.rollout.strategy
+        progress, wave = rollout.progress, f"wave {rollout.wave + 1}"
+        turn = advance(nodes, progress, strategy, now)
+        weights = weights_of(nodes, strategy)
+        if turn == "begun":
+            at = f" at {weights[progress.step]} %" if len(weights) > 1 else ""
+            self._ledger.say(now, f"{wave} runs{at}, and is watched")
+        elif turn == "next":
+            self._ledger.say(now, f"{wave} goes to {weights[progress.step]} %")
+        elif turn == "undecided":
+            self._ledger.turn("paused", now, undecided_words(nodes))
+        elif turn == "through":
+            if strategy.gate != "auto" and not progress.promoted:
+                who = "somebody else" if strategy.gate == "approval" else "somebody"
+                self._ledger.turn("gate", now, f"{wave} is well; {who} is to promote it")
+                return
+            for node in nodes:
+                self._ledger.put(node, "confirming", now)

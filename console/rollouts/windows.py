@@ -47,6 +47,10 @@ class BadCronError(ValueError):
     """What is wrong with an expression."""
 
 
+class BadZoneError(ValueError):
+    """No zone of this machine has that name."""
+
+
 class Cron(NamedTuple):
     """A cron expression of five fields, as sets of what matches."""
 
@@ -170,11 +174,45 @@ def opening(window: Window, zone: str) -> Opening:
     """The window where that is the zone, unless it has one of its own.
 
     Raises:
-        BadCronError: the expression, or that this machine knows no such zone.
+        BadCronError, BadZoneError: in words.
     """
     name = window.zone or zone
     try:
         found = zoneinfo.ZoneInfo(name)
     except (KeyError, OSError, ValueError):  # not there, a folder, a path
-        raise BadCronError(f"this machine knows no zone {name!r}") from None
+        raise BadZoneError(f"this machine knows no zone {name!r}") from None
     return Opening(parse_cron(window.cron), window.duration, found)
+
+
+class Windows:
+    """A rollout's windows by zone, each worked out once a minute at most."""
+
+    def __init__(self, window: Window | None) -> None:
+        self._window = window
+        self._openings: dict[str, Opening] = {}
+        self._said: dict[str, tuple[float, str | None]] = {}
+
+    def why_closed(self, zone: str | None, now: float) -> str | None:
+        """Why a node in that zone is to wait, with when it need not any more; None: it is open."""
+        if self._window is None:
+            return None
+        name = self._window.zone or zone or "UTC"
+        minute = now // 60
+        said = self._said.get(name)
+        if said is None or said[0] != minute:
+            said = self._said[name] = (minute, self._why_closed(self._window, name, minute * 60))
+        return said[1]
+
+    def _why_closed(self, window: Window, zone: str, now: float) -> str | None:
+        try:
+            found = self._openings.get(zone) or opening(window, zone)
+        except (BadCronError, BadZoneError) as error:
+            return f"its window cannot be worked out: {error}"
+        self._openings[zone] = found
+        if found.is_open(now):
+            return None
+        opens = found.next_after(now)
+        if opens is None:
+            return "its window never opens"
+        at = datetime.fromtimestamp(opens, found.zone).strftime("%Y-%m-%d %H:%M")
+        return f"its window opens at {at} {zone}"

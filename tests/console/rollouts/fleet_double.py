@@ -9,8 +9,9 @@ from random import Random
 import msgspec
 
 from agent.protocol.deployments import DeploymentState
+from console.rollouts.asks import Seen, Want
 from console.rollouts.record import Event, Rollout, RolloutNode
-from console.rollouts.steering import Seen, Steering, Want
+from console.rollouts.steering import Steering
 from console.rollouts.strategy import Strategy
 
 

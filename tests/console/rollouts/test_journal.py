@@ -9,7 +9,8 @@ import pytest
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Workload
-from console.rollouts.journal import FILE, Journal, journal_folder
+from console.rollouts.journal import Journal, journal_folder
+from console.rollouts.journal_file import FILE
 from console.rollouts.record import Event, Rollout, RolloutNode
 from console.rollouts.runner import locked, steering_lock
 from console.rollouts.strategy import Strategy
@@ -84,7 +85,7 @@ def test_a_journal_that_is_none(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"no database at all" * 100)
     with pytest.raises(ProblemError, match="not a database") as raised:
         Journal(tmp_path).rollouts()
-    assert raised.value.code == "rollout.journal"
+    assert raised.value.code == "rollout.journal_broken"
     assert (tmp_path / FILE).read_bytes() == b"no database at all" * 100
 
 

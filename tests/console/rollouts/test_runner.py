@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -15,21 +16,21 @@ from agent.simulation.fleet import SimulatedFleet
 from agent.simulation.plan import plan_fleet
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
+from console.rollouts.asks import Ask
 from console.rollouts.journal import Journal
 from console.rollouts.planning import plan_rollout
 from console.rollouts.record import Rollout, Wish
 from console.rollouts.runner import Runner
-from console.rollouts.steering import Ask
 from console.rollouts.strategy import Amount, Strategy, Wave
 from tests.console.rollouts.fleet_double import until
 
 pytestmark = pytest.mark.timeout(60)
 
 IMAGE = "edge/gateway:1.9.0"  # all simulated nodes have it
-QUICK = Strategy(waves=(Wave(nodes=1), Wave(nodes=2)), soak=0.5, max_unavailable=Amount(count=2))
-AGAIN: dict[Ask, float] = dict.fromkeys(
-    ("prepare", "apply", "look", "renew", "confirm", "revert"), 0.05
+QUICK = Strategy(
+    waves=(Wave(nodes=1), Wave(nodes=2)), soak=0.5, min_healthy=0, max_unavailable=Amount(count=2)
 )
+AGAIN: dict[Ask, float] = dict.fromkeys(get_args(Ask), 0.05)
 
 
 class Side:
@@ -134,7 +135,7 @@ async def test_a_runner_that_was_killed_is_gone_on_with_and_nothing_is_done_twic
 
 
 async def test_abort_takes_back_what_is_not_confirmed(side: Side) -> None:
-    rollout = await side.planned(Strategy(waves=(Wave(nodes=3),), soak=1000))
+    rollout = await side.planned(Strategy(waves=(Wave(nodes=3),), soak=1000, min_healthy=0))
     async with side.runner(rollout) as running:
         await until(lambda: side.stages(rollout).get("canary", 0) == 3)
         await asyncio.to_thread(side.journal.wish, rollout.id, "abort", by="jo")
@@ -157,7 +158,13 @@ async def test_undo_of_one_that_has_ended(side: Side) -> None:
 
 async def test_who_refuses_is_told_with_the_reason(side: Side) -> None:
     rollout = await side.planned(
-        Strategy(waves=(), soak=0.1, failures=Amount(count=5), max_unavailable=Amount(count=5)),
+        Strategy(
+            waves=(),
+            soak=0.1,
+            min_healthy=0,
+            failures=Amount(count=5),
+            max_unavailable=Amount(count=5),
+        ),
         image="nobody/has:it",
     )
     async with side.runner(rollout) as running:
@@ -168,7 +175,13 @@ async def test_who_refuses_is_told_with_the_reason(side: Side) -> None:
 
 async def test_pause_and_promote_go_through_the_journal(side: Side) -> None:
     rollout = await side.planned(
-        Strategy(waves=(Wave(nodes=1),), soak=0.1, gate="manual", max_unavailable=Amount(count=4))
+        Strategy(
+            waves=(Wave(nodes=1),),
+            soak=0.1,
+            min_healthy=0,
+            gate="manual",
+            max_unavailable=Amount(count=4),
+        )
     )
     async with side.runner(rollout) as running:
         await until(lambda: side.state(rollout) == "gate")

@@ -5,11 +5,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from console.rollouts.judging.analysis import Analysis
 from console.rollouts.record import Wish
-from console.rollouts.strategy import Amount, Strategy, Wave
+from console.rollouts.strategy import Amount, Deadlines, Strategy, Wave
 from tests.console.rollouts.fleet_double import FleetDouble
 
-CALM = Strategy(soak=10, max_unavailable=Amount(count=2), confirm_within=100, deadline=300)
+CALM = Strategy(
+    soak=10,
+    min_healthy=0,
+    max_unavailable=Amount(count=2),
+    confirm_within=100,
+    analysis=Analysis(conditions=()),
+    deadline=Deadlines(prepare=300, apply=300, judge=300, confirm=300, revert=300),
+)
 
 
 def changed(**changes: object) -> Strategy:

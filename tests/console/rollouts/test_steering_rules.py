@@ -9,9 +9,10 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from console.rollouts.judging.analysis import Analysis
 from console.rollouts.record import ENDED, SETTLED, Wish
-from console.rollouts.steering import why_not
-from console.rollouts.strategy import Amount, Strategy
+from console.rollouts.strategy import Amount, Deadlines, Strategy
+from console.rollouts.wishes import why_not
 from tests.console.rollouts.fleet_double import FleetDouble
 
 pytestmark = pytest.mark.timeout(120)  # some six thousand steps
@@ -39,7 +40,9 @@ class Rollouts(RuleBasedStateMachine):
             Strategy(
                 soak=5,
                 confirm_within=60,
-                deadline=120,
+                min_healthy=0,
+                analysis=Analysis(conditions=()),
+                deadline=Deadlines(apply=120),
                 gate=gate,  # type: ignore[arg-type]
                 on_failure=on_failure,  # type: ignore[arg-type]
                 failures=Amount(count=failures),
@@ -77,9 +80,9 @@ class Rollouts(RuleBasedStateMachine):
             return
         rollout = self.fleet.rollout
         if any(node.stage == "confirming" for node in rollout.in_wave()):
-            assert rollout.soaks_since is not None
-            soaked = self.fleet.now - rollout.soaks_since >= rollout.strategy.soak
-            assert soaked or rollout.promoted
+            assert rollout.progress.soaks_since is not None
+            soaked = self.fleet.now - rollout.progress.soaks_since >= rollout.strategy.soak
+            assert soaked or rollout.progress.promoted
 
     @invariant()
     def a_later_wave_waits(self) -> None:
@@ -113,7 +116,7 @@ class Rollouts(RuleBasedStateMachine):
             if rollout.state in ENDED:
                 break
             for wish in wishes:
-                if rollout.state in ("paused", "gate") and why_not(rollout, wish) is None:
+                if rollout.state in ("paused", "gate") and why_not(rollout, wish, "maria") is None:
                     steering.wish(wish, "maria", self.fleet.now)
             self.fleet.tick(5)
         assert rollout.state in ENDED

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.compose.compose_file import read_compose
-from console.rollouts.strategy import Amount, Strategy, Wave
+from console.rollouts.strategy import Amount, Deadlines, Strategy, Wave
 from console.rollouts.strategy_file import read_strategy
 
 SERVICES = "services: {web: {image: 'app:1'}}\n"
@@ -43,7 +43,7 @@ x-roost:
         max_unavailable=Amount(count=3),
         failures=Amount(percent=5),
         gate="manual",
-        deadline=7200,
+        deadline=Deadlines(prepare=7200, apply=7200, judge=7200, confirm=7200, revert=7200),
         confirm_within=1800,
         on_failure="pause",
     )

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.rollouts.windows import BadCronError, Opening, Window, opening, parse_cron
+from console.rollouts.windows import (
+    BadCronError,
+    BadZoneError,
+    Opening,
+    Window,
+    opening,
+    parse_cron,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 3600.0
@@ -78,7 +85,7 @@ def test_what_is_no_expression(text: str, words: str) -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "", "/etc/passwd", "../x", "Europe", "a\0b"])
 def test_what_is_no_zone(zone: str) -> None:
-    with pytest.raises(BadCronError, match="knows no zone"):
+    with pytest.raises(BadZoneError, match="knows no zone"):
         window("0 2 * * *", zone=zone)
 
 

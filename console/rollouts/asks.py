@@ -1,0 +1,49 @@
+"""What a rollout asks of nodes, and what came of it: all that steering sees of them."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from agent.protocol.arms import Arms
+from agent.protocol.deployments import DeploymentState
+
+Ask = Literal["prepare", "apply", "look", "renew", "arms", "confirm", "revert", "reach"]
+
+
+class Want(NamedTuple):
+    """Something to ask a node; with `renew`, how many percent of requests its candidate gets."""
+
+    node: str
+    ask: Ask
+    weight: int | None = None
+
+
+class Seen(msgspec.Struct, kw_only=True, frozen=True):
+    """What came of it.
+
+    preparing: it is at it, and `why` says how far. prepared: it has all that it needs. begun: its
+    deployment is known. unchanged: it runs that already. refused: nothing was changed, and will not
+    be. nothing: there is nothing to take back. arms: what it measured. reached: it answers.
+    unreached: nobody answered.
+    """
+
+    node: str
+    what: Literal[
+        "preparing",
+        "prepared",
+        "begun",
+        "unchanged",
+        "state",
+        "arms",
+        "refused",
+        "nothing",
+        "reached",
+        "unreached",
+    ]
+    deployment: str | None = None
+    state: DeploymentState | None = None
+    weight: int | None = None  # of its candidate; None: its requests are not split
+    arms: Arms | None = None
+    why: str = ""

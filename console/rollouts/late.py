@@ -1,0 +1,60 @@
+"""Nodes that take longer than they may, and nodes that nothing is heard of."""
+
+from __future__ import annotations
+
+from console.rollouts.ledger import Ledger
+from console.rollouts.record import RolloutNode
+from console.rollouts.watching import misses_weight, weight_wanted
+from console.text import age
+
+# A node that does not answer for so long when its turn comes is offline.
+REACH_SECONDS = 60.0
+# Beyond its lease a node has gone back, whatever its clock and ours do.
+MARGIN_SECONDS = 60.0
+
+
+def see_silent(ledger: Ledger, node: RolloutNode, why: str, now: float, asked_since: float) -> None:
+    """It was asked, and did not answer; whoever asks does so since `asked_since`."""
+    silent = now - max(node.heard_at, node.since)
+    if node.stage == "preparing" or (node.stage == "applying" and node.deployment is None):
+        if min(silent, now - asked_since) > REACH_SECONDS:
+            ledger.put(node, "offline", now, why)
+        return
+    if silent > ledger.rollout.strategy.confirm_within + MARGIN_SECONDS:
+        node.failed = node.failed or not node.back
+        ledger.put(node, "lost", now, f"not heard of for {age(silent)}: {why}")
+
+
+def see_late(ledger: Ledger, now: float, asked_since: float) -> None:
+    """Those beyond a deadline: they go back, or are given up.
+
+    Whom whoever asks now has not heard of yet may have got on long ago.
+    """
+    rollout = ledger.rollout
+    deadline = rollout.strategy.deadline
+    for node in rollout.nodes:
+        if node.heard_at < asked_since and now - asked_since <= MARGIN_SECONDS:
+            continue
+        lasts = now - node.since
+        heard = now - node.heard_at <= MARGIN_SECONDS  # else it is silent, which is another matter
+        if node.stage == "preparing" and lasts > deadline.prepare:
+            node.failed = True
+            ledger.put(node, "cannot", now, f"it was not prepared within {age(deadline.prepare)}")
+        elif node.stage == "reverting" and heard and lasts > deadline.revert:
+            node.failed = True
+            why = f"it has been going back for {age(lasts)}, and has not ended that"
+            ledger.put(node, "stuck", now, why)
+        elif node.back:
+            continue
+        elif node.stage == "applying" and lasts > deadline.apply:
+            _give_up(node, f"it did not run that within {age(deadline.apply)}")
+        elif node.stage == "confirming" and heard and lasts > deadline.confirm:
+            _give_up(node, f"it did not confirm within {age(deadline.confirm)}")
+        elif misses_weight(rollout, node, now):
+            weight = weight_wanted(rollout, node)
+            _give_up(node, f"it did not get to {weight} % within {age(deadline.apply)}")
+
+
+def _give_up(node: RolloutNode, why: str) -> None:
+    node.failed = node.back = True
+    node.why = why

@@ -1,0 +1,98 @@
+"""What people want of a rollout: whether it can be done now, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from console.rollouts.going_back import take_back
+from console.rollouts.ledger import Ledger
+from console.rollouts.record import SETTLED, Progress, Rollout, State, Wish
+
+_MAY: Mapping[Wish, tuple[State, ...]] = {
+    "pause": ("running", "gate"),
+    "resume": ("paused",),
+    "promote": ("running", "gate", "paused"),
+    "abort": ("running", "gate", "paused"),
+    "abort-all": ("running", "gate", "paused"),
+    "undo": ("done", "failed", "aborted"),
+    "undo-at-once": ("done", "failed", "aborted"),
+    "retry": ("paused", "done", "failed", "aborted"),
+}
+
+
+def why_not(rollout: Rollout, wish: Wish, by: str) -> str | None:
+    """Why that cannot be done now, or not by them; None: it can."""
+    standing = wish == "abort" and rollout.stands_until is not None
+    if rollout.state not in _MAY[wish] and not standing:
+        return f"it is {rollout.state}"
+    if wish == "promote":
+        return _not_promote(rollout, by)
+    if wish.startswith("undo") and not any(node.stage == "done" for node in rollout.nodes):
+        return "no node runs it"
+    if wish == "retry" and any(node.alone and node.stage not in SETTLED for node in rollout.nodes):
+        return "a node catches up just now"
+    if wish == "retry" and not any(
+        node.stage in SETTLED and node.stage not in ("done", "stuck") for node in rollout.nodes
+    ):
+        return "no node is left that could take it"
+    return None
+
+
+def _not_promote(rollout: Rollout, by: str) -> str | None:
+    if rollout.strategy.gate == "approval" and by in (rollout.owner, rollout.started_by):
+        did = "planned" if by == rollout.owner else "started"
+        return f"{by} has {did} it, and its waves need the approval of somebody else"
+    if rollout.progress.soaks_since is None:
+        return "no wave is being watched now"
+    return None
+
+
+def fulfil(ledger: Ledger, wish: Wish, by: str, now: float) -> None:
+    """Do what `why_not` has nothing against."""
+    rollout = ledger.rollout
+    if wish == "pause":
+        ledger.turn("paused", now, by=by)
+    elif wish == "resume":
+        rollout.accepted = failures(rollout)
+        rollout.progress.accepted_at = now
+        ledger.turn("running", now, by=by)
+    elif wish == "promote":
+        rollout.accepted = failures(rollout)
+        rollout.progress.promoted = True
+        ledger.turn("running", now, "the wave is let through", by=by)
+    elif wish == "retry":
+        _retry(ledger, by, now)
+    else:
+        take_back(
+            ledger,
+            _ends_as(rollout, wish),
+            now,
+            by=by,
+            done=wish != "abort",
+            at_once=wish == "undo-at-once",
+        )
+
+
+def _ends_as(rollout: Rollout, wish: Wish) -> State:
+    if wish.startswith("undo"):
+        return "undone"
+    return "done" if rollout.state == "done" else "aborted"
+
+
+def failures(rollout: Rollout) -> int:
+    """Nodes that count against what is tolerated."""
+    return sum(node.failed for node in rollout.nodes)
+
+
+def _retry(ledger: Ledger, by: str, now: float) -> None:
+    rollout = ledger.rollout
+    for node in rollout.nodes:
+        if node.stage in SETTLED and node.stage not in ("done", "stuck"):
+            node.attempt, node.deployment = node.attempt + 1, None
+            node.failed = node.back = False
+            node.weight = node.well_since = node.alone = node.judged = None
+            ledger.put(node, "planned", now, by=by)
+    rollout.wave = min(node.wave for node in rollout.nodes if node.stage == "planned")
+    rollout.progress, rollout.stands_until = Progress(), None
+    rollout.accepted = failures(rollout)
+    ledger.turn("running", now, "once more", by=by)

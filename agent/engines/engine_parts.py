@@ -12,6 +12,12 @@ from agent.protocol.gpus import Gpu
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 
+# Of `EngineParts`, what `add_gpu` says.
+OF_THE_GPU = (
+    *("gpu", "compute_capability", "gpu_memory_bytes", "sm_count"),
+    *("module", "l4t", "power_mode"),
+)
+
 
 async def parts_of(
     recipe: EngineRecipe,

@@ -7,8 +7,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from agent.engines.beside import manifest_beside
 from agent.engines.build_job import keep_unless_worse, use_if_good
-from agent.engines.engine_parts import add_gpu, bare_parts
+from agent.engines.engine_parts import OF_THE_GPU, add_gpu, bare_parts
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import PlanHeader, clear, copy_plan, digest_of, take_outputs
 from agent.engines.store import LOG, OUTPUTS, PLAN
@@ -23,7 +26,7 @@ from agent.engines.workshop import (
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.engine_figures import EngineCheck
-from agent.protocol.engines import EngineManifest, PlanImportRequest
+from agent.protocol.engines import EngineManifest, EngineRecipe, PlanImportRequest, Validation
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_keys import engine_key
@@ -59,19 +62,29 @@ class ImportKind(JobKind[PlanImportRequest]):
             header = await _copied(Path(request.plan), place / PLAN)
             _say(work, header)
             _compare(header, looked, can_try=gpu is not None)
+            digest, _ = await asyncio.to_thread(digest_of, place / PLAN)
+            source = Path(request.plan)
+            before, said = await asyncio.to_thread(manifest_beside, source, header, digest)
+            if said:
+                work.log(said)
+            recipe = before.parts.recipe if before is not None else None
+            validation = _validation(request, recipe)
             await work.stage("checking", CHECK_SECONDS)
             told = await shop.run(
                 work,
                 place,
                 looked,
                 gpu,
-                recipe=None,
-                validation=request.validation,
+                recipe=recipe,
+                validation=validation,
                 plan=place / PLAN,
+                onnx_too=False,  # that lies where it was built
             )
-            check = shop.checked(told, request.validation, gpu)
+            check = shop.checked(told, validation, gpu)
             await work.stage("keeping", KEEP_SECONDS)
             manifest = await self._manifest(work, place, header, looked, gpu, check)
+            if before is not None:
+                _as_built(manifest, before, model=request.model, validation=validation)
             await asyncio.to_thread(_tidy, place)
             await asyncio.to_thread(keep_unless_worse, shop, place, request.model, manifest)
         return {
@@ -115,6 +128,34 @@ class ImportKind(JobKind[PlanImportRequest]):
             metadata=header.metadata,
             job=work.job.id,
         )
+
+
+def _validation(request: PlanImportRequest, recipe: EngineRecipe | None) -> Validation:
+    """What is asked for, else as its recipe says; but for files, which lie elsewhere."""
+    if recipe is None or request.validation != Validation():
+        return request.validation
+    return msgspec.structs.replace(recipe.validation, inputs=None)
+
+
+def _as_built(
+    manifest: EngineManifest, before: EngineManifest, *, model: str, validation: Validation
+) -> None:
+    """What an import says of itself, and what its builder said of it.
+
+    With the key that it would have if it were built here: by the same TensorRT for the same GPU
+    that is the one that it had.
+    """
+    here, built = manifest.parts, before.parts
+    recipe = built.recipe and msgspec.structs.replace(
+        built.recipe, model=model, validation=validation
+    )
+    found = msgspec.structs.replace(built, recipe=recipe)
+    if here.gpu is not None and built.gpu is not None:
+        found = msgspec.structs.replace(found, **{name: getattr(here, name) for name in OF_THE_GPU})
+    manifest.parts, manifest.key = found, engine_key(found)
+    manifest.build_seconds, manifest.layers = before.build_seconds, before.layers
+    manifest.peak_memory_bytes, manifest.warnings = before.peak_memory_bytes, before.warnings
+    manifest.files = before.files
 
 
 async def _copied(source: Path, target: Path) -> PlanHeader:

@@ -73,7 +73,7 @@ def copy_plan(source: Path, target: Path) -> PlanHeader:
         OSError: of either file, by its `filename`.
         ProblemError: `engine.plan`.
     """
-    with _regular(source) as file:
+    with regular(source) as file:
         header = read_header(file, str(source))
         file.seek(header.begins_at)
         with target.open("xb") as out:
@@ -96,7 +96,7 @@ def take_plan(source: Path, target: Path) -> tuple[PlanHeader, str, int]:
     Raises:
         OSError, and ProblemError `engine.plan`.
     """
-    with _regular(source) as file:
+    with regular(source) as file:
         header = read_header(file, source.name)
         digest, size = _digest(file)
         os.fchmod(file.fileno(), 0o644)
@@ -125,7 +125,7 @@ def take_outputs(source: Path, target: Path) -> None:
     target.mkdir()
     target.chmod(0o755)
     for each in kept:
-        with _regular(each) as file, (target / each.name).open("xb") as out:
+        with regular(each) as file, (target / each.name).open("xb") as out:
             (target / each.name).chmod(0o644)
             while piece := file.read(PIECE_BYTES):
                 out.write(piece)
@@ -142,8 +142,11 @@ def clear(place: Path, *, but: Collection[str]) -> None:
             each.unlink()
 
 
-def _regular(path: Path) -> BinaryIO:
-    """Neither a link nor a pipe, which would lead or keep us elsewhere."""
+def regular(path: Path) -> BinaryIO:
+    """Neither a link nor a pipe, which would lead or keep us elsewhere.
+
+    Blocks. Raises OSError; ProblemError `engine.plan`.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -106,7 +106,10 @@ class EngineRemoveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tr
 
 
 class PlanImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Take in a plan that lies on the node; it is tried as one that was built here."""
+    """Take in a plan that lies on the node; it is tried as one that was built here.
+
+    Of "NAME.plan", "NAME.manifest.json" or "manifest.json" beside it says what it was built from.
+    """
 
     model: Model
     plan: NodePath

@@ -36,7 +36,7 @@ def verify(
 ) -> int:
     """Try an engine of MODEL on NODE again: it is loaded and run as its recipe says.
 
-    Without --key the one in use, or else the newest. Nothing is built, and nothing is switched.
+    Nothing is built. Where the one in use turns out bad, the newest that is good is used instead.
     """
     setup.refuse_changes("engine verify")
     entry = one_node(setup, node)
@@ -73,14 +73,17 @@ def use(setup: Setup, node: str, model: str, key: str, *, yes: bool, as_json: bo
 @node_argument
 @model_argument
 @key_argument
-@click.option("--force", is_flag=True, help="Also the one in use; then there is no engine in use.")
+@click.option("--force", is_flag=True, help="Also the one in use; then there is none in use.")
 @yes_option
 @json_option
 @click.pass_obj
 def rm(
     setup: Setup, node: str, model: str, key: str, *, force: bool, yes: bool, as_json: bool
 ) -> int:
-    """Remove the engine KEY of MODEL from NODE; the one in use only with --force."""
+    """Remove the engine KEY of MODEL from NODE; the one in use only with --force.
+
+    One that a workload has, or goes back to when its deployment is undone, is never removed.
+    """
     setup.refuse_changes("engine rm")
     entry = one_node(setup, node)
     consent([entry], f"remove engine {key} of {model}", yes=yes)
@@ -117,7 +120,8 @@ def take_in(
     """Take the engine file PLAN, a path on NODE, into its store as an engine of MODEL.
 
     It is tried as one that was built there, and not used if it does not run. What Ultralytics
-    writes before a plan is taken off and kept beside it.
+    writes before a plan is taken off and kept beside it. What lies beside PLAN as
+    NAME.manifest.json, as roost engine build --local writes it, says what it was built from.
     """
     setup.refuse_changes("engine import")
     entry = one_node(setup, node)

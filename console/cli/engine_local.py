@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.protocol.engines import BuildRequest, Engine, EngineRecipe
+from agent.protocol.engines import BuildRequest, Engine, EngineManifest, EngineRecipe
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.build_display import BuildDisplay
@@ -37,7 +37,8 @@ READY_POLL_SECONDS = 0.1
 DRIVER_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
 _SM = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])", re.IGNORECASE)
 # As they lie in an agent's store, and as they are called here.
-_FILES = {"model.plan": "plan", "manifest.json": "manifest.json", "build.log": "log"}
+MANIFEST = "manifest.json"
+_FILES = {"model.plan": "plan", MANIFEST: MANIFEST, "build.log": "log"}
 
 
 class LocalBuild(msgspec.Struct, kw_only=True):
@@ -58,11 +59,14 @@ def build_here(
 ) -> int:
     """Build it, and put `MODEL.plan`, `MODEL.manifest.json` and `MODEL.log` into `output`.
 
+    An import of the plan finds the manifest beside it.
+
     Raises:
         ProblemError: `console.*`, and those of the build.
     """
     if capabilities is not None:
         recipe.compute_capabilities = compute_capabilities(capabilities)
+    said = msgspec.structs.replace(recipe)
     recipe.onnx = str(onnx.absolute())
     if not Path(recipe.onnx).is_file():
         raise ProblemError(
@@ -71,7 +75,7 @@ def build_here(
             params={"onnx": recipe.onnx},
             hint="Say where the model lies here: --onnx FILE",
         )
-    recipe.executor = "host"
+    recipe.executor, recipe.image = "host", None
     builder = (python or Path(sys.executable)).absolute()
     # Its state is gone with it: what it built is moved out before.
     with tempfile.TemporaryDirectory(prefix="roost-", dir=_short_place()) as name:
@@ -88,6 +92,7 @@ def build_here(
                     hint="Install it: pip install 'roost[agent]'",
                 )
             engine = asyncio.run(_build(started, recipe))
+        _as_said(engine.manifest, said)
         files = _take(engine, output)
     if as_json:
         print_json(LocalBuild(engine=engine, files=[str(file) for file in files]))
@@ -98,6 +103,21 @@ def build_here(
     for file in files:
         click.echo(clean(str(file)))
     return 0
+
+
+def _as_said(manifest: EngineManifest, said: EngineRecipe) -> None:
+    """Have it name files as they are called on nodes, where it is imported with its plan."""
+    recipe = manifest.parts.recipe
+    if recipe is None:
+        return
+    here, there = Path(recipe.onnx).parent, Path(said.onnx)
+    for file in manifest.files:
+        path = Path(file.path)
+        if path == Path(recipe.onnx):
+            file.path = str(there)
+        elif path.is_relative_to(here):
+            file.path = str(there.parent / path.relative_to(here))
+    recipe.onnx, recipe.executor, recipe.image = said.onnx, said.executor, said.image
 
 
 def compute_capabilities(text: str) -> list[str]:
@@ -187,7 +207,10 @@ def _take(engine: Engine, output: Path) -> list[Path]:
         for name, ending in _FILES.items():
             target = output / f"{engine.model}.{ending}"
             new = target.with_name(f".{target.name}.new")
-            shutil.copyfile(source / name, new)
+            if name == MANIFEST:
+                new.write_bytes(msgspec.json.format(msgspec.json.encode(engine.manifest)))
+            else:
+                shutil.copyfile(source / name, new)
             with new.open("rb") as file:
                 os.fsync(file.fileno())
             new.replace(target)

@@ -23,7 +23,10 @@ from console.text import clean_output, size
 @json_option
 @click.pass_obj
 def command(setup: Setup, node: str, model: str, key: str | None, *, as_json: bool) -> int:
-    """Print what the builder of an engine of MODEL on NODE printed; without --key of the newest."""
+    """Print what the builder of an engine of MODEL on NODE printed.
+
+    Without --key of the one in use, or else the newest.
+    """
     entry = one_node(setup, node)
 
     async def read(_: NodeEntry, client: NodeClient) -> EngineLog:

@@ -58,7 +58,8 @@ class EngineRecord(msgspec.Struct, kw_only=True):
 @json_option
 @click.pass_obj
 def ls(setup: Setup, selector: str | None, *, stale: bool, as_json: bool) -> int:
-    """List the engines that nodes have. A workload gets the current one.
+    """List the engines that nodes have. A workload gets the current one when it is deployed, and
+    keeps it until it is deployed again.
 
     An engine is stale where TensorRT, GPU, image, model or driver are not as they were when it
     was built; roost engine build --stale builds those again. Where none is in use, the newest

@@ -315,6 +315,60 @@ async def test_a_plan_is_taken_in(tmp_path: Path, side: EngineSide, *, prefix: b
     assert verified.problem is None, verified.problem
 
 
+async def test_what_its_builder_wrote_is_taken_in_with_it(
+    tmp_path: Path, side: EngineSide, onnx: Path
+) -> None:
+    """So that it is the engine of its recipe, and not just a file."""
+    first = await side.build(onnx, precision="fp16")
+    built = await only(side)
+    brought = tmp_path / "stick"
+    brought.mkdir()
+    put(brought / "yolo.plan", content(built.path))
+    put(brought / "yolo.manifest.json", content(Path(built.path).with_name("manifest.json")))
+    job = await take_in(side, brought / "yolo.plan")
+    assert job.problem is None, job.problem
+    assert "yolo.manifest.json beside it says what it was built from" in await side.log(job)
+    engine = await only(side, "imported")
+    manifest = engine.manifest
+    assert (manifest.key, job.result["key"]) == (first.result["key"],) * 2
+    assert manifest.parts.recipe is not None
+    assert (manifest.parts.recipe.precision, manifest.parts.recipe.model) == ("fp16", "imported")
+    assert manifest.parts.onnx_sha256 == built.manifest.parts.onnx_sha256
+    assert (manifest.layers, manifest.imported) == (1, str(brought / "yolo.plan"))
+    assert manifest.files == built.manifest.files
+    again = await side.build(onnx, model="imported", precision="fp16")
+    assert again.result["engine"] == "was there"
+    put(onnx, onnx_made.detector(blocks=2))
+    assert [each.what for each in (await only(side, "imported")).stale] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"plan_sha256": "0" * 64}, "it is of another plan"),
+        ({"plan_version": [10, 3, 0, 1]}, "tells of another TensorRT"),
+        ({"key": "0" * 64}, "its key is not that of what it says"),
+        ({"parts": None}, "Expected `object`"),
+    ],
+)
+async def test_a_manifest_that_is_not_of_the_plan_is_left_out(
+    tmp_path: Path, side: EngineSide, onnx: Path, changes: dict[str, Any], words: str
+) -> None:
+    await side.build(onnx)
+    built = await only(side)
+    brought = tmp_path / "stick"
+    brought.mkdir()
+    put(brought / "model.plan", content(built.path))
+    said = json.loads(content(Path(built.path).with_name("manifest.json")))
+    put(brought / "manifest.json", json.dumps({**said, **changes}).encode())
+    job = await take_in(side, brought / "model.plan")
+    assert job.problem is None, job.problem
+    log = await side.log(job)
+    assert "manifest.json beside it is left out: " in log
+    assert words in log
+    assert (await only(side, "imported")).manifest.parts.recipe is None
+
+
 @pytest.mark.parametrize(
     ("plan", "code", "words"),
     [

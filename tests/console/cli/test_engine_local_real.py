@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,15 @@ def test_an_engine_for_several_gpus(home: Path) -> None:
     assert sorted(built.json["files"]) == [str(home / "out" / name) for name in names]
     plan = home / "out" / "detector.plan"
     assert plan.stat().st_size == manifest["plan_bytes"]
+    # It is for nodes, where the model lies as the recipe says.
+    written = json.loads((home / "out" / "detector.manifest.json").read_bytes())
+    recipe = written["parts"]["recipe"]
+    assert (recipe["onnx"], recipe["executor"]) == ("/on/the/node/detector.onnx", "host")
+    assert [each["path"] for each in written["files"]] == ["/on/the/node/detector.onnx"]
+    assert (written["key"], written["plan_sha256"]) == (
+        manifest["key"],
+        hashlib.sha256(plan.read_bytes()).hexdigest(),
+    )
     # Nothing of the agent is left.
     assert not list((home / "t").iterdir())
 

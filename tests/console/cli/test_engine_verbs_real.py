@@ -81,6 +81,7 @@ def test_an_engine_file_is_taken_in(node: Node) -> None:
     assert "in use: not switched" in taken.out
     shown = node.roost("show", "edge", "copy")
     assert f"imported:       {listed['engine']['path']}" in shown.out
+    assert "precision:      as the model has it" in shown.out, "its manifest lay beside it"
     (node.home / "noise").write_bytes(b"no plan" * 1000)
     noise = node.roost("import", "edge", "copy", node.home / "noise")
     assert noise.code == 1

@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
-from anyio import fail_after
-
 from agent.containers.inside_http import InsideRequest, NoAnswerError, ask_inside
 from agent.containers.runtime import ContainerRuntime
 from agent.measuring.metric_reader import MetricReader
@@ -77,14 +75,14 @@ class ExecReader:
         if self._hung >= HANGS:
             raise NotMeasuredError(f"`{shown}` hung {HANGS} times and is not run any more")
         try:
-            with fail_after(measure.timeout):
-                ran = await run_inside(
-                    self._runtime,
-                    container,
-                    measure.command,
-                    measure.timeout,
-                    limit_bytes=measure.limit_bytes,
-                )
+            # The time counts from its start, which the runtime's own limit bounds.
+            ran = await run_inside(
+                self._runtime,
+                container,
+                measure.command,
+                measure.timeout,
+                limit_bytes=measure.limit_bytes,
+            )
         except TimeoutError:
             self._hung += 1
             raise NotMeasuredError(f"`{shown}` took longer than {measure.timeout:g} s") from None

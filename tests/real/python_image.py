@@ -33,11 +33,17 @@ _LEFT_OUT = {
 }
 
 
+def load_plain(runtime: PrivateRuntime) -> None:
+    """Make the one without TensorRT there."""
+    stdlib = Path(sysconfig.get_paths()["stdlib"])
+    _import(runtime, WITHOUT_TENSORRT, [(stdlib, stdlib)])
+
+
 def load(runtime: PrivateRuntime) -> None:
     """Make both images there."""
+    load_plain(runtime)
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     packages = [(_folder_of(name), stdlib / "site-packages" / name) for name in PACKAGES]
-    _import(runtime, WITHOUT_TENSORRT, [(stdlib, stdlib)])
     _import(runtime, WITH_TENSORRT, [(stdlib, stdlib), *packages])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from agent.archives.bundle_manifest import (
     Base,
     Manifest,
     ManifestEntry,
+    ManifestFile,
     ManifestImage,
     config_name,
     layer_name,
@@ -24,6 +25,7 @@ from agent.archives.bundle_manifest import (
 from agent.archives.bundle_planning import plan_bundle
 from agent.archives.bundle_reading import Bundle, read_bundle
 from agent.archives.bundle_writing import Sign, write_bundle
+from agent.archives.carried_files import LooseFile, loose_file
 from agent.archives.indexing import index_archive
 from tests.archives_made import Entry, Made, docker_archive, sha256
 
@@ -32,16 +34,21 @@ def make_bundle(
     folder: Path,
     images: Sequence[Made],
     *,
+    files: Mapping[str, bytes] = {},
     name: str = "made.bundle",
     sign: Sign | None = None,
     since: Path | None = None,
 ) -> Path:
-    """A bundle of these images, made as `roost bundle make` does."""
+    """A bundle of these images and files, made as `roost bundle make` does.
+
+    `files` are by kind and name: "model/detector.onnx".
+    """
     archive = folder / f"{name}.tar"
     archive.write_bytes(docker_archive(images))
     base: Bundle | None = None if since is None else read_bundle(since)
     plan = plan_bundle(
-        [index_archive(archive)],
+        [index_archive(archive)] if images else [],
+        [loose(folder, file, data) for file, data in files.items()],
         since=None
         if base is None or since is None
         else (Base(id=base.id, name=since.name), base.manifest),
@@ -51,8 +58,16 @@ def make_bundle(
     return folder / name
 
 
-def manifest_of(images: Sequence[Made]) -> Manifest:
-    """The manifest that fits `entries_of` the same images."""
+def loose(folder: Path, file: str, data: bytes) -> LooseFile:
+    """A file that goes along; `file` is as "model/detector.onnx"."""
+    kind, _, name = file.partition("/")
+    path = folder / f"loose-{file.replace('/', '-')}"
+    path.write_bytes(data)
+    return loose_file(path, "model" if kind == "model" else "release", name)
+
+
+def manifest_of(images: Sequence[Made], files: Mapping[str, bytes] = {}) -> Manifest:
+    """The manifest that fits `entries_of` the same images and files."""
     configs = {sha256(image.config): image.config for image in images}
     layers = {sha256(data): data for image in images for data in image.layers}
     entries = [
@@ -75,15 +90,30 @@ def manifest_of(images: Sequence[Made]) -> Manifest:
             )
             for number, image in enumerate(images)
         ],
-        entries=entries,
+        files=[
+            ManifestFile(
+                kind=file.split("/")[0],
+                name=file.partition("/")[2],
+                sha256=sha256(data),
+                size_bytes=len(data),
+            )
+            for file, data in files.items()
+        ],
+        entries=entries
+        + [
+            ManifestEntry(
+                kind=file.split("/")[0], name=file, sha256=sha256(data), size_bytes=len(data)
+            )
+            for file, data in files.items()
+        ],
     )
 
 
-def entries_of(images: Sequence[Made]) -> list[Entry]:
-    """Configs and layers, each once."""
+def entries_of(images: Sequence[Made], files: Mapping[str, bytes] = {}) -> list[Entry]:
+    """Configs, layers and files, each once."""
     configs = {config_name(sha256(image.config)): image.config for image in images}
     layers = {layer_name(sha256(data)): data for image in images for data in image.layers}
-    return [Entry(name, content) for name, content in {**configs, **layers}.items()]
+    return [Entry(name, content) for name, content in {**configs, **layers, **files}.items()]
 
 
 def packed(manifest: bytes | Manifest | dict[str, Any], entries: Sequence[Entry]) -> bytes:

@@ -74,7 +74,8 @@ class FilesOnDisk:
             with appearing(path, mode=0o644) as new:
                 written = _copied(content, new, file.size_bytes, heard)
                 sync(new)
-                found = _digest_of(Path(new.name))
+                os.posix_fadvise(new.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # not from memory
+                found = _digest_of(new)
                 if (written, found) != (file.size_bytes, file.sha256):
                     raise _broken(file, written, found)
                 looks = _looks(os.fstat(new.fileno()))
@@ -133,7 +134,8 @@ class FilesOnDisk:
     def _digest(self, path: Path, looks: tuple[int, ...]) -> str:
         known = self._known.get(path)
         if known is None or known[0] != looks:
-            known = self._known[path] = looks, _digest_of(path)
+            with path.open("rb") as file:
+                known = self._known[path] = looks, _digest_of(file)
         return known[1]
 
     def _make_folder(self, folder: Path) -> None:
@@ -202,11 +204,12 @@ def _copied(content: OpenLayer, new: BinaryIO, size: int, heard: Heard) -> int:
     return written
 
 
-def _digest_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            digest.update(piece)
+def _digest_of(file: BinaryIO) -> str:
+    """Of what is on the disk, from its first byte."""
+    digest, at = hashlib.sha256(), 0
+    while piece := os.pread(file.fileno(), PIECE_BYTES, at):
+        digest.update(piece)
+        at += len(piece)
     return f"sha256:{digest.hexdigest()}"
 
 

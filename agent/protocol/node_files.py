@@ -6,6 +6,7 @@ as blobs named by their SHA-256, and a job puts them where they belong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -74,6 +75,22 @@ class FileRemoveRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
 
     kind: FileKind
     name: FileName
+
+
+def checked_name(name: str, *, where: str) -> str:
+    """The name, if a file can have it on a node; `where` it comes from is for people.
+
+    Raises:
+        ProblemError: `file.name`.
+    """
+    if len(name) > NAME_LIMIT or not re.fullmatch(NAME_PATTERN, name) or not name.isprintable():
+        raise ProblemError(
+            "file.name",
+            f"{where}: {name[:NAME_LIMIT]!r} cannot be a file's name on a node",
+            params={"name": name},
+            hint=NAME_HINT,
+        )
+    return name
 
 
 def clash(files: Iterable[NodeFile]) -> str | None:

@@ -14,15 +14,22 @@ from agent.archives.bundle_reading import read_bundle
 from agent.archives.bundle_writing import LEVEL, write_bundle
 from agent.signatures.signing_keys import SigningKey, read_key
 from console.cli.bundle_show import print_bundle, record_of
-from console.cli.image_options import archives_argument, read_archives
+from console.cli.bundle_sources import Sources, is_release_file
 from console.cli.key_files import default_key_file, key_option
-from console.cli.options import json_option
+from console.cli.options import complete_selector, json_option
 from console.cli.output import print_json, say
+from console.cli.setup import Setup
+from console.cli.workload_options import Asked, env_file_option, set_option
 from console.text import size
 
 
 @click.command("make")
-@archives_argument
+@click.argument(
+    "sources",
+    nargs=-1,
+    metavar="[RELEASE|ARCHIVE]...",
+    type=click.Path(path_type=Path),
+)
 @click.option(
     "-o",
     "file",
@@ -37,29 +44,67 @@ from console.text import size
     metavar="BUNDLE",
     help="Leave out what this bundle has: nodes need it first.",
 )
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="A model that goes along, and how it is called on nodes.",
+)
+@click.option(
+    "--to",
+    "selector",
+    default="",
+    metavar="SELECTOR",
+    shell_complete=complete_selector,
+    help="The nodes that the release is for, where it differs by node.",
+)
+@set_option
+@env_file_option
+@click.option("--profile", "profiles", multiple=True, metavar="NAME", help="As of workload apply.")
 @key_option
 @click.option("--unsigned", is_flag=True, help="Do not sign it.")
 @click.option("--level", type=click.IntRange(1, 19), default=LEVEL, help="Of zstd, 1 to 19.")
 @json_option
+@click.pass_obj
 def command(
-    archives: tuple[Path, ...],
+    setup: Setup,
+    sources: tuple[Path, ...],
     file: Path,
     since: Path | None,
+    models: tuple[str, ...],
+    selector: str,
+    given: tuple[str, ...],
+    env_files: tuple[Path, ...],
+    profiles: tuple[str, ...],
     key_file: Path | None,
     level: int,
     *,
     unsigned: bool,
     as_json: bool,
 ) -> None:
-    """Write the images of ARCHIVEs into one file, each layer once, and sign it.
+    """Write images, models and releases into one file, each layer once, and sign it.
 
-    An archive is what docker save, podman save or skopeo copy wrote, or another bundle. An
+    An ARCHIVE is what docker save, podman save or skopeo copy wrote, or another bundle. An
     image's name is none: save it first (docker save -o app.tar app:1).
+
+    A RELEASE is a Compose file (.yaml). Its images are taken from the ARCHIVEs, or from those that
+    lie beside it or in images/ there; the models of its x-roost.engine from beside it. It goes
+    along itself, with the files that it is made of.
     """
     key = None if unsigned else _key(key_file)
     base = None if since is None else read_bundle(since)
+    releases = tuple(filter(is_release_file, sources))
+    asked = Asked(
+        files=releases, selector=selector, given=given, env_files=env_files, profiles=profiles
+    )
+    archives = [source for source in sources if source not in releases]
+    indexes, loose = Sources(archives, asked, models).read(
+        setup, base=None if base is None else base.index, but=file
+    )
     plan = plan_bundle(
-        read_archives(archives),
+        indexes,
+        loose,
         since=None
         if since is None or base is None
         else (Base(id=base.id, name=since.name), base.manifest),

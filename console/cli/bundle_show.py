@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import msgspec
 
-from agent.archives.bundle_manifest import LAYER, Manifest
+from agent.archives.bundle_manifest import CONFIG, CONTENT, LAYER, Manifest
 from agent.archives.bundle_planning import Difference, compare
 from agent.archives.bundle_reading import Bundle, read_bundle
 from agent.protocol.problems import ProblemError
@@ -25,11 +26,16 @@ _IMAGES = (
     Column("LAYERS", right=True),
     Column("SIZE", right=True),
 )
+_FILES = (
+    Column("FILE", least=24),
+    Column("SHA256"),
+    Column("SIZE", right=True),
+)
 _DIFFERENCES = (
-    Column("IMAGE", least=24),
+    Column("WHAT", least=24),
     Column("CHANGE"),
     Column("PLATFORM", keep=7),
-    Column("NEW LAYERS", right=True),
+    Column("NEW", right=True),
 )
 _SHOWN = 12
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path), metavar="BUNDLE")
@@ -54,7 +60,7 @@ class BundleRecord(msgspec.Struct, kw_only=True):
 
 
 class DifferenceRecord(msgspec.Struct, kw_only=True):
-    """An image as `bundle diff --json` prints it."""
+    """An image or a file as `bundle diff --json` prints it; a file's title is `image`."""
 
     image: str
     change: str
@@ -77,21 +83,27 @@ def print_bundle(record: BundleRecord) -> None:
     """The same for people."""
     manifest, signer = record.manifest, record.signer
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(manifest.created_at))
-    layers = [entry for entry in manifest.entries if entry.kind == LAYER]
+    contents = [entry for entry in manifest.entries if entry.kind in CONTENT]
+    layers = [entry for entry in contents if entry.kind == LAYER]
     unpacked = sum(entry.size_bytes for entry in layers)
+    files = [entry for entry in contents if entry.kind != LAYER]
     lines = [
         f"bundle    {record.file}, {size(record.size_bytes)}",
         f"id        {record.id}",
         f"made      {made}",
-        f"layers    {len(layers)}, {size(unpacked)} unpacked",
     ]
-    others = sorted({entry.kind for entry in manifest.entries} - {"config", LAYER})
+    if manifest.images:
+        lines.append(f"layers    {len(layers)}, {size(unpacked)} unpacked")
+    if manifest.files:
+        total = size(sum(entry.size_bytes for entry in files))
+        lines.append(f"files     {len(files)}, {total}")
+    others = sorted({entry.kind for entry in manifest.entries} - {CONFIG, *CONTENT})
     if others:
         lines.append(f"also has  {', '.join(others)}: this Roost passes over these")
     if manifest.since is not None:
         needed = size(sum(layer.size_bytes for layer in manifest.needs))
         lines.append(
-            f"needs     {manifest.since.name}, for {needed} of layers ({manifest.since.id})"
+            f"needs     {manifest.since.name}, for {needed} of its content ({manifest.since.id})"
         )
     if signer is None:
         lines.append("signed    by nobody")
@@ -103,12 +115,25 @@ def print_bundle(record: BundleRecord) -> None:
         click.echo(clean(line))
     sizes = {layer.diff_id: layer.size_bytes for layer in manifest.needs}
     sizes |= {entry.sha256: entry.size_bytes for entry in layers}
+    if manifest.images:
+        _print_images(manifest, sizes)
+    if manifest.files:
+        print_table(
+            _FILES,
+            [
+                (f"{each.kind} {each.name}", _short(each.sha256), size(each.size_bytes))
+                for each in manifest.files
+            ],
+        )
+
+
+def _print_images(manifest: Manifest, sizes: Mapping[str, int]) -> None:
     print_table(
         _IMAGES,
         [
             (
                 ", ".join(image.tags) or UNKNOWN,
-                image.config_digest.removeprefix("sha256:")[:_SHOWN],
+                _short(image.config_digest),
                 "/".join(part for part in (image.os, image.architecture, image.variant) if part),
                 str(len(image.diff_ids)),
                 size(sum(sizes.get(diff_id, 0) for diff_id in image.diff_ids)),
@@ -116,6 +141,10 @@ def print_bundle(record: BundleRecord) -> None:
             for image in manifest.images
         ],
     )
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:_SHOWN]
 
 
 @click.command("show")
@@ -135,7 +164,7 @@ def show(bundle: Path, *, as_json: bool) -> None:
 @click.argument("new", type=click.Path(path_type=Path), metavar="NEW")
 @json_option
 def diff(old: Path, new: Path, *, as_json: bool) -> None:
-    """Say which images NEW adds, removes and changes, and how much of their layers is new."""
+    """Say which images and files NEW adds, removes and changes, and how much of them is new."""
     found = compare(read_bundle(old).manifest, read_bundle(new).manifest)
     if as_json:
         print_json([_difference(each) for each in found])

@@ -27,7 +27,7 @@ from console.text import clean, size
 
 EVERY_SECONDS = 0.5
 # What nobody calls an image, and what a file is called that is not there.
-_SUFFIXES = (
+ARCHIVE_SUFFIXES = (
     *(".tar", ".tgz", ".tzst", ".txz", ".tbz", ".tbz2"),
     *(".gz", ".zst", ".xz", ".bz2", ".oci", ".bundle"),
 )
@@ -71,7 +71,7 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
 def is_archive(subject: str) -> bool:
     """Whether somebody means a file or a folder, not the name of an image."""
     path = Path(subject)
-    looks = subject.startswith((".", "/", "~")) or subject.lower().endswith(_SUFFIXES)
+    looks = subject.startswith((".", "/", "~")) or subject.lower().endswith(ARCHIVE_SUFFIXES)
     return looks or path.exists()
 
 

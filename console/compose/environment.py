@@ -15,6 +15,11 @@ class EnvFiles:
         self._folder = folder
         self._texts: dict[Path, str] = {}
 
+    @property
+    def read(self) -> list[Path]:
+        """Those that were read."""
+        return list(self._texts)
+
     def path(self, named: str) -> Path:
         return self._folder / named
 

@@ -23,6 +23,11 @@ class OtherFiles:
     def __init__(self) -> None:
         self._roots: dict[Path, tree.Node | None] = {}
 
+    @property
+    def read(self) -> list[Path]:
+        """Those that were read."""
+        return list(self._roots)
+
     def root(self, path: Path, place: Place) -> tree.Mapping | None:
         """None where there is none, which is noted."""
         if path not in self._roots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from agent.archives.bundle_reading import is_bundle, read_bundle
 from agent.archives.bundle_verifying import verify_bundle
 from agent.archives.indexing import index_archive
 from agent.archives.layers import open_layer
+from agent.protocol.node_files import NAME_PATTERN
 from agent.protocol.problems import ProblemError
 from tests.agent.archives.test_fuzz import bounded_memory
 from tests.archives_made import Entry, Made, layer
 from tests.bundles_made import entries_of, make_bundle, manifest_of, packed
 
+NAME = re.compile(NAME_PATTERN)
 ONE = Made([layer("base", 900), layer("app", 1500)], tags=["one:1"])
 TWO = Made([layer("base", 900)], tags=["two:2"], architecture="arm64")
+FILES = {"model/plant/detector.onnx": b"weights" * 200, "release/plant/app.yaml": b"services: {}"}
 
 
 def whole_bundles() -> list[bytes]:
@@ -30,11 +34,15 @@ def whole_bundles() -> list[bytes]:
         folder = Path(name)
         first = make_bundle(folder, [ONE], name="first")
         both = make_bundle(folder, [ONE, TWO], name="both")
+        files = make_bundle(folder, [ONE], files=FILES, name="files")
         return [
             first.read_bytes(),
             make_bundle(folder, [ONE, TWO], name="since", since=first).read_bytes(),
             both.read_bytes(),
             packed(manifest_of([ONE, TWO]), entries_of([ONE, TWO])),
+            files.read_bytes(),
+            make_bundle(folder, [], files=FILES, name="alone").read_bytes(),
+            make_bundle(folder, [TWO], files=FILES, name="less", since=files).read_bytes(),
         ]
 
 
@@ -77,6 +85,10 @@ def check(content: bytes) -> None:
                 check_problem(problem, path)
             else:
                 assert bundle.index == index == read_bundle(path).index
+                known = {each.diff_id for each in index.layers}
+                known |= {each.diff_id for each in index.elsewhere}
+                assert {file.sha256 for file in index.files} <= known
+                assert all(NAME.fullmatch(file.name) for file in index.files)
 
 
 @st.composite
@@ -112,12 +124,13 @@ def test_damage(content: bytes) -> None:
 def other_words(draw: st.DrawFn) -> bytes:
     """A manifest in which some values are others, and entries that need not fit."""
     images = [ONE, TWO]
-    manifest: Any = msgspec.to_builtins(manifest_of(images))
+    files = draw(st.sampled_from([{}, FILES]))
+    manifest: Any = msgspec.to_builtins(manifest_of(images, files))
     values = st.one_of(
         st.none(),
         st.integers(-2, 2**70),
         st.text(max_size=5),
-        st.sampled_from(["../x", "/x", "config", "layer", ONE.diff_ids[0], [], {}]),
+        st.sampled_from(["../x", "/x", "config", "layer", "model", ONE.diff_ids[0], [], {}]),
     )
     for _ in range(draw(st.integers(1, 3))):
         place = manifest
@@ -130,9 +143,9 @@ def other_words(draw: st.DrawFn) -> bytes:
                 place[key] = draw(values)
                 break
             place = place[key]
-    entries = draw(st.permutations(entries_of(images)))[: draw(st.integers(0, 5))]
+    entries = draw(st.permutations(entries_of(images, files)))[: draw(st.integers(0, 7))]
     if draw(st.booleans()):
-        entries = entries_of(images)
+        entries = entries_of(images, files)
     extra = st.builds(
         Entry,
         st.sampled_from(["../x", "/x", "x", "roost-bundle.json", "roost-bundle.sig"]),

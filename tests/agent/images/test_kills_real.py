@@ -12,7 +12,10 @@ import httpx
 import msgspec
 import pytest
 
+from agent.protocol.images import LoadRequest
+from agent.protocol.node_files import NodeFile
 from tests.agent.images.image_side import request
+from tests.agent.images.layers import diff_id
 from tests.agent.images.loads import JSON, NEW, Loads, until
 from tests.archives_made import Made, layer
 
@@ -23,6 +26,16 @@ def kill(loads: Loads) -> None:
     assert loads.agent.process is not None
     os.kill(loads.agent.process.pid, signal.SIGKILL)
     assert loads.end() == -signal.SIGKILL
+
+
+def model_of(data: bytes) -> NodeFile:
+    return NodeFile(kind="model", name="detector.onnx", sha256=diff_id(data), size_bytes=len(data))
+
+
+def place(loads: Loads, file: NodeFile) -> str:
+    body = msgspec.json.encode(LoadRequest(files=[file]))
+    job: str = loads.post("/v1/images/load", body, **JSON)["id"]
+    return job
 
 
 def jobs_of(loads: Loads, kind: str) -> list[dict[str, Any]]:
@@ -73,6 +86,27 @@ def test_killed_while_room_is_made(loads: Loads) -> None:
     new = loads.ids()
     assert set(new) == {"app:1", "app:new", "spare:1"}
     assert new["app:1"] == new["app:new"] != old["app:1"]
+
+
+def test_killed_while_a_file_is_placed(loads: Loads) -> None:
+    """The file before is there until the new one is, whole."""
+    loads.start()
+    for data in (b"before", b"after" * 50_000):
+        loads.send(data)
+    files = [model_of(data) for data in (b"before", b"after" * 50_000)]
+    assert loads.ended(place(loads, files[0]))["state"] == "succeeded"
+    assert loads.agent.stop() == 0
+    model = loads.folder / "state" / "models" / "detector.onnx"
+    loads.start("placing", "kill")
+    with contextlib.suppress(httpx.HTTPError):
+        place(loads, files[1])
+    assert loads.end() == -signal.SIGKILL
+    assert model.read_bytes() == b"before"
+    (model.parent / ".detector.onnx.x.tmp").write_bytes(b"aft")  # as far as it may have come
+    loads.start()
+    until(lambda: all(job["state"] == "succeeded" for job in jobs_of(loads, "image.load")))
+    assert model.read_bytes() == b"after" * 50_000
+    assert [path.name for path in model.parent.iterdir()] == ["detector.onnx"]
 
 
 def test_killed_while_an_image_is_removed(loads: Loads) -> None:

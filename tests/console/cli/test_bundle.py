@@ -47,7 +47,7 @@ def test_show_says_what_is_in_it(run: Run, tmp_path: Path) -> None:
     assert "app:1" in shown.out
     assert run("make", "-o", new, tmp_path / "app-2.tar", "--since", old, "--unsigned").code == 0
     shown = run("show", new)
-    assert "needs     old.bundle, for 60 KiB of layers" in shown.out
+    assert "needs     old.bundle, for 60 KiB of its content" in shown.out
     assert "signed    by nobody" in shown.out
     differences = run("diff", old, new).out.splitlines()
     assert [line.split()[:2] for line in differences[1:]] == [

@@ -8,8 +8,9 @@ import msgspec
 
 from agent.protocol.arms import Arm, RequestFigures, WorkloadArms
 from console.rollouts.judging.analysis import Condition
+from console.rollouts.judging.histograms import minus
 from console.rollouts.judging.looks import ConditionLooks
-from console.rollouts.judging.words import reason
+from console.rollouts.judging.words import name_of, reason
 
 # holds: as far as this could be seen. worse: proven. doubt: it may be worse, more data will tell.
 # few: too little to say. blind: it cannot be measured here. broken: what measures it fails.
@@ -32,19 +33,38 @@ class Looked(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def pairs_of(
-    condition: Condition, workload: WorkloadArms, looks: ConditionLooks
+    condition: Condition, workload: WorkloadArms, looks: ConditionLooks, *, counts: bool
 ) -> dict[str, Pair] | Looked:
-    """What both arms answered, by sort of request; or what this look came to without.
+    """What both arms answered since it counts, by sort of request; or what this look came to.
 
     Where there is no stable arm and none is wanted, its figures are empty.
     """
-    pairs = _pairs(condition, workload)
-    if isinstance(pairs, str):
-        return Looked(looks=looks, state="blind", words=reason(pairs))
+    found = _pairs(condition, workload)
+    if isinstance(found, str):
+        return Looked(looks=looks, state="blind", words=reason(found))
+    warm = looks.warm if looks.window == workload.window else {}
+    pairs = {sort: _since(pair, warm.get(sort)) for sort, pair in found.items()}
     for pair in pairs.values():
         if wrong := _contradiction(pair):
             return broken(looks, f"its figures cannot be: {wrong}")
-    return pairs
+    if counts:
+        return pairs
+    looks = msgspec.structs.replace(looks, window=workload.window, warm=found, broken=0)
+    return Looked(looks=looks, state="few", words=f"{name_of(condition)} while it warms up")
+
+
+def _since(pair: Pair, warm: Pair | None) -> Pair:
+    if warm is None:
+        return pair
+    ours, theirs = (
+        RequestFigures(
+            requests=now.requests - before.requests,
+            errors=now.errors - before.errors,
+            latency=minus(now.latency, before.latency),
+        )
+        for now, before in zip(pair, warm, strict=True)
+    )
+    return ours, theirs
 
 
 def broken(looks: ConditionLooks, words: str, times: int = 1) -> Looked:
@@ -82,7 +102,7 @@ def _contradiction(pair: Pair) -> str | None:
     for name, figures in zip(("candidate", "stable"), pair, strict=True):
         answers = sum(figures.latency.values())
         if min(figures.requests, figures.errors, *figures.latency.values(), 0) < 0:
-            return f"figures of the {name} are below 0"
+            return f"the {name} has fewer than before"
         if figures.errors > figures.requests or answers > figures.requests:
             return (
                 f"the {name} has {figures.errors} errors and {answers} answers"

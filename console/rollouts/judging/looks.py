@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.protocol.arms import RequestFigures
 from console.rollouts.judging.evidence import Evidence
 
 # Points of a figure's history; when they are full, every other one goes.
 HISTORY_KEPT = 30
+# From so many answers of each arm on the normal distribution fits their ranks, far out too.
+FIRST_LOOK = 100
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
@@ -66,9 +69,7 @@ class RankLooks(msgspec.Struct, frozen=True, array_like=True):
     """Of the test of the whole distribution."""
 
     taken: int = 0  # over all windows
-    next_at: int = 0  # answers of the arm that has fewer, in this window
-    # Answers of both arms that came before it began to count, by sort.
-    before: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+    next_at: int = FIRST_LOOK  # answers of the arm that has fewer, in this window
     z: float | None = None
     delta: float | None = None
 
@@ -80,6 +81,8 @@ class ConditionLooks(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     in_doubt: float | None = None  # `soaked` since when it is neither well nor failed
     failed: str = ""  # why; what failed once stays so
     window: str = ""
+    # What both arms had answered in this window while they warmed up, by sort of request.
+    warm: dict[str, tuple[RequestFigures, RequestFigures]] = {}
     candidate: int = 0  # requests, or readings, that were judged; over all windows
     stable: int = 0
     evidence: Evidence = Evidence()

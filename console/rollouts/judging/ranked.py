@@ -7,18 +7,17 @@ them, so whatever the looks have to do with each other, all together have no mor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from agent.protocol.arms import WorkloadArms
 from console.rollouts.judging.analysis import Condition
-from console.rollouts.judging.histograms import Histogram, minus, quantile_seconds
-from console.rollouts.judging.looked import Looked, Pair, State, broken, pairs_of
-from console.rollouts.judging.looks import ConditionLooks, RankLooks
+from console.rollouts.judging.histograms import Histogram, quantile_seconds
+from console.rollouts.judging.looked import Looked, Pair, State, pairs_of
+from console.rollouts.judging.looks import FIRST_LOOK, ConditionLooks, RankLooks
 from console.rollouts.judging.ranks import mann_whitney
 from console.rollouts.judging.words import count, figure
-
-# The normal distribution fits the ranks far out from here on.
-FIRST_LOOK = 100
 
 
 def look(
@@ -30,18 +29,14 @@ def look(
     counts: bool = True,
 ) -> Looked:
     """One look; the arguments are those of `tested.look`."""
-    pairs = pairs_of(condition, workload, looks)
+    pairs = pairs_of(condition, workload, looks, counts=counts)
     if isinstance(pairs, Looked):
         return pairs
     ranks = looks.ranks
     if looks.window != workload.window:
-        ranks = RankLooks(ranks.taken, FIRST_LOOK, {}, ranks.z, ranks.delta)
-    if not counts:
-        before = {sort: (ours.latency, theirs.latency) for sort, (ours, theirs) in pairs.items()}
-        ranks = msgspec.structs.replace(ranks, before=before)
-    added = _added(pairs, ranks)
-    if any(number < 0 for arms in added for arm in arms for number in arm.values()):
-        return broken(looks, "its figures cannot be: a counter went back")
+        looks = msgspec.structs.replace(looks, warm={})
+        ranks = RankLooks(taken=ranks.taken, z=ranks.z, delta=ranks.delta)
+    added = [(ours.latency, theirs.latency) for ours, theirs in pairs.values()]
     candidate = sum(sum(ours.values()) for ours, _ in added)
     stable = sum(sum(theirs.values()) for _, theirs in added)
     fewer, worse = min(candidate, stable), False
@@ -60,31 +55,23 @@ def look(
     return _told(condition, looks, next(iter(pairs.values())), worse=worse)
 
 
-def _added(pairs: dict[str, Pair], ranks: RankLooks) -> list[tuple[Histogram, Histogram]]:
-    found: list[tuple[Histogram, Histogram]] = []
-    for sort, (ours, theirs) in pairs.items():
-        was, were = ranks.before.get(sort, ({}, {}))
-        found.append((minus(ours.latency, was), minus(theirs.latency, were)))
-    return found
-
-
 def _taken(
     condition: Condition,
-    added: list[tuple[Histogram, Histogram]],
+    added: Sequence[tuple[Histogram, Histogram]],
     ranks: RankLooks,
     fewer: int,
     false_alarms: float,
 ) -> tuple[RankLooks, bool]:
-    taken, next_at = ranks.taken + 1, max(ranks.next_at, FIRST_LOOK)
+    taken, next_at = ranks.taken + 1, ranks.next_at
     while next_at <= fewer:
         next_at *= 2
     seen = mann_whitney(added)
     if seen is None:  # all answers took the same time
-        return RankLooks(taken, next_at, ranks.before, 0.0, 0.0), False
+        return RankLooks(taken, next_at, 0.0, 0.0), False
     worse = seen.chance <= false_alarms / (taken * (taken + 1)) and seen.delta > (
         condition.worse_by or 0.0
     )
-    return RankLooks(taken, next_at, ranks.before, seen.z, seen.delta), worse
+    return RankLooks(taken, next_at, seen.z, seen.delta), worse
 
 
 def _told(condition: Condition, looks: ConditionLooks, pair: Pair, *, worse: bool) -> Looked:

@@ -34,32 +34,37 @@ def look(
 
     false_alarms: what this condition may have of them on this workload.
     """
-    pairs = pairs_of(condition, workload, looks)
+    pairs = pairs_of(condition, workload, looks, counts=counts)
     if isinstance(pairs, Looked):
         return pairs
     sorts = dict(looks.sorts)
+    warm = looks.warm
     if looks.window != workload.window:
+        warm = {}
         sorts = {sort: SortLooks(slow=each.slow) for sort, each in sorts.items()}
     new: list[Counts] = []
     for sort, pair in pairs.items():
         before = sorts.get(sort, SortLooks())
-        slow = _slow(condition, pair, before.slow, now=not counts)
-        added = Counts() if slow is None else _counts(condition, pair, slow).since(before.counts)
+        sorts[sort] = before
+        slow = _slow(condition, pair, before.slow)
+        if slow is None:
+            continue
+        added = _counts(condition, pair, slow).since(before.counts)
         if not added.possible:
             return broken(looks, "its figures cannot be: a counter went back")
-        new.append(added)
-        sorts[sort] = _after(condition, pair, slow)
-    after = msgspec.structs.replace(looks, window=workload.window, sorts=sorts, broken=0)
-    if counts:
-        after = _weighed(condition, after, new)
-    return _told(condition, pairs, after, false_alarms)
+        # Answers of one arm alone say nothing; they wait for the other's.
+        if condition.worse_by is None or (added.candidate and added.stable):
+            new.append(added)
+            sorts[sort] = _after(condition, pair, slow)
+    after = msgspec.structs.replace(looks, window=workload.window, warm=warm, sorts=sorts, broken=0)
+    return _told(condition, pairs, _weighed(condition, after, new), false_alarms)
 
 
-def _slow(condition: Condition, pair: Pair, known: int | None, *, now: bool) -> int | None:
+def _slow(condition: Condition, pair: Pair, known: int | None) -> int | None:
     """Over which bucket an answer is slow; None: not known yet, and all waits until it is.
 
     Where the stable arm has not told before, both arms' answers together do, which are the same
-    whoever gave them. `now`: whatever there is must do.
+    whoever gave them.
     """
     if condition.of == "error_rate":
         return 0
@@ -68,16 +73,13 @@ def _slow(condition: Condition, pair: Pair, known: int | None, *, now: bool) -> 
     if known is not None:
         return known
     both = _together(pair)
-    answers = sum(both.values())
-    if not answers or (not now and answers * (1 - condition.quantile) < 1 - 1e-9):
+    if sum(both.values()) * (1 - condition.quantile) < 1 - 1e-9:
         return None
     return quantile_bucket(both, condition.quantile)
 
 
-def _after(condition: Condition, pair: Pair, slow: int | None) -> SortLooks:
+def _after(condition: Condition, pair: Pair, slow: int) -> SortLooks:
     """What the next look begins with."""
-    if slow is None:
-        return SortLooks()
     if condition.of == "latency" and condition.worse_by is not None:
         stable = pair[1].latency
         if sum(stable.values()) * (1 - condition.quantile) >= _SLOW_EXPECTED - 1e-9:
@@ -100,13 +102,12 @@ def _counts(condition: Condition, pair: Pair, slow: int) -> Counts:
 
 
 def _weighed(condition: Condition, looks: ConditionLooks, new: list[Counts]) -> ConditionLooks:
-    trials = [trial for each in new if (trial := _trials(condition, each)) is not None]
+    trials = [_trials(condition, each) for each in new]
     recent = looks.recent if looks.evidence.log > 0 else Counts()
     candidate, stable = looks.candidate, looks.stable
     for each in new:
         recent = recent.plus(each)
-        if condition.worse_by is None or (each.candidate and each.stable):
-            candidate, stable = candidate + each.candidate, stable + each.stable
+        candidate, stable = candidate + each.candidate, stable + each.stable
     return msgspec.structs.replace(
         looks,
         evidence=looks.evidence.after(trials),
@@ -116,11 +117,9 @@ def _weighed(condition: Condition, looks: ConditionLooks, new: list[Counts]) -> 
     )
 
 
-def _trials(condition: Condition, new: Counts) -> Trials | None:
+def _trials(condition: Condition, new: Counts) -> Trials:
     if condition.worse_by is None:
         return Trials(new.events, new.candidate, _limit(condition))
-    if not new.candidate or not new.stable:
-        return None
     share = new.candidate / (new.candidate + new.stable)
     return Trials(new.events, new.events + new.stable_events, share)
 

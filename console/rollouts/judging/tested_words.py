@@ -43,7 +43,9 @@ def said(
     if state != "holds" or condition.worse_by is None:
         return seen
     if speaks_against(looks):
-        return f"{seen}; worse, but by no more than {condition.worse_by * 100:g} %"
+        return f"{seen}; if worse, by no more than {condition.worse_by * 100:g} %"
+    if ours is not None and theirs is not None and ours > theirs * (1 + condition.worse_by):
+        return f"{seen}: worse by what may be chance"
     return f"{seen}: no worse"
 
 

@@ -26,7 +26,7 @@ from agent.protocol.engine_figures import EngineCheck
 from agent.protocol.engines import BuildRequest, Engine, EngineManifest, EngineParts, ModelFile
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
-from agent.rules.engine_keys import engine_key
+from agent.rules.engine_keys import engine_key, recipe_digest
 from agent.rules.engine_stale import why_not_good
 
 BUILD = "engine.build"
@@ -46,6 +46,9 @@ class BuildKind(JobKind[BuildRequest]):
 
     def subject(self, request: BuildRequest) -> str:
         return request.recipe.model
+
+    def alike(self, request: BuildRequest) -> str | None:
+        return recipe_digest(request.recipe)
 
     def locks(self, request: BuildRequest) -> Sequence[str]:
         return self._shop.locks(request.gpu, request.recipe.model)

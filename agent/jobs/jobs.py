@@ -244,6 +244,7 @@ class Jobs:
                 id=secrets.token_hex(ID_BYTES),
                 kind=kind.name,
                 subject=kind.subject(request),
+                alike=kind.alike(request),
                 state="queued",
                 owner=owner,
                 parent=parent,

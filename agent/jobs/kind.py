@@ -40,6 +40,10 @@ class JobKind(ABC, Generic[R]):
     def subject(self, request: R) -> str:
         """What it works on, for people: "detector:1.4"."""
 
+    def alike(self, request: R) -> str | None:
+        """See `Job.alike`."""
+        return None
+
     def locks(self, request: R) -> Sequence[str]:
         """Things that nobody else may touch while it runs ("image:<digest>").
 

@@ -33,6 +33,8 @@ class Job(msgspec.Struct, kw_only=True):
     id: str
     kind: str  # "image.load", "image.remove"
     subject: str  # what it works on, for people: "detector:1.4"
+    # The same for jobs that are done in the same way: of an engine's build, a digest of its recipe.
+    alike: str | None = None
     state: JobState
     stage: str | None = None  # "receiving", "loading", "verifying"
     # Of `total`; both None: indeterminate. Once it has ended: how far its last stage came.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 import msgspec
 
@@ -30,9 +31,21 @@ def engine_key(parts: EngineParts) -> str:
     """64 hex digits. The order of profiles makes a difference, that of inputs in one does not."""
     document = msgspec.to_builtins(parts)
     if parts.recipe is not None:
-        document["recipe"] = {
-            name: value for name, value in document["recipe"].items() if name not in NOT_BUILT_IN
-        }
+        document["recipe"] = _built_in(parts.recipe)
+    return _digest(document)
+
+
+def recipe_digest(recipe: EngineRecipe) -> str:
+    """12 hex digits: the same for recipes that build the same, of whatever model."""
+    return _digest(_built_in(recipe))[:12]
+
+
+def _built_in(recipe: EngineRecipe) -> dict[str, Any]:
+    document = msgspec.to_builtins(recipe)
+    return {name: value for name, value in document.items() if name not in NOT_BUILT_IN}
+
+
+def _digest(document: dict[str, Any]) -> str:
     encoded = msgspec.json.encode(document, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()
 

@@ -22,7 +22,10 @@ def _key(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str 
 model_argument = click.argument("model", metavar="MODEL")
 key_argument = click.argument("key", metavar="KEY", callback=_key)
 key_option = click.option(
-    "--key", metavar="KEY", callback=_key, help="The start of its key; else the one in use, or the newest."
+    "--key",
+    metavar="KEY",
+    callback=_key,
+    help="The start of its key; without, the one in use, else the newest.",
 )
 gpu_option = click.option("--gpu", metavar="UUID", help="The GPU, if the node has several.")
 

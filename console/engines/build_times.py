@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 from agent.protocol.engines import Engine
 from agent.protocol.jobs import Job
+from agent.rules.engine_keys import recipe_digest
 
 BUILD_KIND = "engine.build"
 # The stage of a build in which TensorRT builds; the others take little.
 BUILDING = "building"
+# Reasons why an engine is stale that mean another TensorRT.
+_OTHER_TENSORRT = ("tensorrt", "image")
 
 
 class EarlierBuild(NamedTuple):
@@ -28,13 +31,16 @@ def earlier_build(
     known: Mapping[str, Sequence[Engine]],
     node: str,
     model: str,
+    alike: str | None,
     gpus: Sequence[str] | None = None,
 ) -> EarlierBuild | None:
-    """The build that most key parts are the same of: the model's own, on this node, else on one
-    whose engine is for the same GPU; the newest of those. None: there is none.
+    """The build that had the same key parts: the model's own, by the same recipe, for the same GPU,
+    with the TensorRT that is there now; on this node, else on another; the newest of those. None:
+    there is none.
 
     Args:
         known: engines by node.
+        alike: `recipe_digest` of the recipe; None: it is not known.
         gpus: names of the node's GPUs; None: all engines are of this node.
     """
     found: list[tuple[bool, float, EarlierBuild]] = []
@@ -43,9 +49,18 @@ def earlier_build(
             # Engines of TensorRT-RTX are not built on a GPU: only the CPU makes a difference.
             gpu = engine.manifest.parts.gpu
             same_gpu = gpus is None or gpu is None or gpu in gpus
-            if engine.model == model and same_gpu:
+            if engine.model == model and same_gpu and _built_so(engine, alike):
                 found.append((name == node, engine.manifest.built_at, EarlierBuild(name, engine)))
     return max(found, key=lambda each: each[:2])[2] if found else None
+
+
+def _built_so(engine: Engine, alike: str | None) -> bool:
+    """By that recipe, there, and with a TensorRT that has not changed since."""
+    recipe = engine.manifest.parts.recipe
+    if recipe is None or engine.manifest.imported is not None or alike is None:
+        return False
+    other = any(each.what in _OTHER_TENSORRT for each in engine.stale)
+    return not other and recipe_digest(recipe) == alike
 
 
 def share_done(job: Job) -> float | None:

@@ -33,6 +33,8 @@ class NodeBuild:
     model: str
     begin: Begin
     """Begins the job, or finds the one of that idempotency key."""
+    alike: str | None = None
+    """`Job.alike` of the job that it begins."""
     what: str = ""
     """Tells builds of one model on one node apart."""
     stage: Stage = "waiting"
@@ -51,7 +53,8 @@ class NodeBuild:
     @property
     def before(self) -> EarlierBuild | None:
         """The build that this one is like."""
-        return earlier_build({self.entry.name: self.known}, self.entry.name, self.model)
+        name = self.entry.name
+        return earlier_build({name: self.known}, name, self.model, self.alike)
 
     @property
     def seconds_left(self) -> float | None:

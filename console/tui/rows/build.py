@@ -56,7 +56,7 @@ def _phases(job: Job, glyphs: Glyphs) -> str:
 def _left(job: Job, before: EarlierBuild | None, offset: float) -> str:
     """From an earlier build with the same key parts."""
     if before is None:
-        return "not known: no earlier build of this model is for this GPU"
+        return "not known: none was built alike (recipe, TensorRT, GPU)"
     engine = before.engine
     ago = words.age(max(0.0, time.time() - engine.manifest.built_at))
     source = (

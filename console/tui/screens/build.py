@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.protocol.jobs import Job
 from console.engines.build_times import BUILD_KIND, EarlierBuild, earlier_build
 from console.fleet.picture import NodeView
 from console.tui.beside import run_beside
@@ -33,11 +34,11 @@ class BuildScreen(JobScreen):
         job = self.job
         if job is None or job.kind != BUILD_KIND:
             return entries
-        before = self._before(view, job.subject)
+        before = self._before(view, job)
         glyphs, offset = self.context.look.glyphs, view.clock_offset_seconds or 0.0
         return [*entries[:1], *build_entries(job, before, width, glyphs, offset), *entries[1:]]
 
-    def _before(self, view: NodeView, model: str) -> EarlierBuild | None:
+    def _before(self, view: NodeView, job: Job) -> EarlierBuild | None:
         facts = view.facts()
         gpus = [gpu.name for gpu in facts.gpus] if facts is not None else []
-        return earlier_build(self.context.built.said, self.node, model, gpus)
+        return earlier_build(self.context.built.said, self.node, job.subject, job.alike, gpus)

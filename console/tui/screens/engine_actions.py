@@ -94,7 +94,7 @@ class EngineActions(ReadsAnswers, Carrying):
         if not targets:
             self.say(_NO_ENGINE)
             return
-        about = [Entry("", "Nothing is built; which one is in use stays as it is.", "dim")]
+        about = [Entry("", "Nothing is built. One that turns out bad is not used any more.", "dim")]
         tasks = [_task(each, self._verify(each)) for each in targets]
         done = "are under way: :jobs shows them"
         self.give(Order("try", "asking for", "engine", tasks, about, done=done))

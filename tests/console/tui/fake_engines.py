@@ -15,14 +15,25 @@ from agent.protocol.engines import (
     BuildRequest,
     Engine,
     EngineLog,
+    EngineRecipe,
     EngineRemoveRequest,
     UseRequest,
     VerifyRequest,
 )
 from agent.protocol.jobs import Job
+from agent.rules.engine_keys import recipe_digest
 from console.fleet.picture import NodeView
 from tests.console.tui import fakes
 from tests.console.tui.fakes import begun
+
+RECIPE: dict[str, object] = {
+    "precision": "fp16",
+    "profiles": [
+        {"images": {"min": [1, 3, 640, 640], "opt": [8, 3, 640, 640], "max": [16, 3, 640, 640]}}
+    ],
+}
+# What jobs that build so say.
+LIKE = recipe_digest(msgspec.convert({"model": "m", "onnx": "/m", **RECIPE}, EngineRecipe))
 
 
 def make_engine(
@@ -30,13 +41,7 @@ def make_engine(
 ) -> Engine:
     """An engine of that model for an A10; another `number` is another one, built earlier."""
     key = hashlib.sha256(f"{model} {number}".encode()).hexdigest()
-    sizes = {"min": [1, 3, 640, 640], "opt": [8, 3, 640, 640], "max": [16, 3, 640, 640]}
-    recipe: dict[str, object] = {
-        "model": model,
-        "onnx": f"/srv/models/{model}.onnx",
-        "precision": "fp16",
-        "profiles": [{"images": sizes}],
-    }
+    recipe = {"model": model, "onnx": f"/srv/models/{model}.onnx", **RECIPE}
     parts: dict[str, object] = {
         "onnx_sha256": hashlib.sha256(model.encode()).hexdigest(),
         "recipe": recipe,

@@ -10,7 +10,7 @@ from agent.protocol.problems import Problem, ProblemError
 from console.tui.app import RoostApp
 from console.tui.screens.build import BuildScreen
 from tests.console.tui.conftest import MakeApp
-from tests.console.tui.fake_engines import FakeEngines, latency, make_bench, make_engine
+from tests.console.tui.fake_engines import LIKE, FakeEngines, latency, make_bench, make_engine
 from tests.console.tui.fakes import A10, NOW, T4, make_node, put_job
 from tests.console.tui.screens.test_jobs import lines
 from tests.console.tui.showing import fleet_of, settled, table_of, type_command
@@ -40,6 +40,7 @@ def engines_app(
             ago=40,
             kind="engine.build",
             subject="detector",
+            alike=LIKE,
             stage="building",
             unit="items",
             done=430,
@@ -210,7 +211,7 @@ async def test_the_time_of_a_build_that_is_like_no_other_is_not_known(make_app: 
         assert "building 43%" in text  # of a model that has no engine yet
         await pilot.press("enter")
         text = await settled(pilot)
-        assert "left      not known: no earlier build" in text
+        assert "left      not known: none was built alike (recipe, TensorRT, GPU)" in text
 
 
 async def test_a_node_is_asked_again_when_its_builds_move(make_app: MakeApp) -> None:

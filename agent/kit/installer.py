@@ -269,7 +269,7 @@ def place_problems(kit: Kit, python: Optional[Python]) -> List[KitError]:
     return found
 
 
-def plan(kit: Kit) -> List[str]:
+def plan(kit: Kit, member: str) -> List[str]:
     """What `install` would do now, in words."""
     steps: List[str] = []
     there = installed()
@@ -282,6 +282,8 @@ def plan(kit: Kit) -> List[str]:
         steps.append(f"make it the current one{was}")
     if group_id() is None:
         steps.append(f"make the group {GROUP}")
+    if joins(member):
+        steps.append(f"let {member} use the agent: into the group {GROUP}")
     steps += [f"make {folder}" for folder in (CONFIG, STATE) if not folder.is_dir()]
     if not (CONFIG / "agent.yaml").exists():
         steps.append(f"write {CONFIG}/agent.yaml")
@@ -299,7 +301,17 @@ def group_id() -> Optional[int]:
         return None
 
 
-def install(kit: Kit, say: Any) -> None:
+def joins(member: str) -> bool:
+    """Whether somebody has to become a member of the group; root needs not."""
+    if member in ("", "root"):
+        return False
+    try:
+        return member not in grp.getgrnam(GROUP).gr_mem
+    except KeyError:
+        return True
+
+
+def install(kit: Kit, say: Any, member: str = "") -> None:
     found = problems(kit)
     python = chosen_python(kit)
     if found or python is None:
@@ -308,6 +320,8 @@ def install(kit: Kit, say: Any) -> None:
     if group_id() is None:
         say(f"making the group {GROUP}")
         must(["groupadd", "--system", GROUP], "kit.group")
+    if joins(member):
+        must(["usermod", "--append", "--groups", GROUP, member], "kit.group")
     for folder, mode in (
         (CONFIG, 0o755),
         (CONFIG / "trusted-keys", 0o755),
@@ -460,13 +474,13 @@ def uninstall(say: Any, *, everything: bool) -> None:
     say("the agent is gone%s" % (", kept: " + ", ".join(kept) if kept else ""))
 
 
-def show(kit: Kit, *, as_json: bool) -> int:
+def show(kit: Kit, member: str, *, as_json: bool) -> int:
     found = problems(kit)
     if as_json:
-        about = {"version": kit.version, "id": kit.id, "facts": facts(), "plan": plan(kit)}
+        about = {"version": kit.version, "id": kit.id, "facts": facts(), "plan": plan(kit, member)}
         print(json.dumps(dict(about, problems=[problem.told() for problem in found])))
     else:
-        print("\n".join(plan(kit)))
+        print("\n".join(plan(kit, member)))
         for problem in found:
             print(f"{problem.code}: {problem}\n  {problem.hint}")
     return 1 if found else 0
@@ -476,6 +490,7 @@ def main(argv: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 KIT", description=__doc__)
     parser.add_argument("verb", choices=("check", "install", "uninstall"))
     parser.add_argument("--json", action="store_true", help="say it for a program")
+    parser.add_argument("--member", default="", help="who shall be able to use it, beside root")
     parser.add_argument(
         "--all", action="store_true", help="uninstall: also its configuration and data"
     )
@@ -488,9 +503,9 @@ def main(argv: List[str]) -> int:
         if asked.verb == "uninstall":
             uninstall(say, everything=asked.all)
         elif asked.verb == "install":
-            install(Kit(Path(sys.argv[0])), say)
+            install(Kit(Path(sys.argv[0])), say, asked.member)
         else:
-            return show(Kit(Path(sys.argv[0])), as_json=asked.json)
+            return show(Kit(Path(sys.argv[0])), asked.member, as_json=asked.json)
     except KitError as problem:
         if asked.json:
             print(json.dumps({"problem": problem.told()}), flush=True)

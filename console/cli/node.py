@@ -10,6 +10,7 @@ _VERBS = {
     "ls": ("console.cli.node_ls", "list nodes, with what their GPUs do now"),
     "show": ("console.cli.node_show", "show all that is known of one node"),
     "add": ("console.cli.node_add", "add a node to your fleet, once it has answered"),
+    "install": ("console.cli.node_install", "put the agent on hosts that ssh reaches"),
     "rm": ("console.cli.node_rm", "take a node out of your fleet"),
 }
 

@@ -79,7 +79,7 @@ def command(
     where = parse_address(address)
     file = fleet_file(setup)
     if name is not None:
-        _check_name(name)
+        check_name(name)
     known = load_inventory(file).nodes
     if any(node.name == name for node in known):
         raise ProblemError(
@@ -92,7 +92,7 @@ def command(
         # Until it has told its own.
         name=name or where.host or "this machine",
         address=str(where),
-        labels=dict(_label(text) for text in labels),
+        labels=dict(check_label(text) for text in labels),
         production=production,
     )
     with contextlib.ExitStack() as stack:
@@ -110,7 +110,7 @@ def command(
             raise click.UsageError("--token, --token-file and --fingerprint are for https:// only")
         facts = asyncio.run(_facts(setup, entry))
         if name is None:
-            _check_name(facts.name)
+            check_name(facts.name)
             entry.name = facts.name
         _show(entry, where, facts)
         add_node(file, entry)
@@ -146,7 +146,8 @@ def _show(entry: NodeEntry, address: Address, facts: NodeFacts) -> None:
         say("  marked as production")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises ProblemError `console.usage` where a node cannot be called so."""
     if not NAME.fullmatch(name):
         raise ProblemError(
             "console.usage",
@@ -155,7 +156,8 @@ def _check_name(name: str) -> None:
         )
 
 
-def _label(text: str) -> tuple[str, str]:
+def check_label(text: str) -> tuple[str, str]:
+    """KEY=VALUE as key and value. Raises click.BadParameter."""
     match = _LABEL.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--label")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from console.link.client import NodeClient
     from console.link.gate import HandshakeGate
     from console.link.link import Link
+    from console.link.ssh_host import SshHost
 
 
 class Links:
@@ -99,20 +100,37 @@ class Links:
         )
 
     def _ssh_link(self, entry: NodeEntry, address: Address, *, admin: bool) -> Link:
-        from console.link.gate import HandshakeGate
-        from console.link.ssh import HANDSHAKE_TIMEOUT_SECONDS, SshLink
+        from console.link.ssh import SshLink
+        from console.link.ssh_host import HANDSHAKE_TIMEOUT_SECONDS
 
-        if self._gate is None:
-            self._gate = HandshakeGate()
         return SshLink(
             entry.name,
             address,
             folder=self._private_folder,
-            gate=self._gate,
+            gate=self._handshakes(),
             program=self._ssh,
             admin=admin,
             timeout=self._timeout or HANDSHAKE_TIMEOUT_SECONDS,
         )
+
+    def host(self, name: str, address: Address) -> SshHost:
+        """The host itself behind an ssh address, for commands there. Nothing is opened yet."""
+        from console.link.ssh_host import HANDSHAKE_TIMEOUT_SECONDS, SshHost
+
+        return SshHost(
+            name,
+            address,
+            gate=self._handshakes(),
+            program=self._ssh,
+            timeout=self._timeout or HANDSHAKE_TIMEOUT_SECONDS,
+        )
+
+    def _handshakes(self) -> HandshakeGate:
+        from console.link.gate import HandshakeGate
+
+        if self._gate is None:
+            self._gate = HandshakeGate()
+        return self._gate
 
     def _private_folder(self) -> Path:
         if self._folder is None:

@@ -27,31 +27,19 @@ from console.link.folder import socket_path
 from console.link.gate import HandshakeGate
 from console.link.link import LinkKind
 from console.link.problems import unreachable
-from console.link.ssh_keys import locked_keys
+from console.link.ssh_host import HANDSHAKE_TIMEOUT_SECONDS, OPTIONS, OWN_ERROR, SshHost
 from console.link.ssh_look import Seen, question, read_answer
 from console.link.ssh_problems import (
     SSH,
-    command_line,
     no_agent,
     no_dial,
     no_forwarding,
     no_sudo,
     not_in_group,
-    ssh_problem,
     target,
 )
 from console.link.ssh_process import SshProcess, bound_to_us
 
-HANDSHAKE_TIMEOUT_SECONDS = 30.0
-OPTIONS = (
-    "-T",
-    *("-o", "ControlPath=none"),
-    *("-o", "BatchMode=yes"),
-    *("-o", "ExitOnForwardFailure=yes"),
-    *("-o", "StreamLocalBindUnlink=yes"),
-    *("-o", "ServerAliveInterval=5"),
-    *("-o", "ServerAliveCountMax=3"),
-)
 # ssh makes the socket once it has logged in. A session that has not said `ready` so long after
 # that is one with a command of its own, and does not matter.
 SILENT_SESSION_SECONDS = 5.0
@@ -60,8 +48,6 @@ POLL_SECONDS = 0.05
 CONNECT_TRIES = 3
 # The complaint and the end of the connection come on different ways.
 COMPLAINT_PATIENCE_SECONDS = 1.0
-# ssh's exit code for its own errors; any other is the remote command's.
-OWN_ERROR = 255
 
 
 class SshLink:
@@ -86,13 +72,13 @@ class SshLink:
         self._socket = Path()  # of the tunnel
         self._gate = gate
         self._program = program
+        self._host = SshHost(node, address, gate=gate, program=program, timeout=timeout)
         self._timeout = timeout
         self._admin = admin
         self._way: Literal["session", "no_shell", "stdio"] = "stdio" if admin else "session"
         self._tunnel: SshProcess | None = None
         self._dialled: list[SshProcess] = []
         self._seen = Seen()
-        self._settings: dict[str, list[str]] | None = None
         self._starting = asyncio.Lock()
 
     async def connect(self) -> Connection:
@@ -111,11 +97,6 @@ class SshLink:
                 break
         raise unreachable(self._node, "the tunnel has just closed", hint="Try again.")
 
-    @property
-    def _typed(self) -> str:
-        """ssh to this node, as a person types it."""
-        return command_line(self._address, self._program)
-
     async def explain(self, cut: CutError) -> ProblemError | None:
         """Look for the reason on the host; may change the way."""
         if self._way == "stdio":
@@ -127,10 +108,10 @@ class SshLink:
             return unreachable(
                 self._node,
                 str(cut),
-                hint=f"{LOG_HINT}: {self._typed}",
+                hint=f"{LOG_HINT}: {self._host.typed}",
             )
         if tunnel.exit_code is not None:
-            return await self._why(tunnel)
+            return await self._host.why(tunnel)
         tunnel.forget_complaints()
         # sshd answers alike whether the socket is missing, dead or not for us, or forwarding is
         # off.
@@ -172,11 +153,11 @@ class SshLink:
                 self._tunnel = tunnel
                 return
             if tunnel.exit_code == OWN_ERROR:
-                raise await self._why(tunnel)
+                raise await self._host.why(tunnel)
         silent = [*self._program, *OPTIONS, *forward, "-N", *where]
         tunnel = await self._handshake(await asyncio.to_thread(bound_to_us, silent), patience=0.0)
         if tunnel.exit_code is not None:
-            raise await self._why(tunnel)
+            raise await self._host.why(tunnel)
         self._way = "no_shell"
         self._tunnel = tunnel
 
@@ -185,7 +166,7 @@ class SshLink:
 
         It is up when the session says so, or `patience` seconds after its socket is there.
         """
-        jump = await self._jump_host()
+        jump = await self._host.jump_host()
         async with self._gate.place(jump):
             await asyncio.to_thread(self._socket.unlink, missing_ok=True)
             tunnel = await SshProcess.start(command)
@@ -196,7 +177,7 @@ class SshLink:
                 raise unreachable(
                     self._node,
                     f"ssh was not up within {self._timeout:g} s",
-                    hint=f"Look closer: {self._typed} true",
+                    hint=f"Look closer: {self._host.typed} true",
                 ) from None
             except BaseException:
                 await tunnel.close()
@@ -216,12 +197,11 @@ class SshLink:
             said.cancel()
 
     async def _dial(self) -> Connection:
-        command = [*self._program, *OPTIONS, *target(self._address)]
         for process in [p for p in self._dialled if p.exit_code is not None]:
             await process.close()
             self._dialled.remove(process)
-        async with self._gate.place(await self._jump_host()):
-            process, connection = await SshProcess.dial([*command, self._dial_command()])
+        async with self._gate.place(await self._host.jump_host()):
+            process, connection = await SshProcess.dial([*self._host.command, self._dial_command()])
         self._dialled.append(process)
         return connection
 
@@ -239,7 +219,7 @@ class SshLink:
         await process.ends(patience=COMPLAINT_PATIENCE_SECONDS)
         self._way = "stdio" if self._admin else "session"
         if process.exit_code == OWN_ERROR:
-            return await self._why(process)
+            return await self._host.why(process)
         if self._admin and "sudo:" in process.complaints:
             return no_sudo(self._node, self._address, process.complaints, self._program)
         if "no agent answers" in process.complaints:
@@ -257,9 +237,9 @@ class SshLink:
 
     async def _look(self) -> Seen:
         """Ask the account's shell there what it sees."""
-        command = [*self._program, *OPTIONS, *target(self._address), question(self._address.path)]
-        async with self._gate.place(await self._jump_host()):
-            return read_answer((await self._run(command)).decode("utf-8", "replace"))
+        command = [*self._host.command, question(self._address.path)]
+        async with self._gate.place(await self._host.jump_host()):
+            return read_answer((await self._host.read(command)).decode("utf-8", "replace"))
 
     async def _forwards(self, tunnel: SshProcess) -> bool:
         """Whether the tunnel now takes a connection without a complaint."""
@@ -271,46 +251,6 @@ class SshLink:
             return not await tunnel.complains("open failed", patience=COMPLAINT_PATIENCE_SECONDS)
         finally:
             writer.close()
-
-    async def _run(self, command: list[str]) -> bytes:
-        """Standard output of a short command; empty where it takes too long."""
-        process = await SshProcess.start(command)
-        try:
-            return await within(self._timeout, process.output())
-        except asyncio.TimeoutError:
-            return b""
-        finally:
-            await process.close()
-
-    async def _jump_host(self) -> str | None:
-        settings = await self._ssh_settings()
-        way = settings.get("proxyjump") or settings.get("proxycommand") or ["none"]
-        return None if way == ["none"] else way[0].partition(",")[0]
-
-    async def _ssh_settings(self) -> dict[str, list[str]]:
-        """What ssh's own configuration says of this host."""
-        if self._settings is None:
-            found: dict[str, list[str]] = {}
-            output = await self._run([*self._program, "-G", *target(self._address)])
-            for line in output.decode("utf-8", "replace").splitlines():
-                key, _, value = line.partition(" ")
-                found.setdefault(key.lower(), []).append(value)
-            self._settings = found
-        return self._settings
-
-    async def _why(self, tunnel: SshProcess) -> ProblemError:
-        await tunnel.close()
-        settings = await self._ssh_settings()
-        agent_keys = (await self._run(["ssh-add", "-L"])).decode("utf-8", "replace")
-        locked = await asyncio.to_thread(locked_keys, settings.get("identityfile", []), agent_keys)
-        return ssh_problem(
-            self._node,
-            self._address,
-            tunnel.complaints,
-            locked=locked,
-            settings=settings,
-            program=self._program,
-        )
 
     async def _close_tunnel(self) -> None:
         tunnel, self._tunnel = self._tunnel, None

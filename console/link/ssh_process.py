@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from agent.protocol.problems import ProblemError
 from console.link.connection import Connection
@@ -96,6 +96,26 @@ class SshProcess:
         )
         return found
 
+    async def talk(
+        self, feed: AsyncIterator[bytes] | None, hear: Callable[[str], None] | None
+    ) -> str:
+        """Its standard output, once it has ended, while it is fed."""
+        pipe, output = self._process.stdin, self._process.stdout
+        if pipe is None or output is None:
+            raise ValueError("its standard output is a socket")
+        feeding = asyncio.create_task(_feed(pipe, feed))
+        said = []
+        try:
+            async for line in output:
+                said.append(line.decode("utf-8", "replace"))
+                if hear is not None:
+                    hear(said[-1].rstrip("\r\n"))
+            await self._process.wait()
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+        return "".join(said)
+
     async def complains(self, text: str, *, patience: float) -> bool:
         """Whether it complains of `text` in that many seconds, or ends."""
         loop = asyncio.get_running_loop()
@@ -147,6 +167,15 @@ def bound_to_us(command: Sequence[str]) -> list[str]:
     """`command`, so that it ends when this process does, for one that reads no input."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
+
+
+async def _feed(pipe: asyncio.StreamWriter, feed: AsyncIterator[bytes] | None) -> None:
+    with contextlib.suppress(ConnectionError):  # it has ended, which its exit status tells
+        if feed is not None:
+            async for data in feed:
+                pipe.write(data)
+                await pipe.drain()
+        pipe.close()
 
 
 async def _nothing() -> bytes:

@@ -77,7 +77,7 @@ def test_again_changes_nothing_and_keeps_the_configuration(tmp_path: Path, place
     install(kit)
     assert (places / "etc/roost/agent.yaml").read_text() == "name: mine\n"
     assert (places / "opt/roost/1.0.0-abc").stat().st_ino == inode
-    assert "is there already" in installer.plan(installer.Kit(kit))[0]
+    assert "is there already" in installer.plan(installer.Kit(kit), "")[0]
 
 
 def test_what_a_cut_left_is_begun_anew(tmp_path: Path, places: Path) -> None:

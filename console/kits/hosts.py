@@ -1,0 +1,259 @@
+"""A kit on a host that is reached by ssh: asked, copied, installed."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+
+from agent.protocol.decoding import from_json
+from agent.protocol.problems import CODES, ProblemError
+from console.kits.reading import READ_BYTES, Kit
+from console.link.ssh_host import SshHost
+
+LOOK_SECONDS = 60.0
+INSTALL_SECONDS = 600.0
+# Cuts in a row that bring no byte before it is given up, and how long each waits.
+CUTS = 5
+CUT_SECONDS = 2.0
+_FOLDER = ".cache/roost"
+_LOOK = "uname -m; id -un; id -u; sudo -n true 2>/dev/null && echo sudo; command -v python3"
+# It writes at an offset: what a session that was cut still has in its pipe does no harm.
+_PUT = (
+    "import os,sys,shutil;p,o=sys.argv[1],int(sys.argv[2]);"
+    "f=os.fdopen(os.open(p,os.O_RDWR|os.O_CREAT,0o600),'r+b');f.seek(o);"
+    "shutil.copyfileobj(sys.stdin.buffer,f,65536);f.flush();os.fsync(f.fileno())"
+)
+_DIGEST = (
+    "import hashlib,sys;h=hashlib.sha256();f=open(sys.argv[1],'rb');"
+    "[h.update(b) for b in iter(lambda:f.read(1<<20),b'')];print(h.hexdigest())"
+)
+
+
+class HostLook(msgspec.Struct, frozen=True, kw_only=True):
+    """What a login on the host finds."""
+
+    arch: str
+    user: str
+    root: bool
+    sudo: bool
+    python: bool
+
+
+class Refusal(msgspec.Struct, kw_only=True):
+    """What stands in the way there."""
+
+    code: str
+    detail: str
+    hint: str
+
+    def problem(self) -> ProblemError:
+        """The same, as this side raises it."""
+        code = self.code if self.code in CODES else "kit.installer"
+        return ProblemError(code, self.detail, hint=self.hint)
+
+
+class Said(msgspec.Struct, kw_only=True):
+    """A line of the installer at work: one of the two."""
+
+    says: str | None = None
+    problem: Refusal | None = None
+
+
+class Checked(msgspec.Struct, kw_only=True):
+    """What a kit's installer says of the host. `facts` are as agent/kit/installer.py has them."""
+
+    version: str
+    id: str
+    facts: dict[str, Any]
+    plan: list[str]
+    problems: list[Refusal] = []
+
+
+class KitHost:
+    """One host. Everything may be done again: what is there already is not done twice."""
+
+    def __init__(self, host: SshHost) -> None:
+        self.host = host
+
+    async def look(self) -> HostLook:
+        """Log in and look round.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.root`, `kit.python`.
+        """
+        command = shlex.join(["sh", "-c", _LOOK])
+        _, said, _ = await self.host.do(command, timeout=LOOK_SECONDS)
+        words = said.split()
+        if len(words) < 3:
+            raise ProblemError(
+                "kit.python", "its login runs no shell", hint="Give an account that has one."
+            )
+        look = HostLook(
+            arch=words[0],
+            user=words[1],
+            root=words[2] == "0",
+            sudo="sudo" in words[3:],
+            python=words[-1].endswith("python3"),
+        )
+        if not look.root and not look.sudo:
+            raise ProblemError(
+                "kit.root",
+                f"{look.user} may not use sudo there without a password",
+                hint=f"Log in as root, or once: {self.host.typed} -t sudo visudo",
+            )
+        if not look.python:
+            raise ProblemError(
+                "kit.python",
+                "there is no python3 there",
+                hint="Install python3 of Debian 12 or Ubuntu 22.04 or newer.",
+            )
+        return look
+
+    async def check(self, kit: Kit, look: HostLook) -> Checked:
+        """What the kit would do there. Changes nothing.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.broken`.
+        """
+        command, small = await self._small(kit, look, "check", "--json", "--member", look.user)
+        _, said, complaints = await self.host.do(command, feed=small, timeout=LOOK_SECONDS)
+        try:
+            return from_json(said.strip().splitlines()[-1], Checked)
+        except (IndexError, msgspec.MsgspecError):
+            raise self._no_answer(said, complaints) from None
+
+    async def copy(self, kit: Kit, *, copied: Callable[[int], None]) -> str:
+        """Bring the whole kit there; goes on where it was cut. Where it is then.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.copy`.
+        """
+        place = f"{_FOLDER}/{kit.sha256[:16]}.pyz"
+        cuts, best = 0, -1
+        while True:
+            try:
+                at = await self._begun(place)
+                if at > best:
+                    cuts, best = 0, at
+                copied(min(at, kit.size_bytes))
+                if at < kit.size_bytes:
+                    await self._put(kit, place, at, copied)
+                if await self._digest(place) == kit.sha256:
+                    return place
+                await self.host.do(shlex.join(["rm", "-f", place]), timeout=LOOK_SECONDS)
+                best, cuts = -1, cuts + 1
+                why = ProblemError("kit.copy", "what arrived is not the kit", hint="Try again.")
+            except ProblemError as problem:
+                cuts, why = cuts + 1, problem
+            if cuts >= CUTS:
+                raise why
+            await asyncio.sleep(CUT_SECONDS)
+
+    async def install(self, place: str, look: HostLook, *, hear: Callable[[str], None]) -> None:
+        """Install what was copied, and remove the copy.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
+        """
+        words = [*_python(look), place, "install", "--json", "--member", look.user]
+        await self._hear(shlex.join(words), hear)
+        await self.host.do(shlex.join(["rm", "-f", place]), timeout=LOOK_SECONDS)
+
+    async def uninstall(
+        self, kit: Kit, look: HostLook, *, everything: bool, hear: Callable[[str], None]
+    ) -> None:
+        """Remove the agent; what it did not make stays.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
+        """
+        more = ["--all"] if everything else []
+        command, small = await self._small(kit, look, "uninstall", "--json", *more)
+        await self._hear(command, hear, feed=small)
+
+    async def _small(
+        self, kit: Kit, look: HostLook, *words: str
+    ) -> tuple[str, AsyncIterator[bytes]]:
+        """The installer alone, run from a file that is gone afterwards; the command, its input."""
+        before, after = shlex.join(_python(look)), shlex.join(words)
+        script = f'f=$(mktemp) && cat >"$f" && {before} "$f" {after}; r=$?; rm -f "$f"; exit $r'
+        small = await asyncio.to_thread(kit.without_wheels)
+        return shlex.join(["sh", "-c", script]), _once(small)
+
+    async def _hear(
+        self,
+        command: str,
+        hear: Callable[[str], None],
+        *,
+        feed: AsyncIterator[bytes] | None = None,
+    ) -> None:
+        told: list[ProblemError] = []
+
+        def line(text: str) -> None:
+            try:
+                said = from_json(text, Said)
+            except msgspec.MsgspecError:
+                return  # a login that greets
+            if said.says is not None:
+                hear(said.says)
+            elif said.problem is not None:
+                told.append(said.problem.problem())
+
+        status, said, complaints = await self.host.do(
+            command, feed=feed, hear=line, timeout=INSTALL_SECONDS
+        )
+        if told:
+            raise told[0]
+        if status:
+            raise self._no_answer(said, complaints)
+
+    async def _begun(self, place: str) -> int:
+        folder = shlex.quote(_FOLDER)
+        script = f'mkdir -p -m 700 {folder} && stat -c %s "$1" 2>/dev/null || echo 0'
+        _, said, _ = await self.host.do(
+            shlex.join(["sh", "-c", script, "sh", place]), timeout=LOOK_SECONDS
+        )
+        words = said.split()
+        return int(words[-1]) if words and words[-1].isdecimal() else 0
+
+    async def _put(self, kit: Kit, place: str, at: int, copied: Callable[[int], None]) -> None:
+        command = shlex.join(["python3", "-c", _PUT, place, str(at)])
+        status, _, complaints = await self.host.do(command, feed=_from(kit, at, copied))
+        if status:
+            last = (complaints.strip().splitlines() or ["no reason given"])[-1]
+            raise ProblemError("kit.copy", last, hint="Is there room in the home folder there?")
+
+    async def _digest(self, place: str) -> str:
+        _, said, _ = await self.host.do(
+            shlex.join(["python3", "-c", _DIGEST, place]), timeout=LOOK_SECONDS
+        )
+        return (said.split() or [""])[-1]
+
+    def _no_answer(self, said: str, complaints: str) -> ProblemError:
+        last = (complaints.strip() or said.strip() or "nothing").splitlines()[-1]
+        return ProblemError(
+            "kit.installer",
+            f"the installer there says: {last[-300:]}",
+            hint=f"Look closer: {self.host.typed}",
+        )
+
+
+def _python(look: HostLook) -> list[str]:
+    return ["python3"] if look.root else ["sudo", "-n", "python3"]
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _from(kit: Kit, at: int, copied: Callable[[int], None]) -> AsyncIterator[bytes]:
+    with kit.path.open("rb") as file:
+        file.seek(at)
+        while data := await asyncio.to_thread(file.read, READ_BYTES // 16):
+            yield data
+            at += len(data)
+            copied(at)

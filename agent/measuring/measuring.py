@@ -161,8 +161,8 @@ def stable_of(part: Part, held: Part | None) -> ArmOf:
             old.id,
             old.gpus,
             rests=True,
-            why=f"{part.strategy}: it was stopped for the candidate, and what was read of it before"
-            " is of another time",
+            why=f"{part.strategy}: it makes way for the candidate, and what it did before is of"
+            " another time",
         )
     return ArmOf("stable", old.id, old.gpus, _probe(held) if held is not None else None)
 

@@ -88,7 +88,7 @@ async def test_a_candidate_has_figures_and_what_rests_has_reasons() -> None:
     assert stable.runs is False
     assert stable.requests is None
     assert stable.restarts is None
-    assert "stopped for the candidate" in stable.unknown["requests"]
+    assert "makes way for the candidate" in stable.unknown["requests"]
     assert stable.unknown.keys() == {
         *("requests", "replayed", "gpus", "gpu_memory_bytes", "gpu_probe", "restarts"),
         "measures.accuracy",

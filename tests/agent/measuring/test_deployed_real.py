@@ -1,0 +1,176 @@
+"""A deployment to a real Docker Engine that is measured while somebody is to confirm it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.doctor.inside import InsideLooker
+from agent.live.history import HistoryStore
+from agent.live.sampler import Sampler
+from agent.measuring.measuring import Measuring
+from agent.measuring.requests import NO_PROXY, Requests
+from agent.measuring.sources import real_sources
+from agent.protocol.arms import Arms, WorkloadArms
+from agent.protocol.deployments import ApplyRequest, DeployOptions
+from agent.protocol.measures import PrometheusMeasure, Replay
+from agent.protocol.workloads import Mount, Workload
+from agent.workloads.gpu_check import GpuCheck
+from tests.agent.doubles import FixedGpus, FixedHost
+from tests.agent.measuring import endpoint
+from tests.agent.workloads.workload_side import WorkloadSide, workload_side
+from tests.real.docker_engine import DockerEngine
+from tests.real.python_image import WITHOUT_TENSORRT
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+DEPTH = PrometheusMeasure(
+    name="depth", port=endpoint.PORT, metric="queue_depth", interval=1.0, timeout=2.0
+)
+HANGS = PrometheusMeasure(
+    name="hangs", port=endpoint.PORT, path="/hang", metric="queue_depth", interval=1.0, timeout=60.0
+)
+REPLAY = Replay(port=endpoint.PORT, method="POST", path="/infer", body=b"\x00image\xff", rate=20.0)
+
+
+def web(release: str) -> Workload:
+    script = Path(endpoint.__file__)
+    return Workload(
+        name="web",
+        image=WITHOUT_TENSORRT,
+        command=["python3", "/endpoint.py"],
+        mounts=[Mount(kind="bind", source=str(script), target="/endpoint.py", read_only=True)],
+        environment={"RELEASE": release},
+        stop_signal="SIGKILL",
+        soak=0.0,
+    )
+
+
+@asynccontextmanager
+async def measured(
+    engine: DockerEngine, database: Path
+) -> AsyncIterator[tuple[WorkloadSide, Measuring]]:
+    """Like an agent that has just started, and samples a few times a second."""
+    async with workload_side(engine, database) as node:
+        sampler = Sampler(
+            gpu=FixedGpus(),
+            host=FixedHost(),
+            runtime=node.runtime,
+            history=HistoryStore(),
+            on_tick=lambda: None,
+            in_thread=False,
+        )
+        measuring = Measuring(
+            workloads=node.workloads,
+            runtime=node.runtime,
+            sampler=sampler,
+            sources=real_sources(node.runtime, lambda *_: Requests()),
+            check=GpuCheck(node.runtime, InsideLooker(node.runtime)),
+            gpus=list,
+        )
+
+        async def ticks() -> None:
+            while True:
+                await sampler.tick()
+                measuring.sampled()
+                await asyncio.sleep(0.2)
+
+        task = asyncio.create_task(ticks())
+        try:
+            yield node, measuring
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await measuring.stop()
+
+
+async def answered(measuring: Measuring, deployment: str) -> WorkloadArms:
+    """The arms once the candidate was read and has answered replays."""
+    while True:
+        arms = await measuring.arms(deployment)
+        if arms.workloads:
+            [found] = arms.workloads
+            replayed = found.candidate.replayed
+            depth = found.candidate.measures.get("depth")
+            if replayed is not None and replayed.latency and depth is not None and depth.count:
+                return found
+        await asyncio.sleep(0.05)
+
+
+async def begin(node: WorkloadSide, **options: Any) -> str:
+    request = ApplyRequest(release="r2", workloads=[web("2")], options=DeployOptions(**options))
+    await node.workloads.apply(request, owner="maria", key=None)
+    return (await node.reaches("canary")).id
+
+
+async def test_the_candidate_is_measured_until_it_is_confirmed(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {
+        "confirm": "manual",
+        "measures": {"web": [DEPTH, HANGS]},
+        "replays": {"web": REPLAY},
+    }
+    async with measured(engine, tmp_path / "agent.db") as (node, measuring):
+        await node.apply(web("1"))
+        stable = node.inspect("web")["Id"]
+        deployment = await begin(node, **options)
+        found = await answered(measuring, deployment)
+        assert found.stable.container == stable
+        assert found.stable.restarts is None
+        assert "makes way for the candidate" in found.stable.unknown["measures.depth"]
+        candidate = found.candidate
+        assert candidate.container == node.deployment().workloads[0].new
+        assert candidate.measures["depth"].last == 3.0
+        assert candidate.measures["hangs"].count == 0
+        assert candidate.unknown["requests"] == NO_PROXY
+        assert candidate.gpus == []
+        assert candidate.restarts == 0
+        # What is to be sent is on the node alone.
+        shown = await node.workloads.deployment(deployment)
+        assert shown.options.replays == {}
+        assert list(shown.options.measures) == ["web"]
+        window = found.window
+
+    # Another agent goes on with it, in another window.
+    async with measured(engine, tmp_path / "agent.db") as (node, measuring):
+        again = await answered(measuring, deployment)
+        assert again.window != window
+        assert again.candidate.container == candidate.container
+        await node.workloads.deployments.renew(deployment)
+        await node.workloads.deployments.confirm(deployment)
+        await node.reaches("done")
+        assert await measuring.arms(deployment) == Arms(
+            deployment=deployment, unknown="it is done: its arms are measured until then"
+        )
+
+
+async def test_nobody_measures_what_confirms_itself_or_goes_back(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    async with measured(engine, tmp_path / "agent.db") as (node, measuring):
+        await node.apply(web("1"))
+        deployment = await begin(node, confirm="manual", replays={"web": REPLAY})
+        while not (await measuring.arms(deployment)).workloads:  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0.02)
+        await node.undo("web")
+        after = await measuring.arms(deployment)
+        assert (after.workloads, after.unknown) == (
+            [],
+            "it is reverted: its arms are measured until then",
+        )
+        one = web("3")
+        one.soak = 600.0
+        request = ApplyRequest(release="r3", workloads=[one])
+        await node.workloads.apply(request, owner="maria", key=None)
+        deployment = (await node.reaches("canary")).id
+        alone = await measuring.arms(deployment)
+        assert alone.workloads == []
+        assert alone.unknown is not None
+        assert "it confirms itself" in alone.unknown
+        await node.undo("web")

@@ -26,7 +26,7 @@ from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.sampler import Sampler
 from agent.measuring.measuring import Measuring
-from agent.measuring.requests import Requests
+from agent.measuring.requests import Requests, requests_of
 from agent.measuring.sources import ArmSources, real_sources
 from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.engines import Engine
@@ -50,6 +50,8 @@ from agent.store.database import Database
 from agent.store.node_secrets import NodeSecrets
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
+from agent.traffic.simulated import SimulatedTraffic
+from agent.traffic.traffic import Traffic
 from agent.workloads.applying import Rules
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.node_workloads import NodeWorkloads
@@ -101,6 +103,7 @@ class Node:
         history: HistorySource | None = None,
         capacity_events: int = CAPACITY_EVENTS,
         arm_sources: ArmSources | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self.name = name
         self.boot = secrets.token_hex(4)
@@ -127,6 +130,7 @@ class Node:
             runtime=runtime,
             bound=self._bound,
         )
+        self.traffic = traffic or SimulatedTraffic()
         self.workloads = NodeWorkloads(
             runtime=runtime,
             jobs=jobs,
@@ -135,6 +139,7 @@ class Node:
             facts=lambda: self.facts,
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             engines=self.engines,
+            traffic=self.traffic,
             procfs=None if simulated else Path("/proc"),
         )
         procfs = None if simulated else Path("/proc")
@@ -142,7 +147,7 @@ class Node:
             workloads=self.workloads,
             runtime=runtime,
             sampler=self.sampler,
-            sources=arm_sources or real_sources(runtime, lambda *_: Requests()),
+            sources=arm_sources or real_sources(runtime, self._requests),
             check=GpuCheck(runtime, InsideLooker(runtime, procfs=procfs)),
             gpus=lambda: self.facts.gpus,
         )
@@ -201,6 +206,9 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runtime.stop()
         await self.gpu.stop()
+
+    def _requests(self, workload: str, *_: object) -> Requests:
+        return requests_of(self.traffic.figures(workload))
 
     async def _bound(self) -> Mapping[Path, Sequence[str]]:
         return await self.workloads.bound()

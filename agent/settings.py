@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -50,6 +50,14 @@ class EngineSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     keep: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # engines of each model
 
 
+class TrafficSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """The proxies of workloads that are weighted."""
+
+    # auto: systemd where that runs and HAProxy is installed, else containers.
+    run_by: Literal["auto", "systemd", "container"] = "auto"
+    image: str = "roost/traffic-gateway:1"  # of the containers; it has `haproxy` in its PATH
+
+
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All that agent.yaml may say. A socket set to null is not opened."""
 
@@ -66,6 +74,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     policy: PolicySettings = PolicySettings()
     alerts: AlertSettings = AlertSettings()
     engines: EngineSettings = EngineSettings()
+    traffic: TrafficSettings = TrafficSettings()
     trusted_keys: Path = Path("/etc/roost/trusted-keys")  # a folder
     secrets: Path = Path("/etc/roost/secrets")  # a folder with a file for each
 

@@ -20,6 +20,8 @@ from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
+from agent.traffic.choosing import home_of
+from agent.traffic.node_traffic import NodeTraffic
 from agent.workloads.applying import Rules
 
 # Where JetPack and NVIDIA's packages for Debian and Ubuntu put TensorRT's bindings.
@@ -32,6 +34,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
     host = LinuxHost(state_dir=str(settings.state))
     jobs = Jobs(database)
     keys = TrustedKeys(settings.trusted_keys)
+    proxies, gateway = settings.state / "traffic", settings.traffic.image
     return Node(
         name=settings.name,
         gpu=gpu,
@@ -57,6 +60,12 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
             ),
             keep=settings.engines.keep,
             roots=tuple(settings.policy.volume_roots),
+        ),
+        traffic=NodeTraffic(
+            runtime,
+            home_of(runtime, proxies, image=gateway, run_by=settings.traffic.run_by),
+            proxies,
+            image=gateway,
         ),
         keys=keys,
         images=images_in(

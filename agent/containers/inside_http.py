@@ -141,9 +141,7 @@ async def _next(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event
         http.receive_data(await reader.read(READ_BYTES))
 
 
-def socket_in(
-    namespace: Path, family: socket.AddressFamily = socket.AF_INET
-) -> socket.socket:
+def socket_in(namespace: Path, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
     """A TCP socket in another network namespace. A socket stays in the one it was made in.
 
     To be run in a thread, which comes back to its own namespace. Raises OSError.

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,13 +31,8 @@ class LogListener:
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(
-            self._serve, path=str(self._path), limit=READ_BYTES
-        )
-        with contextlib.suppress(PermissionError):  # not root: then HAProxy is not, either
-            os.chown(self._path, USER_ID, USER_ID)
-        self._path.chmod(0o600)
+        bound = await asyncio.to_thread(self._bind)
+        self._server = await asyncio.start_unix_server(self._serve, sock=bound, limit=READ_BYTES)
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -45,7 +41,21 @@ class LogListener:
             for writer in self._writers:
                 writer.transport.abort()
             await self._server.wait_closed()
-            self._path.unlink(missing_ok=True)
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+    def _bind(self) -> socket.socket:
+        self._path.unlink(missing_ok=True)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bound.setblocking(False)  # noqa: FBT003 - its own name
+        try:
+            bound.bind(str(self._path))
+            with contextlib.suppress(PermissionError):  # not root: then HAProxy is not, either
+                os.chown(self._path, USER_ID, USER_ID)
+            self._path.chmod(0o600)
+        except BaseException:
+            bound.close()
+            raise
+        return bound
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

@@ -138,9 +138,9 @@ class NodeTraffic:
             return []
         return await self._proxies[workload].wrong()
 
-    def shown(self, workload: str) -> str | None:
-        """What its proxy runs in; None: it has none."""
-        return self._home.shown(workload) if self._state(workload) else None
+    def shown(self, workload: str) -> str:
+        """What its proxy runs in, or would."""
+        return self._home.shown(workload)
 
     def figures(self, workload: str) -> Window | None:
         """What its proxy saw."""

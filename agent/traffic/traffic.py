@@ -63,8 +63,8 @@ class Traffic(Protocol):
     async def drain(self, workload: str, slot: SlotName) -> bool:
         """Wait until nothing that a slot was given goes on; False: something still does."""
 
-    def shown(self, workload: str) -> str | None:
-        """What its proxy runs in, for people; None: it has none."""
+    def shown(self, workload: str) -> str:
+        """What its proxy runs in, or would, for people."""
 
     async def wrong(self, workload: str) -> list[str]:
         """How its proxy differs from what is written, in words; empty also where it has none."""

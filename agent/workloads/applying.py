@@ -21,6 +21,7 @@ from agent.rules.placement import SPREAD
 from agent.rules.references import familiar
 from agent.workloads.compiling import compiled
 from agent.workloads.engine_use import EngineGiver, engine_of, short, with_engine
+from agent.workloads.fronting import wished_front, without_ports
 from agent.workloads.machine import no_network
 from agent.workloads.noting import (
     STAYS,
@@ -139,9 +140,12 @@ class Applier:
         handed = await self._engines.give(workload, planned)
         workload = with_engine(msgspec.structs.replace(workload, image=planned.image), handed)
         recipe = compiled(workload, image, release=release, secrets=self._rules.secrets or Path())
+        known = self._store.workload(workload.name)
+        front = wished_front(workload.strategy, recipe, known.front if known else None)
         part = Part(
             name=workload.name,
-            recipe=recipe,
+            recipe=recipe if front is None else without_ports(recipe),
+            front=front,
             strategy="stop-then-start",
             gpu=workload.gpu,
             probes=workload.probes,
@@ -152,7 +156,6 @@ class Applier:
             old=await self._old(workload, planned),
             kept_before=self._planner.kept(workload.name),
         )
-        known = self._store.workload(part.name)
         same = known if known is not None and makes_the_same(known, part) else None
         if same is not None and places_the_same(same.gpu, part.gpu):
             part.gpus, part.gpu_way = same.gpus, same.gpu_way
@@ -163,6 +166,7 @@ class Applier:
             return self._noted(same, part, planned)
         await self._planner.judge(part, planned)
         self._planner.order(part, planned, workload.strategy)
+        await self._planner.check_ports(part)
         planned.changes += _changes(part)
         return part
 

@@ -219,7 +219,10 @@ class Deployments:
         def resolved(record: DeploymentRecord) -> DeploymentRecord:
             record = moved(record, state, at=time.time(), by=by, why=f"resolve --{request.how}")
             return msgspec.structs.replace(
-                record, generation=record.generation + 1, accepts_old=request.how == "keep-old"
+                record,
+                generation=record.generation + 1,
+                accepts_old=request.how == "keep-old",
+                weight_told=None,
             )
 
         return await self._submit(kind, await self._store.change(stuck.shown.id, resolved))

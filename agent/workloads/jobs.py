@@ -11,6 +11,7 @@ from agent.jobs.kind import JobKind, SkippedError
 from agent.jobs.work import Work
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
+from agent.traffic.traffic import Traffic
 from agent.workloads.attempt import OverruledError
 from agent.workloads.containers import Containers
 from agent.workloads.machine import Machine
@@ -176,8 +177,8 @@ class RemoveKind(JobKind[RemoveWork]):
     resumable = True
     joins = True
 
-    def __init__(self, *, store: WorkloadStore, containers: Containers) -> None:
-        self._store, self._containers = store, containers
+    def __init__(self, *, store: WorkloadStore, containers: Containers, traffic: Traffic) -> None:
+        self._store, self._containers, self._traffic = store, containers, traffic
 
     def subject(self, request: RemoveWork) -> str:
         return request.workload
@@ -191,6 +192,9 @@ class RemoveKind(JobKind[RemoveWork]):
         if record is None:
             raise SkippedError(f"{name} is no workload any more")
         await work.stage("removing", REMOVE_SECONDS)
+        if record.front is not None:
+            await self._traffic.put(name, {})
+            work.log("its proxy removed")
         for container_id in filter(None, (record.stable, record.kept)):
             await self._containers.remove(container_id)
             work.log(f"container {container_id[:12]} removed")

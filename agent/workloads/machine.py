@@ -19,6 +19,7 @@ from agent.protocol.problems import ProblemError
 from agent.workloads.attempt import Attempt, OverruledError, Progress
 from agent.workloads.candidates import LOOK_SECONDS, Candidates
 from agent.workloads.containers import Containers, spare_name
+from agent.workloads.fronts import Fronts
 from agent.workloads.gpu_check import GpuCheck, GpuSeen
 from agent.workloads.lease import BootClock, counted, renewed, seconds_left
 from agent.workloads.probing import Prober
@@ -28,6 +29,7 @@ from agent.workloads.records import (
     WorkloadRecord,
     WorkloadStore,
     moved,
+    weighing,
 )
 
 COUNT_LEASE_SECONDS = 15.0
@@ -53,8 +55,10 @@ class Machine:
         check: GpuCheck,
         prober: Prober,
         boot_clock: BootClock,
+        fronts: Fronts,
     ) -> None:
         self._runtime, self._store, self._containers = runtime, store, containers
+        self._fronts = fronts
         self._facts, self._check, self._prober = facts, check, prober
         self._boot_clock = boot_clock
 
@@ -94,6 +98,7 @@ class Machine:
         for number in _changing(attempt):
             part = attempt.record.parts[number]
             candidates.check_gpus(part)
+            await self._fronts.check(attempt, part)
             await attempt.do(self._runtime.image, part.recipe.image)
             for made in await attempt.do(self._containers.prepare, part.recipe):
                 attempt.log(f"{part.name}: {made} made")
@@ -125,12 +130,20 @@ class Machine:
             if seen is not None:
                 attempt.log(f"{part.name}: {seen.what}")
                 await _write_seen(attempt, number, seen)
+            await self._fronts.beside(attempt, part, new)
         await attempt.enter("canary", _soak_seconds(attempt))
 
     async def _soak(self, attempt: Attempt, candidates: Candidates) -> None:
         await attempt.enter("canary", _soak_seconds(attempt))
-        for number in _changing(attempt):  # after start-then-stop
-            await self._swap(attempt, attempt.record.parts[number], _new(attempt, number))
+        for number in _changing(attempt):
+            part, new = attempt.record.parts[number], _new(attempt, number)
+            if part.shifts:
+                continue
+            if part.old is not None and part.old.front and part.front:  # no other has the port
+                await self._fronts.hand_over(attempt, part, new)
+            await self._swap(attempt, part, new)  # after start-then-stop
+            await self._fronts.hand_over(attempt, part, new)
+        await self._share(attempt)
         if attempt.record.lease_until is None:
             await attempt.change(lambda record: renewed(record, self._boot_clock))
         soaked_at = time.monotonic() + _soak(attempt)
@@ -147,6 +160,7 @@ class Machine:
             if soaked and (record.shown.confirmed or record.shown.options.confirm == "auto"):
                 break
             await self._keep_lease(attempt, record)
+            await self._share(attempt)
             if time.monotonic() - counted_at >= COUNT_LEASE_SECONDS:
                 counted_at = time.monotonic()
                 await attempt.change(lambda record: counted(record, self._boot_clock))
@@ -156,12 +170,18 @@ class Machine:
     async def _confirm(self, attempt: Attempt, candidates: Candidates) -> None:
         del candidates
         await attempt.enter("confirming", CONFIRM_SECONDS)
+        if attempt.record.shown.weight is not None:
+            await attempt.change(lambda record: weighing(record, 100))
         for number in _changing(attempt):
             part = attempt.record.parts[number]
             # All this is so already, unless a person said to keep what failed.
             new = await self._make(attempt, part)
             await _write_new(attempt, number, new)
+            if part.shifts:
+                await attempt.do(self._containers.keep_running, new)
+                await self._fronts.drain(attempt, part, new)
             await self._swap(attempt, part, new)
+            await self._fronts.settle(attempt, part, new)
             if part.awaited != "completed":
                 await attempt.do(self._containers.keep_running, new)
             await attempt.do(self._containers.set_policy, new, part.recipe)
@@ -189,8 +209,21 @@ class Machine:
                 raise no_network(part.name, name)
         return await attempt.do(self._containers.make, part, attempt.id, owner)
 
+    async def _share(self, attempt: Attempt) -> None:
+        """New requests are shared as whoever steers has told, and `shown.weight` says so."""
+        numbers = [each for each in _changing(attempt) if attempt.record.parts[each].shifts]
+        weight = _weight(attempt.record) if numbers else None
+        if attempt.record.shown.weight == weight:
+            return
+        for number in numbers if weight is not None else ():
+            part, new = attempt.record.parts[number], _new(attempt, number)
+            await self._fronts.share(attempt, part, new, weight=weight or 0)
+            attempt.log(f"{part.name}: {weight} % of new requests go to the new container")
+        await attempt.change(lambda record: weighing(record, weight))
+
     async def _swap(self, attempt: Attempt, part: Part, new: str) -> None:
         """The old one stops, and the new one has the name."""
+        await self._fronts.give_up(attempt, part)
         if part.old is not None:
             await attempt.do(self._containers.stop, part.old.id)
             kept = spare_name(part.name, "kept", attempt.id)
@@ -260,6 +293,13 @@ async def _write_seen(attempt: Attempt, number: int, seen: GpuSeen) -> None:
     await attempt.change(with_seen)
 
 
+def _weight(record: DeploymentRecord) -> int:
+    """Percent for the candidates: as told; before that, nothing where somebody steers."""
+    if record.weight_told is not None:
+        return record.weight_told
+    return 0 if record.shown.options.steered_by else 100
+
+
 def _limit(attempt: Attempt) -> float:
     each = (part.start_deadline + STOP_SECONDS for part in attempt.record.parts)
     return sum(each) + MARGIN_SECONDS
@@ -290,4 +330,5 @@ def confirmed(
         restarts_with=part.restarts_with,
         deployment=record.shown.id,
         kept=part.kept_before if part.stays else kept,
+        front=part.front,
     )

@@ -28,11 +28,13 @@ from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
+from agent.traffic.traffic import Traffic
 from agent.workloads.applying import Applier, Rules
 from agent.workloads.can_run import CanRun
 from agent.workloads.containers import Containers
 from agent.workloads.deployments import Deployments
 from agent.workloads.engine_use import EngineGiver, Engines, sources_of
+from agent.workloads.fronts import Fronts
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.health_runs import HealthRuns
 from agent.workloads.jobs import REMOVE, RemoveKind, RemoveWork
@@ -73,6 +75,7 @@ class NodeWorkloads:
         facts: Callable[[], NodeFacts],
         samples: Callable[[], Sequence[GpuSample]],
         engines: Engines,
+        traffic: Traffic,
         procfs: Path | None = Path("/proc"),
         boot_clock: BootClock | None = None,
     ) -> None:
@@ -80,6 +83,8 @@ class NodeWorkloads:
         self._runtime, self._jobs = runtime, jobs
         self._store = WorkloadStore(database)
         containers = Containers(runtime, facts)
+        fronts = Fronts(traffic, containers)
+        self._traffic = traffic
         clock = boot_clock or LinuxBootClock()
         self._planner = Planner(
             runtime=runtime,
@@ -87,6 +92,7 @@ class NodeWorkloads:
             facts=facts,
             samples=samples,
             can_run=CanRun(runtime, facts, tables=rules.tables),
+            traffic=traffic,
         )
         self._applier = Applier(
             runtime=runtime,
@@ -109,14 +115,15 @@ class NodeWorkloads:
                 check=check,
                 prober=prober,
                 boot_clock=clock,
+                fronts=fronts,
             ),
-            reverter=Reverter(self._store, containers),
+            reverter=Reverter(self._store, containers, fronts),
             restarts=RestartKind(
                 store=self._store, containers=containers, facts=facts, check=check, prober=prober
             ),
             boot_clock=clock,
         )
-        jobs.register(RemoveKind(store=self._store, containers=containers))
+        jobs.register(RemoveKind(store=self._store, containers=containers, traffic=traffic))
         self._recreator = Recreator(
             runtime=runtime, store=self._store, planner=self._planner, facts=facts
         )
@@ -142,10 +149,15 @@ class NodeWorkloads:
             await self._store.load()
         except ProblemError as problem:
             log.warning("no workloads until the database can be used: %s", problem.detail)
+        try:
+            await self._traffic.start()
+        except ProblemError as problem:
+            log.warning("proxies are not looked after: %s", problem.detail)
         self.deployments.start()
 
     async def stop(self) -> None:
         """End what goes on beside the jobs."""
+        await self._traffic.stop()
         await self.deployments.stop()
 
     async def plan_pin(self, container: str, request: PinRequest) -> DeployPlan:

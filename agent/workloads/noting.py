@@ -23,6 +23,7 @@ def makes_the_same(known: WorkloadRecord, part: Part) -> bool:
     capabilities = [each.gpu.capabilities if each.gpu else [] for each in (known, part)]
     return (
         policies[0] == policies[1]
+        and known.front == part.front
         and capabilities[0] == capabilities[1]
         and _same(known.recipe, part.recipe)
     )

@@ -16,14 +16,15 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest
 from agent.rules.placement import GpuSlot, choose
 from agent.rules.variants import Choice
+from agent.traffic.traffic import Traffic
 from agent.workloads.adopting import adopt
 from agent.workloads.can_run import CanRun, warnings_of
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
 from agent.workloads.podman import NOT_TOLD, as_docker_says, check_policies, is_podman
-from agent.workloads.recipe import SHARED, Recipe
+from agent.workloads.recipe import SHARED
 from agent.workloads.records import OldContainer, Part, WorkloadStore
 from agent.workloads.slots import slots
-from agent.workloads.strategies import choose_strategy, downtime
+from agent.workloads.strategies import Memory, choose_strategy, downtime
 
 Json = Mapping[str, Any]
 
@@ -51,8 +52,10 @@ class Planner:
         facts: Callable[[], NodeFacts],
         samples: Callable[[], Sequence[GpuSample]],
         can_run: CanRun,
+        traffic: Traffic,
     ) -> None:
         self._runtime, self._store, self._can_run = runtime, store, can_run
+        self._traffic = traffic
         self._facts, self._samples = facts, samples
 
     async def pin(self, name: str, request: PinRequest) -> Planned:
@@ -90,10 +93,12 @@ class Planner:
             restarts_with=old.restarts_with,
             old=old,
             kept_before=self.kept(container.name),
+            front=old.front,
         )
         self.place(part, planned)
         await self.judge(part, planned)
         self.order(part, planned, request.strategy)
+        await self.check_ports(part)
         way = container.gpu_way if old.gpu_way == "none" else old.gpu_way
         planned.changes.append(
             f"GPUs: {_shown(old.gpus, way)} becomes {_shown(part.gpus, part.gpu_way)}"
@@ -143,6 +148,7 @@ class Planner:
             release=known.release if known and managed else "",
             gpu=known.gpu if known and managed else None,
             restarts_with=known.restarts_with if known and managed else [],
+            front=known.front if known and managed else None,
             gpus=told.gpus if told else container.gpus,
             gpu_way=told.gpu_way if told else _way(container),
         )
@@ -199,16 +205,14 @@ class Planner:
         """
         policies = [part.recipe, *([part.old.recipe] if part.old else [])]
         check_policies(self._facts().runtime, part.name, *policies)
-        old: Recipe | None = None
-        if part.old is not None and part.old.running:
-            old = part.old.recipe
-        chosen = choose_strategy(
-            wanted, part.recipe, old, memory_for_both=self._memory_for_both(part)
-        )
+        memory = self._memory_for_both(part)
+        chosen = choose_strategy(wanted, part, memory_for_both=memory)
         part.strategy = chosen.strategy
         planned.strategy, planned.strategy_why = chosen
-        planned.steps = _steps(part, planned)
-        planned.downtime = downtime(part.strategy, part.recipe, part.old)
+        if memory is not None and chosen.strategy == "weighted":
+            planned.warnings.append(f"{memory.why}; both run at once")
+        planned.steps = _steps(part, planned, self._traffic.shown(part.name))
+        planned.downtime = downtime(part)
         planned.if_it_fails = (
             "the new container is removed"
             if part.old is None
@@ -216,7 +220,12 @@ class Planner:
             + (", and runs" if part.old.running else "")
         )
 
-    def _memory_for_both(self, part: Part) -> str | None:
+    async def check_ports(self, part: Part) -> None:
+        """Whether its proxy can run, and have the ports. Raises ProblemError `traffic.*`."""
+        if part.front is not None:
+            await self._traffic.check(part.name, part.front.binds - part.published_before)
+
+    def _memory_for_both(self, part: Part) -> Memory | None:
         """Why old and new do not fit at once on the GPUs that they share."""
         if part.old is None or not part.gpus:
             return None
@@ -233,9 +242,11 @@ class Planner:
             if gpu.uuid not in shared:
                 continue
             if used is None or gpu.memory_total_bytes is None:
-                return f"how much memory of GPU {gpu.index} is free is not known"
+                why = f"how much memory of GPU {gpu.index} is free is not known"
+                return Memory(why, known=False)
             if used > gpu.memory_total_bytes / 2:
-                return f"GPU {gpu.index} has too little free memory for both"
+                why = f"GPU {gpu.index} has too little free memory for both"
+                return Memory(why, known=True)
         return None
 
 
@@ -268,7 +279,7 @@ def _shown(gpus: Sequence[str], way: str) -> str:
     return f"{', '.join(gpus)} ({way})" if gpus else "none"
 
 
-def _steps(part: Part, planned: PlannedWorkload) -> list[str]:
+def _steps(part: Part, planned: PlannedWorkload, proxy: str) -> list[str]:
     """In words, in turn."""
     gpus = ", ".join(f"GPU {each.index} {each.name}" for each in planned.gpus)
     on = f" on {gpus} ({part.gpu_way})" if gpus else ""
@@ -276,9 +287,24 @@ def _steps(part: Part, planned: PlannedWorkload) -> list[str]:
     well = f"wait until it is well, at most {part.start_deadline:g} s"
     check = ["look from inside whether it sees its GPUs, and no other"] if gpus else []
     watch = f"watch it for {part.soak:g} s"
+    old_front = None if part.old is None else part.old.front
+    give_up = [f"end its proxy ({proxy})"] if part.front is None and old_front else []
+    take = [] if part.front is None else [f"its proxy ({proxy}) has port {part.front.shown}"]
     if part.old is None:
-        return [make, "start it", well, *check, watch]
+        return [make, "start it", well, *check, *take, watch]
     stop = f"stop the old container and keep it as {part.name}.kept-..."
+    if part.shifts:
+        return [
+            make,
+            "start it beside the old one",
+            well,
+            *check,
+            f"its proxy ({proxy}) reaches it, and gives it nothing yet",
+            "give it its share of new requests: what the rollout says, 100 % without one",
+            watch,
+            "wait until the old one has answered its requests",
+            stop,
+        ]
     if part.strategy == "stop-then-start":
-        return [make, stop, "start the new one", well, *check, watch]
-    return [make, "start it beside the old one", well, *check, stop, watch]
+        return [make, *give_up, stop, "start the new one", well, *check, *take, watch]
+    return [make, "start it beside the old one", well, *check, *give_up, stop, *take, watch]

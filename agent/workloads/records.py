@@ -22,6 +22,8 @@ from agent.protocol.measures import Replay
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Probe, Strategy
 from agent.store.database import Database
+from agent.traffic.state import Bind, Front
+from agent.workloads.fronting import published_itself
 from agent.workloads.recipe import Recipe
 
 _R = TypeVar("_R", bound=msgspec.Struct)
@@ -44,6 +46,7 @@ class OldContainer(msgspec.Struct, kw_only=True):
     gpu: GpuRequest | None = None
     gpus: list[str] = []
     gpu_way: GpuWay = "none"
+    front: Front | None = None  # what its proxy publishes of it; None: it has no proxy
 
 
 class Part(msgspec.Struct, kw_only=True):
@@ -65,6 +68,23 @@ class Part(msgspec.Struct, kw_only=True):
     new: str | None = None  # the candidate's id, once it is known
     stays: bool = False  # the container is `new` already, and is not touched
     tried: bool = True  # whether it has to be well
+    front: Front | None = None  # what a proxy publishes of it; None: it does so itself
+
+    @property
+    def shifts(self) -> bool:
+        """Whether a proxy shares new requests between the old and the new container."""
+        old = self.old
+        if self.stays or self.front is None or old is None or old.front is None:
+            return False
+        same = old.front.binds == self.front.binds
+        return same and old.running and self.strategy != "stop-then-start"
+
+    @property
+    def published_before(self) -> frozenset[Bind]:
+        """Ports that the old container has itself, while it runs."""
+        if self.old is None or not self.old.running:
+            return frozenset()
+        return published_itself(self.old.recipe)
 
 
 class DeploymentRecord(msgspec.Struct, kw_only=True):
@@ -98,6 +118,7 @@ class WorkloadRecord(msgspec.Struct, kw_only=True):
     deployment: str | None = None  # the newest
     kept: str | None = None  # the container before, stopped
     restarts_with: list[str] = []  # when one of these has another container, so has this one
+    front: Front | None = None  # what its proxy publishes of it; None: it has no proxy
 
 
 class WorkloadStore:
@@ -183,6 +204,7 @@ class WorkloadStore:
                         gpu=record.gpu,
                         gpus=record.gpus,
                         gpu_way=record.gpu_way,
+                        front=record.front,
                         stays=False,
                         tried=True,
                     )
@@ -193,6 +215,7 @@ class WorkloadStore:
             gpu=record.gpu,
             gpus=record.gpus,
             gpu_way=record.gpu_way,
+            front=record.front,
         )
 
     async def change(
@@ -304,6 +327,12 @@ def moved(
     change = StateChange(state=state, at=at, by=by, why=why)
     history = [*record.shown.history, change][-HISTORY_LIMIT:]
     shown = msgspec.structs.replace(record.shown, state=state, history=history)
+    return msgspec.structs.replace(record, shown=shown)
+
+
+def weighing(record: DeploymentRecord, weight: int | None) -> DeploymentRecord:
+    """The deployment with so many percent of new requests for its candidates."""
+    shown = msgspec.structs.replace(record.shown, weight=weight)
     return msgspec.structs.replace(record, shown=shown)
 
 

@@ -17,6 +17,7 @@ from agent.protocol.deployments import Deployment, DeploymentState
 from agent.protocol.problems import Problem, ProblemError
 from agent.workloads.attempt import Attempt, Progress
 from agent.workloads.containers import Containers
+from agent.workloads.fronts import Fronts
 from agent.workloads.records import (
     DeploymentRecord,
     OldContainer,
@@ -24,6 +25,7 @@ from agent.workloads.records import (
     WorkloadRecord,
     WorkloadStore,
     moved,
+    weighing,
 )
 
 # The runtime may be away for long, and the old container is worth waiting for.
@@ -39,8 +41,8 @@ log = logging.getLogger(__name__)
 class Reverter:
     """Takes deployments of one node back."""
 
-    def __init__(self, store: WorkloadStore, containers: Containers) -> None:
-        self._store, self._containers = store, containers
+    def __init__(self, store: WorkloadStore, containers: Containers, fronts: Fronts) -> None:
+        self._store, self._containers, self._fronts = store, containers, fronts
 
     async def begin(
         self,
@@ -84,12 +86,17 @@ class Reverter:
             return attempt.record.shown
         await attempt.enter("reverting", REVERT_SECONDS)
         restored: dict[str, str] = {}  # container ids by workload
+        for part in attempt.record.parts:  # nobody gets what is about to be stopped
+            await self._fronts.turn_back(attempt, part)
+        if attempt.record.shown.weight is not None:
+            await attempt.change(lambda record: weighing(record, 0))
         for part in reversed(attempt.record.parts):  # a port may have gone to another one
             await self._stop_candidate(attempt, part)
         for part in attempt.record.parts:  # who shares a network wants its owner to run
             container_id = await self._restore(attempt, part)
             if container_id is not None:
                 restored[part.name] = container_id
+                await self._fronts.restore(attempt, part, container_id)
         for part in attempt.record.parts:
             if not part.stays:
                 await self._remove_candidate(attempt, part)
@@ -230,6 +237,7 @@ def reverted(
         restarts_with=old.restarts_with,
         deployment=record.shown.id,
         kept=None if removed else part.kept_before,
+        front=part.front if part.stays else old.front,
     )
 
 

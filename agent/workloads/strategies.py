@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Strategy
+from agent.traffic.state import Front
+from agent.workloads.fronting import published_itself
 from agent.workloads.recipe import SHARED, Recipe
-from agent.workloads.records import OldContainer
+from agent.workloads.records import Part
 
 Json = Mapping[str, Any]
 
@@ -20,45 +22,62 @@ class Chosen(NamedTuple):
     why: str
 
 
+class Memory(NamedTuple):
+    """Why old and new do not fit on their GPUs at once; `known`: it was measured."""
+
+    why: str
+    known: bool
+
+
 def choose_strategy(
-    wanted: Strategy | None, recipe: Recipe, old: Recipe | None, *, memory_for_both: str | None
+    wanted: Strategy | None,
+    part: Part,
+    *,
+    memory_for_both: Memory | None,
 ) -> Chosen:
     """The strategy asked for, if it can work; else the one that loses least for sure.
 
     Args:
-        old: of the container that runs now; None: there is none.
-        memory_for_both: why both do not fit on their GPUs at once; None: they do.
+        part: with the container that runs now, and what a proxy publishes of both.
+        memory_for_both: None: both fit.
 
     Raises:
         ProblemError: `deploy.strategy`.
     """
-    if wanted == "weighted":
-        raise _refused(wanted, "traffic cannot be split on this node yet", "stop-then-start")
-    if old is None:
-        return Chosen("stop-then-start", "nothing runs under that name")
-    fights = _fights(recipe, old)
-    if wanted == "start-then-stop" and fights:
+    if wanted == "weighted" and part.front is None:
+        raise _refused(wanted, "a pin leaves its ports where they are", "stop-then-start")
+    if part.old is None or not part.old.running:
+        why = "nothing runs under that name"
+        return Chosen("weighted" if wanted == "weighted" else "stop-then-start", why)
+    recipe, old = part.recipe, part.old.recipe
+    fights = _fights(recipe, old, part.old.front)
+    if wanted in ("start-then-stop", "weighted") and fights:
         raise _refused(wanted, f"both would need {fights[0]}", "stop-then-start")
+    if wanted == "weighted" and memory_for_both is not None and memory_for_both.known:
+        raise _refused(wanted, memory_for_both.why, "stop-then-start")
     if wanted is not None:
         return Chosen(wanted, "asked for")
     shared = _written_by_both(recipe, old)
     reasons = [
         *(f"both would need {fight}" for fight in fights),
         *([f"both would write {shared[0]}"] if shared else []),
-        *([memory_for_both] if memory_for_both else []),
+        *([memory_for_both.why] if memory_for_both else []),
     ]
     if reasons:
         return Chosen("stop-then-start", reasons[0])
+    if part.front is not None:
+        return Chosen("weighted", "it has a proxy, and both can run at once")
     return Chosen("start-then-stop", "they share no port, no address and no volume")
 
 
-def _fights(recipe: Recipe, old: Recipe) -> list[str]:
+def _fights(recipe: Recipe, old: Recipe, old_front: Front | None) -> list[str]:
     """What only one container can have."""
     mode, before = _mode(recipe), _mode(old)
     found = ["the host's network"] if "host" in (mode, before) else []
     if mode.startswith((SHARED, "container:")):
         found.append("the ports of the network that they share")
-    found += [f"port {port}" for port in sorted(_ports(recipe) & _ports(old))]
+    held = _ports(old) | {f"{bind.port}/tcp" for bind in (old_front.binds if old_front else ())}
+    found += [f"port {port}" for port in sorted(_ports(recipe) & held)]
     return found + [f"address {each}" for each in sorted(_addresses(recipe) & _addresses(old))]
 
 
@@ -104,13 +123,30 @@ def _written(recipe: Recipe) -> set[str]:
     }
 
 
-def downtime(strategy: Strategy, recipe: Recipe, old: OldContainer | None) -> str:
+def downtime(part: Part) -> str:
     """What whoever uses the workload notices, in words."""
+    old = part.old
     if old is None or not old.running:
         return "none: nothing runs under that name"
-    if strategy == "stop-then-start":
+    if part.shifts:
+        return "none: new requests go over to the new container, the old one answers what it has"
+    if part.front is not None and old.front is None:
+        taken = published_itself(old.recipe) & part.front.binds
+        if taken and part.strategy != "stop-then-start":
+            return (
+                "once, planned: from the stop of the old container, which publishes port"
+                f" {part.front.shown} itself, until its proxy does; later deployments have none"
+            )
+    if part.front is None and old.front is not None:
+        return (
+            f"once, planned: from the end of its proxy, which publishes port {old.front.shown},"
+            " until the new container answers there itself"
+        )
+    if part.strategy == "stop-then-start":
         return "from the stop of the old container until the new one answers"
-    if _ports(recipe) != _ports(old.recipe):
+    if part.front is not None and old.front is not None:
+        return "while its proxy starts anew, with the new ports"
+    if _ports(part.recipe) != _ports(old.recipe):
         return "none for clients that find the new port; the old one stops once the new one is well"
     return "none: the old container stops once the new one is well"
 

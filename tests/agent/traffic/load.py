@@ -40,7 +40,7 @@ class Load:
             answer, why = self._ask()
             with self._lock:
                 if why is not None:
-                    self.failed.append(why)
+                    self.failed.append(f"{mark}: {why}")
                 self.answers[mark][answer] += 1
 
     def mark(self, name: str) -> None:

@@ -27,6 +27,8 @@ from agent.protocol.jobs import Job
 from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, ToolkitFacts
 from agent.protocol.workloads import GpuRequest, Workload
 from agent.store.database import Database
+from agent.traffic.gateways import Gateways
+from agent.traffic.node_traffic import NodeTraffic
 from agent.workloads.applying import Rules
 from agent.workloads.node_workloads import NodeWorkloads
 from tests.real.busybox import IMAGE
@@ -79,6 +81,7 @@ class WorkloadSide(msgspec.Struct):
     runtime: DockerRuntime
     node: Node
     engines: NodeEngines
+    traffic: NodeTraffic
 
     async def ended(self, job: Job) -> Job:
         """The job when it has ended."""
@@ -207,10 +210,12 @@ async def workload_side(
     rules: Rules | None = None,
     node: Node | None = None,
     engines: EnginePlace | None = None,
+    gateway: str = "no/gateway:1",
 ) -> AsyncIterator[WorkloadSide]:
     """Like an agent that has just started over this runtime and this database.
 
-    `engines`: where its engines lie; None: it has none, as a simulated one.
+    `engines`: where its engines lie; None: it has none, as a simulated one. `gateway`: the image
+    that its proxies are made from; they are in the runtime's own network, as the ports are.
     """
     around = node or Node()
     runtime = DockerRuntime([engine.url])
@@ -225,6 +230,14 @@ async def workload_side(
         runtime=runtime,
         bound=lambda: workloads.bound(),  # noqa: PLW0108 - it is not there yet
     )
+    files = engine.folder / "traffic"
+    traffic = NodeTraffic(
+        runtime,
+        Gateways(runtime, gateway, files),
+        files,
+        image=gateway,
+        network=Path(f"/proc/{engine.enclosure.pid}/ns/net"),
+    )
     workloads = NodeWorkloads(
         runtime=runtime,
         jobs=jobs,
@@ -232,13 +245,14 @@ async def workload_side(
         rules=rules or Rules(secrets=engine.folder / "secrets"),
         facts=lambda: facts(engine, around, runtime=known),
         samples=samples,
+        traffic=traffic,
         engines=node_engines,
     )
     await node_engines.start()
     await workloads.start()
     await jobs.start()
     try:
-        yield WorkloadSide(engine, workloads, jobs, runtime, around, node_engines)
+        yield WorkloadSide(engine, workloads, jobs, runtime, around, node_engines, traffic)
     finally:
         await jobs.stop()
         await node_engines.stop()

@@ -1,0 +1,49 @@
+"""Which home this node's proxies have: it stays while there is any proxy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from agent.containers.runtime import NodeRuntime
+from agent.durable import write_whole
+from agent.traffic.gateways import Gateways
+from agent.traffic.homes import Home
+from agent.traffic.units import Units
+
+RunBy = Literal["auto", "systemd", "container"]
+SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
+_NOTE = "home"
+
+
+def home_of(runtime: NodeRuntime, files: Path, *, image: str, run_by: RunBy = "auto") -> Home:
+    """systemd where that runs and the node has a HAProxy, else containers. Blocks.
+
+    Args:
+        files: the folder with one folder for each workload that has a proxy.
+        image: the gateway's.
+        run_by: what the operator says.
+    """
+    haproxy = shutil.which("haproxy", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
+    by: RunBy = run_by
+    if by == "auto":
+        by = "systemd" if haproxy is not None and SYSTEMD.is_dir() else "container"
+        before = _noted(files)
+        if before is not None and any(each.is_dir() for each in files.iterdir()):
+            by = before
+        elif before != by:
+            files.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_whole(files / _NOTE, by.encode())
+    if by == "systemd" and haproxy is not None:
+        return Units(Path(haproxy), files)
+    return Gateways(runtime, image, files)
+
+
+def _noted(files: Path) -> RunBy | None:
+    try:
+        text = (files / _NOTE).read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return "systemd" if text == "systemd" else "container"

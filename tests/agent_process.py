@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,18 @@ START_SECONDS = 20
 class AgentProcess:
     """The agent on sockets in `folder`; `settings` go into its agent.yaml.
 
-    `gpus` puts so many stub H200s under it (tests/bench/agent_under_load.py).
+    `gpus` puts so many stub H200s under it (tests/bench/agent_under_load.py, or another module
+    that is given these `arguments` in the stead of their number).
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Any] | None = None, *, gpus: int = 0
+        self,
+        folder: Path,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        gpus: int = 0,
+        module: str = "tests.bench.agent_under_load",
+        arguments: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.config = folder / "agent.yaml"
@@ -50,8 +57,8 @@ class AgentProcess:
         if gpus:
             stub = folder / "stub"
             stub.mkdir(exist_ok=True)
-            module = "tests.bench.agent_under_load"
-            self._command = [sys.executable, "-m", module, self.config, stub, str(gpus)]
+            last = arguments or (str(gpus),)
+            self._command = [sys.executable, "-m", module, self.config, stub, *last]
             self._environment["ROOST_NVML_STUB"] = str(stub / "scenario")
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -61,7 +61,7 @@ def _doing(build: NodeBuild) -> str:
     about = (
         "" if left is None else "a few seconds" if left < _SOON_SECONDS else f"about {age(left)}"
     )
-    waits = build.job.reason if build.job.state == "queued" else None
+    waits = build.job.reason if build.job.state in ("queued", "running") else None
     share = share_done(build.job)
     done = "" if share is None else f"{int(100 * share)}%"
     parts = [doing(build.job), done, about and f"{about} left", waits or ""]

@@ -16,25 +16,31 @@ from tests.nvml_stub import scenario
 from tests.nvml_stub.build import StubBuilder
 
 
-def main() -> None:
-    config, folder, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+def stub_gpus(folder: Path, count: int) -> NvmlSource:
+    """So many H200s that a stub driver in `folder` tells of."""
     scene = scenario.h200(folder / "scenario", count)
     scene.save()
     version = scene.lines["sys.driver"]
     module = folder / "proc/driver/nvidia"
-    module.mkdir(parents=True)
-    (module / "version").write_text(f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {version}\n")
-    (folder / "proc/self").symlink_to("/proc/self")
     device = folder / "sys/bus/pci/devices/0000:00:00.0"
-    device.mkdir(parents=True)
+    if not module.exists():
+        module.mkdir(parents=True)
+        (folder / "proc/self").symlink_to("/proc/self")
+        device.mkdir(parents=True)
+    (module / "version").write_text(f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {version}\n")
     (device / "vendor").write_text("0x10de\n")
     (device / "class").write_text("0x030200\n")
-    gpus = NvmlSource(
+    return NvmlSource(
         library=str(StubBuilder(folder).library(version=version)),
         proc=folder / "proc",
         sys=folder / "sys",
         kernel_log=folder / "no-kernel-log",
     )
+
+
+def main() -> None:
+    config, folder, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    gpus = stub_gpus(folder, count)
     asyncio.run(serve(load_settings(config), gpus))
 
 

@@ -5,14 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Literal
 
 import msgspec
 
+from agent.protocol.arms import Arms, Figure
+from agent.protocol.decoding import from_json
 from agent.protocol.deployments import DeploymentState
 from console.rollouts.asks import Seen, Want
-from console.rollouts.record import Event, Rollout, RolloutNode
+from console.rollouts.judging.analysis import Analysis, Condition
+from console.rollouts.record import Event, Judged, Rollout, RolloutNode
 from console.rollouts.steering import Steering
 from console.rollouts.strategy import Strategy
+from tests.console.rollouts.judging.arms_made import arm, arms, even
+
+# What a node tells of its candidate: few: it got too few requests; blind: that cannot be measured
+# there; broken: what measures it fails.
+Measured = Literal["well", "bad", "few", "blind", "broken"]
+
+JUDGED = Analysis(
+    conditions=(
+        Condition(of="restarts", at_most=0),
+        Condition(of="error_rate", at_most=0.5, least=100),
+        Condition(of="measure", name="accuracy", at_least=0.9),
+    )
+)
 
 
 class NodeDouble(msgspec.Struct):
@@ -26,6 +43,11 @@ class NodeDouble(msgspec.Struct):
     sticks: bool = False  # it cannot go back
     lacks: int = 0  # answers that it takes to have all that it needs
     slow: int = 0  # answers that it takes to get well
+    measured: Measured = "well"  # of its candidate
+    weighted: bool = False
+    weight: int | None = None
+    lags: bool = False  # it does not get to another weight
+    read: int = 0  # how often what it measures was asked for
     renewed_at: float = 0.0
     applied: int = 0
 
@@ -33,8 +55,10 @@ class NodeDouble(msgspec.Struct):
 class FleetDouble:
     """All nodes of one rollout, its steering, and a clock that stands still until it is moved."""
 
-    def __init__(self, waves: Sequence[int], strategy: Strategy) -> None:
-        self.now = 1_000_000.0
+    def __init__(
+        self, waves: Sequence[int], strategy: Strategy, *, now: float = 1_000_000.0
+    ) -> None:
+        self.now = now
         names = [
             RolloutNode(name=f"n{wave}-{number}", wave=wave)
             for wave, count in enumerate(waves)
@@ -56,8 +80,19 @@ class FleetDouble:
         self.nodes = {each.name: NodeDouble() for each in names}
         self.random = Random(0)
 
+    def goes_on(self) -> bool:
+        """Whether a runner has something left to do."""
+        return self.rollout.wants_runner
+
     def stage(self, name: str) -> str:
         return next(each.stage for each in self.rollout.nodes if each.name == name)
+
+    def kill_runner(self) -> None:
+        """Another steers on from the record, as it is in the journal."""
+        kept = from_json(msgspec.json.encode(self.rollout), Rollout)
+        judged = from_json(msgspec.json.encode(self.steering.judged), dict[str, Judged])
+        self.rollout = kept
+        self.steering = Steering(kept, self.events.append, judged)
 
     def stages(self) -> dict[str, int]:
         return {str(stage): count for stage, count in self.rollout.counts().items()}
@@ -88,12 +123,24 @@ class FleetDouble:
             node.state = "reverted"
         if node.away:
             return Seen(node=want.node, what="unreached", why="no route")
+        if want.ask == "reach":
+            return Seen(node=want.node, what="reached")
+        if want.ask == "arms":
+            node.read += 1
+            return Seen(node=want.node, what="arms", arms=arms_of(node, self.now))
         if want.ask == "prepare":
             return self._prepare(want.node, node)
         if want.ask == "apply":
             return self._apply(want.node, node)
         if want.ask == "revert" and node.state is None:
             return Seen(node=want.node, what="nothing")
+        self._live(node, want)
+        if node.state in ("reverted", "stuck"):
+            node.weight = None
+        why = "it is not well" if node.state == "reverted" and node.fails else ""
+        return Seen(node=want.node, what="state", state=node.state, weight=node.weight, why=why)
+
+    def _live(self, node: NodeDouble, want: Want) -> None:
         if want.ask == "revert" and node.state not in ("reverted", "stuck"):
             node.state = "stuck" if node.sticks else "reverted"
         elif want.ask == "confirm" and node.state == "canary":
@@ -102,12 +149,13 @@ class FleetDouble:
             node.slow -= 1
             if node.slow < 0:
                 node.state, node.renewed_at = ("reverted" if node.fails else "canary"), self.now
+                node.weight = 0 if node.weighted else None
         elif want.ask == "renew" and node.state == "canary":
             if node.fails:
                 node.state = "reverted"
             node.renewed_at = self.now
-        why = "it is not well" if node.state == "reverted" and node.fails else ""
-        return Seen(node=want.node, what="state", state=node.state, why=why)
+            if node.weighted and not node.lags:
+                node.weight = want.weight
 
     def _prepare(self, name: str, node: NodeDouble) -> Seen:
         if node.refuses:
@@ -123,6 +171,20 @@ class FleetDouble:
         if node.state in (None, "reverted"):
             node.state, node.applied = "starting", node.applied + 1
         return Seen(node=name, what="begun", deployment=f"d-{name}")
+
+
+def arms_of(node: NodeDouble, now: float) -> Arms:
+    """What such a node tells of its arms."""
+    accuracy = Figure(count=node.read, last=0.95, last_at=now, lowest=0.95, highest=0.95)
+    if node.measured == "broken":
+        accuracy = Figure(errors=node.read, unknown="the command ended with 3")
+    candidate = arm(
+        even(3 if node.measured == "few" else 1000),
+        restarts={"bad": 2, "blind": None}.get(node.measured, 0),
+        measures={"accuracy": accuracy},
+        unknown={"restarts": "the runtime does not tell"} if node.measured == "blind" else {},
+    )
+    return arms(candidate, arm(even(1000)), weight=node.weight)
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -1,24 +1,32 @@
-"""Whatever nodes, links and people do: what must never happen in a rollout does not."""
+"""Whatever nodes, links, clocks and people do: what must never happen in a rollout does not."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import get_args
 
 import hypothesis.strategies as st
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from console.rollouts.judging.analysis import Analysis
-from console.rollouts.record import ENDED, SETTLED, Wish
-from console.rollouts.strategy import Amount, Deadlines, Strategy
+from console.rollouts.record import ENDED, SETTLED, UNTOUCHED, Wish
+from console.rollouts.strategy import Amount, Deadlines, Gate, OnFailure, PerGroup, Strategy
+from console.rollouts.watching import progress_of, weight_wanted
+from console.rollouts.windows import Window, Windows
 from console.rollouts.wishes import why_not
-from tests.console.rollouts.fleet_double import FleetDouble
+from tests.console.rollouts.fleet_double import JUDGED, FleetDouble, Measured
 
 pytestmark = pytest.mark.timeout(120)  # some six thousand steps
 
 WISHES: tuple[Wish, ...] = get_args(Wish)
-LONG_SECONDS = 3600
+PEOPLE = ("maria", "jo", "ann")
+ANALYSIS = msgspec.structs.replace(JUDGED, patience=60)
+# Open for the first half of each hour.
+HALF_HOURS = Window(cron="0 * * * *", duration=1800.0)
+SITES = ("a", "b")
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -26,71 +34,139 @@ class Rollouts(RuleBasedStateMachine):
 
     @initialize(
         waves=st.lists(st.integers(1, 4), min_size=1, max_size=3),
-        gate=st.sampled_from(["auto", "manual"]),
-        on_failure=st.sampled_from(["revert-wave", "revert-all", "pause"]),
+        gate=st.sampled_from(get_args(Gate)),
+        on_failure=st.sampled_from(get_args(OnFailure)),
         failures=st.integers(0, 2),
         at_once=st.integers(1, 4),
+        weights=st.sampled_from([(10, 50, 100), (100,), (1, 100)]),
+        judges=st.booleans(),
+        window=st.sampled_from([None, HALF_HOURS]),
+        per_site=st.booleans(),
+        min_healthy=st.sampled_from([0.0, 8.0]),
+        catch_up=st.sampled_from([0.0, 4 * 3600.0]),
     )
     def begin(
-        self, waves: list[int], gate: str, on_failure: str, failures: int, at_once: int
+        self,
+        *,
+        waves: list[int],
+        gate: Gate,
+        on_failure: OnFailure,
+        failures: int,
+        at_once: int,
+        weights: tuple[int, ...],
+        judges: bool,
+        window: Window | None,
+        per_site: bool,
+        min_healthy: float,
+        catch_up: float,
     ) -> None:
-        self.at_once = at_once
-        self.fleet = FleetDouble(
-            waves,
-            Strategy(
-                soak=5,
-                confirm_within=60,
-                min_healthy=0,
-                analysis=Analysis(conditions=()),
-                deadline=Deadlines(apply=120),
-                gate=gate,  # type: ignore[arg-type]
-                on_failure=on_failure,  # type: ignore[arg-type]
-                failures=Amount(count=failures),
-                max_unavailable=Amount(count=at_once),
-            ),
+        self.per_site = 1 if per_site else 12
+        strategy = Strategy(
+            soak=5,
+            confirm_within=60,
+            min_healthy=min_healthy,
+            deadline=Deadlines(prepare=300, apply=120, judge=90, confirm=120, revert=120),
+            gate=gate,
+            on_failure=on_failure,
+            weights=weights,
+            analysis=ANALYSIS if judges else Analysis(conditions=()),
+            window=window,
+            failures=Amount(count=failures),
+            max_unavailable=Amount(count=at_once),
+            max_unavailable_per=(PerGroup("site", Amount(count=1)),) if per_site else (),
+            catch_up=catch_up,
         )
+        self.fleet = FleetDouble(waves, strategy, now=1_000_000_800.0)
+        self.fleet.rollout.started_by = "jo"  # maria owns it
         self.names = sorted(self.fleet.nodes)
-        for number, name in enumerate(self.names):
-            self.fleet.nodes[name].slow = number % 4
+        for number, node in enumerate(self.fleet.rollout.nodes):
+            node.groups, node.zone = {"site": SITES[number % 2]}, "Asia/Kathmandu"
+            double = self.fleet.nodes[node.name]
+            double.slow, double.lacks, double.weighted = number % 4, number % 3, number % 3 > 0
+        self.stages_before = self.stages()
 
-    @rule(seconds=st.sampled_from([0, 1, 1, 1, 3, 30, 100]))
+    # what happens
+
+    @rule(seconds=st.sampled_from([0, 1, 1, 1, 3, 30, 100, 2000]))
     def time_passes(self, seconds: float) -> None:
+        before = self.stages()
+        opened = self.open_now(self.fleet.now + seconds)
         self.fleet.tick(seconds)
+        for name, stage in self.stages().items():
+            if stage == "applying" and before[name] in UNTOUCHED:
+                assert opened, "nobody begins to change outside of its window"
 
-    @rule(number=st.integers(0, 11), what=st.sampled_from(["away", "fails", "refuses", "sticks"]))
+    @rule(number=st.integers(0, 11), what=st.sampled_from(["away", "fails", "refuses", "sticks",
+                                                           "lags"]))  # fmt: skip
     def a_node_changes(self, number: int, what: str) -> None:
         node = self.fleet.nodes[self.names[number % len(self.names)]]
         setattr(node, what, not getattr(node, what))
 
-    @rule(wish=st.sampled_from(WISHES))
-    def somebody_wants_something(self, wish: Wish) -> None:
-        before = self.fleet.rollout.state
-        refusal = self.fleet.steering.wish(wish, "maria", self.fleet.now)
+    @rule(number=st.integers(0, 11), what=st.sampled_from(get_args(Measured)))
+    def a_node_measures(self, number: int, what: Measured) -> None:
+        self.fleet.nodes[self.names[number % len(self.names)]].measured = what
+
+    @rule(wish=st.sampled_from(WISHES), who=st.sampled_from(PEOPLE))
+    def somebody_wants_something(self, wish: Wish, who: str) -> None:
+        rollout = self.fleet.rollout
+        before = rollout.state
+        refusal = self.fleet.steering.wish(wish, who, self.fleet.now)
         if refusal is not None:
-            assert self.fleet.rollout.state == before
+            assert rollout.state == before
+        elif wish == "promote" and rollout.strategy.gate == "approval":
+            assert who == "ann"
+
+    @rule()
+    def the_runner_is_killed(self) -> None:
+        self.fleet.kill_runner()
+
+    @rule(number=st.integers(0, 11))
+    def a_newer_rollout_begins(self, number: int) -> None:
+        name = self.names[number % len(self.names)]
+        before = self.stages()
+        rollout = self.fleet.rollout
+        # It is refused while this one holds the node.
+        if rollout.stands_until is None or before[name] not in SETTLED:
+            return
+        self.fleet.steering.supersede({name: "bb"}, self.fleet.now)
+        assert self.stages() == before | ({name: "skipped"} if before[name] == "offline" else {})
+
+    # what must hold
 
     @invariant()
     def no_more_change_at_a_time_than_may(self) -> None:
-        if hasattr(self, "fleet"):
-            assert self.fleet.stages().get("applying", 0) <= self.at_once
+        if not hasattr(self, "fleet"):
+            return
+        strategy = self.fleet.rollout.strategy
+        now = [node for node in self.fleet.rollout.nodes if node.stage == "applying"]
+        assert len(now) <= strategy.at_once(len(self.names))
+        sites = Counter(node.groups["site"] for node in now)
+        assert all(count <= self.per_site for count in sites.values())
 
     @invariant()
-    def nobody_is_confirmed_unwatched(self) -> None:
+    def nobody_is_confirmed_unwatched_or_undecided(self) -> None:
         if not hasattr(self, "fleet"):
             return
         rollout = self.fleet.rollout
-        if any(node.stage == "confirming" for node in rollout.in_wave()):
-            assert rollout.progress.soaks_since is not None
-            soaked = self.fleet.now - rollout.progress.soaks_since >= rollout.strategy.soak
-            assert soaked or rollout.progress.promoted
+        for node in rollout.nodes:
+            if node.stage != "confirming":
+                continue
+            progress = progress_of(rollout, node)
+            assert progress.soaks_since is not None
+            soaked = self.fleet.now - progress.soaks_since >= rollout.strategy.soak
+            judged = node.judged == "pass" or not rollout.strategy.judges
+            assert (soaked and judged) or progress.promoted
+            assert node.weight in (None, 100)
 
     @invariant()
     def a_later_wave_waits(self) -> None:
         if hasattr(self, "fleet"):
             rollout = self.fleet.rollout
-            begun = {"applying", "canary", "confirming"}
+            begun = {"preparing", "prepared", "held", "applying", "canary", "confirming"}
             assert not any(
-                node.stage in begun for node in rollout.nodes if node.wave > rollout.wave
+                node.stage in begun
+                for node in rollout.nodes
+                if node.wave > rollout.wave and node.alone is None
             )
 
     @invariant()
@@ -101,26 +177,52 @@ class Rollouts(RuleBasedStateMachine):
             there = self.fleet.nodes[node.name]
             if node.stage == "done":
                 assert there.state == "done"
-            elif node.stage == "reverted":
+            elif node.stage == "reverted" or node.stage in UNTOUCHED:
                 assert there.state in (None, "reverted")
             assert there.applied <= node.attempt
+
+    @invariant()
+    def no_weight_goes_before_the_others(self) -> None:
+        if not hasattr(self, "fleet"):
+            return
+        rollout = self.fleet.rollout
+        for node in rollout.nodes:
+            there = self.fleet.nodes[node.name]
+            if node.stage == "canary" and there.weight is not None and there.state == "canary":
+                assert there.weight <= weight_wanted(rollout, node)
+
+    @invariant()
+    def only_done_ones_stand(self) -> None:
+        if hasattr(self, "fleet") and self.fleet.rollout.stands_until is not None:
+            assert self.fleet.rollout.state == "done"
+            assert self.fleet.rollout.strategy.catch_up > 0
 
     @precondition(lambda self: hasattr(self, "fleet"))
     @rule()
     def it_comes_to_an_end_when_all_is_well_again(self) -> None:
         for node in self.fleet.nodes.values():
-            node.away = node.sticks = False
-        rollout, steering = self.fleet.rollout, self.fleet.steering
-        wishes: tuple[Wish, ...] = ("resume", "promote")
-        for _ in range(400):
-            if rollout.state in ENDED:
+            node.away = node.sticks = node.lags = False
+            node.measured = "well"
+        for _ in range(2000):
+            rollout = self.fleet.rollout
+            if not rollout.wants_runner:
                 break
-            for wish in wishes:
-                if rollout.state in ("paused", "gate") and why_not(rollout, wish, "maria") is None:
-                    steering.wish(wish, "maria", self.fleet.now)
-            self.fleet.tick(5)
+            for wish in ("resume", "promote"):
+                if rollout.state in ("paused", "gate") and not why_not(rollout, wish, "ann"):
+                    self.fleet.steering.wish(wish, "ann", self.fleet.now)
+            self.fleet.tick(7)
         assert rollout.state in ENDED
+        assert not rollout.wants_runner
         assert all(node.stage in SETTLED for node in rollout.nodes)
+
+    # inside
+
+    def stages(self) -> dict[str, str]:
+        return {node.name: str(node.stage) for node in self.fleet.rollout.nodes}
+
+    def open_now(self, now: float) -> bool:
+        windows = Windows(self.fleet.rollout.strategy.window)
+        return windows.why_closed("Asia/Kathmandu", now) is None
 
 
 TestRollouts = Rollouts.TestCase

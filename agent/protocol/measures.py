@@ -62,6 +62,7 @@ class ExecMeasure(
 
 Measure = PrometheusMeasure | ExecMeasure
 
+REPLAY_BODY_LIMIT_BYTES = 256 * 1024
 # A request that was made up says so to the workload, and to whoever reads its log.
 REPLAY_HEADER = "Roost-Replay"
 
@@ -73,6 +74,6 @@ class Replay(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     method: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{1,16}$")] = "GET"
     path: Target = "/"
     headers: Annotated[dict[str, str], msgspec.Meta(max_length=32)] = {}
-    body: Annotated[bytes, msgspec.Meta(max_length=512 * 1024)] = b""
+    body: Annotated[bytes, msgspec.Meta(max_length=REPLAY_BODY_LIMIT_BYTES)] = b""
     rate: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0  # a second, to each arm
     timeout: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 10.0

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from agent.protocol.decoding import from_plain
-from agent.protocol.measures import ExecMeasure, Measure, PrometheusMeasure, Replay
+from agent.protocol.measures import (
+    REPLAY_BODY_LIMIT_BYTES,
+    ExecMeasure,
+    Measure,
+    PrometheusMeasure,
+    Replay,
+)
 from console.compose.reading import Place
 
 MeasureKind = Literal["metric", "exec"]
@@ -18,7 +25,9 @@ MEASURE_KEYS: dict[MeasureKind, tuple[str, ...]] = {
     ),
     "exec": ("name", "command", "interval", "timeout"),
 }
-_REPLAY_KEYS = (*("workload", "port", "method", "path", "headers", "body", "rate", "timeout"),)
+_REPLAY_KEYS = (
+    *("workload", "port", "method", "path", "headers", "body", "body_file", "rate", "timeout"),
+)
 _READS = ("value", "rate", "quantile")
 _ABSENT = ("error", "zero")
 T = TypeVar("T")
@@ -63,7 +72,6 @@ def read_replay(place: Place, workloads: list[str]) -> tuple[str, Replay] | None
         return None
     name = workload.one_of(workloads)
     port, headers, rate = place.get("port"), place.get("headers"), place.get("rate")
-    body = _text(place, "body")
     replay = _made(
         place,
         Replay,
@@ -72,12 +80,34 @@ def read_replay(place: Place, workloads: list[str]) -> tuple[str, Replay] | None
             "method": _text(place, "method"),
             "path": _text(place, "path"),
             "headers": headers and headers.named(),
-            "body": None if body is None else body.encode(),
+            "body": _body(place),
             "rate": rate and rate.number(),
             "timeout": _seconds(place, "timeout"),
         },
     )
     return None if name is None or replay is None else (name, replay)
+
+
+def _body(place: Place) -> bytes | None:
+    """`body`, or what is in `body_file`, which is looked for beside the Compose file."""
+    body, file = place.get("body"), place.get("body_file")
+    if body is not None and file is not None:
+        file.wrong("stands beside a body", "Say one of the two.")
+        return None
+    text = None if (found := body or file) is None else found.text()
+    if file is None or text is None:
+        return None if text is None else text.encode()
+    try:
+        with (Path(place.findings.file).parent / text).open("rb") as opened:
+            content = opened.read(REPLAY_BODY_LIMIT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        file.wrong(f"cannot be read: {getattr(error, 'strerror', None) or error}", "Is it there?")
+        return None
+    if len(content) > REPLAY_BODY_LIMIT_BYTES:
+        most = f"{REPLAY_BODY_LIMIT_BYTES // 1024} KiB"
+        file.wrong(f"is longer than {most}", "It goes to every node of the rollout: a smaller one.")
+        return None
+    return content
 
 
 def _made(place: Place, kind: type[T], values: dict[str, Any]) -> T | None:

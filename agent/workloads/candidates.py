@@ -104,6 +104,8 @@ class Candidates:
         if found.state == "ended":
             if _completed(part, container):
                 return None
+            # A runtime that stops ends its containers first, and still answers who is connected.
+            await self._attempt.do(self._containers.reach)
             if not self._may_start_again(new):
                 raise await self._problem(part, new, found.why)
             self._attempt.log(f"{part.name}: {found.why}; it is started once more")

@@ -42,6 +42,10 @@ class Containers:
                 raise
             return None
 
+    async def reach(self) -> None:
+        """The runtime still takes new connections. Raises ProblemError where it does not."""
+        await self._runtime.labelled(f"{DEPLOYMENT}=")
+
     async def candidate(self, part: Part, deployment: str) -> str | None:
         """The candidate's id, also of one that was made and not written down."""
         if part.new is not None and await self.find(part.new) is not None:

@@ -44,6 +44,11 @@ def renewed(record: DeploymentRecord, clock: BootClock) -> DeploymentRecord:
     return _with(record, clock, record.shown.options.confirm_within)
 
 
+def taken_up(record: DeploymentRecord, clock: BootClock) -> DeploymentRecord:
+    """As whoever goes on with it finds it: it begins, or counts on, in this boot from now."""
+    return renewed(record, clock) if record.lease_until is None else counted(record, clock)
+
+
 def counted(record: DeploymentRecord, clock: BootClock) -> DeploymentRecord:
     """What is left written down, so that another boot counts on from there."""
     return _with(record, clock, seconds_left(record, clock))

@@ -21,7 +21,7 @@ from agent.workloads.candidates import LOOK_SECONDS, Candidates
 from agent.workloads.containers import Containers, spare_name
 from agent.workloads.fronts import Fronts
 from agent.workloads.gpu_check import GpuCheck, GpuSeen
-from agent.workloads.lease import BootClock, counted, renewed, seconds_left
+from agent.workloads.lease import BootClock, counted, seconds_left, taken_up
 from agent.workloads.probing import Prober
 from agent.workloads.records import (
     DeploymentRecord,
@@ -144,8 +144,7 @@ class Machine:
             await self._swap(attempt, part, new)  # after start-then-stop
             await self._fronts.hand_over(attempt, part, new)
         await self._share(attempt)
-        if attempt.record.lease_until is None:
-            await attempt.change(lambda record: renewed(record, self._boot_clock))
+        await attempt.change(lambda record: taken_up(record, self._boot_clock))
         soaked_at = time.monotonic() + _soak(attempt)
         misses, counted_at = 0, time.monotonic()
         while True:

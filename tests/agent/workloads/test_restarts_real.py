@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from agent.protocol.deployments import DeployOptions
+from agent.protocol.deployments import ApplyRequest, DeployOptions
 from agent.protocol.jobs import Job
+from agent.protocol.workloads import Healthcheck, Mount, Workload
 from agent.workloads.attempt import Attempt
-from tests.agent.workloads.workload_side import UUIDS, WorkloadSide, workload_side
+from tests.agent.workloads.workload_side import SERVES, UUIDS, WorkloadSide, workload_side
+from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -173,18 +176,68 @@ def states(engine: DockerEngine) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in said.splitlines())
 
 
-async def test_dockerd_restarts_in_the_middle(engine: DockerEngine, tmp_path: Path) -> None:
+def twice(there: Path, version: str) -> list[Workload]:
+    """Two of which each is healthy once a file is there; the second waits for the first."""
+    check = Healthcheck(test=["CMD", "test", "-e", "/there/well"], interval=0.5, retries=100)
+    one = Workload(
+        name="api",
+        image=IMAGE,
+        command=SERVES,
+        soak=0.0,
+        restart="always",
+        environment={"V": version},
+        healthcheck=check,
+        mounts=[Mount(kind="bind", source=str(there), target="/there")],
+    )
+    return [one, msgspec.structs.replace(one, name="web", depends_on={"api": "healthy"})]
+
+
+@pytest.mark.parametrize("state", ["starting", "probing", "canary"])
+async def test_dockerd_restarts_in_the_middle(
+    engine: DockerEngine, tmp_path: Path, state: str
+) -> None:
+    """What it starts by itself is only right, and the deployment goes on."""
+    there = engine.folder / f"there-{state}"
+    there.mkdir()
+    (there / "well").touch()
     async with workload_side(engine, tmp_path / "agent.db") as node:
-        node.run("detector", "--restart=always", *ON_FIRST)
-        options = DeployOptions(confirm="manual")
-        job = await node.begin_pin("detector", "1", options=options)
-        shown = await node.reaches("canary")
+        assert (await node.apply(*twice(there, "1"))).state == "succeeded"
+        second = twice(there, "2")
+        if state != "canary":
+            (there / "well").unlink()
+        if state == "probing":
+            second = [msgspec.structs.replace(each, depends_on={}) for each in second]
+        options = DeployOptions(confirm="manual" if state == "canary" else "auto")
+        request = ApplyRequest(release="r2", workloads=second, options=options)
+        job = await node.workloads.apply(request, owner="maria", key=None)
+        shown = await node.reaches(state)
+        if state == "starting":  # the first one runs, and is not well yet
+            while (new := node.deployment().workloads[0].new) is None:  # noqa: ASYNC110 - as good
+                await asyncio.sleep(0.01)
+            await until_runs(engine, new)
         await asyncio.to_thread(engine.stop)
         await asyncio.to_thread(engine.start)
-        await node.workloads.deployments.confirm(shown.id)
-        assert (await node.ended(job)).state == "succeeded"
-        assert sorted(node.names().values()) == ["exited", "running"]
-        assert node.inspect("detector")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+        assert len(running(engine)) <= 2
+        (there / "well").touch()
+        if state == "canary":
+            await node.workloads.deployments.confirm(shown.id)
+        ended = await node.ended(job)
+        assert ended.state == "succeeded", ended.problem
+        assert running(engine) == ["api", "web"]
+        for name in ("api", "web"):
+            found = node.inspect(name)
+            assert "V=2" in found["Config"]["Env"]
+            assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+def running(engine: DockerEngine) -> list[str]:
+    return sorted(name for name, state in states(engine).items() if state == "running")
+
+
+async def until_runs(engine: DockerEngine, container: str) -> None:
+    shown = ("inspect", "--type=container", "--format={{.State.Status}}", container)
+    while await asyncio.to_thread(engine.docker, *shown) != "running":  # noqa: ASYNC110 - dockerd's
+        await asyncio.sleep(0.05)
 
 
 async def test_the_lease_goes_on_in_the_next_agent(engine: DockerEngine, tmp_path: Path) -> None:

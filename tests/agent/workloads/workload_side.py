@@ -30,6 +30,7 @@ from agent.store.database import Database
 from agent.traffic.gateways import Gateways
 from agent.traffic.node_traffic import NodeTraffic
 from agent.workloads.applying import Rules
+from agent.workloads.lease import BootClock
 from agent.workloads.node_workloads import NodeWorkloads
 from tests.real.busybox import IMAGE
 from tests.real.runtime import PrivateRuntime
@@ -211,6 +212,7 @@ async def workload_side(
     node: Node | None = None,
     engines: EnginePlace | None = None,
     gateway: str = "no/gateway:1",
+    boot_clock: BootClock | None = None,
 ) -> AsyncIterator[WorkloadSide]:
     """Like an agent that has just started over this runtime and this database.
 
@@ -247,6 +249,7 @@ async def workload_side(
         samples=samples,
         traffic=traffic,
         engines=node_engines,
+        boot_clock=boot_clock,
     )
     await node_engines.start()
     await workloads.start()

@@ -238,13 +238,51 @@ except worker.UnfitError as error:
 """
 
 
+def tried(plan: Path) -> dict[str, Any]:
+    arguments: list[str | Path] = [sys.executable, "-c", PRETENDS_A_GPU, WORKER.parent, plan]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert (told["event"], told["code"]) == ("failed", "engine.unfit")
+    return told
+
+
 def test_the_runtimes_own_error_for_a_plan_that_was_cut_off(tmp_path: Path) -> None:
     """TensorRT-RTX looks at the plan before it looks for a GPU."""
     run(job(tmp_path, onnx_made.detector()))
     plan = tmp_path / "model.plan"
-    plan.write_bytes(plan.read_bytes()[:1000])
-    arguments: list[str | Path] = [sys.executable, "-c", PRETENDS_A_GPU, WORKER.parent, plan]
+    whole = plan.read_bytes()
+    plan.write_bytes(whole[:1000])
+    assert "plan.header.size == blobSize failed" in tried(plan)["text"]
+    plan.write_bytes(whole[: worker.HEADER_BYTES])
+    assert "does not take the plan (MALFORMED_ENGINE)" in tried(plan)["text"]
+
+
+SAYS_VALIDITY = """\
+import sys
+import tensorrt_rtx as trt
+runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))
+for path in sys.argv[1:]:
+    validity, found = runtime.get_engine_validity(open(path, "rb").read())
+    known = trt.EngineInvalidityDiagnostics.__members__.items()
+    print("said", validity.name, *[name for name, member in known if int(member) & found])
+"""
+
+
+def test_what_the_real_get_engine_validity_says(tmp_path: Path) -> None:
+    """A tuple of the verdict and a number whose bits are the diagnostics, as the worker takes it.
+
+    Whether an engine fits this machine's GPU is said too, where there is one; without one a whole
+    engine is INVALID, for no reason that it names.
+    """
+    run(job(tmp_path, onnx_made.detector()))
+    whole = tmp_path / "model.plan"
+    header, noise = tmp_path / "header", tmp_path / "noise"
+    header.write_bytes(whole.read_bytes()[: worker.HEADER_BYTES])
+    noise.write_bytes(b"noise" * 1000)
+    arguments: list[str | Path] = [sys.executable, "-c", SAYS_VALIDITY, whole, header, noise]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert (told["event"], told["code"]) == ("failed", "engine.unfit")
-    assert "plan.header.size == blobSize failed" in told["text"]
+    said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("said ")]
+    assert said[1:] == [["INVALID", "MALFORMED_ENGINE"]] * 2
+    assert "MALFORMED_ENGINE" not in said[0]
+    if worker.find_gpu()[0] is None:
+        assert said[0] == ["INVALID"]

@@ -155,7 +155,7 @@ def stable_of(part: Part, held: Part | None) -> ArmOf:
     old = part.old
     if old is None:
         return ArmOf("stable", None, rests=True, why="nothing ran under that name before")
-    if part.strategy != "weighted":
+    if not part.shifts:
         return ArmOf(
             "stable",
             old.id,

@@ -14,7 +14,7 @@ from agent.doctor.examiner import Examiner
 from agent.gpu.simulated import SimulatedGpus
 from agent.images.node_images import simulated_images
 from agent.jobs.jobs import Jobs
-from agent.measuring.requests import Requests
+from agent.measuring.requests import requests_of
 from agent.node import Node
 from agent.protocol.containers import Container, ContainerFigures
 from agent.rules.chance import repeatable
@@ -31,6 +31,7 @@ from agent.simulation.xids import SimulatedXids
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
+from agent.traffic.simulated import SimulatedTraffic
 from agent.workloads.applying import Rules
 
 # The agent's own 512 would be some 200 MB for a thousand nodes that all change each second.
@@ -80,7 +81,7 @@ class SimulatedNode:
             seed=plan.seed,
         )
         database = Database(None)
-        jobs = Jobs(database)
+        jobs, traffic = Jobs(database), SimulatedTraffic()
         self.node = Node(
             name=plan.name,
             gpu=gpus,
@@ -101,10 +102,11 @@ class SimulatedNode:
             simulated=True,
             history=ComputedHistory(gpus, host, pace=self._pace, now=self._now),
             capacity_events=CAPACITY_EVENTS,
+            traffic=traffic,
             arm_sources=SimulatedArms(
                 self.runtime,
                 seed=plan.seed,
-                traffic=lambda *_: Requests(),
+                traffic=lambda workload, *_: requests_of(traffic.figures(workload)),
                 clock=time.monotonic,
             ).sources,
         )

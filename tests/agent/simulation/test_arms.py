@@ -7,10 +7,10 @@ import asyncio
 import msgspec
 import pytest
 
-from agent.protocol.arms import Arms
+from agent.protocol.arms import Arms, WorkloadArms
 from agent.protocol.deployments import ApplyRequest, DeployOptions
 from agent.protocol.measures import ExecMeasure, Replay
-from agent.protocol.workloads import GpuRequest, Workload
+from agent.protocol.workloads import GpuRequest, Port, Workload
 from agent.simulation.arms import habits_of
 from agent.simulation.node import SimulatedNode
 from tests.agent.simulation.test_node import NOW, planned, started
@@ -114,6 +114,56 @@ async def test_a_candidate_can_be_bad() -> None:
         await asyncio.sleep(0.02)
         candidate = (await node.node.measuring.arms(deployment)).workloads[0].candidate
     assert candidate.replayed.errors < candidate.replayed.requests
+    await node.stop()
+
+
+async def test_a_weight_shares_the_requests_and_begins_another_window() -> None:
+    node = await started(planned())
+    workloads = node.node.workloads
+    image = next(one.image for one in node.runtime.containers().values() if "gateway" in one.name)
+    first = Workload(
+        name="web",
+        image=image,
+        ports=[Port(target=80, published=18080)],
+        strategy="weighted",
+        soak=0.0,
+    )
+    request = ApplyRequest(release="r1", workloads=[first])
+    await ended(node, await workloads.apply(request, owner="maria", key=None))
+    second = msgspec.structs.replace(first, environment={"SIMULATE": "failing"})
+    options = DeployOptions(confirm="manual", steered_by="r.1")
+    request = ApplyRequest(release="r2", workloads=[second], options=options)
+    await workloads.apply(request, owner="maria", key=None)
+
+    async def when(weight: int, stable: int, candidate: int) -> WorkloadArms:
+        """The arms once that is the weight and so much was answered."""
+        while True:
+            [status] = await workloads.list()
+            assert status.deployment is not None
+            arms = await node.node.measuring.arms(status.deployment)
+            for found in arms.workloads:
+                one, other = found.stable.requests, found.candidate.requests
+                if (
+                    found.weight == weight
+                    and one is not None
+                    and other is not None
+                    and one.requests >= stable
+                    and other.requests >= candidate
+                ):
+                    return found
+            await asyncio.sleep(0.02)
+
+    before = await when(0, 3, 0)
+    assert before.candidate.requests is not None
+    assert before.candidate.requests.requests == 0
+    assert (before.stable.runs, before.stable.restarts) == (True, 0)
+    [status] = await workloads.list()
+    assert status.deployment is not None
+    await workloads.deployments.renew(status.deployment, weight=50)
+    after = await when(50, 3, 3)
+    assert after.window != before.window
+    assert after.stable.requests is not None
+    assert after.stable.requests.errors == 0
     await node.stop()
 
 

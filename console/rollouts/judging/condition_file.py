@@ -112,7 +112,7 @@ def _named(item: Place) -> tuple[str, Place] | None:
 
 def _quantile(name: str) -> float:
     match = _QUANTILE.fullmatch(name)
-    return Condition(of="latency").quantile if match is None else float(match[1]) / 100
+    return Condition(of="latency").quantile if match is None else round(float(match[1]) / 100, 5)
 
 
 def _bounds(place: Place, of: Of) -> dict[str, Any] | None:

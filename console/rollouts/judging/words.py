@@ -39,7 +39,7 @@ def label(condition: Condition) -> str:
     if condition.of == "distribution":
         return f"{name} no slower than stable (delta {condition.worse_by or 0:g} at most)"
     if condition.worse_by is not None:
-        way = "under" if condition.at_least is not None else "over"
+        way = "under" if condition.better == "higher" else "over"
         return f"{name} at most {condition.worse_by * 100:g} % {way} stable"
     bounds = []
     if condition.at_least is not None:

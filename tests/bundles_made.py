@@ -38,6 +38,7 @@ def make_bundle(
     name: str = "made.bundle",
     sign: Sign | None = None,
     since: Path | None = None,
+    part_bytes: int | None = None,
 ) -> Path:
     """A bundle of these images and files, made as `roost bundle make` does.
 
@@ -54,7 +55,7 @@ def make_bundle(
         else (Base(id=base.id, name=since.name), base.manifest),
         created_at=1.7e9,
     )
-    write_bundle(folder / name, plan, sign=sign)
+    write_bundle(folder / name, plan, sign=sign, part_bytes=part_bytes)
     return folder / name
 
 

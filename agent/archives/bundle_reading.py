@@ -20,6 +20,7 @@ from agent.archives.bundle_manifest import (
     manifest_id,
     node_files,
 )
+from agent.archives.bundle_parts import check_is_whole, opened_whole
 from agent.archives.contents import JSON_LIMIT_BYTES
 from agent.archives.decompressors import DamagedError, compression_of, decompressor
 from agent.archives.documents import Config
@@ -54,10 +55,15 @@ class Bundle(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a file begins as a bundle does. Raises OSError."""
+    """Whether a file, or the first of its parts, begins as a bundle does.
+
+    Raises:
+        OSError: it cannot be read.
+        FaultError: as `facts_of`.
+    """
     if not S_ISREG(path.stat().st_mode):
         return False
-    with path.open("rb") as file:
+    with opened_whole(path) as (file, _):
         head = file.read(READ_BYTES)
     if compression_of(head) != "zstd":
         return False
@@ -81,6 +87,7 @@ def read_bundle(path: Path) -> Bundle:
         ProblemError: `bundle.*`, `archive.*`: file, entry and what is wrong.
     """
     with told_about(path):
+        check_is_whole(path)
         if not is_bundle(path):
             raise FaultError("bundle.unknown", "it is not a bundle, or its beginning is damaged")
     with opened(path) as archive:
@@ -93,7 +100,7 @@ def read_bundle(path: Path) -> Bundle:
             head.append(entries.small(SIGNATURE, SEAL_LIMIT_BYTES))
             signed = _signed(*head)
         configs = _configs(entries, manifest)
-        table = read_table(archive.file, archive.facts.st_size)
+        table = read_table(archive.file, archive.facts.size_bytes)
         return Bundle(
             id=manifest_id(data),
             manifest=manifest,
@@ -177,8 +184,8 @@ def _index(
         )
     return ArchiveIndex(
         path=str(path.absolute()),
-        size_bytes=archive.facts.st_size,
-        modified_ns=archive.facts.st_mtime_ns,
+        size_bytes=archive.facts.size_bytes,
+        modified_ns=archive.facts.modified_ns,
         compression="none",  # layers are found in the file as it is
         images=images,
         layers=layers,

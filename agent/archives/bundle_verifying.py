@@ -7,22 +7,34 @@ from pathlib import Path
 from agent.archives.bundle_entries import Entries
 from agent.archives.bundle_frames import FrameTable
 from agent.archives.bundle_manifest import MANIFEST, SIGNATURE
+from agent.archives.bundle_parts import check_parts
 from agent.archives.bundle_reading import Bundle, read_bundle
 from agent.archives.decompressors import decompressor
-from agent.archives.faults import FaultError
+from agent.archives.faults import FaultError, told_about
 from agent.archives.indexing import Heard, unheard
 from agent.archives.opening import opened
 from agent.archives.sources import CHUNK_BYTES, PartSource, Source, decompressed
+from agent.protocol.problems import ProblemError
 
 
 def verify_bundle(path: Path, *, heard: Heard = unheard) -> Bundle:
     """Read all of it, frame by frame, and compare each entry with the manifest.
 
-    Of the signature nothing but its form is checked here.
+    Of the signature nothing but its form is checked here. Of a damaged one in parts it is said
+    which part that is.
 
     Raises:
         ProblemError: `bundle.*`, `archive.*`: file, entry and what is wrong.
     """
+    try:
+        return _verified(path, heard)
+    except ProblemError:
+        with told_about(path):
+            check_parts(path)
+        raise
+
+
+def _verified(path: Path, heard: Heard) -> Bundle:
     bundle = read_bundle(path)
     with opened(path, compression="none") as archive:
         entries = Entries(FrameSource(archive.source, bundle.table))
@@ -31,7 +43,7 @@ def verify_bundle(path: Path, *, heard: Heard = unheard) -> Bundle:
                 raise FaultError("archive.changed", "it is being changed", member=name)
         for entry in bundle.manifest.entries:
             for _ in entries.pieces(entry):
-                heard(archive.file.tell(), archive.facts.st_size)
+                heard(archive.file.tell(), archive.facts.size_bytes)
         entries.end()
     return bundle
 

@@ -13,9 +13,12 @@ import zstandard
 
 from agent.archives.bundle_frames import FRAME_BYTES, Frame, table_bytes
 from agent.archives.bundle_manifest import CONFIG, MANIFEST, SIGNATURE
+from agent.archives.bundle_part_writing import PartsWriter, writing_parts
+from agent.archives.bundle_parts import part_names
 from agent.archives.bundle_planning import BundlePlan
 from agent.archives.bundle_reading import Seal
 from agent.archives.carried_files import LooseReader
+from agent.archives.faults import FaultError
 from agent.archives.indexing import Heard, unheard
 from agent.archives.layers import Reader, read_layers
 from agent.archives.opening import opened
@@ -37,6 +40,7 @@ def write_bundle(
     *,
     sign: Sign | None,
     level: int = LEVEL,
+    part_bytes: int | None = None,
     heard: Heard = unheard,
 ) -> None:
     """Write it; every layer is verified while it is read. A file that was there is replaced.
@@ -44,16 +48,24 @@ def write_bundle(
     Args:
         sign: signs the manifest; None: the bundle says nothing of who made it.
         level: zstd's, 1 to 19.
+        part_bytes: how large a file may be; then `path` is a list of parts. None: it is one file.
         heard: told how many bytes of layers were read, and of how many.
 
     Raises:
         ProblemError: `bundle.unwritable`, and what reading the layers raises; then what was
             at `path` before is still there.
     """
+    before = part_names(path)
     with _told(path):
-        with appearing(path, mode=0o644) as file:
-            _write(_Frames(file, level), plan, sign, heard)
-            sync(file)
+        if part_bytes is None:
+            with appearing(path, mode=0o644) as file:
+                _write(_Frames(file, level), plan, sign, heard)
+                sync(file)
+        else:
+            with writing_parts(path, part_bytes) as parts:
+                _write(_Frames(parts, level), plan, sign, heard)
+        for name in set(before) - set(part_names(path)):
+            path.with_name(name).unlink(missing_ok=True)
         sync_folder(path.parent)
 
 
@@ -90,7 +102,7 @@ def _write(frames: _Frames, plan: BundlePlan, sign: Sign | None, heard: Heard) -
 class _Frames:
     """The tar in zstd frames. What is small shares frames, the content of a layer never does."""
 
-    def __init__(self, file: BinaryIO, level: int) -> None:
+    def __init__(self, file: BinaryIO | PartsWriter, level: int) -> None:
         self._file = file
         # One thread: with several, the library holds a whole frame back.
         self._zstd = zstandard.ZstdCompressor(level=level, write_checksum=True)
@@ -146,9 +158,11 @@ class _Frames:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
+    except FaultError as fault:
+        raise fault.problem(str(path)) from None
     except OSError as error:
         hints = {
-            errno.EFBIG: "A FAT stick takes files up to 4 GiB: format it as exFAT or ext4.",
+            errno.EFBIG: "A FAT stick takes files up to 4 GiB: add --split 3900MiB.",
             errno.ENOSPC: "Make room there, or write less with --since.",
         }
         raise ProblemError(

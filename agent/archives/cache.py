@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.archives.bundle_parts import facts_of
 from agent.archives.detached import with_signature
 from agent.archives.faults import told_about
 from agent.archives.index import FORMAT, ArchiveIndex
@@ -32,9 +33,9 @@ class IndexCache:
             at = path / INDEX if path.is_dir() else path
             if not at.exists() and path.exists():
                 return None  # a folder that is no archive: who indexes it says so
-            facts = at.stat()
+            facts = facts_of(at)
         index = self._files.read(path, ArchiveIndex)
-        now = (FORMAT, str(path.absolute()), facts.st_size, facts.st_mtime_ns)
+        now = (FORMAT, str(path.absolute()), *facts)
         if index is None or (index.format, index.path, index.size_bytes, index.modified_ns) != now:
             return None
         self._files.touch(path)

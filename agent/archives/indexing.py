@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from agent.archives.bundle_parts import Facts, check_is_whole, facts_of
 from agent.archives.bundle_reading import is_bundle, read_bundle
 from agent.archives.contents import Contents, Entry, Measure, measure_entry, scan, scan_folder
 from agent.archives.decompressors import Compression
@@ -45,6 +45,7 @@ def index_archive(path: Path, *, heard: Heard = unheard) -> ArchiveIndex:
         with told_about(path):
             return _index_folder(path, heard)
     with told_about(path):
+        check_is_whole(path)
         bundle = is_bundle(path)
     if bundle:
         return read_bundle(path).index
@@ -66,7 +67,7 @@ def _index_folder(path: Path, heard: Heard) -> ArchiveIndex:
         )
     found = _found(contents)
     layers = layer_table(contents, found, _Measured(path, contents, heard))
-    return _index(path, (path / INDEX).stat(), "none", found, layers)
+    return _index(path, facts_of(path / INDEX), "none", found, layers)
 
 
 def _scanned(archive: OpenArchive, heard: Heard) -> Contents:
@@ -76,7 +77,7 @@ def _scanned(archive: OpenArchive, heard: Heard) -> Contents:
         return contents
 
     def passed() -> None:
-        heard(archive.file.tell(), archive.facts.st_size)
+        heard(archive.file.tell(), archive.facts.size_bytes)
 
     contents = scan(archive.source, seekable=False, heard=passed)
     # What follows the tar's end is padding, but the compression's checksum comes after it.
@@ -145,7 +146,7 @@ def _found(contents: Contents) -> list[FoundImage]:
 
 def _index(
     path: Path,
-    facts: os.stat_result,
+    facts: Facts,
     compression: Compression,
     found: Iterable[FoundImage],
     layers: list[ArchivedLayer],
@@ -153,8 +154,8 @@ def _index(
     images = _merged(found)
     return ArchiveIndex(
         path=str(path.absolute()),
-        size_bytes=facts.st_size,
-        modified_ns=facts.st_mtime_ns,
+        size_bytes=facts.size_bytes,
+        modified_ns=facts.modified_ns,
         compression=compression,
         images=[_archived(image) for image in images],
         layers=layers,

@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, closing
 from inspect import GEN_RUNNING, getgeneratorstate
-from os import stat_result
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from agent.archives.bundle_parts import Facts, facts_of, parts_at
 from agent.archives.decompressors import CutOffError, DamagedError, decompressor
 from agent.archives.faults import FaultError, told_about
 from agent.archives.index import ArchivedLayer, ArchiveIndex
@@ -115,6 +115,8 @@ class LayerReader(AbstractContextManager["LayerReader"]):
             raise self._corrupt(f"it has more than {self.layer.size_bytes} bytes")
 
     def _corrupt(self, what: str) -> FaultError:
+        if parts := parts_at(Path(self._path), self.layer.offset, self.layer.stored_bytes):
+            what += f"; it lies in {', '.join(parts)}"
         return FaultError("archive.layer_corrupt", what, member=self.layer.member)
 
 
@@ -181,12 +183,12 @@ def _in_tar(path: Path, index: ArchiveIndex, layers: list[ArchivedLayer]) -> Sou
 
 def _in_folder(path: Path, index: ArchiveIndex, layers: list[ArchivedLayer]) -> Sources:
     with told_about(path):
-        _check_unchanged(index, (path / INDEX).stat())
+        _check_unchanged(index, facts_of(path / INDEX))
         for layer in layers:
             with opened_member(path, layer.member, 0, layer.stored_bytes) as stored:
                 yield layer, stored
 
 
-def _check_unchanged(index: ArchiveIndex, facts: stat_result) -> None:
-    if (facts.st_size, facts.st_mtime_ns) != (index.size_bytes, index.modified_ns):
+def _check_unchanged(index: ArchiveIndex, facts: Facts) -> None:
+    if facts != (index.size_bytes, index.modified_ns):
         raise FaultError("archive.changed", "it was changed after Roost looked into it")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os import fstat, stat_result
+from os import fstat
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
+from agent.archives.bundle_parts import Facts, opened_whole
 from agent.archives.decompressors import (
     HEAD_BYTES,
     Compression,
@@ -27,14 +28,16 @@ class OpenArchive:
     """An open file; `position` in it shows how far the reading is."""
 
     file: BinaryIO
-    facts: stat_result
+    facts: Facts
     compression: Compression
     source: Source
 
 
 @contextmanager
 def opened(path: Path, *, compression: Compression | None = None) -> Iterator[OpenArchive]:
-    """The archive at its start. What goes wrong inside is told with the file's name.
+    """The archive at its start; of a bundle in parts, all of them as one file.
+
+    What goes wrong inside is told with the file's name.
 
     Args:
         compression: what the file is read as; None: what its first bytes say.
@@ -44,14 +47,13 @@ def opened(path: Path, *, compression: Compression | None = None) -> Iterator[Op
             FaultError is raised inside.
     """
     _check_regular(path)
-    with told_about(path), damage_told(), path.open("rb") as file:
-        facts = fstat(file.fileno())
-        if not facts.st_size:
+    with told_about(path), damage_told(), opened_whole(path) as (file, facts):
+        if not facts.size_bytes:
             raise FaultError("archive.truncated", "the file is empty")
         if compression is None:
             compression = compression_of(file.read(HEAD_BYTES))
             file.seek(0)
-        source: Source = FileSource(file, facts.st_size)
+        source: Source = FileSource(file, facts.size_bytes)
         if compression != "none":
             source = decompressed(source, decompressor(compression))
         yield OpenArchive(file, facts, compression, source)

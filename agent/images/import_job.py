@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
+from agent.archives.bundle_parts import facts_of
+from agent.archives.faults import FaultError
 from agent.archives.index import ArchiveIndex
 from agent.archives.layers import read_layers
 from agent.archives.platforms import Platform
@@ -214,12 +216,14 @@ def check_path(path: str) -> None:
 
 
 def _size(path: Path) -> int:
-    """Of the file; of a folder, of the blobs in it."""
+    """Of the file, or all parts of a bundle; of a folder, of the blobs in it."""
     try:
         blobs = path / "blobs" / "sha256"
         if blobs.is_dir():
             return sum(entry.stat().st_size for entry in os.scandir(blobs))
-        return path.stat().st_size
+        return facts_of(path).size_bytes if path.is_file() else path.stat().st_size
+    except FaultError as fault:
+        raise fault.problem(str(path)) from None
     except OSError as error:
         raise ProblemError(
             "archive.unreadable",

@@ -7,6 +7,7 @@ have are taken, too, and whatever disk is mounted where people mount one by hand
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.archives.bundle_parts import LIST_LIMIT_BYTES, facts_of
+from agent.archives.faults import FaultError
 from agent.protocol.images import FoundArchive, Medium
 
 SHARES = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
@@ -133,8 +136,13 @@ class _Look:
         if _told(entry.path) != entry.path:
             self.reason = f"{_told(entry.path)}: a name that is not UTF-8 cannot be asked for"
             return
+        size = facts.st_size
+        if entry.name.lower().endswith(".bundle") and size <= LIST_LIMIT_BYTES:
+            # It may be the list of parts that lie beside it; what is wrong is told by the import.
+            with contextlib.suppress(FaultError, OSError):
+                size = facts_of(Path(entry.path)).size_bytes
         self.found.append(
-            FoundArchive(path=entry.path, size_bytes=facts.st_size, modified_at=facts.st_mtime)
+            FoundArchive(path=entry.path, size_bytes=size, modified_at=facts.st_mtime)
         )
 
 

@@ -12,6 +12,7 @@ from agent.archives.bundle_manifest import Base
 from agent.archives.bundle_planning import plan_bundle
 from agent.archives.bundle_reading import read_bundle
 from agent.archives.bundle_writing import LEVEL, write_bundle
+from agent.protocol.problems import ProblemError
 from agent.signatures.signing_keys import SigningKey, read_key
 from console.cli.bundle_show import print_bundle, record_of
 from console.cli.bundle_sources import Sources, is_release_file
@@ -20,7 +21,10 @@ from console.cli.options import complete_selector, json_option
 from console.cli.output import print_json, say
 from console.cli.setup import Setup
 from console.cli.workload_options import Asked, env_file_option, set_option
+from console.images.rate import parse_bytes
 from console.text import size
+
+LEAST_PART_BYTES = 1 << 20
 
 
 @click.command("make")
@@ -64,6 +68,11 @@ from console.text import size
 @click.option("--profile", "profiles", multiple=True, metavar="NAME", help="As of workload apply.")
 @key_option
 @click.option("--unsigned", is_flag=True, help="Do not sign it.")
+@click.option(
+    "--split",
+    metavar="BYTES",
+    help="Write files of so many bytes at most (3900MiB for a FAT stick), and FILE as their list.",
+)
 @click.option("--level", type=click.IntRange(1, 19), default=LEVEL, help="Of zstd, 1 to 19.")
 @json_option
 @click.pass_obj
@@ -78,6 +87,7 @@ def command(
     env_files: tuple[Path, ...],
     profiles: tuple[str, ...],
     key_file: Path | None,
+    split: str | None,
     level: int,
     *,
     unsigned: bool,
@@ -92,6 +102,7 @@ def command(
     lie beside it or in images/ there; the models of its x-roost.engine from beside it. It goes
     along itself, with the files that it is made of.
     """
+    part_bytes = None if split is None else _part_bytes(split)
     key = None if unsigned else _key(key_file)
     base = None if since is None else read_bundle(since)
     releases = tuple(filter(is_release_file, sources))
@@ -111,13 +122,29 @@ def command(
         created_at=time.time(),
     )
     write_bundle(
-        file, plan, sign=None if key is None else key.sign, level=level, heard=_Heard(file)
+        file,
+        plan,
+        sign=None if key is None else key.sign,
+        level=level,
+        part_bytes=part_bytes,
+        heard=_Heard(file),
     )
     made = record_of(file, read_bundle(file))
     if as_json:
         print_json(made)
     else:
         print_bundle(made)
+
+
+def _part_bytes(text: str) -> int:
+    found = parse_bytes(text)
+    if found < LEAST_PART_BYTES:
+        raise ProblemError(
+            "console.usage",
+            f"parts of {text} are too small",
+            hint=f"Say {size(LEAST_PART_BYTES)} at least, as --split 3900MiB.",
+        )
+    return found
 
 
 def _key(key_file: Path | None) -> SigningKey | None:

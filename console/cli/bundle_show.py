@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent.archives.bundle_manifest import CONFIG, CONTENT, LAYER, Manifest
+from agent.archives.bundle_parts import Part, read_parts
 from agent.archives.bundle_planning import Difference, compare
 from agent.archives.bundle_reading import Bundle, read_bundle
+from agent.archives.faults import told_about
 from agent.protocol.problems import ProblemError
 from agent.signatures.public_keys import parse_public_key, signs
 from console.cli.options import json_option
@@ -56,6 +58,7 @@ class BundleRecord(msgspec.Struct, kw_only=True):
     size_bytes: int
     id: str
     signer: Signer | None  # None: it is not signed
+    parts: list[Part] = []  # files that it lies in; empty: it is one file
     manifest: Manifest
 
 
@@ -69,12 +72,15 @@ class DifferenceRecord(msgspec.Struct, kw_only=True):
 
 
 def record_of(path: Path, bundle: Bundle) -> BundleRecord:
-    """What is told of a bundle."""
+    """What is told of a bundle. Raises ProblemError `archive.unreadable`."""
+    with told_about(path):
+        found = read_parts(path)
     return BundleRecord(
         file=str(path),
         size_bytes=bundle.index.size_bytes,
         id=bundle.id,
         signer=_signer(bundle),
+        parts=[] if found is None else found.parts,
         manifest=bundle.manifest,
     )
 
@@ -89,6 +95,7 @@ def print_bundle(record: BundleRecord) -> None:
     files = [entry for entry in contents if entry.kind != LAYER]
     lines = [
         f"bundle    {record.file}, {size(record.size_bytes)}",
+        *([f"parts     {_parts(record.parts)}"] if record.parts else []),
         f"id        {record.id}",
         f"made      {made}",
     ]
@@ -141,6 +148,12 @@ def _print_images(manifest: Manifest, sizes: Mapping[str, int]) -> None:
             for image in manifest.images
         ],
     )
+
+
+def _parts(parts: Sequence[Part]) -> str:
+    """Of 12 files, from the first to the last."""
+    ends = [parts[0].name, *([parts[-1].name] if len(parts) > 1 else [])]
+    return f"{len(parts)}: {' to '.join(ends)}, beside it"
 
 
 def _short(digest: str) -> str:

@@ -61,34 +61,39 @@ def check(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "some.bundle"
         path.write_bytes(content)
-        with bounded_memory():
+        read_all(path)
+
+
+def read_all(path: Path) -> None:
+    """Layer by layer, and whole."""
+    with bounded_memory():
+        try:
+            index = index_archive(path)
+        except ProblemError as problem:
+            check_problem(problem, path)
+            return
+        for each in index.layers:
             try:
-                index = index_archive(path)
-            except ProblemError as problem:
-                check_problem(problem, path)
-                return
-            for each in index.layers:
-                try:
-                    with open_layer(index, each.diff_id) as reader:
-                        digest = hashlib.sha256()
-                        while part := reader.read(1000):
-                            digest.update(part)
-                except ProblemError as problem:
-                    check_problem(problem, path)
-                else:
-                    assert f"sha256:{digest.hexdigest()}" == each.diff_id
-            if not is_bundle(path):
-                return
-            try:
-                bundle = verify_bundle(path)
+                with open_layer(index, each.diff_id) as reader:
+                    digest = hashlib.sha256()
+                    while part := reader.read(1000):
+                        digest.update(part)
             except ProblemError as problem:
                 check_problem(problem, path)
             else:
-                assert bundle.index == index == read_bundle(path).index
-                known = {each.diff_id for each in index.layers}
-                known |= {each.diff_id for each in index.elsewhere}
-                assert {file.sha256 for file in index.files} <= known
-                assert all(NAME.fullmatch(file.name) for file in index.files)
+                assert f"sha256:{digest.hexdigest()}" == each.diff_id
+        if not is_bundle(path):
+            return
+        try:
+            bundle = verify_bundle(path)
+        except ProblemError as problem:
+            check_problem(problem, path)
+        else:
+            assert bundle.index == index == read_bundle(path).index
+            known = {each.diff_id for each in index.layers}
+            known |= {each.diff_id for each in index.elsewhere}
+            assert {file.sha256 for file in index.files} <= known
+            assert all(NAME.fullmatch(file.name) for file in index.files)
 
 
 @st.composite
@@ -162,6 +167,53 @@ def other_words(draw: st.DrawFn) -> bytes:
 @given(other_words())
 def test_other_manifests_and_entries(content: bytes) -> None:
     check(content)
+
+
+def split_bundle() -> dict[str, bytes]:
+    """A bundle in parts: the list, and each part."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_bundle(folder, [ONE], files=FILES, name="some.bundle", part_bytes=700)
+        return {path.name: path.read_bytes() for path in folder.glob("some.bundle*[0-9e]")}
+
+
+SPLIT = split_bundle()
+
+
+@st.composite
+def damaged_parts(draw: st.DrawFn) -> dict[str, bytes]:
+    """The same, with files of it changed, cut, mixed up or missing."""
+    files = {name: bytearray(data) for name, data in SPLIT.items()}
+    for _ in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from(sorted(files)))
+        data = files[name]
+        place = draw(st.integers(0, max(0, len(data) - 1)))
+        match draw(st.sampled_from(["flip", "set", "cut", "gone", "other", "words"])):
+            case "flip" if data:
+                data[place] ^= 1 << draw(st.integers(0, 7))
+            case "set":
+                data[place : place + 4] = draw(st.binary(min_size=4, max_size=4))
+            case "cut":
+                del data[place:]
+            case "gone" if len(files) > 1 and name != "some.bundle":
+                del files[name]
+            case "words" if "some.bundle" in files:
+                said = files["some.bundle"].decode(errors="replace")
+                words = st.sampled_from(["../x", "", "some.bundle", "0", "-1", "1e99", "null"])
+                old = draw(st.sampled_from(["some.bundle.002", "700", "sha256:"]))
+                files["some.bundle"] = bytearray(said.replace(old, draw(words), 1).encode())
+            case _:
+                files[name] = bytearray(files[draw(st.sampled_from(sorted(files)))])
+    return {name: bytes(data) for name, data in files.items()}
+
+
+@settings(max_examples=200, deadline=None)
+@given(damaged_parts())
+def test_damaged_parts(files: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for file, data in files.items():
+            (Path(name) / file).write_bytes(data)
+        read_all(Path(name) / "some.bundle")
 
 
 @settings(max_examples=80, deadline=None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from tests import onnx_made
+from tests.archives_made import tar
 from tests.console.cli.signing_bench import BASE, ONE, TWO, Bench
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -115,6 +117,29 @@ def test_imported_where_it_lies(bench: Bench) -> None:
     assert on_node(bench).keys() == FILES
     assert bench.tags() == {"app:1"}
     assert list((bench.agent.folder / "state" / "blobs").iterdir()) == []  # no second copy
+
+
+def test_in_parts(bench: Bench) -> None:
+    """Read where they lie, by a push and by the node itself."""
+    archive = bench.archive("app:1", BASE, tar({"noise": os.urandom(2_500_000)}))
+    bundle = bench.folder / "stick" / "out.bundle"
+    bundle.parent.mkdir()
+    made = bench.good("bundle", "make", "-o", bundle, archive, "--split", "1MiB", "--json").json
+    names = [each["name"] for each in made["parts"]]
+    assert names == ["out.bundle.001", "out.bundle.002", "out.bundle.003"]
+    second = bundle.with_name(names[1])
+    gone = second.rename(bench.folder / "gone")
+    for done in (bench.push(bundle), bench.run("image", "import", "dock", bundle, "--yes")):
+        assert done.code == 1
+        assert "out.bundle.002 is missing, one of its 3 parts" in done.err
+    refused = bench.import_on_node(bundle)
+    assert "hint: Copy out.bundle.002 into the same folder." in refused.stderr
+    gone.rename(second)
+    assert bench.push(bundle).code == 0
+    assert bench.tags() == {"app:1"}
+    bench.engine.clear_images()
+    assert bench.import_on_node(bundle).returncode == 0
+    assert bench.tags() == {"app:1"}
 
 
 def test_models_alone(bench: Bench) -> None:

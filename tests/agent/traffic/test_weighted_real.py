@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agent.protocol.deployments import ApplyRequest, DeployOptions
-from tests.agent.traffic.weighted import loaded, serving
-from tests.agent.workloads.workload_side import WorkloadSide, workload_side
+from agent.protocol.workloads import Port
+from tests.agent.traffic.weighted import loaded, serving, steered, weighs
+from tests.agent.workloads.workload_side import workload_side
 from tests.real import gateway_image
+from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 
+_SLEEPS = (IMAGE, "sleep", "1000")
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
-
-
-async def steered(node: WorkloadSide, version: str, **more: Any) -> str:
-    """Begin a deployment that somebody steers; its id once it is watched."""
-    request = ApplyRequest(
-        release=version,
-        workloads=[serving(version, **more)],
-        options=DeployOptions(confirm="manual", steered_by="r1"),
-    )
-    await node.workloads.apply(request, owner="maria", key=None)
-    return (await node.reaches("canary", "done", "reverted", "stuck")).id
-
-
-async def weighs(node: WorkloadSide, deployment: str, weight: int) -> None:
-    """Tell a weight, and wait until it holds."""
-    while True:
-        shown = await node.workloads.deployments.renew(deployment, weight=weight)
-        if shown.weight == weight:
-            return
-        await asyncio.sleep(0.05)
 
 
 async def test_weights_go_up_and_no_request_fails(engine: DockerEngine, tmp_path: Path) -> None:
@@ -63,3 +44,79 @@ async def test_weights_go_up_and_no_request_fails(engine: DockerEngine, tmp_path
         assert set(told.answers["after"]) == {"two"}
         assert sum(sum(each.values()) for each in told.answers.values()) == told.asked
         assert (await node.traffic.wrong("web")) == []
+
+
+async def test_a_revert_gives_all_back_first_and_no_request_fails(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
+        assert (await node.apply(serving("one"))).state == "succeeded"
+        async with loaded(engine, 100) as load:
+            await weighs(node, await steered(node, "two"), 50)
+            assert (await node.undo("web")).state == "succeeded"  # in the middle
+            assert node.deployment().state == "reverted"
+            assert node.deployment().weight == 0
+            await load.mark("back")
+            assert (await node.apply(serving("three"))).state == "succeeded"
+            await load.mark("done")
+            await asyncio.sleep(0.5)
+            assert (await node.undo("web")).state == "succeeded"  # when it is done
+            await load.mark("undone")
+            await asyncio.sleep(0.5)
+            told = await load.end()
+        assert told.failed == []
+        assert set(told.answers["start"]) == {"one", "two"}
+        assert "two" not in told.answers["back"]
+        assert set(told.answers["undone"]) == {"one"}
+        assert node.names() == {"roost-traffic-web": "running", "web": "running"}
+        assert set(await node.traffic.targets("web")) == {"stable"}
+        assert (await node.traffic.wrong("web")) == []
+
+
+async def test_moving_behind_a_proxy_and_back_is_planned(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
+        assert (await node.apply(serving("one", strategy=None))).state == "succeeded"
+        [moving] = await node.plan(serving("two"))
+        assert moving.downtime.startswith("once, planned: from the stop of the old container")
+        assert (await node.apply(serving("two"))).state == "succeeded"
+        assert node.inspect("web")["HostConfig"]["PortBindings"] in (None, {})
+        [next_time] = await node.plan(serving("three", strategy=None))
+        assert (next_time.strategy, next_time.downtime[:5]) == ("weighted", "none:")
+        [alike] = await node.plan(serving("two"))
+        assert alike.action == "keep"
+        [back] = await node.plan(serving("three", strategy="stop-then-start"))
+        assert back.downtime.startswith("once, planned: from the end of its proxy")
+        assert (await node.apply(serving("three", strategy="stop-then-start"))).state == "succeeded"
+        assert node.names() == {**node.names(), "web": "running"}
+        assert "roost-traffic-web" not in node.names()
+        assert engine.enter("busybox", "wget", "-qO-", "http://127.0.0.1:8080").stdout == "three\n"
+        assert (await node.undo("web")).state == "succeeded"  # behind its proxy again
+        assert engine.enter("busybox", "wget", "-qO-", "http://127.0.0.1:8080").stdout == "two\n"
+        job = await node.ended(await node.workloads.remove("web", owner="maria", key=None))
+        assert job.state == "succeeded"
+        assert node.names() == {}
+        assert not list((engine.folder / "traffic").iterdir())
+
+
+async def test_what_cannot_be_is_told_before_anything_is_touched(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    engine.docker("run", "--detach", "--name=other", "--publish=8080:80", *_SLEEPS)
+    async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
+        [taken] = (await node.plan(serving("one")))[0].problems
+        assert (taken.code, "other publishes it" in taken.detail) == ("traffic.port_taken", True)
+        for more, why in (
+            ({"network_mode": "host"}, "it is in the host's network"),
+            ({"ports": []}, "it publishes no port"),
+            ({"ports": [Port(target=80)]}, "the runtime chooses"),
+            ({"ports": [Port(target=53, published=53, protocol="udp")]}, "is not TCP"),
+        ):
+            [problem] = (await node.plan(serving("one", **more)))[0].problems
+            assert problem.code == "deploy.strategy"
+            assert why in problem.detail
+    async with workload_side(engine, tmp_path / "b.db") as node:
+        [absent] = (await node.plan(serving("one")))[0].problems
+        assert (absent.code, "no/gateway:1" in (absent.hint or "")) == ("traffic.no_proxy", True)
+    assert node.names() == {"other": "running"}

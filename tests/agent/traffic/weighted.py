@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from agent.protocol.deployments import ApplyRequest, DeployOptions
 from agent.protocol.workloads import Port, Workload
 from tests.agent.traffic import load
+from tests.agent.workloads.workload_side import WorkloadSide
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 
@@ -35,6 +37,26 @@ def serving(
         **more,
     }
     return Workload(name=name, image=IMAGE, strategy=strategy, **options)
+
+
+async def steered(node: WorkloadSide, version: str, **more: Any) -> str:
+    """Begin a deployment that somebody steers; its id once it is watched."""
+    request = ApplyRequest(
+        release=version,
+        workloads=[serving(version, **more)],
+        options=DeployOptions(confirm="manual", steered_by="r1"),
+    )
+    await node.workloads.apply(request, owner="maria", key=None)
+    return (await node.reaches("canary", "done", "reverted", "stuck")).id
+
+
+async def weighs(node: WorkloadSide, deployment: str, weight: int) -> None:
+    """Tell a weight, and wait until it holds."""
+    while True:
+        shown = await node.workloads.deployments.renew(deployment, weight=weight)
+        if shown.weight == weight:
+            return
+        await asyncio.sleep(0.05)
 
 
 class Told(msgspec.Struct):

@@ -63,6 +63,42 @@ def test_its_own_words_go_before() -> None:
     assert (recipe.model, recipe.executor, recipe.image) == ("yolo", "host", None)
 
 
+def test_the_workload_gets_it_as_it_is_built() -> None:
+    text = FILE.format(more="required: false")
+    file = parse_compose(text, path=Path("/srv/app.yaml"))
+    [found] = workloads_for_each(file, [NodeValues("n", {"MODEL": "a"})])
+    uses = {workload.name: workload.engine for workload in found.workloads}
+    detector = uses["detector"]
+    assert uses["other"] is None
+    assert detector is not None
+    assert (detector.model, detector.required) == ("detector", False)
+    assert detector.recipe == found.engines["detector"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ("{precision: fp16}", "required field `onnx`"),
+        ("{required: maybe}", "maybe"),
+        ("{modell: a}", "unknown key 'modell'"),
+    ],
+)
+def test_one_without_a_model_builds_nothing(engine: str, words: str) -> None:
+    text = f"name: plant\nservices:\n  detector: {{image: a:1, x-roost: {{engine: {engine}}}}}\n"
+    [found] = workloads_for_each(parse_compose(text, path=Path("/app.yaml")), [NodeValues("n", {})])
+    assert [words in problem.what for problem in found.problems if problem.level == "error"] == [
+        True
+    ]
+    plain = text.replace(engine, "{model: yolo}")
+    [found] = workloads_for_each(
+        parse_compose(plain, path=Path("/app.yaml")), [NodeValues("n", {})]
+    )
+    assert dict(found.engines) == {}
+    [workload] = found.workloads
+    assert workload.engine is not None
+    assert (workload.engine.model, workload.engine.recipe) == ("yolo", None)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

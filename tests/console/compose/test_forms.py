@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.protocol.engines import EngineRecipe
 from agent.protocol.workloads import (
+    EngineUse,
     ExecProbe,
     GpuProbe,
     Healthcheck,
@@ -310,6 +312,17 @@ FORMS: list[tuple[str, str, Any]] = [
     ("x-roost: {soak: 30s}", "soak", 30.0),
     ("x-roost: {variants: ['a:cuda11', 'a:cuda12']}", "variants", ["a:cuda11", "a:cuda12"]),
     ("x-roost: {start_deadline: 5m}", "start_deadline", 300.0),
+    ("x-roost: {engine: {}}", "engine", EngineUse(model="app")),
+    (
+        "x-roost: {engine: {model: yolo, required: no}}",
+        "engine",
+        EngineUse(model="yolo", required=False),
+    ),
+    (
+        "x-roost: {engine: {onnx: /m.onnx, executor: host}}",
+        "engine",
+        EngineUse(model="app", recipe=EngineRecipe(model="app", onnx="/m.onnx", executor="host")),
+    ),
     (
         """
         x-roost:

@@ -1,4 +1,4 @@
-"""A Docker Engine with an image that has Python."""
+"""A Docker Engine with an image that has Python, and one that has HAProxy."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.real import python_image
+from tests.real import gateway_image, python_image
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 
 
 @pytest.fixture(scope="package")
 def python_engine(host_kept: None, make_short_folder: Callable[[], Path]) -> Iterator[DockerEngine]:
-    """With the plain image of `tests.real.python_image`."""
+    """With the plain image of `tests.real.python_image`, and the gateway's."""
     with ExitStack() as stack:
         enclosure = Enclosure(make_short_folder(), network=True)
         stack.callback(enclosure.close)
         engine = DockerEngine(enclosure)
         engine.start()
         python_image.load_plain(engine)
+        gateway_image.load(engine)
         yield engine
 
 
@@ -30,3 +31,4 @@ def engine(python_engine: DockerEngine) -> Iterator[DockerEngine]:
     """That engine, without containers."""
     yield python_engine
     python_engine.clear()
+    python_engine.enter("rm", "-rf", str(python_engine.folder / "traffic"))

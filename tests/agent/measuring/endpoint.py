@@ -28,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
         pages = {
             "/metrics": f"# TYPE frames_total counter\nframes_total {next(self.scrapes) * 10}\n"
             "queue_depth 3\n",
+            "/": "hello\n",
             "/nan": "queue_depth NaN\n",
             "/infinite": "queue_depth +Inf\n",
             "/garbage": "<html>It works!</html>",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,18 @@ from agent.doctor.inside import InsideLooker
 from agent.live.history import HistoryStore
 from agent.live.sampler import Sampler
 from agent.measuring.measuring import Measuring
-from agent.measuring.requests import NO_PROXY, Requests
+from agent.measuring.requests import NO_PROXY, requests_of
 from agent.measuring.sources import real_sources
-from agent.protocol.arms import Arms, WorkloadArms
+from agent.protocol.arms import Arm, Arms, WorkloadArms
 from agent.protocol.deployments import ApplyRequest, DeployOptions
 from agent.protocol.measures import PrometheusMeasure, Replay
-from agent.protocol.workloads import Mount, Workload
+from agent.protocol.workloads import HttpProbe, Mount, Port, Workload
 from agent.workloads.gpu_check import GpuCheck
 from tests.agent.doubles import FixedGpus, FixedHost
 from tests.agent.measuring import endpoint
+from tests.agent.traffic.weighted import loaded
 from tests.agent.workloads.workload_side import WorkloadSide, workload_side
+from tests.real import gateway_image
 from tests.real.docker_engine import DockerEngine
 from tests.real.python_image import WITHOUT_TENSORRT
 
@@ -38,17 +40,16 @@ HANGS = PrometheusMeasure(
 REPLAY = Replay(port=endpoint.PORT, method="POST", path="/infer", body=b"\x00image\xff", rate=20.0)
 
 
-def web(release: str) -> Workload:
+def web(release: str, **more: Any) -> Workload:
     script = Path(endpoint.__file__)
-    return Workload(
-        name="web",
-        image=WITHOUT_TENSORRT,
-        command=["python3", "/endpoint.py"],
-        mounts=[Mount(kind="bind", source=str(script), target="/endpoint.py", read_only=True)],
-        environment={"RELEASE": release},
-        stop_signal="SIGKILL",
-        soak=0.0,
-    )
+    given: dict[str, Any] = {
+        "command": ["python3", "/endpoint.py"],
+        "mounts": [Mount(kind="bind", source=str(script), target="/endpoint.py", read_only=True)],
+        "environment": {"RELEASE": release},
+        "stop_signal": "SIGKILL",
+        "soak": 0.0,
+    }
+    return Workload(name="web", image=WITHOUT_TENSORRT, **{**given, **more})
 
 
 @asynccontextmanager
@@ -56,7 +57,7 @@ async def measured(
     engine: DockerEngine, database: Path
 ) -> AsyncIterator[tuple[WorkloadSide, Measuring]]:
     """Like an agent that has just started, and samples a few times a second."""
-    async with workload_side(engine, database) as node:
+    async with workload_side(engine, database, gateway=gateway_image.IMAGE) as node:
         sampler = Sampler(
             gpu=FixedGpus(),
             host=FixedHost(),
@@ -69,7 +70,9 @@ async def measured(
             workloads=node.workloads,
             runtime=node.runtime,
             sampler=sampler,
-            sources=real_sources(node.runtime, lambda *_: Requests()),
+            sources=real_sources(
+                node.runtime, lambda name, *_: requests_of(node.traffic.figures(name))
+            ),
             check=GpuCheck(node.runtime, InsideLooker(node.runtime)),
             gpus=list,
         )
@@ -148,6 +151,67 @@ async def test_the_candidate_is_measured_until_it_is_confirmed(
         assert await measuring.arms(deployment) == Arms(
             deployment=deployment, unknown="it is done: its arms are measured until then"
         )
+
+
+async def test_both_arms_of_a_weighted_one_have_figures_of_their_own(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Until it has weight, the candidate has those that the node itself sends it."""
+    shared: dict[str, Any] = {
+        "ports": [Port(target=endpoint.PORT, published=8080)],
+        "probes": [HttpProbe(port=endpoint.PORT, path="/metrics")],
+        "strategy": "weighted",
+    }
+    async with measured(engine, tmp_path / "agent.db") as (node, measuring):
+        first = await node.apply(web("1", **shared))
+        assert first.state == "succeeded", first.problem
+        bad = web("2", **shared, environment={"BAD": "1"})
+        options = DeployOptions(
+            confirm="manual",
+            steered_by="r.1",
+            measures={"web": [DEPTH]},
+            replays={"web": REPLAY},
+        )
+        request = ApplyRequest(release="r2", workloads=[bad], options=options)
+        await node.workloads.apply(request, owner="maria", key=None)
+        deployment = (await node.reaches("canary", "reverted", "stuck")).id
+
+        async def when(weight: int, holds: Callable[[Arm, Arm], bool]) -> WorkloadArms:
+            while True:
+                for found in (await measuring.arms(deployment)).workloads:
+                    if found.weight == weight and holds(found.stable, found.candidate):
+                        return found
+                await asyncio.sleep(0.05)
+
+        def replayed(*arms: Arm) -> bool:
+            return all(arm.replayed is not None and arm.replayed.requests >= 20 for arm in arms)
+
+        def read(*arms: Arm) -> bool:
+            return all("depth" in arm.measures and arm.measures["depth"].count for arm in arms)
+
+        idle = await when(0, lambda one, other: replayed(one, other) and read(one, other))
+        assert idle.stable.replayed is not None
+        assert idle.candidate.replayed is not None
+        assert idle.stable.replayed.errors == 0
+        assert idle.candidate.replayed.errors > 0
+        assert idle.candidate.requests is not None
+        assert idle.candidate.requests.requests == 0
+
+        async with loaded(engine, 50) as load:
+            busy = await when(0, lambda one, _: bool(one.requests and one.requests.requests >= 20))
+            assert busy.candidate.requests is not None
+            assert busy.candidate.requests.requests == 0
+            await node.workloads.deployments.renew(deployment, weight=50)
+            half = await when(
+                50,
+                lambda one, other: all(
+                    arm.requests is not None and arm.requests.requests >= 20 for arm in (one, other)
+                ),
+            )
+            assert (await load.end()).failed == []
+        assert half.window != idle.window
+        assert half.stable.container != half.candidate.container
+        await node.undo("web")
 
 
 async def test_nobody_measures_what_confirms_itself_or_goes_back(

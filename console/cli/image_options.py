@@ -56,7 +56,7 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
     Raises:
         ProblemError: `archive.*`.
     """
-    cache = IndexCache(_cache_folder("archives"))
+    cache = IndexCache(cache_folder() / "archives")
     found = []
     for path in paths:
         _check_is_file(path)
@@ -101,7 +101,7 @@ def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:
         told.heard(done, total)
 
     try:
-        judge.look(NeedsCache(_cache_folder("needs")), heard)
+        judge.look(NeedsCache(cache_folder() / "needs"), heard)
     finally:
         told.clear()
     return judge
@@ -109,7 +109,7 @@ def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:
 
 def verified_cache() -> VerifiedCache:
     """Which layers of archives were read to their end before."""
-    return VerifiedCache(_cache_folder("verified"))
+    return VerifiedCache(cache_folder() / "verified")
 
 
 class _Reading:
@@ -135,6 +135,7 @@ class _Reading:
             sys.stderr.flush()
 
 
-def _cache_folder(name: str) -> Path:
+def cache_folder() -> Path:
+    """Where what was found in archives is kept: a folder in it for each kind."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "roost" / name
+    return Path(base) / "roost"

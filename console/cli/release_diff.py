@@ -88,7 +88,6 @@ def command(
     found = differences(
         old.workloads,
         new.workloads,
-        engines=(old.engines, new.engines),
         strategies=(first.strategy, second.strategy),
     )
     if as_json:

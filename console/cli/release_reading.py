@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,13 +10,14 @@ from typing import NamedTuple
 import click
 
 from agent.protocol.problems import ProblemError
-from console.cli.image_options import read_archives
+from console.cli.image_options import read_archives, read_judge
 from console.cli.nodes import all_nodes, selected_nodes
 from console.cli.setup import Setup
 from console.cli.workload_options import Asked, meaning_anywhere, meaning_on
 from console.compose.compose_file import ComposeFile, NodeWorkloads, read_compose
 from console.compose.findings import ComposeProblem
 from console.fleet.inventory import NodeEntry
+from console.rollouts.needs import Supplies
 from console.rollouts.parcels import Parcels
 from console.rollouts.strategy import Strategy
 from console.rollouts.strategy_file import read_strategy
@@ -67,11 +69,18 @@ def read_parcels(archives: Sequence[Path]) -> Parcels | None:
     return Parcels(read_archives(archives)) if archives else None
 
 
+def read_supplies(setup: Setup, archives: Sequence[Path]) -> Supplies | None:
+    """The same, with what their images need to run. Raises ProblemError `archive.*`,
+    `compatibility.tables`."""
+    if not archives:
+        return None
+    indexes = read_archives(archives)
+    return Supplies(Parcels(indexes), read_judge(setup, indexes))
+
+
 def with_problems(means: NodeWorkloads, problems: Sequence[ComposeProblem]) -> NodeWorkloads:
     """The same, and these are wrong as well."""
-    from dataclasses import replace
-
-    return replace(means, problems=[*means.problems, *problems]) if problems else means
+    return dataclasses.replace(means, problems=[*means.problems, *problems]) if problems else means
 
 
 def _fleet(setup: Setup) -> list[NodeEntry] | None:

@@ -2,113 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
+import msgspec
 
-from agent.protocol.deployments import DeployPlan
-from agent.protocol.problems import ProblemError
+from agent.protocol.problems import Problem, ProblemError
 from console.cli.options import json_option
-from console.cli.output import print_json, say
-from console.cli.release_reading import read_release
+from console.cli.output import print_json, say, width
+from console.cli.release_reading import archive_option, read_release, read_supplies
 from console.cli.rollout_journal import this_journal
-from console.cli.rollout_words import strategy_lines
+from console.cli.rollout_plan_text import plan_text
 from console.cli.run import ask_nodes
 from console.cli.setup import Setup
 from console.cli.workload_options import Asked, compose_arguments, tell_problems
-from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
-from console.fleet.plan_words import plan_lines
-from console.rollouts.planning import needs_zones, plan_rollout, requests_for
+from console.rollouts.needed_engines import with_times
+from console.rollouts.needs import Look, NodeNeeds, look_at
+from console.rollouts.parcels import remembered
+from console.rollouts.planning import plan_rollout, requests_for
 from console.rollouts.record import Rollout
-from console.text import clean, plural
+from console.text import clean
 
-NAMED = 8
+
+class PlanRecord(msgspec.Struct, kw_only=True):
+    """As `--json` prints it: of each node what it needs, or why it said nothing."""
+
+    id: str
+    rollout: Rollout
+    needs: dict[str, NodeNeeds]
+    silent: dict[str, Problem]
 
 
 @click.command("plan")
 @compose_arguments
+@archive_option
 @json_option
 @click.pass_obj
-def command(setup: Setup, *, asked: Asked, as_json: bool) -> int:
+def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: bool) -> int:
     """Say which node gets the release of a Compose file in which wave, and what happens there.
 
     Nothing changes. The nodes and waves stay as they are shown, whatever becomes of labels;
     `roost rollout start` takes the plan's id.
+
+    Images that a node lacks are sent from the archives before anything changes there, and engines
+    are built that the release says how to build. A node that lacks an image which no archive has
+    cannot take the release.
     """
     release = read_release(setup, asked)
-    entries, found, strategy = release.entries, release.means, release.strategy
+    entries, found = release.entries, release.means
     if tell_problems(found):
         say("there is no plan")
         return 1
+    supplies = read_supplies(setup, archives)
     version, requests = requests_for(found)
     answers = ask_nodes(
-        setup, entries, lambda entry, client: client.workloads.plan_apply(requests[entry.name])
+        setup, entries, lambda entry, client: look_at(client, requests[entry.name], supplies)
     )
-    said: dict[str, DeployPlan | ProblemError] = {}
-    for answer in answers:
-        value = answer.value if answer.problem is None else answer.problem
-        if value is not None:
-            said[answer.entry.name] = value
+    looks = {each.entry.name: each.value for each in answers if each.value is not None}
+    with_earlier(looks)
+    said: dict[str, NodeNeeds | ProblemError] = {
+        **{name: look.needs for name, look in looks.items()},
+        **{each.entry.name: each.problem for each in answers if each.problem is not None},
+    }
     rollout = plan_rollout(
         entries,
         said,
-        strategy,
+        release.strategy,
         release=found[0].project,
         version=version,
         file=", ".join(map(str, asked.files)),
         owner=stated_owner(),
-        zones=_zones(setup, entries) if needs_zones(strategy) else None,
+        zones={name: look.zone for name, look in looks.items()},
+        archives=[remembered(each) for each in supplies.parcels.archives] if supplies else [],
     )
     this_journal().plan(rollout, requests)
     if as_json:
-        print_json(rollout)
+        print_json(_record(rollout, said))
     else:
-        for line in plan_text(rollout, said):
+        for line in plan_text(rollout, said, limit=width()):
             click.echo(clean(line))
     say(f"nothing has changed. To let it out: roost rollout start {rollout.id}")
     return 0
 
 
-def _zones(setup: Setup, entries: Sequence[NodeEntry]) -> dict[str, str | None]:
-    """Where nodes say that they are; those that do not answer are not in it."""
-    answers = ask_nodes(setup, entries, lambda _, client: client.node())
-    return {
-        answer.entry.name: answer.value.host.timezone
-        for answer in answers
-        if answer.value is not None
-    }
+def with_earlier(looks: dict[str, Look]) -> None:
+    """Say of each engine that is to be built how long that took before."""
+    with_times(
+        {name: look.needs.builds for name, look in looks.items()},
+        {name: look.engines for name, look in looks.items()},
+        {name: look.gpus for name, look in looks.items()},
+    )
 
 
-def plan_text(rollout: Rollout, said: Mapping[str, DeployPlan | ProblemError]) -> Sequence[str]:
-    """The plan for a person: how it goes out, the waves, what happens, and who cannot take it."""
-    lines = [f"rollout {rollout.id}: {rollout.release}, version {rollout.version}"]
-    lines += [f"  {line}" for line in strategy_lines(rollout.strategy, len(rollout.nodes))]
-    able = [node for node in rollout.nodes if node.stage != "cannot"]
-    for wave in range(rollout.waves):
-        names = [node.name for node in able if node.wave == wave]
-        lines.append(f"wave {wave + 1}, {plural(len(names), 'node')}: {_named(names)}")
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for node in able:
-        alike.setdefault(_on_node(said.get(node.name)), []).append(node.name)
-    for words, names in alike.items():
-        lines.append(f"{'each node' if len(alike) == 1 else _named(names)}:")
-        lines += [f"  {word}" for word in words]
-    lines += [
-        f"{node.name} cannot take it: {node.why}"
-        for node in rollout.nodes
-        if node.stage == "cannot"
-    ]
-    return lines
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
-
-
-def _on_node(answer: DeployPlan | ProblemError | None) -> tuple[str, ...]:
-    if isinstance(answer, DeployPlan):
-        return tuple(map(str, plan_lines(answer)))
-    why = "" if answer is None else f": {answer.detail}"
-    return (f"does not answer now; it is tried when its turn comes{why}",)
+def _record(rollout: Rollout, said: dict[str, NodeNeeds | ProblemError]) -> PlanRecord:
+    return PlanRecord(
+        id=rollout.id,
+        rollout=rollout,
+        needs={name: each for name, each in said.items() if isinstance(each, NodeNeeds)},
+        silent={
+            name: each.problem() for name, each in said.items() if isinstance(each, ProblemError)
+        },
+    )

@@ -7,14 +7,21 @@ import os
 import subprocess
 import sys
 
+from agent.rules.tables import read_tables
+from console.cli.image_options import cache_folder, verified_cache
 from console.cli.nodes import all_nodes, fleet_file
 from console.cli.run import links
 from console.cli.setup import Setup
 from console.fleet.links import Links
+from console.images.judging import TABLES_FILE
+from console.images.vetting import Vetting
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import open_shared
+from console.rollouts.needs import Supplies
+from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout
 from console.rollouts.runner import Runner, steering_lock
+from console.rollouts.supplies import read_supplies
 
 START = "from console.cli.main import main; main()"
 
@@ -49,6 +56,29 @@ def steer(setup: Setup, journal: Journal, rollout_id: str, *, stands: bool = Tru
     """
     entries = {entry.name: entry for entry in all_nodes(setup)}
     ways: Links = links(setup)
-    runner = Runner(journal, rollout_id, entries=entries, client=ways.client, stands=stands)
+    preparer = preparer_of(setup, journal.load(rollout_id))
+    runner = Runner(
+        journal,
+        rollout_id,
+        entries=entries,
+        client=ways.client,
+        preparer=preparer,
+        stands=stands,
+    )
     with steering_lock(journal.folder, rollout_id):
         return asyncio.run(runner.run())
+
+
+def preparer_of(setup: Setup, rollout: Rollout) -> Preparer:
+    """Who brings the images of its archives to nodes, and has engines built there."""
+    if not rollout.archives:
+        return Preparer(rollout.id)
+
+    def read() -> Supplies:
+        return read_supplies(
+            rollout.archives,
+            caches=cache_folder(),
+            tables=read_tables(fleet_file(setup).parent / TABLES_FILE),
+        )
+
+    return Preparer(rollout.id, read=read, vetting=Vetting(verified_cache()))

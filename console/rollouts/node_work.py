@@ -9,6 +9,7 @@ from agent.protocol.deployments import ApplyRequest, Deployment, DeployOptions
 from agent.protocol.problems import ProblemError
 from console.link.client import NodeClient
 from console.rollouts.asks import Seen, Want
+from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout, RolloutNode
 
 # The node did not answer, or is about to be there.
@@ -21,6 +22,7 @@ async def ask_node(
     node: RolloutNode,
     want: Want,
     request: ApplyRequest,
+    preparer: Preparer,
 ) -> Seen:
     """What came of it; a problem of the node's is an answer, too. Never raises ProblemError."""
     ask = want.ask
@@ -29,7 +31,7 @@ async def ask_node(
             await client.node()
             return Seen(node=node.name, what="reached")
         if ask == "prepare":
-            return Seen(node=node.name, what="prepared")
+            return await preparer.look(client, node, request)
         if ask == "apply":
             return await _apply(client, rollout, node, request)
         if ask == "revert":

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from agent.archives.index import ArchivedImage, ArchiveIndex
-from agent.protocol.problems import ProblemError
 from agent.rules.references import familiar
 from console.images.archives import LINUX
-
-
-class ArchiveFile(msgspec.Struct, kw_only=True, frozen=True):
-    """An archive as a plan remembers it: `digest` is of what its images are, not of its bytes."""
-
-    path: str
-    size_bytes: int
-    modified_ns: int
-    digest: str
+from console.rollouts.record import ArchiveFile
 
 
 class Parcels:
@@ -72,26 +62,6 @@ def remembered(archive: ArchiveIndex) -> ArchiveFile:
         modified_ns=archive.modified_ns,
         digest=hashlib.sha256(msgspec.json.encode(images)).hexdigest(),
     )
-
-
-def parcels_again(files: Sequence[ArchiveFile], read: Callable[[Path], ArchiveIndex]) -> Parcels:
-    """The archives of a plan as they are now. Blocks.
-
-    Raises:
-        ProblemError: `archive.changed`: one has other images than the plan saw; `archive.*`.
-    """
-    found = []
-    for file in files:
-        index = read(Path(file.path))
-        if remembered(index).digest != file.digest:
-            raise ProblemError(
-                "archive.changed",
-                f"{file.path} has other images than when the rollout was planned",
-                params={"file": file.path},
-                hint="Put the archive back as it was, or plan again.",
-            )
-        found.append(index)
-    return Parcels(found)
 
 
 def _only(archive: ArchiveIndex, names: Collection[str]) -> ArchiveIndex:

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agent.protocol.deployments import ApplyRequest, DeployPlan
+from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.compose.compose_file import NodeWorkloads
 from console.fleet.inventory import NodeEntry
-from console.rollouts.record import Rollout, RolloutNode
+from console.rollouts.needs import NodeNeeds
+from console.rollouts.record import ArchiveFile, Rollout, RolloutNode
 from console.rollouts.strategy import Strategy
 from console.rollouts.waves import freeze
 from console.rollouts.windows import BadCronError, BadZoneError, Window, opening
@@ -41,7 +42,7 @@ def requests_for(found: Sequence[NodeWorkloads]) -> tuple[str, dict[str, ApplyRe
 
 def plan_rollout(
     entries: Sequence[NodeEntry],
-    answers: Mapping[str, DeployPlan | ProblemError],
+    answers: Mapping[str, NodeNeeds | ProblemError],
     strategy: Strategy,
     *,
     release: str,
@@ -49,6 +50,7 @@ def plan_rollout(
     file: str,
     owner: str,
     zones: Mapping[str, str | None] | None = None,
+    archives: Sequence[ArchiveFile] = (),
 ) -> Rollout:
     """Waves of the nodes that can take it; a node that does not answer keeps its turn.
 
@@ -64,7 +66,7 @@ def plan_rollout(
     refused = {
         name: answer.problems[0].detail
         for name, answer in answers.items()
-        if isinstance(answer, DeployPlan) and answer.problems
+        if isinstance(answer, NodeNeeds) and answer.problems
     }
     able = [entry for entry in entries if entry.name not in refused]
     if not able:
@@ -106,12 +108,8 @@ def plan_rollout(
         since=now,
         strategy=strategy,
         nodes=nodes,
+        archives=[*archives],
     )
-
-
-def needs_zones(strategy: Strategy) -> bool:
-    """Whether nodes must be asked where they are."""
-    return strategy.window is not None and strategy.window.zone is None
 
 
 def _zones(

@@ -95,6 +95,15 @@ class Judged(msgspec.Struct, kw_only=True):
     looks: NodeLooks = msgspec.field(default_factory=NodeLooks)
 
 
+class ArchiveFile(msgspec.Struct, kw_only=True, frozen=True):
+    """An archive as a plan remembers it: `digest` is of what its images are, not of its bytes."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    digest: str
+
+
 class Rollout(msgspec.Struct, kw_only=True):
     """One release on many nodes."""
 
@@ -116,6 +125,7 @@ class Rollout(msgspec.Struct, kw_only=True):
     accepted: int = 0  # failures that somebody saw and went on with
     at_once: bool = False  # healthy nodes, too, go back all at once
     stands_until: float | None = None  # it has ended, and nodes that were offline may still get it
+    archives: list[ArchiveFile] = []  # that have what nodes lack
 
     @property
     def waves(self) -> int:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from agent.protocol.engines import EngineRecipe
 from agent.protocol.workloads import Workload
 from console.rollouts.strategy import Strategy
 from console.text import size
@@ -16,6 +15,7 @@ SHOWN = 120  # characters of a value
 # Who writes it writes it so, where that is not the field's own name.
 _NAMES = {
     "gpu": "x-roost.gpu",
+    "engine": "x-roost.engine",
     "probes": "x-roost.probes",
     "soak": "x-roost.soak",
     "start_deadline": "x-roost.start_deadline",
@@ -40,7 +40,6 @@ def differences(
     before: Sequence[Workload],
     after: Sequence[Workload],
     *,
-    engines: tuple[Mapping[str, EngineRecipe], Mapping[str, EngineRecipe]] = ({}, {}),
     strategies: tuple[Strategy, Strategy] = (Strategy(), Strategy()),
 ) -> list[Difference]:
     """Workload by workload, in the order of the second release; then how it goes out."""
@@ -55,10 +54,7 @@ def differences(
             words = [f"image {workload.image}"]
             found.append(Difference(part=name, change="added", words=words))
             continue
-        words = [
-            *_struct("", old[name], workload, _NAMES),
-            *_values("x-roost.engine", engines[0].get(name), engines[1].get(name)),
-        ]
+        words = list(_struct("", old[name], workload, _NAMES))
         if words:
             found.append(Difference(part=name, change="changed", words=words))
     words = list(_struct("", *strategies))
@@ -70,7 +66,7 @@ def _struct(
 ) -> Iterator[str]:
     for field in before.__struct_fields__:
         name = f"{prefix}.{field}" if prefix else names.get(field, field)
-        name = name.removesuffix("_bytes")
+        name = name.removesuffix("_bytes").replace("engine.recipe", "engine")
         yield from _values(name, getattr(before, field), getattr(after, field))
 
 

@@ -26,6 +26,7 @@ from console.rollouts.journal import Asked, Journal
 from console.rollouts.journal_file import open_shared
 from console.rollouts.ledger import RUNNER
 from console.rollouts.node_work import ask_node
+from console.rollouts.preparing import Preparer
 from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
 from console.rollouts.steering import Steering
 
@@ -102,16 +103,19 @@ class Runner:
         *,
         entries: Mapping[str, NodeEntry],
         client: Callable[[NodeEntry], NodeClient],
+        preparer: Preparer | None = None,
         again: Mapping[Ask, float] = AGAIN_SECONDS,
         tick_seconds: float = TICK_SECONDS,
         stands: bool = True,
     ) -> None:
         """`client` makes a node's; it is kept while the runner is at work on that node.
 
+        `preparer` None: the rollout has no archives.
         With `stands` it goes on after the rollout's end while nodes may still catch up.
         """
         self._journal, self._id = journal, rollout_id
         self._entries, self._make = entries, client
+        self._preparer = preparer or Preparer(rollout_id)
         self._again, self._tick, self._stands = again, tick_seconds, stands
         self._clients: dict[str, NodeClient] = {}
         self._asking: dict[str, asyncio.Task[Seen]] = {}
@@ -139,6 +143,7 @@ class Runner:
             for task in self._asking.values():
                 task.cancel()
             await asyncio.gather(*self._asking.values(), return_exceptions=True)
+            await self._preparer.stop()
             for client in self._clients.values():
                 await client.close()
 
@@ -153,6 +158,8 @@ class Runner:
         for name in [name for name, task in self._asking.items() if task.done()]:
             steering.hear(self._heard(name, self._asking.pop(name)), now)
         steering.step(now)
+        preparing = {node.name for node in steering.rollout.nodes if node.stage == "preparing"}
+        self._events += await self._preparer.only(preparing)
         await self._save(steering, wishes, before)
         if steering.rollout.stands_until is not None:
             # After what is to begin was written down: whoever comes later is refused by that.
@@ -225,7 +232,7 @@ class Runner:
             if request is None:
                 request = await asyncio.to_thread(self._journal.request, self._id, node.name)
                 self._requests[node.name] = request
-            return await ask_node(client, rollout, node, want, request)
+            return await ask_node(client, rollout, node, want, request, self._preparer)
 
     def _heard(self, name: str, task: asyncio.Task[Seen]) -> Seen:
         error = task.exception()

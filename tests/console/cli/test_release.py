@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.fleet.inventory import NodeEntry
-from tests.archives_made import Made, docker_archive
+from tests.archives_made import Made, docker_archive, layer
 from tests.console.cli.commands import roost, write_fleet
 
 pytestmark = pytest.mark.timeout(60)
@@ -30,7 +30,7 @@ services:
     image: edge/ap:1
     portz: []
     environment: {A: "${UNSET}"}
-    x-roost: {engine: {onnx: relative.onnx}, gpu: {select: least}}
+    x-roost: {engine: {onxx: /m.onnx}, gpu: {select: least}}
 """
 
 
@@ -48,7 +48,7 @@ def test_all_that_is_wrong_at_once(tmp_path: Path) -> None:
     said = [line for line in done.err.splitlines() if line.startswith("error: ")]
     lines = [int(line.split(": ")[1].rpartition(" ")[2]) for line in said]
     assert lines == [4, 5, 9, 10, 11, 11]
-    for words in ("cam-7", "'soack'", "'portz'", "UNSET", "engine", "select"):
+    for words in ("cam-7", "'soack'", "'portz'", "UNSET", "onxx", "select"):
         assert words in done.err
     assert "did you mean 'soak'?" in done.err.lower()
 
@@ -68,7 +68,7 @@ def test_a_good_one_and_its_version(tmp_path: Path) -> None:
 
 def test_images_are_looked_up_in_archives(tmp_path: Path) -> None:
     archive = tmp_path / "app.tar"
-    archive.write_bytes(docker_archive([Made([b"x" * 1024], tags=["edge/app:2"])]))
+    archive.write_bytes(docker_archive([Made([layer("app")], tags=["edge/app:2"])]))
     file = write(tmp_path, GOOD)
     done = roost(tmp_path, "release", "check", file, "--archive", archive, "--json")
     assert done.code == 1

@@ -9,11 +9,13 @@ import pytest
 from agent.archives.index import ArchiveIndex
 from agent.archives.indexing import index_archive
 from agent.protocol.problems import ProblemError
+from agent.rules.tables import built_in
 from console.compose.compose_file import NodeValues, read_compose, workloads_for
 from console.fleet.inventory import NodeEntry
-from console.rollouts.parcels import Parcels, parcels_again, remembered
+from console.rollouts.parcels import Parcels, remembered
 from console.rollouts.release_check import check_release, images_of
-from tests.archives_made import Made, docker_archive
+from console.rollouts.supplies import read_supplies
+from tests.archives_made import Made, docker_archive, layer
 
 FLEET = [NodeEntry(name=f"cam-{n}", address="ssh://x", labels={"site": "lab"}) for n in range(2)]
 SERVICES = """\
@@ -42,7 +44,7 @@ def checked(
 
 def archive(folder: Path, *tags: str, name: str = "app.tar") -> ArchiveIndex:
     path = folder / name
-    path.write_bytes(docker_archive([Made([b"x" * 1024], tags=[tag]) for tag in tags]))
+    path.write_bytes(docker_archive([Made([layer("app")], tags=[tag]) for tag in tags]))
     return index_archive(path)
 
 
@@ -102,13 +104,13 @@ def test_all_images_of_a_release(tmp_path: Path) -> None:
 
 
 def test_an_archive_is_known_again_by_its_images(tmp_path: Path) -> None:
-    index = archive(tmp_path, "edge/app:1", "edge/app:2")
-    kept = remembered(index)
+    kept = remembered(archive(tmp_path, "edge/app:1", "edge/app:2"))
     (tmp_path / "app.tar").touch()
-    assert parcels_again([kept], index_archive).names == ["edge/app:1", "edge/app:2"]
+    found = read_supplies([kept], caches=tmp_path / "cache", tables=built_in())
+    assert found.parcels.names == ["edge/app:1", "edge/app:2"]
     archive(tmp_path, "edge/app:1", "edge/app:3")
     with pytest.raises(ProblemError) as raised:
-        parcels_again([kept], index_archive)
+        read_supplies([kept], caches=tmp_path / "cache", tables=built_in())
     assert raised.value.code == "archive.changed"
 
 

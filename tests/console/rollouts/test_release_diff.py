@@ -19,7 +19,7 @@ def means(text: str) -> NodeWorkloads:
 
 def differing(before: str, after: str) -> list[Difference]:
     old, new = means(before), means(after)
-    return differences(old.workloads, new.workloads, engines=(old.engines, new.engines))
+    return differences(old.workloads, new.workloads)
 
 
 def test_each_workload_in_words() -> None:

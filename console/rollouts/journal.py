@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ import msgspec
 from agent.protocol.decoding import from_json
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
-from console.rollouts.journal_file import transaction
+from console.rollouts.journal_file import BUSY_SECONDS, transaction
 from console.rollouts.record import ENDED, SETTLED, Event, Judged, Rollout, Wish
 
 SHARED_FOLDER = Path("/var/lib/roost-console")
@@ -51,8 +52,9 @@ class Journal:
     """All methods block, and raise ProblemError `rollout.journal` where the disk refuses, or
     `rollout.journal_broken`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        """`busy_seconds`: for so long another process may keep the file locked."""
+        self.folder, self._busy = folder, busy_seconds
 
     def plan(self, rollout: Rollout, requests: Mapping[str, ApplyRequest]) -> None:
         """Keep a plan, and what each node is to be asked.
@@ -60,7 +62,7 @@ class Journal:
         Raises:
             ProblemError: `rollout.node_held`.
         """
-        with transaction(self.folder, write=True) as connection:
+        with self._transaction(write=True) as connection:
             _check_free(connection, rollout)
             connection.execute(
                 "INSERT INTO rollouts (id, record) VALUES (?, ?)", (rollout.id, _encoded(rollout))
@@ -77,7 +79,7 @@ class Journal:
         Raises:
             ProblemError: `rollout.not_found`, `rollout.state`, `rollout.node_held`.
         """
-        with transaction(self.folder, write=True) as connection:
+        with self._transaction(write=True) as connection:
             rollout = _load(connection, rollout_id)
             if rollout.state != "planned":
                 raise ProblemError(
@@ -96,12 +98,12 @@ class Journal:
 
     def load(self, rollout_id: str) -> Rollout:
         """Raises ProblemError `rollout.not_found`."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             return _load(connection, rollout_id)
 
     def rollouts(self) -> list[Rollout]:
         """All of them, the newest first."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC")
             return [from_json(row[0], Rollout) for row in rows]
 
@@ -113,7 +115,7 @@ class Journal:
         judged: Mapping[str, Judged] | None = None,
     ) -> None:
         """What is so from now on, why, the wishes that led to it, and new looks at nodes."""
-        with transaction(self.folder, write=True) as connection:
+        with self._transaction(write=True) as connection:
             _save(connection, rollout)
             _add(connection, rollout.id, events)
             connection.executemany(
@@ -126,7 +128,7 @@ class Journal:
 
     def request(self, rollout_id: str, node: str) -> ApplyRequest:
         """What the node is to be asked. Raises ProblemError `rollout.not_found`."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             row = connection.execute(
                 "SELECT body FROM requests WHERE rollout = ? AND node = ?", (rollout_id, node)
             ).fetchone()
@@ -136,7 +138,7 @@ class Journal:
 
     def events(self, rollout_id: str, *, after: int = 0) -> list[tuple[int, Event]]:
         """What happened, with numbers that grow."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             rows = connection.execute(
                 "SELECT number, record FROM events WHERE rollout = ? AND number > ?"
                 " ORDER BY number",
@@ -146,7 +148,7 @@ class Journal:
 
     def judged(self, rollout_id: str) -> dict[str, Judged]:
         """What came of the last look at each node that was judged, by name."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             rows = connection.execute(
                 "SELECT node, record FROM judged WHERE rollout = ?", (rollout_id,)
             )
@@ -154,7 +156,7 @@ class Journal:
 
     def superseded(self, rollout_id: str) -> dict[str, str]:
         """Nodes that a newer rollout began on after this one had ended: its id, by name."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             rows = connection.execute(
                 "SELECT node, newer FROM superseded WHERE rollout = ?", (rollout_id,)
             )
@@ -167,7 +169,7 @@ class Journal:
             ProblemError: `rollout.not_found`; `rollout.node_held`: it has ended, and another one is
                 under way where this would begin something.
         """
-        with transaction(self.folder, write=True) as connection:
+        with self._transaction(write=True) as connection:
             rollout = _load(connection, rollout_id)
             if rollout.state in ENDED and wish in _BEGINS_ANEW:
                 _check_free(connection, rollout)
@@ -178,13 +180,16 @@ class Journal:
 
     def wishes(self, rollout_id: str) -> Sequence[Asked]:
         """Those that were not taken yet, the oldest first."""
-        with transaction(self.folder, write=False) as connection:
+        with self._transaction(write=False) as connection:
             rows = connection.execute(
                 "SELECT number, wish, by, at FROM wishes WHERE rollout = ? AND NOT taken"
                 " ORDER BY number",
                 (rollout_id,),
             )
             return [Asked(*row) for row in rows]
+
+    def _transaction(self, *, write: bool) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.folder, write=write, busy_seconds=self._busy)
 
 
 def _load(connection: sqlite3.Connection, rollout_id: str) -> Rollout:

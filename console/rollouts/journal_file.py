@@ -12,10 +12,13 @@ from pathlib import Path
 import msgspec
 
 from agent.protocol.problems import ProblemError
+from console.text import size
 
 FILE = "rollouts.db"
 BUSY_SECONDS = 10.0
 SCHEMA_VERSION = 2
+# With less than this, it is the disk that is to blame.
+ROOM_BYTES = 1 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rollouts (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -58,7 +61,9 @@ CREATE TABLE IF NOT EXISTS superseded (
 
 
 @contextlib.contextmanager
-def transaction(folder: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
+def transaction(
+    folder: Path, *, write: bool, busy_seconds: float = BUSY_SECONDS
+) -> Iterator[sqlite3.Connection]:
     """One transaction: all of it or nothing; with `write`, nobody else writes meanwhile.
 
     Raises:
@@ -71,7 +76,7 @@ def transaction(folder: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
             folder.mkdir(mode=0o700, parents=True)
         if not path.exists():
             os.close(open_shared(path, os.O_RDWR | os.O_CREAT))
-        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        with contextlib.closing(sqlite3.connect(path, timeout=busy_seconds)) as connection:
             connection.isolation_level = None  # BEGIN is said below
             _prepare(connection, path)
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -86,7 +91,7 @@ def transaction(folder: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     except (sqlite3.OperationalError, OSError) as error:
         raise ProblemError(
             "rollout.journal",
-            f"{path}: {error}",
+            f"{path}: {error}{_room(folder)}",
             params={"file": str(path)},
             hint="See that its disk has room and that you may write there. Nodes go back by"
             " themselves when nobody steers their rollout.",
@@ -99,6 +104,16 @@ def transaction(folder: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
             hint="Move it away, with its -wal and -shm, or set ROOST_STATE to another folder. Nodes"
             " that are not confirmed go back by themselves.",
         ) from error
+
+
+def _room(folder: Path) -> str:
+    """SQLite calls a full disk an I/O error, too."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs(folder)
+        free = found.f_bavail * found.f_frsize
+        if free < ROOM_BYTES:
+            return f"; its disk is full: {size(free)} are left"
+    return ""
 
 
 def open_shared(path: Path, flags: int) -> int:

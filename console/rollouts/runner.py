@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,9 +32,6 @@ from console.rollouts.steering import Steering
 
 T = TypeVar("T")
 
-TICK_SECONDS = 0.5
-# While nothing is under way, and nodes that were offline may return.
-STANDING_SECONDS = 2.0
 # How soon the same is asked of a node again. A lease is renewed often enough to bear some cuts.
 AGAIN_SECONDS: Mapping[Ask, float] = {
     "prepare": 2.0,
@@ -48,7 +45,18 @@ AGAIN_SECONDS: Mapping[Ask, float] = {
 }
 # All nodes of a wave may be asked in the same moment; links and files are bounded.
 AT_ONCE = 64
-JOURNAL_SECONDS = 5.0
+
+
+class Pace(NamedTuple):
+    """How often a runner does what; seconds."""
+
+    again: Mapping[Ask, float] = AGAIN_SECONDS
+    tick: float = 0.5
+    standing: float = 2.0  # a tick while nothing is under way, and nodes may return
+    journal: float = 5.0  # until a journal that cannot be used is tried again
+
+
+CALM = Pace()
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +112,7 @@ class Runner:
         entries: Mapping[str, NodeEntry],
         client: Callable[[NodeEntry], NodeClient],
         preparer: Preparer | None = None,
-        again: Mapping[Ask, float] = AGAIN_SECONDS,
-        tick_seconds: float = TICK_SECONDS,
+        pace: Pace = CALM,
         stands: bool = True,
     ) -> None:
         """`client` makes a node's; it is kept while the runner is at work on that node.
@@ -116,7 +123,7 @@ class Runner:
         self._journal, self._id = journal, rollout_id
         self._entries, self._make = entries, client
         self._preparer = preparer or Preparer(rollout_id)
-        self._again, self._tick, self._stands = again, tick_seconds, stands
+        self._pace, self._stands = pace, stands
         self._clients: dict[str, NodeClient] = {}
         self._asking: dict[str, asyncio.Task[Seen]] = {}
         self._asked: dict[Want, float] = {}  # when, by a clock that nobody sets
@@ -179,13 +186,14 @@ class Runner:
 
     async def _wait(self, rollout: Rollout) -> None:
         if not self._asking:
-            await asyncio.sleep(self._tick if rollout.state not in ENDED else STANDING_SECONDS)
+            ended = rollout.state in ENDED
+            await asyncio.sleep(self._pace.standing if ended else self._pace.tick)
             return
         await asyncio.wait(
-            self._asking.values(), timeout=self._tick, return_when=asyncio.FIRST_COMPLETED
+            self._asking.values(), timeout=self._pace.tick, return_when=asyncio.FIRST_COMPLETED
         )
         # Where many answer, they are heard, and written down, together.
-        await asyncio.sleep(self._tick / 10)
+        await asyncio.sleep(self._pace.tick / 10)
 
     async def _save(self, steering: Steering, wishes: Sequence[Asked], before: bytes) -> None:
         """Write down what is other than it was, and why."""
@@ -206,13 +214,13 @@ class Runner:
                 if problem.code != "rollout.journal":
                     raise
                 log.warning("%s; it is tried again", problem.detail)
-                await asyncio.sleep(JOURNAL_SECONDS)
+                await asyncio.sleep(self._pace.journal)
 
     def _ask(self, rollout: Rollout, want: Want) -> None:
         now = time.monotonic()
         if want.node in self._asking:
             return
-        if now - self._asked.get(want, -1e9) < self._again[want.ask]:
+        if now - self._asked.get(want, -1e9) < self._pace.again[want.ask]:
             return
         self._asked[want] = now
         node = next(each for each in rollout.nodes if each.name == want.node)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,9 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Workload
 from console.rollouts.journal import Journal, journal_folder
 from console.rollouts.journal_file import FILE
-from console.rollouts.record import Event, Rollout, RolloutNode
+from console.rollouts.judging.judge import Finding
+from console.rollouts.judging.looks import ConditionLooks, NodeLooks
+from console.rollouts.record import Event, Judged, Rollout, RolloutNode, Stage, Wish
 from console.rollouts.runner import locked, steering_lock
 from console.rollouts.strategy import Strategy
 
@@ -79,6 +85,159 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         with pytest.raises(ProblemError) as raised:
             ask("aa")
         assert raised.value.code == "rollout.not_found"
+
+
+def test_the_second_on_a_node_is_refused_when_it_is_planned(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1", "n2"), {})
+    journal.begin("aa", by="maria")
+    with pytest.raises(ProblemError, match=r"n2: rollout aa .app. is running there") as raised:
+        journal.plan(made("bb", "n2", "n3"), {"n2": request("a:1")})
+    assert raised.value.code == "rollout.node_held"
+    assert "roost rollout abort aa" in (raised.value.hint or "")
+    assert [each.id for each in journal.rollouts()] == ["aa"]
+    with pytest.raises(ProblemError):
+        journal.request("bb", "n2")  # nothing of it was kept
+    journal.plan(made("cc", "n3"), {})
+
+
+def test_only_one_of_many_that_begin_at_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    names = [f"r{number}" for number in range(8)]
+    for name in names:
+        journal.plan(made(name, "n1"), {})
+
+    def begin(name: str) -> str:
+        try:
+            return Journal(tmp_path).begin(name, by="maria").state
+        except ProblemError as problem:
+            return problem.code
+
+    with ThreadPoolExecutor(8) as pool:
+        found = sorted(pool.map(begin, names))
+    assert found == ["rollout.node_held"] * 7 + ["running"]
+
+
+def test_one_that_stands_holds_what_catches_up_and_gives_the_rest_to_a_newer_one(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1", "n2", "n3"), {})
+    first = journal.begin("aa", by="maria")
+    first.state, first.stands_until = "done", 1e12
+    stages: tuple[Stage, ...] = ("done", "offline", "preparing")
+    for node, stage in zip(first.nodes, stages, strict=True):
+        node.stage = stage
+    journal.save(first)
+    with pytest.raises(ProblemError, match=r"n3: rollout aa .app. is done there"):
+        journal.plan(made("bb", "n2", "n3"), {})
+    journal.plan(made("cc", "n1", "n2"), {})
+    assert journal.superseded("aa") == {}
+    journal.begin("cc", by="jo")
+    assert journal.superseded("aa") == {"n1": "cc", "n2": "cc"}
+    assert journal.superseded("cc") == {}
+
+
+@pytest.mark.parametrize("wish", ["undo", "undo-at-once", "retry"])
+def test_an_ended_one_begins_nothing_where_another_is_under_way(tmp_path: Path, wish: Wish) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1"), {})
+    first = journal.begin("aa", by="maria")
+    first.state, first.nodes[0].stage = "done", "done"
+    journal.save(first)
+    journal.plan(made("bb", "n1"), {})
+    journal.plan(made("cc", "n1"), {})
+    second = journal.begin("bb", by="jo")
+    with pytest.raises(ProblemError, match="n1: rollout bb") as raised:
+        journal.wish("aa", wish, by="maria")
+    assert raised.value.code == "rollout.node_held"
+    assert list(journal.wishes("aa")) == []
+    second.state, second.nodes[0].stage = "done", "done"
+    journal.save(second)
+    journal.wish("aa", wish, by="maria")
+    # From now on it holds the node, also before a runner has taken the wish.
+    with pytest.raises(ProblemError, match="n1: rollout aa"):
+        journal.begin("cc", by="jo")
+
+
+def test_looks_at_nodes_are_kept_beside_the_record(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1", "n2"), {})
+    rollout = journal.begin("aa", by="maria")
+    looked = Judged(
+        deployment="d1",
+        at=5.0,
+        soaked=3.5,
+        outcome="wait",
+        findings=[Finding(key="web/restarts", outcome="wait", words="none yet")],
+        looks=NodeLooks(conditions={"web/restarts": ConditionLooks(since=1.0)}),
+    )
+    journal.save(rollout, judged={"n1": looked})
+    journal.save(rollout)
+    assert Journal(tmp_path).judged("aa") == {"n1": looked}
+    assert journal.judged("bb") == {}
+
+
+def test_a_journal_that_somebody_locks(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, busy_seconds=0.05)
+    journal.plan(made("aa", "n1"), {})
+    rollout = journal.begin("aa", by="maria")
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        assert journal.load("aa").state == "running"  # who reads is not kept waiting
+        rollout.state = "paused"
+        with pytest.raises(ProblemError, match="locked") as raised:
+            journal.save(rollout)
+        assert raised.value.code == "rollout.journal"
+        other.execute("ROLLBACK")
+    assert journal.load("aa").state == "running"
+    journal.save(rollout)
+    assert journal.load("aa").state == "paused"
+
+
+def change(folder: Path, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as other, other:
+        for statement in statements:
+            other.execute(statement)
+
+
+def test_a_record_that_was_damaged_is_said(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1"), {})
+    change(tmp_path, """UPDATE rollouts SET record = '{"id": 5'""")
+    with pytest.raises(ProblemError) as raised:
+        journal.load("aa")
+    assert raised.value.code == "rollout.journal_broken"
+
+
+def test_an_older_journal_gets_what_is_new(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1"), {})
+    change(tmp_path, "DROP TABLE judged", "DROP TABLE superseded", "PRAGMA user_version = 1")
+    assert journal.judged("aa") == {}
+    assert journal.load("aa").id == "aa"
+
+
+def test_a_newer_journal_is_left_alone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1"), {})
+    change(tmp_path, "PRAGMA user_version = 99")
+    with pytest.raises(ProblemError, match="newer Roost"):
+        journal.load("aa")
+
+
+def test_a_groups_folder_is_for_the_whole_group(tmp_path: Path) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    shared.chmod(0o2770)
+    for folder in (shared, own):
+        Journal(folder).plan(made("aa", "n1"), {})
+        with steering_lock(folder, "aa"):
+            pass
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in shared.iterdir()}
+    assert modes == {FILE: 0o660, "aa.lock": 0o660}
+    assert all(not path.stat().st_mode & 0o020 for path in own.iterdir())
 
 
 def test_a_journal_that_is_none(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from agent.simulation.fleet import SimulatedFleet
 from agent.simulation.plan import plan_fleet
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
+from console.link.client import NodeClient
 from console.rollouts.asks import Ask
 from console.rollouts.journal import Journal
 from console.rollouts.planning import plan_rollout
 from console.rollouts.record import Rollout, Wish
-from console.rollouts.runner import Runner
+from console.rollouts.runner import Pace, Runner
 from console.rollouts.strategy import Amount, Strategy, Wave
 from tests.console.rollouts.fleet_double import until
 
@@ -30,19 +31,20 @@ IMAGE = "edge/gateway:1.9.0"  # all simulated nodes have it
 QUICK = Strategy(
     waves=(Wave(nodes=1), Wave(nodes=2)), soak=0.5, min_healthy=0, max_unavailable=Amount(count=2)
 )
-AGAIN: dict[Ask, float] = dict.fromkeys(get_args(Ask), 0.05)
+QUICKLY = Pace(again=dict.fromkeys(get_args(Ask), 0.05), tick=0.05, standing=0.05, journal=0.05)
 
 
 class Side:
     """Five simulated nodes, and a journal."""
 
     def __init__(self, fleet: SimulatedFleet, folder: Path) -> None:
-        self.fleet, self.journal = fleet, Journal(folder)
+        self.fleet, self.journal = fleet, Journal(folder, busy_seconds=0.05)
         self.entries = {
             node.name: NodeEntry(name=node.name, address=node.address)
             for node in fleet.listing().nodes
         }
         self.links = Links({}, owner="maria", timeout=10)
+        self.make: Callable[[NodeEntry], NodeClient] = self.links.client
 
     async def planned(self, strategy: Strategy, image: str = IMAGE) -> Rollout:
         """A rollout that was started."""
@@ -63,15 +65,17 @@ class Side:
         return await asyncio.to_thread(lambda: self.journal.begin(rollout.id, by="maria"))
 
     @asynccontextmanager
-    async def runner(self, rollout: Rollout) -> AsyncIterator[asyncio.Task[Rollout]]:
+    async def runner(
+        self, rollout: Rollout, *, stands: bool = True
+    ) -> AsyncIterator[asyncio.Task[Rollout]]:
         """One that steers it; it is gone when the block ends, as after kill -9."""
         made = Runner(
             self.journal,
             rollout.id,
             entries=self.entries,
-            client=self.links.client,
-            again=AGAIN,
-            tick_seconds=0.05,
+            client=self.make,
+            stands=stands,
+            pace=QUICKLY,
         )
         task = asyncio.create_task(made.run())
         try:

@@ -1,0 +1,136 @@
+"""A runner while nodes are away, clocks are wrong, and its journal cannot be used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+
+import pytest
+
+from agent.protocol.deployments import Deployment
+from agent.protocol.problems import ProblemError
+from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
+from console.rollouts import late
+from console.rollouts.journal_file import FILE
+from tests.console.rollouts.fleet_double import until
+from tests.console.rollouts.test_runner import QUICK, Side, side
+
+__all__ = ["side"]  # the fixture
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def away(side: Side, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The node of the first wave, which is soon taken for offline where it does not answer."""
+    monkeypatch.setattr(late, "REACH_SECONDS", 0.2)
+    return next(iter(side.entries))
+
+
+async def test_a_node_that_was_offline_gets_it_when_it_returns(side: Side, away: str) -> None:
+    await side.fleet.misbehave(away, "offline")
+    rollout = await side.planned(QUICK)
+    async with side.runner(rollout) as running:
+        await until(lambda: side.state(rollout) == "done")
+        assert side.stages(rollout) == {"done": 4, "offline": 1}
+        assert not running.done()
+        await side.fleet.misbehave(away, "clear")
+        ended = await running
+    assert (ended.state, side.stages(rollout)) == ("done", {"done": 5})
+    assert await side.deployments() == ["done"] * 5
+
+
+async def test_a_newer_rollout_supersedes_what_is_outstanding(side: Side, away: str) -> None:
+    await side.fleet.misbehave(away, "offline")
+    first = await side.planned(QUICK)
+    async with side.runner(first) as running:
+        await until(lambda: side.state(first) == "done")
+        second = await side.planned(QUICK)
+        assert (await running).state == "done"
+    assert side.stages(first) == {"done": 4, "skipped": 1}
+    assert side.journal.load(first.id).node(away).why == f"rollout {second.id} has it now"
+
+
+async def test_attached_it_ends_with_nodes_outstanding(side: Side, away: str) -> None:
+    await side.fleet.misbehave(away, "offline")
+    rollout = await side.planned(QUICK)
+    async with side.runner(rollout, stands=False) as running:
+        ended = await running
+    assert (ended.state, ended.wants_runner) == ("done", True)
+
+
+async def test_a_node_that_left_fleet_yaml_is_offline_and_says_why(side: Side, away: str) -> None:
+    rollout = await side.planned(QUICK)
+    del side.entries[away]
+    async with side.runner(rollout, stands=False) as running:
+        await running
+    assert side.stages(rollout) == {"done": 4, "offline": 1}
+    assert side.journal.load(rollout.id).node(away).why == "fleet.yaml has it no more"
+
+
+async def test_a_node_that_joins_is_left_out(side: Side) -> None:
+    """The list was frozen when it was planned."""
+    joined = dict([side.entries.popitem()])
+    rollout = await side.planned(QUICK)
+    side.entries |= joined
+    async with side.runner(rollout) as running:
+        await running
+    assert side.stages(rollout) == {"done": 4}
+    assert sorted(await side.deployments()) == ["", "done", "done", "done", "done"]
+
+
+async def test_a_journal_that_is_locked_for_a_while_is_waited_for(side: Side) -> None:
+    rollout = await side.planned(QUICK)
+    locker = sqlite3.connect(side.journal.folder / FILE, check_same_thread=False)
+    with contextlib.closing(locker):
+        locker.isolation_level = None
+        async with side.runner(rollout) as running:
+            await until(lambda: "canary" in side.stages(rollout))
+            await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
+            before = await asyncio.to_thread(side.journal.load, rollout.id)
+            await asyncio.sleep(1)
+            assert not running.done()
+            assert await asyncio.to_thread(side.journal.load, rollout.id) == before
+            await asyncio.to_thread(locker.execute, "ROLLBACK")
+            assert (await running).state == "done"
+
+
+async def test_a_journal_that_breaks_ends_the_runner_with_a_problem(side: Side) -> None:
+    rollout = await side.planned(QUICK)
+    async with side.runner(rollout) as running:
+        await until(lambda: "canary" in side.stages(rollout))
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+            path = side.journal.folder / name
+            if path.exists():
+                path.write_bytes(b"no database at all" * 1000)
+        with pytest.raises(ProblemError) as raised:
+            await running
+    assert raised.value.code == "rollout.journal_broken"
+
+
+async def test_nodes_whose_clocks_are_wrong_by_a_day(side: Side) -> None:
+    """What nodes say of time is not looked at."""
+    made, off = side.make, dict.fromkeys(side.entries, 86400.0)
+    off[next(iter(off))] *= -1
+
+    def skewed(entry: NodeEntry) -> NodeClient:
+        client = made(entry)
+        shown = client.workloads.deployment
+
+        async def deployment(name: str) -> Deployment:
+            found = await shown(name)
+            found.created_at += off[entry.name]
+            for change in found.history:
+                change.at += off[entry.name]
+            return found
+
+        client.workloads.deployment = deployment  # type: ignore[method-assign, assignment]
+        return client
+
+    side.make = skewed
+    rollout = await side.planned(QUICK)
+    async with side.runner(rollout) as running:
+        assert (await running).state == "done"
+    assert side.stages(rollout) == {"done": 5}

@@ -122,6 +122,7 @@ class BuildKind(JobKind[BuildRequest]):
             manifest.gpu_uuid = gpu.uuid if gpu else None
             manifest.image_name = recipe.image
             await asyncio.to_thread(_take, place, manifest)
+            await asyncio.to_thread(shop.seed, place, looked, gpu)
             await asyncio.to_thread(keep_unless_worse, shop, place, recipe.model, manifest)
         work.log(f"engine {manifest.key[:12]}, {manifest.plan_bytes} bytes")
         return manifest

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
 
+from agent.engines.plan_files import regular
+from agent.engines.store import RUNTIME as RUNTIME_FOLDER
 from agent.protocol.engines import Builder
 from agent.protocol.gpus import Gpu
+from agent.protocol.problems import ProblemError
 
 FOLDER = ".caches"
 TIMING, RUNTIME = "timing.cache", "runtime.cache"
@@ -31,6 +35,17 @@ class Caches:
         place.mkdir(exist_ok=True)
         place.chmod(0o777)
         return place
+
+    def seed(self, builder: Builder, gpu: Gpu | None, engine: Path) -> None:
+        """Begin the runtime cache of an engine in that folder with what its trials compiled."""
+        target = engine / RUNTIME_FOLDER
+        target.mkdir(exist_ok=True)
+        target.chmod(0o777)  # whoever an image runs as
+        with contextlib.suppress(FileNotFoundError, ProblemError):
+            source = self.folder(builder, gpu) / RUNTIME
+            with regular(source) as file, (target / RUNTIME).open("xb") as out:
+                shutil.copyfileobj(file, out)
+            (target / RUNTIME).chmod(0o666)
 
     def prune(self) -> None:
         """Remove all but those that were written to last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agent.containers.runtime import NodeRuntime
@@ -60,7 +60,15 @@ class Handing:
         if why := why_another(engine, use.recipe, now):
             key = engine.manifest.key
             raise _none(use.model, f"engine {short(key)} of {use.model} is in use: {why}", key)
-        return _handed(engine, notes_on(engine, use.recipe))
+        return await asyncio.to_thread(_handed, engine, notes_on(engine, use.recipe))
+
+    async def users(self) -> dict[Path, list[str]] | None:
+        """Which workloads have which folders of engines; None: that cannot be told now."""
+        try:
+            bound = await self._bound()
+        except ProblemError:
+            return None
+        return self._by_folder(bound)
 
     async def folders(self) -> dict[Path, list[str]]:
         """Folders of engines that are bound into workloads or any other container, and into which.
@@ -81,6 +89,9 @@ class Handing:
                     raise
                 for source in sources_of(answer):
                     bound.setdefault(source, set()).add(container.name)
+        return self._by_folder(bound)
+
+    def _by_folder(self, bound: Mapping[Path, Iterable[str]]) -> dict[Path, list[str]]:
         found: dict[Path, set[str]] = {}
         for source, users in bound.items():
             if (folder := self._store.folder_of(source)) is not None:
@@ -102,14 +113,15 @@ class Handing:
 
 
 def _handed(engine: Engine, notes: Sequence[str]) -> HandedEngine:
+    """Blocks."""
     plan, parts = Path(engine.path).absolute(), engine.manifest.parts
-    rtx = parts.flavour == "tensorrt_rtx"
-    flavour = "TensorRT-RTX" if rtx else "TensorRT"
+    flavour = "TensorRT-RTX" if parts.flavour == "tensorrt_rtx" else "TensorRT"
+    cache = plan.with_name(RUNTIME)
     return HandedEngine(
         model=engine.model,
         manifest=engine.manifest,
         plan=plan,
-        cache=plan.with_name(RUNTIME) if rtx else None,
+        cache=cache if cache.is_dir() else None,
         words=f"{short(engine.manifest.key)} of {engine.model}, {flavour} {parts.tensorrt}",
         notes=notes,
     )

@@ -86,6 +86,7 @@ class ImportKind(JobKind[PlanImportRequest]):
             if before is not None:
                 _as_built(manifest, before, model=request.model, validation=validation)
             await asyncio.to_thread(_tidy, place)
+            await asyncio.to_thread(shop.seed, place, looked, gpu)
             await asyncio.to_thread(keep_unless_worse, shop, place, request.model, manifest)
         return {
             "model": request.model,

@@ -161,6 +161,9 @@ class NodeEngines:
         if self._known is None:
             return []
         found = await asyncio.to_thread(self._known.shop.store.list, model)
+        users = await self._known.handing.users()
+        for engine in found:
+            engine.used_by = self._known.shop.store.users_of(engine, users)
         return await self._known.staleness.told(found)
 
     async def in_use(self) -> builtins.list[Engine]:

@@ -75,9 +75,6 @@ class EngineStore:
         """
         with self._disk():
             self._write(place, manifest)
-            if manifest.parts.flavour == "tensorrt_rtx":
-                (place / RUNTIME).mkdir(exist_ok=True)
-                (place / RUNTIME).chmod(0o777)  # whoever an image runs as
             place.chmod(0o755)
             durable.sync_folder(place)
             before = self._folders_of(model, manifest.key)
@@ -177,6 +174,21 @@ class EngineStore:
             for key in gone:
                 self.remove(model, key, force=False, handed={})
             return gone
+
+    def users_of(
+        self, engine: Engine, handed: Mapping[Path, Sequence[str]] | None
+    ) -> builtins.list[str] | None:
+        """Of those who have engines' folders, those who have one of its key."""
+        if handed is None:
+            return None
+        place = self._folder / engine.model
+        found = {
+            name
+            for folder, names in handed.items()
+            if folder.parent == place and folder.name.partition(".")[0] == engine.manifest.key
+            for name in names
+        }
+        return sorted(found)
 
     def folder_of(self, path: Path) -> Path | None:
         """The engine's folder that a path of the node leads into; None: into none."""

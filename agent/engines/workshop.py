@@ -191,6 +191,11 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
         await self.executors.run(task, Hearing(told, BuildLog(place / LOG), self.silences))
         return told
 
+    def seed(self, place: Path, looked: Looked, gpu: Gpu | None) -> None:
+        """What TensorRT-RTX compiled for an engine goes with it. Blocks; raises OSError."""
+        if looked.builder.flavour == "tensorrt_rtx":
+            self.caches.seed(looked.builder, gpu, place)
+
     def checked(self, told: Told, validation: Validation, gpu: Gpu | None) -> EngineCheck:
         """How far it was tried, when that is good.
 

@@ -164,6 +164,7 @@ class WorkloadStatus(msgspec.Struct, kw_only=True):
     gpu_way: GpuWay = "none"
     memory_bytes: int | None = None  # its ceiling on each GPU
     gpu: GpuRequest | None = None
+    engine: str | None = None  # the key of the TensorRT engine that its stable container has
     deployment: str | None = None
     deployment_state: DeploymentState | None = None
     can_undo: bool = False

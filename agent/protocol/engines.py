@@ -211,6 +211,7 @@ class Engine(msgspec.Struct, kw_only=True):
     current: bool  # whether `current` points at it
     path: str  # of the plan, on the node
     manifest: EngineManifest
+    used_by: list[str] | None = None  # workloads that have it, or go back to it; None: not known
     stale: list[Stale] = []
     stale_unknown: list[str] = []  # what could not be compared, and why
 

@@ -33,7 +33,7 @@ from agent.workloads.applying import Applier, Rules
 from agent.workloads.can_run import CanRun
 from agent.workloads.containers import Containers
 from agent.workloads.deployments import Deployments
-from agent.workloads.engine_use import EngineGiver, Engines, sources_of
+from agent.workloads.engine_use import EngineGiver, Engines, engine_of, sources_of
 from agent.workloads.fronts import Fronts
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.health_runs import HealthRuns
@@ -383,6 +383,7 @@ class NodeWorkloads:
             gpu_way=record.gpu_way,
             memory_bytes=None if record.gpu is None else record.gpu.memory_bytes,
             gpu=record.gpu,
+            engine=engine_of(record.recipe),
             deployment=newest,
             deployment_state=state,
             can_undo=(record.kept is not None or stays) and state == "done",

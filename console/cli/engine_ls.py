@@ -128,6 +128,7 @@ def _lines(engine: Engine) -> list[str]:
         ("model", engine.model),
         ("key", manifest.key),
         ("current", "yes" if engine.current else "no"),
+        *([("had by", ", ".join(engine.used_by))] if engine.used_by else []),
         *(("stale", each.text) for each in engine.stale),
         *(("unknown", each) for each in engine.stale_unknown),
         ("plan", f"{engine.path}, {size(manifest.plan_bytes)}"),

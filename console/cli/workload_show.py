@@ -77,6 +77,8 @@ def facts_of(entry: NodeEntry, shown: ShownWorkload) -> Iterator[tuple[str, str]
     yield "release", workload.release or UNKNOWN
     yield "state", workload.state
     yield "container", workload.container or UNKNOWN
+    if workload.engine is not None:
+        yield "engine", workload.engine
     for gpu in workload.gpus:
         yield "gpu", f"{gpu}, by {workload.gpu_way.replace('_', ' ')}"
     if workload.memory_bytes is not None:

@@ -25,6 +25,8 @@ def _what(engine: Engine) -> Iterator[_Line]:
     manifest = engine.manifest
     yield "key", manifest.key, "accent"
     yield "state", "in use" if engine.current else "kept, not in use", ""
+    if engine.used_by:
+        yield "had by", ", ".join(engine.used_by), ""
     for stale in engine.stale:
         yield "stale", f"{stale.text}: {'build' if stale.rebuild else 'try'} it again", "warn"
     for unknown in engine.stale_unknown:

@@ -68,6 +68,9 @@ async def test_it_is_found_in_the_container_and_cannot_be_written(
             f"{key[:12]} of detector, TensorRT 10.13.2.6",
         )
         assert (await node.apply(using(made))).problem is None
+        [workload_now] = await node.workloads.list()
+        [there] = await node.engines.list()
+        assert (workload_now.engine, there.used_by) == (key, ["detector"])
         told = await seen(node, "echo $ROOST_ENGINE $ROOST_ENGINE_KEY [$ROOST_ENGINE_CACHE]")
         assert told.split() == ["/roost/engine/model.plan", key, "[]"]
         plan = tmp_path / "engines" / "detector" / key / "model.plan"
@@ -79,9 +82,13 @@ async def test_it_is_found_in_the_container_and_cannot_be_written(
 async def test_tensorrt_rtx_keeps_what_it_compiles(
     engine: DockerEngine, tmp_path: Path, onnx: Path
 ) -> None:
+    """Beginning with what it compiled when the engine was tried."""
     async with side(engine, tmp_path, rtx=True) as node:
+        writes = "pathlib.Path(job['runtime_cache']).write_bytes(b'kernels')"
+        await asyncio.to_thread(rtx_stand_in, tmp_path, writes)
         key = await build(node, recipe(onnx))
         assert (await node.apply(using(user="1234:1234"))).problem is None
+        assert await seen(node, "cat $ROOST_ENGINE_CACHE/runtime.cache") == "kernels"
         assert (await seen(node, "echo $ROOST_ENGINE_CACHE")).strip() == "/roost/engine-cache"
         await seen(node, "echo compiled > $ROOST_ENGINE_CACHE/runtime.cache")
         kept = tmp_path / "engines" / "detector" / key / "runtime" / "runtime.cache"

@@ -66,7 +66,7 @@ class Candidates:
         except ProblemError as problem:
             if problem.code not in ("runtime.refused", "container.conflict"):
                 raise
-            raise _not_started(part, problem) from problem
+            raise not_started(part, problem) from problem
 
     async def until_well(self, part: Part, new: str) -> Container:
         """Wait until it is healthy and its probes pass.
@@ -173,7 +173,8 @@ def _failed(detail: str, hint: str) -> ProblemError:
     return ProblemError("deploy.unwell", detail, hint=hint)
 
 
-def _not_started(part: Part, problem: ProblemError) -> ProblemError:
+def not_started(part: Part, problem: ProblemError) -> ProblemError:
+    """The runtime's refusal to start one, with what to do about it."""
     words = problem.detail.lower()
     hint = "The words are the runtime's own; its log on the node may say more."
     if "could not select device driver" in words:

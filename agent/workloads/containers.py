@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from agent.containers.runtime import NodeRuntime
 from agent.jobs.finishing import finish
@@ -202,6 +203,16 @@ class Containers:
             capabilities=request.capabilities if request else (),
             tegra=facts.gpu_stack.source == "tegra",
         )
+
+
+async def inspect_if_there(runtime: NodeRuntime, name: str) -> Mapping[str, Any] | None:
+    """All that the runtime knows of one; None: it is gone. Raises ProblemError `runtime.*`."""
+    try:
+        return await runtime.inspect(name)
+    except ProblemError as problem:
+        if problem.code != "container.not_found":
+            raise
+        return None
 
 
 def spare_name(name: str, what: str, deployment: str) -> str:

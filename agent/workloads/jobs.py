@@ -16,7 +16,7 @@ from agent.workloads.attempt import OverruledError
 from agent.workloads.containers import Containers
 from agent.workloads.machine import Machine
 from agent.workloads.records import WorkloadStore
-from agent.workloads.reverting import Reverter
+from agent.workloads.reverting import Reverter, person_needed
 
 DEPLOY, REVERT, REMOVE = "workload.deploy", "workload.revert", "workload.remove"
 _BACK = "What ran before runs again as it was"
@@ -165,8 +165,9 @@ async def take_back(reverter: Reverter, deployment: str, work: Work[DeploymentWo
     try:
         await reverter.back(deployment, work)
     except ProblemError as problem:
-        await reverter.stuck(deployment, problem.problem())
-        raise
+        stuck = person_needed(problem)
+        await reverter.stuck(deployment, stuck.problem())
+        raise stuck from problem
 
 
 class RemoveKind(JobKind[RemoveWork]):

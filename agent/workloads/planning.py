@@ -19,6 +19,7 @@ from agent.rules.variants import Choice
 from agent.traffic.traffic import Traffic
 from agent.workloads.adopting import adopt
 from agent.workloads.can_run import CanRun, warnings_of
+from agent.workloads.containers import inspect_if_there
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
 from agent.workloads.podman import NOT_TOLD, as_docker_says, check_policies, is_podman
 from agent.workloads.recipe import SHARED
@@ -117,9 +118,11 @@ class Planner:
         """
         changed = await self._runtime.changed_paths(container.id)
         others = [
-            await self._runtime.inspect(each.id)
+            other
             for each in self._runtime.containers().values()
             if each.id != container.id and each.state == "running"
+            # What is known of them is a moment old.
+            if (other := await inspect_if_there(self._runtime, each.id)) is not None
         ]
         podman = is_podman(self._facts().runtime)
         adopted = adopt(

@@ -16,6 +16,7 @@ import msgspec
 from agent.protocol.deployments import Deployment, DeploymentState
 from agent.protocol.problems import Problem, ProblemError
 from agent.workloads.attempt import Attempt, Progress
+from agent.workloads.candidates import not_started
 from agent.workloads.containers import Containers
 from agent.workloads.fronts import Fronts
 from agent.workloads.records import (
@@ -34,6 +35,7 @@ WRITE_AGAIN_SECONDS = 5.0
 LOG_LINES = 100
 RESTORE_TRIES = 5
 LOOK_AGAIN_SECONDS = 0.5
+_RESOLVE = "roost workload resolve NODE NAME --keep-old, --keep-new or --retry"
 
 log = logging.getLogger(__name__)
 
@@ -135,14 +137,14 @@ class Reverter:
         if new is not None:
             await attempt.do(self._step_aside, new, part.name)
         await attempt.do(self._containers.name, old, part.name)
-        if part.old.running and not await self._runs(attempt, old):
+        if part.old.running and not await self._runs(attempt, part, old):
             raise _needs_person(part, "it was started, and does not stay up")
         # Last: a policy would start it while its port still belongs to the new one.
         await attempt.do(self._containers.set_policy, old, part.old.recipe)
         attempt.log(f"{part.name}: {'runs' if part.old.running else 'is there'} as before")
         return old
 
-    async def _runs(self, attempt: Attempt, old: str) -> bool:
+    async def _runs(self, attempt: Attempt, part: Part, old: str) -> bool:
         """Whether it runs again, or a person takes it as it is."""
         try:
             return (
@@ -150,7 +152,9 @@ class Reverter:
             )
         except ProblemError as problem:
             if not attempt.record.accepts_old or problem.code.startswith("store."):
-                raise
+                raise (
+                    not_started(part, problem) if problem.code == "runtime.refused" else problem
+                ) from None
             attempt.log(f"{problem.detail}; it is taken as it is")
             return True
 
@@ -247,11 +251,18 @@ def _stuck(record: DeploymentRecord, why: Problem) -> DeploymentRecord:
     return msgspec.structs.replace(record, shown=msgspec.structs.replace(record.shown, problem=why))
 
 
+def person_needed(problem: ProblemError) -> ProblemError:
+    """What keeps the old containers from being back, with the way out."""
+    if problem.code == "deploy.stuck" or problem.code.startswith("store."):
+        return problem
+    hint = f"{problem.hint.rstrip('.')}. Then: {_RESOLVE}" if problem.hint else _RESOLVE
+    return ProblemError("deploy.stuck", problem.detail, params=problem.params, hint=hint)
+
+
 def _needs_person(part: Part, why: str) -> ProblemError:
     return ProblemError(
         "deploy.stuck",
         f"{part.name}: the old container is not as it was: {why}",
         params={"workload": part.name},
-        hint="Look at its log, then: roost workload resolve NODE NAME"
-        " --keep-old, --keep-new or --retry",
+        hint=f"Look at its log, then: {_RESOLVE}",
     )

@@ -18,7 +18,8 @@ from agent.protocol.jobs import ENDED
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.workloads.ceilings import CeilingWatch
-from agent.workloads.drift import Json, Wanted, drift
+from agent.workloads.containers import inspect_if_there
+from agent.workloads.drift import Wanted, drift
 from agent.workloads.jobs import REMOVE
 from agent.workloads.podman import is_podman
 from agent.workloads.records import WorkloadRecord, WorkloadStore
@@ -119,7 +120,8 @@ class Watcher:
         if part is None or record.stable is None or record.recipe is None:
             return
         seen = await self._seen(record.stable)
-        answer = await self._inspect(record.stable) or await self._inspect(record.name)
+        answer = await inspect_if_there(self._runtime, record.stable)
+        answer = answer or await inspect_if_there(self._runtime, record.name)
         own = [] if answer is None else await self._environment(str(answer.get("Image") or ""))
         facts = self._facts()
         wanted = Wanted(
@@ -152,14 +154,6 @@ class Watcher:
         if look is None or look.way != "device_nodes" or look.tegra or None in minors:
             return None
         return frozenset(minors.get(minor, f"/dev/nvidia{minor}") for minor in look.minors)
-
-    async def _inspect(self, name: str) -> Json | None:
-        try:
-            return await self._runtime.inspect(name)
-        except ProblemError as problem:
-            if problem.code != "container.not_found":
-                raise
-            return None
 
     async def _environment(self, image: str) -> list[str]:
         """Kept by id: an image does not change. Nothing, where the image is gone."""

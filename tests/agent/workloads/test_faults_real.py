@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.protocol.deployments import DeployOptions
+from agent.protocol.deployments import DeployOptions, ResolveRequest
 from agent.protocol.gpus import MigInstance
 from agent.protocol.jobs import Job
-from agent.protocol.workloads import Workload
+from agent.protocol.workloads import Port, Workload
 from agent.workloads.attempt import Attempt
+from agent.workloads.candidates import Candidates
+from agent.workloads.records import Part
 from tests.agent.workloads.workload_side import (
     GPUS,
     SERVES,
@@ -214,6 +216,77 @@ async def test_the_tag_moves_after_the_plan(
         assert node.inspect("web")["Image"] == planned
     engine.clear()
     engine.docker("rmi", "--force", "app:1", "app:2")
+
+
+async def test_a_port_is_taken_at_a_replace(engine: DockerEngine, tmp_path: Path) -> None:
+    """By a container that Roost does not know: who has it is for a person to find out."""
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        first = Workload(name="web", image=IMAGE, command=SERVES, soak=0.0, restart="always")
+        assert (await node.apply(first)).state == "succeeded"
+        before = node.inspect("web")["Id"]
+        engine.docker("run", "--detach", "--name=other", "--publish=8087:80", IMAGE, *SERVES)
+        for strategy in ("start-then-stop", "stop-then-start"):
+            moved = msgspec.structs.replace(
+                first, ports=[Port(target=80, published=8087)], strategy=strategy
+            )
+            job = await node.apply(moved)
+            code, detail = problem_of(job)
+            assert code == "deploy.not_started"
+            assert "8087" in detail
+            assert job.problem is not None
+            assert "roost container ls NODE" in (job.problem.hint or "")
+            assert node.names() == {"other": "running", "web": "running"}
+            assert node.inspect("web")["Id"] == before
+            assert node.inspect("web")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+        engine.docker("rm", "--force", "other")
+        assert (await node.apply(moved)).state == "succeeded"
+
+
+async def test_a_port_is_taken_while_a_pin_changes_over(
+    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the stop of the old one and the start of the new one somebody else takes it.
+
+    As long as it is taken, the old one cannot run either: a person is told, and tries it again.
+    """
+
+    async def start(self: Candidates, part: Part, new: str) -> None:
+        take = ("run", "--detach", "--name=thief", "--publish=8088:80", IMAGE, *SERVES)
+        await asyncio.to_thread(engine.docker, *take)
+        await begin(self, part, new)
+
+    begin = Candidates.start
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        first = node.run("detector", "--restart=always", "--publish=8088:80", *ON_FIRST)
+        with monkeypatch.context() as patched:
+            patched.setattr(Candidates, "start", start)
+            code, detail = problem_of(await node.pin("detector", "1"))
+        assert code == "deploy.stuck"
+        assert detail.count("8088") == 2  # of the new one, and of the old one
+        shown = node.deployment()
+        assert shown.state == "stuck"
+        assert node.names()["thief"] == "running"
+        assert "running" not in {
+            state for name, state in node.names().items() if name.startswith("detector")
+        }
+        engine.docker("rm", "--force", "thief")
+        job = await node.workloads.resolve("detector", ResolveRequest(how="keep-old"), by="nina")
+        assert (await node.ended(job)).state == "succeeded"
+        runs_as_before(node, first)
+
+
+async def test_a_port_is_taken_before_a_pin_of_one_that_did_not_run(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        first = node.run("detector", "--publish=8089:80", *ON_FIRST)
+        engine.docker("stop", "detector")
+        engine.docker("run", "--detach", "--name=other", "--publish=8089:80", IMAGE, *SERVES)
+        code, detail = problem_of(await node.pin("detector", "1"))
+        assert code == "deploy.not_started"
+        assert "8089" in detail
+        assert node.names() == {"detector": "exited", "other": "running"}
+        assert node.inspect("detector")["Id"] == first
 
 
 async def test_one_that_did_not_run_before(engine: DockerEngine, tmp_path: Path) -> None:

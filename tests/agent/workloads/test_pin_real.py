@@ -119,6 +119,8 @@ async def test_a_hook_that_fails_for_both(engine: DockerEngine, tmp_path: Path) 
         job = await node.pin("detector", "1", strategy="stop-then-start")
         assert job.problem is not None
         assert job.problem.detail.count("no such GPU") == 2
+        assert problem_of(job) == "deploy.stuck"
+        assert "roost workload resolve NODE NAME" in (job.problem.hint or "")
         assert node.deployment().state == "stuck"
 
 

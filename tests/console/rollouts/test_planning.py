@@ -8,7 +8,7 @@ import pytest
 
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
-from console.rollouts.planning import needs_zones, plan_rollout
+from console.rollouts.planning import plan_rollout
 from console.rollouts.record import Rollout
 from console.rollouts.strategy import Amount, PerGroup, Strategy, Wave
 from console.rollouts.windows import Window
@@ -56,7 +56,6 @@ def test_labels_that_change_later_change_nothing() -> None:
 
 def test_zones_are_the_windows_or_the_label_or_what_the_node_says() -> None:
     own = Strategy(window=NIGHT)
-    assert needs_zones(own)
     rollout = planned(
         own,
         entry("a", timezone="Asia/Tokyo"),
@@ -68,9 +67,7 @@ def test_zones_are_the_windows_or_the_label_or_what_the_node_says() -> None:
         "b": "Europe/Berlin",
     }
     fixed = Strategy(window=Window(cron="0 2 * * *", duration=3600.0, zone="UTC"))
-    assert not needs_zones(fixed)
     assert planned(fixed, entry("a")).nodes[0].zone == "UTC"
-    assert not needs_zones(Strategy())
     assert planned(Strategy(), entry("a")).nodes[0].zone is None
 
 

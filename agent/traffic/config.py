@@ -23,7 +23,7 @@ _STATE, _DIGEST = "# roost ", "# sha256 "
 CONNECTIONS = 4000
 # How many bytes of log wait for an agent that does not read: 5,000 lines.
 LOG_BYTES = 512 * 1024
-SOFT_STOP_SECONDS = 30
+SOFT_STOP_SECONDS = 10
 
 _BODY = """\
 global

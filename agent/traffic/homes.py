@@ -6,7 +6,7 @@ from typing import Protocol
 
 # How HAProxy is run; a stop with SIGUSR1 lets what goes on end, and takes nothing new.
 ARGUMENTS = ("-db", "-f")
-STOP_SECONDS = 35
+STOP_SECONDS = 15
 OPEN_FILES = 10_000
 PREFIX = "roost-traffic"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
+from console.rollouts.judging.words import analysis_lines
 from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
 from console.rollouts.strategy import Gate, OnFailure, Strategy
 from console.rollouts.windows import Window
@@ -38,6 +39,7 @@ def strategy_lines(strategy: Strategy, nodes: int) -> Iterator[str]:
     if len(strategy.weights) > 1:
         steps = ", ".join(map(str, strategy.weights))
         yield f"where a node splits requests, it gets {steps} % of them, watched for {soak} at each"
+    yield from analysis_lines(strategy.analysis)
     tolerated = strategy.tolerated(nodes)
     so_many = f"more than {plural(tolerated, 'node')}" if tolerated else "a node"
     yield f"if {so_many} fails, {_ENDS[strategy.on_failure]}"

@@ -37,6 +37,18 @@ class Finding(msgspec.Struct, kw_only=True, frozen=True):
     needs: int = 0  # how many more it takes until it can pass
     dry_run: bool = False
 
+    @property
+    def line(self) -> str:
+        """`pass: web: p99 48 ms, stable 48 ms, ...`"""
+        shown = f"{self.outcome}, only shown" if self.dry_run else self.outcome
+        return f"{shown}: {self.said}"
+
+    @property
+    def said(self) -> str:
+        """Its words, with the workload that they are about."""
+        workload, slash, _ = self.key.partition("/")
+        return f"{workload}: {self.words}" if slash else self.words
+
 
 class Judgement(msgspec.Struct, kw_only=True, frozen=True):
     """What came of a look at one node.
@@ -52,7 +64,7 @@ class Judgement(msgspec.Struct, kw_only=True, frozen=True):
     def why(self) -> str:
         """One line: the words of the first finding that decided."""
         decided = (
-            f"{found.key.partition('/')[0]}: {found.words}"
+            found.said
             for found in self.findings
             if found.outcome == self.outcome and not found.dry_run
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from console.rollouts.judging.analysis import Condition, Of
-from console.text import clean, size
+from collections.abc import Iterator, Mapping
+
+from console.rollouts.judging.analysis import TESTED, Analysis, Condition, NoData, Of
+from console.text import age, clean, size
 
 _NAMES: dict[Of, str] = {
     "error_rate": "errors",
@@ -22,6 +24,51 @@ UNITS: dict[Of, str] = {
     "gpu_utilization": "%",
     "gpu_temperature": "°C",
 }
+
+
+_NO_DATA: Mapping[NoData, str] = {
+    "wait": "it is waited for",
+    "pass": "it counts as well",
+    "pause": "a person is asked",
+    "fail": "it counts as failed",
+}
+
+
+def analysis_lines(analysis: Analysis) -> Iterator[str]:
+    """What a plan says of it, defaults included."""
+    if not analysis.conditions:
+        yield "no figures are judged"
+        return
+    yield "each node is judged by"
+    for condition in analysis.conditions:
+        notes = "; ".join(_notes(condition, analysis))
+        yield f"  {label(condition)}{f' ({notes})' if notes else ''}"
+    if any(condition.tested for condition in analysis.conditions):
+        chance = figure(100 * analysis.false_alarms, "%")
+        yield f"  all looks at a node that is no worse fail it with a chance of {chance} at most"
+    patience, then = age(analysis.patience), _NO_DATA[analysis.no_data]
+    yield f"  where there is too little to say after {patience}: {then}"
+
+
+def _notes(condition: Condition, analysis: Analysis) -> Iterator[str]:
+    if condition.workload is not None:
+        yield f"of {condition.workload}"
+    if condition.where == "weighted":
+        yield "where requests are split"
+    elif condition.where == "measurable":
+        yield "where it can be measured"
+    if condition.least > 1:
+        of_what = "requests" if condition.of in TESTED else "readings"
+        yield f"from {condition.least:,} {of_what} on"
+    if condition.consecutive > 1:
+        yield f"{condition.consecutive} readings in a row"
+    delay = analysis.initial_delay if condition.initial_delay is None else condition.initial_delay
+    if delay:
+        yield f"after {age(delay)}"
+    if condition.no_data not in (None, analysis.no_data):
+        yield f"else {_NO_DATA[condition.no_data]}"
+    if condition.dry_run:
+        yield "only shown"
 
 
 def name_of(condition: Condition) -> str:

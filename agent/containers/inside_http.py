@@ -46,6 +46,10 @@ class NoAnswerError(Exception):
     """No answer, no HTTP, or more than is taken; the text says which, in words."""
 
 
+class NotSentError(NoAnswerError):
+    """Nothing was sent, and whoever should have answered is not to blame."""
+
+
 async def ask_inside(
     runtime: ContainerRuntime,
     procfs: Path,
@@ -64,30 +68,55 @@ async def ask_inside(
         keep_body: else `body` is empty, however long it was.
 
     Raises:
-        NoAnswerError; ProblemError `runtime.*`, `container.*`.
+        NoAnswerError, NotSentError; ProblemError `runtime.*`, `container.*`.
     """
+    connection = None
     try:
         with fail_after(timeout_seconds):
             details = await runtime.details(container)
             if not details.pid:
-                raise NoAnswerError("the runtime names no process of it")
-            return await _exchange(
-                procfs / str(details.pid), request, limit_bytes, keep_body=keep_body
-            )
+                raise NotSentError("the runtime names no process of it")
+            network = procfs / str(details.pid) / "ns" / "net"
+            connection = await _entered(network)
+            return await _exchange(connection, request, limit_bytes, keep_body=keep_body)
     except TimeoutError:
+        if connection is None:
+            raise NotSentError("its network was not entered in time") from None
         raise NoAnswerError(f"no answer within {timeout_seconds:g} s") from None
     except OSError as error:
         told = str(error) if error.errno is None else os.strerror(error.errno).lower()
+        if connection is None:
+            raise NotSentError(f"its network cannot be entered: {told}") from error
         raise NoAnswerError(told) from error
-    except (h11.RemoteProtocolError, h11.LocalProtocolError) as error:
+    except h11.RemoteProtocolError as error:
         raise NoAnswerError(str(error)) from error
+    except h11.LocalProtocolError as error:
+        raise NotSentError(f"it is no HTTP request: {error}") from error
+
+
+async def _entered(network: Path) -> socket.socket:
+    """A socket there; one that comes too late is closed. Raises OSError."""
+    making = asyncio.ensure_future(asyncio.to_thread(socket_in, network))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        making.add_done_callback(_close)
+        raise
+
+
+def _close(making: asyncio.Future[socket.socket]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().close()
 
 
 async def _exchange(
-    process: Path, request: InsideRequest, limit_bytes: int | None, *, keep_body: bool
+    connection: socket.socket,
+    request: InsideRequest,
+    limit_bytes: int | None,
+    *,
+    keep_body: bool,
 ) -> InsideAnswer:
     """Raises OSError, h11.ProtocolError, NoAnswerError."""
-    connection = await asyncio.to_thread(socket_in, process / "ns" / "net")
     began = time.monotonic()
     try:
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", request.port))

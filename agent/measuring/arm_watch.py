@@ -8,6 +8,7 @@ from typing import NamedTuple
 from agent.measuring.gpu_watch import GpuWatch, Holder, Moment
 from agent.measuring.measurers import Reader
 from agent.measuring.readings import NotMeasuredError, Readings
+from agent.measuring.replaying import Replayed
 from agent.protocol.arms import SAMPLES_KEPT, Arm, ArmName, GpuProbed, RequestFigures
 from agent.protocol.containers import Container
 from agent.protocol.measures import Measure
@@ -73,7 +74,7 @@ class ArmWatch:
         self._began = at
         self._ran = self.runs is True and not self.arm.rests
         self._memory = Readings()
-        self.replayed = RequestFigures()
+        self.replayed = Replayed()
         self.readings = {
             each.name: Reading(self._reader(each), Readings(keep=SAMPLES_KEPT))
             for each in self._measures
@@ -116,8 +117,9 @@ class ArmWatch:
                 unknown=dict.fromkeys(fields, self._why),
             )
         unknown = {} if requests is not None else {"requests": why_none}
-        if not self._replays:
-            unknown["replayed"] = "nothing is replayed"
+        replayed = self.replayed.figures if self.replayed.figures.requests else None
+        if replayed is None:
+            unknown["replayed"] = self.replayed.why if self._replays else "nothing is replayed"
         if not self._gpus:
             unknown["gpu_memory_bytes"] = unknown["gpu_probe"] = "it was given no GPU"
         elif self._probed is None:
@@ -126,7 +128,7 @@ class ArmWatch:
             container=self.arm.container,
             runs=self.runs,
             requests=requests,
-            replayed=self.replayed if self._replays else None,
+            replayed=replayed,
             gpus=[gpu.shown() for gpu in self._gpus],
             gpu_memory_bytes=self._memory.shown() if self._gpus else None,
             gpu_probe=self._shown_probe(),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from agent.containers.inside_http import InsideAnswer, InsideRequest, NoAnswerError, ask_inside
+from agent.containers.inside_http import (
+    InsideAnswer,
+    InsideRequest,
+    NoAnswerError,
+    NotSentError,
+    ask_inside,
+)
 from agent.containers.runtime import ContainerRuntime
 from agent.protocol.arms import RequestFigures, bucket_of
 from agent.protocol.measures import REPLAY_HEADER, Replay
@@ -20,11 +25,9 @@ AT_ONCE = 32
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_STATUS = 500
 
-log = logging.getLogger(__name__)
-
 
 class Sender(Protocol):
-    """Sends one replayed request. Raises NoAnswerError, ProblemError."""
+    """Sends one replayed request. Raises NoAnswerError, NotSentError, ProblemError."""
 
     async def __call__(self, container: str, replay: Replay) -> InsideAnswer: ...
 
@@ -40,7 +43,7 @@ class InsideSender:
         self._runtime, self._procfs = runtime, procfs
 
     async def __call__(self, container: str, replay: Replay) -> InsideAnswer:
-        """Its answer, read to the end. Raises NoAnswerError, ProblemError."""
+        """Its answer, read to the end. Raises NoAnswerError, NotSentError, ProblemError."""
         request = InsideRequest(
             port=replay.port,
             target=replay.path,
@@ -60,25 +63,33 @@ class InsideSender:
         )
 
 
-def counted(figures: RequestFigures, answer: InsideAnswer | None) -> None:
-    """Count an answer, or that there was none."""
-    figures.requests += 1
-    if answer is None or answer.status >= ERROR_STATUS:
-        figures.errors += 1
-        return
-    bucket = bucket_of(answer.seconds)
-    figures.latency[bucket] = figures.latency.get(bucket, 0) + 1
+class Replayed:
+    """What came of the requests that were replayed to an arm in one window."""
+
+    def __init__(self) -> None:
+        self.figures = RequestFigures()
+        self.why = "none was answered yet"  # there are no figures
+
+    def count(self, answer: InsideAnswer | None) -> None:
+        """An answer, or that there was none."""
+        figures = self.figures
+        figures.requests += 1
+        if answer is None or answer.status >= ERROR_STATUS:
+            figures.errors += 1
+            return
+        bucket = bucket_of(answer.seconds)
+        figures.latency[bucket] = figures.latency.get(bucket, 0) + 1
 
 
 class Replayer:
     """Sends one replay to one arm, at its rate, until it is cancelled.
 
     Args:
-        arm: the container now, and the figures to count into; None: not now.
+        arm: the container now, and where to count; None: not now.
     """
 
     def __init__(
-        self, replay: Replay, send: Sender, arm: Callable[[], tuple[str, RequestFigures] | None]
+        self, replay: Replay, send: Sender, arm: Callable[[], tuple[str, Replayed] | None]
     ) -> None:
         self._replay, self._send, self._arm = replay, send, arm
         self._under_way: set[asyncio.Task[None]] = set()
@@ -101,12 +112,14 @@ class Replayer:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _one(self, container: str, figures: RequestFigures) -> None:
+    async def _one(self, container: str, replayed: Replayed) -> None:
         try:
             answer = await self._send(container, self._replay)
+        except NotSentError as error:
+            replayed.why = str(error)
+        except ProblemError as problem:
+            replayed.why = problem.detail
         except NoAnswerError:
-            counted(figures, None)
-        except ProblemError as problem:  # nothing was sent: the runtime did not tell where to
-            log.info("a request was not replayed: %s", problem.detail)
+            replayed.count(None)
         else:
-            counted(figures, answer)
+            replayed.count(answer)

@@ -13,9 +13,9 @@ from agent.measuring.arm_watch import ArmOf, ArmWatch
 from agent.measuring.gpu_watch import Moment
 from agent.measuring.measurers import Reader
 from agent.measuring.readings import NotMeasuredError
-from agent.measuring.replaying import Replayer, Sender
+from agent.measuring.replaying import Replayed, Replayer, Sender
 from agent.measuring.requests import Requests, RequestSource
-from agent.protocol.arms import GpuProbed, RequestFigures, WorkloadArms
+from agent.protocol.arms import GpuProbed, WorkloadArms
 from agent.protocol.containers import Container
 from agent.protocol.measures import Measure, Replay
 from agent.protocol.problems import ProblemError
@@ -58,7 +58,9 @@ class WorkloadWatch:
         replay: Replay | None,
     ) -> None:
         self._name, self._means = name, means
-        self._measures, self._replay = measures, replay
+        # Of two of one name the later one is read.
+        self._measures = measures = list({each.name: each for each in measures}.values())
+        self._replay = replay
 
         def arm(own: ArmOf, other: ArmOf) -> ArmWatch:
             return ArmWatch(
@@ -179,7 +181,7 @@ class WorkloadWatch:
             await asyncio.sleep(PROBE_EVERY_SECONDS)
 
     async def _replays(self, arm: ArmWatch, replay: Replay) -> None:
-        def now() -> tuple[str, RequestFigures] | None:
+        def now() -> tuple[str, Replayed] | None:
             container = arm.arm.container
             return (container, arm.replayed) if arm.runs and container is not None else None
 

@@ -46,7 +46,7 @@ def page(name: str, path: str = "/metrics", metric: str = "queue_depth", **more:
             "path": path,
             "metric": metric,
             "interval": 1.0,
-            "timeout": 1.0,
+            "timeout": 10.0,
             **more,
         }
     )
@@ -137,8 +137,8 @@ async def test_what_hangs_lies_or_floods_is_an_error_and_delays_no_other(
         page("garbage", "/garbage"),
         page("lies", "/lies"),
         page("big", "/big"),
-        page("hangs", "/hang"),
-        page("drips", "/drips"),
+        page("hangs", "/hang", timeout=1.0),
+        page("drips", "/drips", timeout=1.0),
         page("broken", "/broken"),
         page("missing", "/missing"),
         page("refused", port=81),
@@ -239,6 +239,13 @@ async def test_replays_go_to_each_arm_and_say_so(engine: DockerEngine) -> None:
         assert sum(good.latency.values()) == good.requests
         assert 0 < bad.errors < bad.requests
         assert arms.stable.requests is None
+    # What cannot be sent is nobody's failure but its author's.
+    broken = Replay(port=endpoint.PORT, headers={"Not a name": "1"}, rate=50.0)
+    async with watched(engine, stable, candidate, replay=broken) as told:
+        arms = await until(
+            told, lambda one, _: "no HTTP request" in one.unknown.get("replayed", "")
+        )
+        assert arms.stable.replayed is None
 
 
 async def test_a_restart_is_counted_and_what_stopped_has_no_more_readings(

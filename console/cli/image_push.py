@@ -42,6 +42,7 @@ from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
 from console.images.judging import ArchiveJudge
 from console.images.push import Push, PushState
+from console.images.quiet import Quiet, QuietHours, parse_quiet
 from console.images.rate import RateLimit, parse_bytes, parse_rate
 from console.images.sending import AT_ONCE
 from console.images.sites import Account, Sites
@@ -85,6 +86,12 @@ class PushRecord(msgspec.Struct, kw_only=True):
 @click.option("--limit", metavar="RATE", help="At most so much a second in all, as 2MB/s.")
 @click.option("--budget", metavar="BYTES", help="At most so much to each node, as 500MB.")
 @click.option(
+    "--quiet",
+    multiple=True,
+    metavar="HOURS",
+    help="Send nothing in these hours of the node's day, as 06:00-22:00; may come more than once.",
+)
+@click.option(
     "--via-site",
     is_flag=True,
     help="Send once to each site (label `site`); its nodes pass the layers on.",
@@ -99,13 +106,16 @@ def command(
     selector: str,
     limit: str | None,
     budget: str | None,
+    quiet: tuple[str, ...],
     *,
     via_site: bool,
     make_room: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Bring the images of ARCHIVEs to nodes. Only layers that a node lacks are sent.
+    """Bring what ARCHIVEs hold to nodes: images, and of bundles models and releases, too.
+
+    Only layers and files that a node lacks are sent.
 
     What was sent is kept: after a cut, or when this command is ended and run again, it goes on
     where it stopped. On production nodes you see what would be done, and are asked; also where
@@ -114,6 +124,7 @@ def command(
     setup.refuse_changes("image push")
     rate = RateLimit(None if limit is None else parse_rate(limit))
     budget_bytes = None if budget is None else parse_bytes(budget)
+    quiet_hours = parse_quiet(quiet)
     entries = selected_nodes(setup, selector)
     indexes = read_archives(archives)
     judge = read_judge(setup, indexes)
@@ -139,6 +150,7 @@ def command(
                 indexes,
                 rate,
                 budget_bytes,
+                quiet_hours,
                 via_site=via_site,
                 make_room=make_room,
                 judge=judge,
@@ -183,6 +195,7 @@ async def _push_all(
     indexes: Sequence[ArchiveIndex],
     limit: RateLimit,
     budget_bytes: int | None,
+    quiet_hours: QuietHours,
     *,
     via_site: bool,
     make_room: bool,
@@ -196,6 +209,7 @@ async def _push_all(
         indexes,
         limit=limit,
         budget_bytes=budget_bytes,
+        quiet=lambda: Quiet(quiet_hours) if quiet_hours else None,
         at_once=at_once,
         random=jitter(),
     )
@@ -222,6 +236,7 @@ async def _push_all(
                 indexes,
                 limit=limit,
                 budget_bytes=budget_bytes,
+                quiet=Quiet(quiet_hours) if quiet_hours else None,
                 at_once=at_once,
                 other_way=sites.other_way(entry.name),
                 vetting=vetting,

@@ -25,6 +25,7 @@ from console.images.encodings import Encodings
 from console.images.following import Follower, ended_well
 from console.images.patience import GIVE_UP_SECONDS, LINK_TROUBLE, Patience
 from console.images.progress import Progress
+from console.images.quiet import Quiet
 from console.images.rate import Allowance, RateLimit
 from console.images.sending import AT_ONCE, Sender
 from console.images.vetting import Vetting
@@ -107,6 +108,7 @@ class Push:
         *,
         limit: RateLimit,
         budget_bytes: int | None = None,
+        quiet: Quiet | None = None,
         at_once: int = AT_ONCE,
         other_way: OtherWay | None = None,
         vetting: Vetting | None = None,
@@ -117,6 +119,8 @@ class Push:
         random: Random,
     ) -> None:
         """`limit` is shared by all pushes; `budget_bytes` is the most that is sent to this node.
+
+        In the hours of `quiet`, which is this push's own, nothing is sent; the job waits.
 
         `vetting` reads layers ahead of a link that is slower than a disk; None: a damaged one shows
         when it was sent.
@@ -129,7 +133,7 @@ class Push:
         """
         self.state = PushState(node=client.name)
         self._client, self._archives = client, archives
-        self._allowance = Allowance(limit, budget_bytes)
+        self._allowance = Allowance(limit, budget_bytes, quiet)
         self._at_once, self._other_way = at_once, other_way
         self._vetting = None if client.kind == "unix" else vetting
         self._make_room = make_room
@@ -203,6 +207,8 @@ class Push:
     async def _cargo(self) -> Cargo:
         facts = await self._client.node()
         self._told_facts(facts)
+        if self._allowance.quiet is not None:
+            self._allowance.quiet.zone = facts.host.timezone
         if facts.now is not None:
             self.state.clock_offset_seconds = facts.now - time.time()
         return cargo_for(
@@ -258,12 +264,18 @@ class Push:
                 problem = garbage(self._client.name, "it took layers, and lacks them still")
                 await self._sending.pause(problem)
             before, sent_before = lacking, self._progress.sent_bytes
-            if plan.wanted and await self._brought(cargo, plan.wanted):
+            if plan.wanted and self._allowance.stopped and not self._allowance.used_up:
+                self._stage("waiting")
+                await self._allowance.until_loud(self._quiet_until)
+                self._sending.moved(by_us=False)
+                before, all_taken = inf, False
+            elif plan.wanted and await self._brought(cargo, plan.wanted):
                 all_taken = False
             elif plan.wanted:
                 self._check_budget(lacking)
                 self._stage("sending")
                 all_taken = await self._send_wanted(cargo, plan.wanted)
+                all_taken = all_taken and not self._allowance.stopped
             else:
                 self._stage("waiting")
                 await self._until_asked()
@@ -355,6 +367,10 @@ class Push:
         state.bytes_per_second = progress.bytes_per_second
         state.seconds_left = progress.seconds_left
         state.trouble = None
+        self._changed()
+
+    def _quiet_until(self, text: str | None) -> None:
+        self.state.note = text
         self._changed()
 
     def _asking_pauses(self, why: str | None) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from agent.protocol.problems import ProblemError
+from console.images.quiet import Quiet
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?)?b?", re.IGNORECASE)
@@ -21,6 +22,8 @@ FIRST_SECONDS = 1.0
 PIECE_BYTES = 256 * 1024
 # Smaller ones are more overhead than bytes.
 LEAST_PIECE_BYTES = 1024
+# A clock that was set, or a machine that slept, must not make it too late.
+QUIET_LOOK_SECONDS = 60.0
 Clock = Callable[[], float]
 
 
@@ -95,13 +98,15 @@ class RateLimit:
 
 
 class Allowance:
-    """What one node may be sent: its share of the rate, and a budget of its own.
+    """What one node may be sent: its share of the rate, a budget of its own, and when.
 
-    `budget_bytes` None: no budget.
+    `budget_bytes` None: no budget. `quiet` None: at any hour.
     """
 
-    def __init__(self, limit: RateLimit, budget_bytes: int | None = None) -> None:
-        self._limit = limit
+    def __init__(
+        self, limit: RateLimit, budget_bytes: int | None = None, quiet: Quiet | None = None
+    ) -> None:
+        self._limit, self.quiet = limit, quiet
         self.budget_bytes = budget_bytes
         self._left = budget_bytes
 
@@ -111,8 +116,30 @@ class Allowance:
         return self._left == 0
 
     @property
+    def stopped(self) -> bool:
+        """Whether no byte may go now."""
+        return self.used_up or (self.quiet is not None and self.quiet.seconds_left > 0)
+
+    async def until_loud(self, told: Callable[[str | None], None] = lambda _: None) -> bool:
+        """Wait until quiet hours are over; whether it had to.
+
+        Args:
+            told: hears what is waited for, and None when it is over.
+        """
+        waited = False
+        while self.quiet is not None and (left := self.quiet.seconds_left):
+            waited = True
+            told(self.quiet.text)
+            await asyncio.sleep(min(left, QUIET_LOOK_SECONDS))
+        if waited:
+            told(None)
+        return waited
+
+    @property
     def piece_bytes(self) -> int:
-        """How many bytes to take next, at the most; 0 where it is used up."""
+        """How many bytes to take next, at the most; 0 where none may go now."""
+        if self.stopped:
+            return 0
         piece = self._limit.piece_bytes
         return piece if self._left is None else min(piece, self._left)
 

@@ -77,7 +77,7 @@ class Sender:
 
         async def one(layer: Layer) -> None:
             async with gate:
-                if self._allowance.used_up:
+                if self._allowance.stopped:
                     return
                 await self._have(layer, partial(_opened, archive, layer.diff_id))
 
@@ -94,7 +94,7 @@ class Sender:
         wanted = {layer.diff_id: layer for layer in layers}
         async with aclosing(in_one_pass(archive, wanted.keys())) as readers:
             async for diff_id, reader in readers:
-                if self._allowance.used_up:
+                if self._allowance.stopped:
                     return
                 await self._have(wanted[diff_id], partial(_at_hand, reader), resumable=False)
 

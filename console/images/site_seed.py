@@ -104,6 +104,9 @@ class Seed:
         )
         with contextlib.suppress(asyncio.TimeoutError):
             await within(OWN_PUSH_SECONDS, self._own_push.wait())
+        if (quiet := self._allowance.quiet) is not None and quiet.zone is None:
+            with contextlib.suppress(ProblemError):
+                quiet.zone = (await self._client.node()).host.timezone
         encodings = Encodings()
         try:
             await self._fill(patience, encodings)
@@ -119,6 +122,8 @@ class Seed:
                 continue
             if self._allowance.used_up:
                 raise _budget(self._allowance)
+            if await self._allowance.until_loud():
+                patience.moved(by_us=False)
             try:
                 await self._send(missing, patience, encodings)
                 await self.look([layer.diff_id for layer in missing])

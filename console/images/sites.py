@@ -13,6 +13,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.site import SiteStatus
 from console.fleet.inventory import NodeEntry
 from console.images.push import PushState
+from console.images.quiet import Quiet
 from console.images.rate import Allowance, RateLimit
 from console.images.site_spread import SiteSpread
 from console.link.client import NodeClient
@@ -69,12 +70,15 @@ class Sites:
         *,
         limit: RateLimit,
         budget_bytes: int | None,
+        quiet: Callable[[], Quiet | None] = lambda: None,
         at_once: int,
         random: Random,
         changed: Callable[[], None] = lambda: None,
         close: bool = True,
     ) -> None:
         """`connect` makes the client of a node; with `close` it is closed at the `end`.
+
+        `quiet` makes the quiet hours of one node.
 
         `changed` hears when the state of a push is another.
         """
@@ -99,7 +103,7 @@ class Sites:
             spread = SiteSpread(
                 clients,
                 layers,
-                allowance=lambda: Allowance(limit, budget_bytes),
+                allowance=lambda: Allowance(limit, budget_bytes, quiet()),
                 at_once=at_once,
                 random=random,
                 changed=changed,

@@ -11,6 +11,7 @@ from agent.archives.index import ArchiveIndex
 from agent.archives.indexing import index_archive
 from agent.protocol.images import NodeImage
 from console.images.push import Push
+from console.images.quiet import Quiet
 from console.images.rate import RateLimit
 from console.images.vetting import Vetting
 from console.link.address import parse_address
@@ -50,6 +51,7 @@ def push_over(
     *archives: ArchiveIndex,
     limit: RateLimit | None = None,
     budget_bytes: int | None = None,
+    quiet: Quiet | None = None,
     on_change: Callable[[], None] = lambda: None,
     give_up_seconds: float = 10.0,
     vetting: Vetting | None = None,
@@ -60,6 +62,7 @@ def push_over(
         archives,
         limit=limit or RateLimit(None),
         budget_bytes=budget_bytes,
+        quiet=quiet,
         on_change=on_change,
         give_up_seconds=give_up_seconds,
         vetting=vetting,

@@ -337,8 +337,8 @@ class Node:
         self._examiner.watch(latest.at, latest.gpus)
         if self.workloads.watcher.sampled(latest.processes):
             self._wake_doctor.set()
-        self.measuring.sampled()
         self._publish()
+        self.measuring.sampled()
 
     def _publish(self) -> None:
         if not self.sampler.sampled:

@@ -63,9 +63,11 @@ class Measuring:
         # What the driver said before there was anybody to count it is of no arm.
         self._last_xid: XidEvent | None = None
         self._counting = False
+        self._stopped = False
 
     async def stop(self) -> None:
-        """End all that is being read."""
+        """End all that is being read, for good."""
+        self._stopped = True
         watches, self._watches = self._watches, {}
         for each in watches.values():
             for watch in each:
@@ -86,6 +88,8 @@ class Measuring:
 
     def look(self) -> None:
         """Begin with deployments that are to be watched now, and end with others."""
+        if self._stopped:
+            return
         wanted = {each.shown.id: each for each in self._workloads.watched()}
         for gone in self._watches.keys() - wanted.keys():
             for watch in self._watches.pop(gone):

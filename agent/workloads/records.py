@@ -327,7 +327,9 @@ def moved(
     change = StateChange(state=state, at=at, by=by, why=why)
     history = [*record.shown.history, change][-HISTORY_LIMIT:]
     shown = msgspec.structs.replace(record.shown, state=state, history=history)
-    return msgspec.structs.replace(record, shown=shown)
+    # Records are kept for long, and what was replayed may be large.
+    replays = {} if state in ("done", "reverted") else record.replays
+    return msgspec.structs.replace(record, shown=shown, replays=replays)
 
 
 def weighing(record: DeploymentRecord, weight: int | None) -> DeploymentRecord:

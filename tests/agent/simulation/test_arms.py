@@ -101,7 +101,24 @@ async def test_a_candidate_has_figures_and_what_rests_has_reasons() -> None:
     assert after.workloads == []
     assert after.unknown is not None
     assert "done" in after.unknown
+    assert node.node.workloads._store.deployment(deployment).replays == {}
     await node.stop()
+
+
+async def test_nothing_is_measured_once_the_node_has_stopped() -> None:
+    node = await started(planned())
+    deployment = await in_canary(node)
+    assert (await node.node.measuring.arms(deployment)).workloads
+    assert measuring()
+    await node.stop()
+    node.node.measuring.sampled()
+    assert measuring() == []
+
+
+def measuring() -> list[str]:
+    """The readings under way."""
+    names = (task.get_name() for task in asyncio.all_tasks())
+    return [name for name in names if name.startswith(("measure ", "replay"))]
 
 
 async def test_a_candidate_can_be_bad() -> None:

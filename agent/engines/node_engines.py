@@ -38,6 +38,7 @@ from agent.protocol.engines import (
     BuildRequest,
     Engine,
     EngineLog,
+    EngineManifest,
     EngineRecipe,
     EngineRemoveRequest,
     PlanImportRequest,
@@ -222,6 +223,13 @@ class NodeEngines:
             store.remove, model, engine.manifest.key, force=request.force, handed=handed
         )
         return await self.list(model)
+
+    async def known(self, key: str) -> EngineManifest | None:
+        """What is known of an engine, by its whole key; None: it is not here."""
+        if self._known is None:
+            return None
+        there = await asyncio.to_thread(self._known.shop.store.list)
+        return next((each.manifest for each in there if each.manifest.key == key), None)
 
     async def hand(self, use: EngineUse) -> HandedEngine:
         """The engine that a workload gets. Raises `workload.no_engine`, `runtime.*`."""

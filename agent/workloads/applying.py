@@ -137,7 +137,7 @@ class Applier:
         image = await self._image(workload, there, planned)
         await self._check(workload)
         await self._check_shared(workload, [part.name for part in beside])
-        handed = await self._engines.give(workload, planned)
+        handed = await self._engines.give(workload, image, planned)
         workload = with_engine(msgspec.structs.replace(workload, image=planned.image), handed)
         recipe = compiled(workload, image, release=release, secrets=self._rules.secrets or Path())
         known = self._store.workload(workload.name)

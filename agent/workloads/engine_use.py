@@ -15,9 +15,11 @@ import msgspec
 from agent.protocol.deployments import PlannedWorkload
 from agent.protocol.engines import EngineManifest
 from agent.protocol.gpus import Gpu
+from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse, Mount, Workload
 from agent.rules.engine_stale import other_gpu
+from agent.workloads.planning import Planned
 from agent.workloads.recipe import Recipe
 from agent.workloads.records import Part
 
@@ -41,6 +43,9 @@ class HandedEngine(msgspec.Struct, kw_only=True, frozen=True):
 class Engines(Protocol):
     """The engines of the node."""
 
+    async def known(self, key: str) -> EngineManifest | None:
+        """Of an engine that is there, by its whole key. Raises ProblemError `engine.storage`."""
+
     async def hand(self, use: EngineUse) -> HandedEngine:
         """The one in use, where it is what is wanted.
 
@@ -55,8 +60,10 @@ class EngineGiver:
     def __init__(self, engines: Engines, gpus: Callable[[], Sequence[Gpu]]) -> None:
         self._engines, self._gpus = engines, gpus
 
-    async def give(self, workload: Workload, planned: PlannedWorkload) -> HandedEngine | None:
-        """The engine that it gets; None: none.
+    async def give(
+        self, workload: Workload, image: NodeImage, planned: PlannedWorkload
+    ) -> HandedEngine | None:
+        """The engine that it gets; None: none. `image` is what it will run.
 
         Raises:
             ProblemError: `workload.no_engine` where it cannot do without; `engine.*`, `runtime.*`.
@@ -78,7 +85,25 @@ class EngineGiver:
             return None
         planned.engine = handed.words
         planned.warnings += handed.notes
+        built_in = handed.manifest.parts.image
+        if built_in not in (None, image.config_digest, image.id):
+            planned.warnings.append(
+                "its engine was built in another image than it will run: they must have the same"
+                " TensorRT"
+            )
         return handed
+
+    async def look(self, planned: Planned) -> Planned:
+        """The plan of a pin, with what its engine has to say of the new GPU."""
+        shown = {each.name: each for each in planned.answer.workloads}
+        for part in planned.parts:
+            key = engine_of(part.recipe)
+            manifest = None if key is None else await self._engines.known(key)
+            there = self._given(part)
+            other = other_gpu(manifest, there) if manifest is not None and there else None
+            if other is not None:
+                shown[part.name].warnings.append(f"its engine may not run there: {other.text}")
+        return planned
 
     def check(
         self,
@@ -93,12 +118,7 @@ class EngineGiver:
         """
         if workload.engine is None or handed is None:
             return
-        given = {*part.gpus}
-        there = [
-            gpu
-            for gpu in self._gpus()
-            if gpu.uuid in given or given & {each.uuid for each in gpu.mig_instances}
-        ]
+        there = self._given(part)
         other = other_gpu(handed.manifest, there) if there else None
         if other is None:
             return
@@ -111,6 +131,14 @@ class EngineGiver:
                 " engine build RECIPE --to @NODE --gpu UUID",
             )
         planned.warnings.append(f"its engine may not run: {other.text}")
+
+    def _given(self, part: Part) -> list[Gpu]:
+        given = {*part.gpus}
+        return [
+            gpu
+            for gpu in self._gpus()
+            if gpu.uuid in given or given & {each.uuid for each in gpu.mig_instances}
+        ]
 
 
 def with_engine(workload: Workload, handed: HandedEngine | None) -> Workload:

@@ -94,12 +94,13 @@ class NodeWorkloads:
             can_run=CanRun(runtime, facts, tables=rules.tables),
             traffic=traffic,
         )
+        self._engine_giver = EngineGiver(engines, lambda: facts().gpus)
         self._applier = Applier(
             runtime=runtime,
             store=self._store,
             planner=self._planner,
             rules=rules,
-            engines=EngineGiver(engines, lambda: facts().gpus),
+            engines=self._engine_giver,
         )
         check = GpuCheck(runtime, InsideLooker(runtime, procfs=procfs))
         prober = Prober(runtime, HealthRuns(runtime, facts), procfs=procfs)
@@ -200,7 +201,7 @@ class NodeWorkloads:
         )
 
     async def _plan_pin(self, container: str, request: PinRequest) -> Planned:
-        planned = await self._planner.pin(container, request)
+        planned = await self._engine_giver.look(await self._planner.pin(container, request))
         return await with_followers(planned, self._store, self._recreator)
 
     async def _plan_apply(self, request: ApplyRequest) -> Planned:

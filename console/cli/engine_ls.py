@@ -185,3 +185,5 @@ def _seen(engine: Engine) -> Iterator[tuple[str, str]]:
         alike = "alike" if check.compared.ok else "not alike"
         reason = f": {check.compared.reason}" if check.compared.reason else ""
         yield "outputs", f"{alike}, beside {check.compared.with_}{reason}"
+    elif check.not_compared:
+        yield "outputs", f"not compared: {check.not_compared}"

@@ -56,6 +56,8 @@ def _tried(engine: Engine) -> Iterator[_Line]:
         same = "alike" if check.compared.ok else "not alike"
         told = f": {check.compared.reason}" if check.compared.reason else ""
         yield "outputs", f"{same}, beside {check.compared.with_}{told}", ""
+    elif check.not_compared:
+        yield "outputs", f"not compared: {check.not_compared}", ""
 
 
 def _from(engine: Engine, offset: float) -> Iterator[_Line]:

@@ -152,6 +152,8 @@ def _words(bench: EngineBench) -> str:
     parts = [f"{flavour} {bench.tensorrt}"]
     if bench.gpu:
         parts.append(bench.gpu)
+    if bench.fixed_batch is not None:
+        parts.append(f"batch fixed at {bench.fixed_batch}")
     if bench.max_latency_ms is not None:
         parts.append(f"p99 at most {milliseconds(bench.max_latency_ms)}")
     if bench.recommended is not None:

@@ -18,7 +18,14 @@ from agent.protocol.workloads import EngineUse, GpuRequest, Workload
 from tests import onnx_made
 from tests.agent.engines.engine_side import recipe, rtx_stand_in, stand_in
 from tests.agent.workloads.test_apply_real import workload
-from tests.agent.workloads.workload_side import GPUS, UUIDS, Node, WorkloadSide, workload_side
+from tests.agent.workloads.workload_side import (
+    GPUS,
+    UUIDS,
+    Node,
+    WorkloadSide,
+    pin_request,
+    workload_side,
+)
 from tests.real.docker_engine import DockerEngine
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -191,8 +198,14 @@ async def test_the_gpu_that_it_gets_is_another_one(
         await build(node, recipe(onnx))
         there = using(gpu=GpuRequest(select=UUIDS[1]))
         assert "built on NVIDIA A10, here is Tesla T4" in await refused(node, there)
-        [planned] = await node.plan(using(gpu=GpuRequest(select=UUIDS[0])))
-        assert planned.problems == []
+        here = using(gpu=GpuRequest(select=UUIDS[0]))
+        [planned] = await node.plan(here)
+        assert (planned.problems, planned.warnings) == ([], [])
+        assert (await node.apply(here)).problem is None
+        pinned = await node.workloads.plan_pin("detector", pin_request(UUIDS[1]))
+        assert pinned.workloads[0].warnings[-1] == (
+            "its engine may not run there: built on NVIDIA A10, here is Tesla T4"
+        )
 
 
 async def test_use_another_one_and_apply_again(

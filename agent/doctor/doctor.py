@@ -29,6 +29,7 @@ from agent.doctor.checks import (
     toolkit,
     workload_drift,
     workload_memory,
+    workload_proxy,
     xid,
 )
 from agent.doctor.evidence import Evidence
@@ -58,6 +59,7 @@ CHECKS: tuple[Check, ...] = (
     Check(container_gpu.NAME, container_gpu.check),
     Check(workload_drift.NAME, workload_drift.check),
     Check(workload_memory.NAME, workload_memory.check),
+    Check(workload_proxy.NAME, workload_proxy.check),
     Check(stale_engines.NAME, stale_engines.check),
     Check(disk.NAME, disk.check),
     Check(clock.NAME, clock.check),

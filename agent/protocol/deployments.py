@@ -172,6 +172,8 @@ class WorkloadStatus(msgspec.Struct, kw_only=True):
     drift_unknown: str | None = None  # why that could not be told
     over_ceiling: dict[str, int] = {}  # bytes used on GPUs and MIG slices, by UUID
     by_itself: str | None = None  # what the agent does about it, or why it does not any more
+    proxy: str | None = None  # what its proxy runs in; None: it publishes its ports itself
+    proxy_wrong: list[str] = []  # how its proxy differs from what is written, in words
 
 
 class RenewRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

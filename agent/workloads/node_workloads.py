@@ -137,6 +137,7 @@ class NodeWorkloads:
             tender=Tender(
                 store=self._store, jobs=jobs, recreate=self._recreate, restart=self._restart
             ),
+            traffic=traffic,
         )
 
     async def start(self, *, by_itself: bool = True) -> None:

@@ -17,6 +17,7 @@ from agent.protocol.gpus import GpuProcess
 from agent.protocol.jobs import ENDED
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
+from agent.traffic.traffic import Traffic
 from agent.workloads.ceilings import CeilingWatch
 from agent.workloads.containers import inspect_if_there
 from agent.workloads.drift import Wanted, drift
@@ -45,7 +46,9 @@ class Watcher:
         facts: Callable[[], NodeFacts],
         tender: Tender,
         looker: InsideLooker,
+        traffic: Traffic,
     ) -> None:
+        self._traffic = traffic
         self._runtime, self._store, self._jobs = runtime, store, jobs
         self._facts, self._tender, self._looker = facts, tender, looker
         self._ceilings = CeilingWatch()
@@ -88,8 +91,11 @@ class Watcher:
                 for record, status in pairs:
                     status.over_ceiling = self._ceilings.over(record.stable or "")
                     status.by_itself = self._tender.told(record.name)
+                    if record.front is not None:
+                        status.proxy = self._traffic.shown(record.name)
                     if not self._changing(status):
                         await self._compare(record, status)
+                        status.proxy_wrong = await self._proxy_wrong(record)
         except ProblemError as problem:
             unknown = problem.detail
         except TimeoutError:
@@ -98,6 +104,13 @@ class Watcher:
             for _, status in pairs:
                 status.drift, status.drift_unknown = [], unknown
         return [status for _, status in pairs]
+
+    async def _proxy_wrong(self, record: WorkloadRecord) -> list[str]:
+        if record.front is None:
+            return []
+        if not await self._traffic.targets(record.name):
+            return [f"there is none, and nobody answers at port {record.front.shown}"]
+        return await self._traffic.wrong(record.name)
 
     def _changing(self, status: WorkloadStatus) -> bool:
         """Whether it is meant to be otherwise just now."""

@@ -83,7 +83,9 @@ def facts_of(entry: NodeEntry, shown: ShownWorkload) -> Iterator[tuple[str, str]
         yield "gpu", f"{gpu}, by {workload.gpu_way.replace('_', ' ')}"
     if workload.memory_bytes is not None:
         yield "memory", f"{size(workload.memory_bytes)} reserved on each GPU"
-    for each in workload.drift:
+    if workload.proxy is not None:
+        yield "proxy", workload.proxy
+    for each in (*workload.drift, *workload.proxy_wrong):
         yield "differs", each
     if shown.deployment is not None:
         part = next((p for p in shown.deployment.workloads if p.name == workload.name), None)
@@ -98,6 +100,8 @@ def _deployment(deployment: Deployment, part: DeployedWorkload | None) -> Iterat
         for lost in part.lost:
             yield "lost", lost
     yield "deployment", f"{deployment.id}, {deployment.state}, by {deployment.owner}"
+    if deployment.weight is not None:
+        yield "weight", f"{deployment.weight} % of new requests go to the new container"
     if deployment.job is not None:
         yield "job", deployment.job
     for change in deployment.history:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.doctor.checks import container_gpu, workload_drift, workload_memory
+from agent.doctor.checks import container_gpu, workload_drift, workload_memory, workload_proxy
 from agent.doctor.inside import InsideLook
 from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.gpus import GpuProcess
@@ -147,3 +147,14 @@ def test_a_lost_gpu_of_no_workload_is_as_before() -> None:
     )
     (finding,) = container_gpu.check(patient.evidence()).findings
     assert "on_lost" not in finding.mend
+
+
+def test_a_proxy_that_is_not_as_written_is_found() -> None:
+    fine = workload(proxy="container roost-traffic-detector")
+    assert workload_proxy.check(patient_with(fine).evidence()).outcome == "ok"
+    bare = workload_proxy.check(patient_with(workload()).evidence())
+    assert bare.outcome == "does_not_apply"
+    wrong = workload(proxy="container roost-traffic-detector", proxy_wrong=["it does not answer"])
+    (finding,) = workload_proxy.check(patient_with(wrong).evidence()).findings
+    assert (finding.code, finding.subject) == ("workload.proxy", "workload/detector")
+    assert "it does not answer" in finding.cause

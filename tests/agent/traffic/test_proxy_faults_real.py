@@ -149,7 +149,8 @@ async def test_what_somebody_changes_is_told_and_put_back(
 
         await until(put_back)  # by itself
         file.unlink()
-        assert "is gone" in (await node.traffic.wrong("web"))[0]
+        status = await node.workloads.show("web")
+        assert (status.proxy, "is gone" in status.proxy_wrong[0]) == (f"container {PROXY}", True)
         assert (await node.apply(serving("two"), release="r2")).state == "succeeded"
         assert await node.traffic.wrong("web") == []
 

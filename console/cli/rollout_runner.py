@@ -18,6 +18,7 @@ from console.images.vetting import Vetting
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import open_shared
 from console.rollouts.needs import Supplies
+from console.rollouts.notifier import Notifier, with_notices
 from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout
 from console.rollouts.runner import Runner, steering_lock
@@ -66,7 +67,11 @@ def steer(setup: Setup, journal: Journal, rollout_id: str, *, stands: bool = Tru
         stands=stands,
     )
     with steering_lock(journal.folder, rollout_id):
-        return asyncio.run(runner.run())
+        return asyncio.run(_steered(runner, Notifier(journal, rollout_id, os.environ)))
+
+
+async def _steered(runner: Runner, notifier: Notifier) -> Rollout:
+    return await with_notices(runner.run(), notifier)
 
 
 def preparer_of(setup: Setup, rollout: Rollout) -> Preparer:

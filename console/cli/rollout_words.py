@@ -51,6 +51,9 @@ def strategy_lines(strategy: Strategy, nodes: int) -> Iterator[str]:
     yield f"a node that is not heard of goes back by itself after {age(strategy.confirm_within)}"
     if strategy.catch_up > 0:
         yield f"a node that is offline may still get it for {age(strategy.catch_up)} after the end"
+    for target in strategy.notify:
+        signed = ", signed" if target.signed else ""
+        yield f"told to {target}{signed}: {', '.join(target.on)}"
 
 
 def window_words(window: Window) -> str:

@@ -20,6 +20,8 @@ from agent.protocol.decoding import from_json
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.rollouts.journal_file import BUSY_SECONDS, transaction
+from console.rollouts.notice_file import add_notices
+from console.rollouts.notices import STARTED
 from console.rollouts.record import ENDED, SETTLED, Event, Judged, Rollout, Wish
 
 SHARED_FOLDER = Path("/var/lib/roost-console")
@@ -93,7 +95,7 @@ class Journal:
             now = time.time()
             rollout.state, rollout.since, rollout.started_by = "running", now, by
             _save(connection, rollout)
-            _add(connection, rollout_id, [Event(at=now, by=by, what="running")])
+            _happened(connection, rollout, [Event(at=now, by=by, what="running", why=STARTED)])
             return rollout
 
     def load(self, rollout_id: str) -> Rollout:
@@ -117,7 +119,7 @@ class Journal:
         """What is so from now on, why, the wishes that led to it, and new looks at nodes."""
         with self._transaction(write=True) as connection:
             _save(connection, rollout)
-            _add(connection, rollout.id, events)
+            _happened(connection, rollout, events)
             connection.executemany(
                 "UPDATE wishes SET taken = 1 WHERE number = ?", [(each.number,) for each in taken]
             )
@@ -145,6 +147,11 @@ class Journal:
                 (rollout_id, after),
             )
             return [(row[0], from_json(row[1], Event)) for row in rows]
+
+    def note(self, rollout_id: str, event: Event) -> None:
+        """Something that changes nothing, and that nobody is told of."""
+        with self._transaction(write=True) as connection:
+            _add(connection, rollout_id, [event])
 
     def judged(self, rollout_id: str) -> dict[str, Judged]:
         """What came of the last look at each node that was judged, by name."""
@@ -210,6 +217,12 @@ def _add(connection: sqlite3.Connection, rollout_id: str, events: Sequence[Event
         "INSERT INTO events (rollout, record) VALUES (?, ?)",
         [(rollout_id, _encoded(event)) for event in events],
     )
+
+
+def _happened(connection: sqlite3.Connection, rollout: Rollout, events: Sequence[Event]) -> None:
+    """With those who are to be told of it."""
+    _add(connection, rollout.id, events)
+    add_notices(connection, rollout, events)
 
 
 def _check_free(connection: sqlite3.Connection, rollout: Rollout) -> None:

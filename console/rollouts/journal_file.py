@@ -16,7 +16,7 @@ from console.text import size
 
 FILE = "rollouts.db"
 BUSY_SECONDS = 10.0
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # With less than this, it is the disk that is to blame.
 ROOM_BYTES = 1 << 20
 _SCHEMA = """
@@ -51,6 +51,18 @@ CREATE TABLE IF NOT EXISTS judged (
     record TEXT NOT NULL,
     PRIMARY KEY (rollout, node)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    rollout TEXT NOT NULL,
+    target TEXT NOT NULL,
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    due REAL NOT NULL,
+    since REAL NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS notices_by_rollout ON notices (rollout);
 CREATE TABLE IF NOT EXISTS superseded (
     rollout TEXT NOT NULL,
     node TEXT NOT NULL,

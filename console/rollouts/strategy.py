@@ -13,6 +13,7 @@ import msgspec
 
 from agent.protocol.deployments import CONFIRM_WITHIN_SECONDS
 from console.rollouts.judging.analysis import Analysis
+from console.rollouts.notices import Target
 from console.rollouts.windows import Window
 
 Gate = Literal["auto", "manual", "approval"]
@@ -90,6 +91,7 @@ class Strategy(msgspec.Struct, kw_only=True, frozen=True):
     catch_up: float = 7 * 86400.0  # for so long a node that was offline may still get it
     on_failure: OnFailure = "revert-wave"
     analysis: Analysis = Analysis()  # what each node's candidate is judged by
+    notify: tuple[Target, ...] = ()  # who is told of what happens
 
     @property
     def judges(self) -> bool:

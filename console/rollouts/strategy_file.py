@@ -10,6 +10,7 @@ from console.compose.compose_file import ComposeFile
 from console.compose.findings import ComposeProblem, Findings
 from console.compose.reading import ROOST, Place
 from console.rollouts.judging.analysis_file import read_analysis
+from console.rollouts.notify_file import read_notify
 from console.rollouts.strategy import (
     Amount,
     Deadlines,
@@ -29,7 +30,7 @@ from console.rollouts.windows import (
 
 _KEYS = (
     *("waves", "weights", "soak", "min_healthy", "max_unavailable", "failures", "gate", "window"),
-    *("deadline", "confirm_within", "catch_up", "on_failure", "analysis"),
+    *("deadline", "confirm_within", "catch_up", "on_failure", "analysis", "notify"),
 )
 _GATES: Mapping[str, Gate] = {"auto": "auto", "manual": "manual", "approval": "approval"}
 _ENDS: Mapping[str, OnFailure] = {
@@ -90,6 +91,7 @@ def _strategy(place: Place, services: list[str]) -> Strategy:
             or given.on_failure
         ],
         analysis=given.analysis if analysis is None else read_analysis(analysis, services),
+        notify=read_notify(found) if (found := place.get("notify")) else (),
     )
 
 

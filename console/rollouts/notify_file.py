@@ -1,0 +1,92 @@
+"""Reads `x-roost.rollout.notify`: who is told of what happens."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from console.compose.reading import Place
+from console.rollouts.notices import ALL, Target
+
+TARGETS_LIMIT = 20
+LONGEST_TIMEOUT = 60.0
+_ADDRESSES = ("url", "url_file", "url_env")
+_SECRETS = ("secret_file", "secret_env")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_LIKE = "Write it like webhook: {url: https://example.org/hook} or command: [/usr/bin/tell]."
+
+
+def read_notify(place: Place) -> tuple[Target, ...]:
+    """The targets; what is wrong is noted."""
+    items = place.items()
+    if len(items) > TARGETS_LIMIT:
+        place.wrong(f"has {len(items)} entries", f"It may have {TARGETS_LIMIT}.")
+        return ()
+    return tuple(target for item in items if (target := _target(item)) is not None)
+
+
+def _target(item: Place) -> Target | None:
+    if item.known(("webhook", "command", "on", "timeout")) is None:
+        return None
+    webhook, command = item.get("webhook"), item.get("command")
+    if (webhook is None) == (command is None):
+        item.wrong("is not one webhook or one command", _LIKE)
+        return None
+    said: dict[str, Any] = {}
+    if webhook is not None:
+        said = _webhook(webhook)
+    elif command is not None:
+        argv = tuple(command.texts())
+        if argv and not argv[0].startswith("/"):
+            command.wrong(f"begins with {argv[0][:60]!r}", "Write the program's absolute path.")
+        said = {"command": argv} if argv else {}
+    if on := item.get("on"):
+        words = [word for each in on.one_or_more() if (word := each.one_of(ALL)) is not None]
+        said["on"] = tuple(dict.fromkeys(words))
+    if (timeout := item.get("timeout")) and (seconds := timeout.seconds()) is not None:
+        if not 0 < seconds <= LONGEST_TIMEOUT:
+            timeout.wrong("is too long or nothing", f"It may be {LONGEST_TIMEOUT:g}s at most.")
+        said["timeout"] = seconds
+    return Target(**said) if said.keys() & {*_ADDRESSES, "command"} else None
+
+
+def _webhook(place: Place) -> dict[str, Any]:
+    if place.known((*_ADDRESSES, *_SECRETS)) is None:
+        return {}
+    for keys, what in ((_ADDRESSES, "address"), (_SECRETS, "secret")):
+        if sum(place.get(key) is not None for key in keys) > 1:
+            place.wrong(f"has more than one {what}", f"Keep one of {', '.join(keys)}.")
+    if not any(place.get(key) for key in _ADDRESSES):
+        place.wrong("has no address", f"Give it one of {', '.join(_ADDRESSES)}.")
+    said: dict[str, Any] = {}
+    for key in (*_ADDRESSES, *_SECRETS):
+        value = place.get(key)
+        text = None if value is None else value.text()
+        if value is None or text is None:
+            continue
+        if wrong := _wrong(key, text):
+            value.wrong(*wrong)
+        else:
+            said[key] = text
+    return said
+
+
+def _wrong(key: str, text: str) -> tuple[str, str] | None:
+    """What is wrong with a value, and what to do."""
+    if key.endswith("_file"):
+        return None if text.startswith("/") else (f"is {text[:60]!r}", "Write an absolute path.")
+    if key.endswith("_env"):
+        ok = _ENV.fullmatch(text)
+        return None if ok else (f"is {text[:60]!r}, which no variable is called", "Like HOOK_URL.")
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or not text.isascii() or not text.isprintable() or " " in text:
+        return "is no address of a webhook", "Write it like https://example.org/hook."
+    if parts.username is not None or parts.query:
+        # Everybody who may read the release and the journal would read it.
+        return "has a secret in it", "Put the whole address into a file or a variable: url_file."
+    return None

@@ -41,9 +41,9 @@ def httpx_ok(answer: httpx.Response) -> None:
     assert answer.is_success, answer.text
 
 
-def until(agent: AgentProcess, state: str) -> None:
-    """Wait until the newest deployment of `api` is in this state."""
-    while agent.get("/v1/workloads/api").get("deployment_state") != state:
+def until(agent: AgentProcess, state: str, name: str = "api") -> None:
+    """Wait until the newest deployment of a workload is in this state."""
+    while agent.get(f"/v1/workloads/{name}").get("deployment_state") != state:
         time.sleep(0.05)
 
 

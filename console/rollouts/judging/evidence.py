@@ -41,8 +41,12 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True):
     looks: int = 0  # that told of any trial
     logs: tuple[float, ...] = ()  # of ODDS; sums over the looks since which it may be so
 
-    def after(self, trials: Iterable[Trials]) -> Evidence:
-        """With one look more. Several trials are of separate sorts of requests."""
+    def after(self, trials: Iterable[Trials], *, most: float = math.inf) -> Evidence:
+        """With one look more. Several trials are of separate sorts of requests.
+
+        most: no look makes any of the ratios more than so many times what it was. That keeps all
+        that was said above, and a single stall or burst, whose events have one cause, is no proof.
+        """
         told = [each for each in trials if each.of]
         if not told:
             return self
@@ -50,7 +54,7 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True):
         begins = -math.log(looks) - math.log(looks + 1)  # these weights add up to 1
         before = [_sum(log, begins) for log in self.logs] or [begins] * len(ODDS)
         logs = [
-            log + sum(_log_ratio(each, odds) for each in told)
+            log + min(math.log(most), sum(_log_ratio(each, odds) for each in told))
             for log, odds in zip(before, ODDS, strict=True)
         ]
         return Evidence(looks, tuple(logs))

@@ -86,6 +86,7 @@ class ConditionLooks(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     candidate: int = 0  # requests, or readings, that were judged; over all windows
     stable: int = 0
     evidence: Evidence = Evidence()
+    latest: float = 0.0  # the logarithm of what the last look alone would be, without any limit
     sorts: dict[str, SortLooks] = {}
     recent: Counts = Counts()  # since anything speaks against the candidate
     ranks: RankLooks = RankLooks()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from agent.protocol.arms import WorkloadArms, bucket_of, seconds_of
-from console.rollouts.judging.analysis import Condition
-from console.rollouts.judging.evidence import Trials
+from console.rollouts.judging.analysis import Condition, Of
+from console.rollouts.judging.evidence import Evidence, Trials
 from console.rollouts.judging.histograms import (
     Histogram,
     buckets_of,
@@ -18,6 +20,9 @@ from console.rollouts.judging.looked import Looked, Pair, State, broken, pairs_o
 from console.rollouts.judging.looks import ConditionLooks, Counts, SortLooks
 from console.rollouts.judging.tested_words import said, speaks_against
 
+# What one look may multiply the evidence by. One stall makes many answers slow, so that takes some
+# looks; errors are to be seen within seconds, in two of them.
+_MOST: Mapping[Of, float] = {"latency": 10.0, "error_rate": 100.0}
 # The stable arm's own answers say what is slow once two of them are expected to be.
 _SLOW_EXPECTED = 2
 
@@ -110,7 +115,8 @@ def _weighed(condition: Condition, looks: ConditionLooks, new: list[Counts]) -> 
         candidate, stable = candidate + each.candidate, stable + each.stable
     return msgspec.structs.replace(
         looks,
-        evidence=looks.evidence.after(trials),
+        evidence=looks.evidence.after(trials, most=_MOST[condition.of]),
+        latest=Evidence().after(trials).log if any(each.of for each in trials) else looks.latest,
         recent=recent,
         candidate=candidate,
         stable=stable,

@@ -15,8 +15,8 @@ _DOUBT = math.log(10)
 
 
 def speaks_against(looks: ConditionLooks) -> bool:
-    """Whether there is evidence that it is worse, if no proof."""
-    return looks.evidence.log >= _DOUBT
+    """Whether there is evidence that it is worse, if no proof; the last look may be all of it."""
+    return max(looks.evidence.log, looks.latest) >= _DOUBT
 
 
 def said(

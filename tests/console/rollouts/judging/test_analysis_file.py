@@ -17,7 +17,7 @@ from console.rollouts.judging.looks import NodeLooks
 from console.rollouts.judging.words import label
 from console.rollouts.strategy import Strategy
 from console.rollouts.strategy_file import read_strategy
-from tests.console.rollouts.judging.arms_made import even, of
+from tests.console.rollouts.judging.arms_made import even, judged, of
 
 SERVICES = "services:\n  web: {image: 'app:1'}\n  db: {image: 'db:1'}\n"
 
@@ -225,5 +225,5 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, said: str, words: 
 def test_what_was_read_can_be_judged_by(tmp_path: Path) -> None:
     found = Analysis(conditions=conditions(tmp_path, "{error_rate: {at_most: 1%, least: 10}}"))
     assert judge(found, of(even(20)), NodeLooks(), soaked=5).outcome == "pass"
-    assert judge(found, of(even(20, 10)), NodeLooks(), soaked=5).outcome == "fail"
+    assert judged(found, [of(even(20, 10)), of(even(40, 20))])[-1].outcome == "fail"
     assert judge(found, Arms(deployment="d"), NodeLooks(), soaked=5).outcome == "wait"

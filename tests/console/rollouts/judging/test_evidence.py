@@ -112,6 +112,18 @@ def test_the_order_of_sorts_does_not_matter(one: Trials, other: Trials) -> None:
     assert math.isclose(first.log, second.log, abs_tol=1e-9)
 
 
+@pytest.mark.parametrize("most", [1.5, 4.0, 100.0])
+def test_what_one_look_may_add_is_limited_and_the_mean_stays_1_at_most(most: float) -> None:
+    before = Evidence().after([Trials(1, 10, 0.1)])
+    mean = 0.0
+    for events in range(13):
+        after = before.after([Trials(events, 12, 0.1)], most=most)
+        mean += binomial(events, 12, 0.1) * math.exp(after.log)
+        assert after.log <= before.log + math.log(most) + 1e-12
+    assert mean <= math.exp(before.log) + 1e-12
+    assert before.after([Trials(12, 12, 0.1)], most=most).log > before.log
+
+
 def test_a_look_at_nothing_is_none() -> None:
     evidence = Evidence().after([Trials(3, 10, 0.1)])
     assert evidence.after([Trials(0, 0, 0.1)]) == evidence.after([]) == evidence

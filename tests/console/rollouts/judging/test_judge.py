@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from random import Random
 
 import msgspec
@@ -25,9 +26,10 @@ NAMES: dict[Outcome, Condition] = {
 }
 
 
-def whole() -> Arms:
+def whole(looks: int = 1) -> Arms:
     """Errors over a bound, no GPU figures, one restart less than too many."""
-    return arms(arm(even(100, 50), restarts=0, gpus=None), arm(even(100, 50)))
+    requests = even(100 * looks, 50 * looks)
+    return arms(arm(requests, restarts=0, gpus=None), arm(requests))
 
 
 @pytest.mark.parametrize(
@@ -43,10 +45,7 @@ def test_failure_wins_over_all_and_success_over_nothing(
     conditions: list[Outcome], outcome: Outcome
 ) -> None:
     analysis = Analysis(conditions=tuple(NAMES[each] for each in conditions))
-    looks = NodeLooks()
-    for soaked in (0, 20):
-        found = judge(analysis, whole(), looks, soaked=soaked)
-        looks = found.looks
+    found = judged(analysis, [whole(), whole(2), whole(3)], every=20)[-1]
     assert found.outcome == outcome
     assert [each.outcome for each in found.findings] == conditions
 
@@ -115,46 +114,51 @@ def test_no_workload_is_measured() -> None:
 
 def test_a_dry_run_decides_nothing_and_takes_no_share_of_the_false_alarms() -> None:
     dry = msgspec.structs.replace(NAMES["fail"], dry_run=True)
-    found = judge(Analysis(conditions=(dry, RESTARTS)), whole(), NodeLooks(), soaked=5)
+    found = judged(Analysis(conditions=(dry, RESTARTS)), [whole(), whole(2)])[-1]
     assert found.outcome == "pass"
     assert [each.outcome for each in found.findings] == ["fail", "pass"]
     assert found.why == "web: restarts 0, 0 may be"
 
 
 def test_tests_share_the_false_alarms() -> None:
-    """Evidence of 1 in 400: enough for two tests at 1 %, not for eight."""
+    """Evidence of 487 to 1: enough for two tests at 1 %, not for eight."""
+    told = [of(even(20 * n, 2 * n)) for n in (1, 2, 3)]
     two = (ERRORS, Condition(of="latency", at_most=10.0))
-    alone = judged(Analysis(conditions=two), [of(even(60, 6))])[-1]
-    evidence = alone.looks.conditions["web/error_rate"].evidence.log
-    assert 200 < 2.718281828**evidence < 800
+    alone = judged(Analysis(conditions=two), told)[-1]
+    assert alone.looks.conditions["web/error_rate"].evidence.log == pytest.approx(log(487.1), 1e-4)
     assert alone.outcome == "fail"
     more = tuple(Condition(of="latency", quantile=0.9 + k / 100, at_most=10.0) for k in range(7))
-    assert judged(Analysis(conditions=(ERRORS, *more)), [of(even(60, 6))])[-1].outcome == "wait"
+    assert judged(Analysis(conditions=(ERRORS, *more)), told)[-1].outcome == "wait"
     dry = tuple(msgspec.structs.replace(each, dry_run=True) for each in more)
-    assert judged(Analysis(conditions=(ERRORS, *dry)), [of(even(60, 6))])[-1].outcome == "fail"
+    assert judged(Analysis(conditions=(ERRORS, *dry)), told)[-1].outcome == "fail"
 
 
 def test_each_workload_is_judged_by_its_own() -> None:
-    one, other = (
-        WorkloadArms(
-            name=name,
-            window="w",
-            seconds=1,
-            stable=arm(even(500)),
-            candidate=arm(even(500, errors), restarts=0),
+    told = [
+        Arms(
+            deployment="d",
+            workloads=[
+                WorkloadArms(
+                    name=name,
+                    window="w",
+                    seconds=1,
+                    stable=arm(even(500 * looks)),
+                    candidate=arm(even(500 * looks, errors * looks), restarts=0),
+                )
+                for name, errors in (("detector", 0), ("web", 100))
+            ],
         )
-        for name, errors in (("detector", 0), ("web", 100))
-    )
-    told = Arms(deployment="d", workloads=[one, other])
-    found = judge(Analysis(conditions=(ERRORS, RESTARTS)), told, NodeLooks(), soaked=5)
+        for looks in (1, 2)
+    ]
+    found = judged(Analysis(conditions=(ERRORS, RESTARTS)), told)[-1]
     assert [each.key for each in found.findings] == [
         *("detector/error_rate", "detector/restarts"),
         *("web/error_rate", "web/restarts"),
     ]
     assert found.outcome == "fail"
-    assert found.why.startswith("web: errors 20 % of 500 requests, 1 % may be; surely more")
+    assert found.why.startswith("web: errors 20 % of 1,000 requests, 1 % may be; surely more")
     only = msgspec.structs.replace(ERRORS, workload="detector")
-    assert judge(Analysis(conditions=(only,)), told, NodeLooks(), soaked=5).outcome == "pass"
+    assert judged(Analysis(conditions=(only,)), told)[-1].outcome == "pass"
 
 
 # careful defaults

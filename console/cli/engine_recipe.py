@@ -11,7 +11,8 @@ from agent.protocol.settings import convert_settings
 from agent.rules.engine_keys import impossible
 from agent.yaml_text import read_document, read_tree
 
-_SERVICES = re.compile(r"^services\s*:", re.MULTILINE)
+# In JSON, too, which is YAML; a recipe has no such key.
+_SERVICES = re.compile(r"""(?:^|[{,]\s*)["']?services["']?\s*:""", re.MULTILINE)
 
 
 def is_release(path: Path) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from console.fleet.inventory import NodeEntry
+from tests import onnx_made
+from tests.agent.engines.engine_side import stand_in
 from tests.agent.workloads.workload_side import SERVES, SMI
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import ROOST, Done, environment, roost, write_fleet
@@ -82,7 +84,11 @@ class Side:
 
 @pytest.fixture
 def side(engine: DockerEngine, short_folder: Path, tmp_path: Path) -> Iterator[Side]:
-    settings = {"runtime": engine.url, "secrets": str(short_folder / "secrets")}
+    settings = {
+        "runtime": engine.url,
+        "secrets": str(short_folder / "secrets"),
+        "engines": {"python": str(stand_in(short_folder))},
+    }
     with AgentProcess(short_folder, settings, gpus=2) as agent:
         yield Side(engine, agent, tmp_path)
     engine.clear()
@@ -120,6 +126,32 @@ def test_a_pin_its_plan_and_its_undo(side: Side) -> None:
     missing = side.roost("container", "pin", "dock", "web", "--gpu", "7")
     assert (missing.code, missing.out) == (1, "")
     assert side.inspect("web")["Id"] == before["Id"]
+
+
+def test_a_service_and_its_engine(side: Side) -> None:
+    (side.home / "m.onnx").write_bytes(onnx_made.detector(blocks=1))
+    engine = {"onnx": str(side.home / "m.onnx"), "executor": "host"}
+    gpu = {"select": "least-memory"}
+    volumes = [f"{side.smi}:/bin/nvidia-smi:ro"]
+    file = side.compose(detector={"volumes": volumes, "x-roost": {"engine": engine, "gpu": gpu}})
+    checked = side.roost("workload", "apply", file, "--to", "@dock", "--check")
+    assert checked.code == 1
+    assert "CANNOT: detector: this node has no engine of detector" in checked.out
+    assert "roost engine build" in checked.out
+    [built] = side.roost("engine", "build", file, "--to", "@dock", "--json").json
+    assert (built["result"], built["current"]) == ("built", "yes")
+    checked = side.roost("workload", "apply", file, "--to", "@dock", "--check")
+    words = f"engine: {built['key'][:12]} of detector, TensorRT 10.13.2.6"
+    assert (checked.code, words in checked.out) == (0, True), checked
+    done = side.roost("workload", "apply", file, "--to", "@dock")
+    assert done.code == 0, done
+    inside = side.engine.docker("exec", "detector", "sh", "-c", "ls $(dirname $ROOST_ENGINE)")
+    assert inside.split() == ["build.log", "manifest.json", "model.plan"]
+    assert f"engine      {built['key']}" in side.roost("workload", "show", "dock", "detector").out
+    shown = side.roost("engine", "show", "dock", "detector").out
+    assert "had by:         detector" in shown
+    removed = side.roost("engine", "rm", "dock", "detector", built["key"][:12], "--force")
+    assert (removed.code, "is that of detector" in removed.err) == (1, True)
 
 
 def test_applied_kept_changed_and_failed(side: Side) -> None:

@@ -21,7 +21,7 @@ def check(evidence: Evidence) -> CheckOutcome:
     findings += [
         _not_good(each, evidence.facts.name)
         for each in evidence.engines
-        if each.current and not each.stale and each.manifest.verification == "header"
+        if not each.stale and each.manifest.verification == "header" and _was_good(each)
     ]
     unknown = [
         f"{each.model}: {why}"
@@ -30,6 +30,12 @@ def check(evidence: Evidence) -> CheckOutcome:
         for why in each.stale_unknown
     ]
     return conclude(NAME, findings, unknown)
+
+
+def _was_good(engine: Engine) -> bool:
+    """Whether it is in use, or was until it failed when it was tried again."""
+    check = engine.manifest.check
+    return engine.current or (check is not None and check.state != "header")
 
 
 def _stale(engine: Engine, node: str) -> Finding:
@@ -57,12 +63,15 @@ def _stale(engine: Engine, node: str) -> Finding:
 
 def _not_good(engine: Engine, node: str) -> Finding:
     why = engine.manifest.verification_reason or "it was not tried on a GPU"
+    had_by = f" Still had by: {', '.join(engine.used_by)}." if engine.used_by else ""
     return Finding(
         code="engine.not_verified",
         severity="error",
         subject=f"engine/{engine.model}",
-        title=f"the engine of {engine.model} that is in use was not found good",
-        cause=f"When it was last tried: {why.rstrip('.')}.",
+        title=f"the engine of {engine.model} that is in use was not found good"
+        if engine.current
+        else f"no engine of {engine.model} is in use: the newest is not good any more",
+        cause=f"When it was last tried: {why.rstrip('.')}.{had_by}",
         mend=f"`roost engine show {node} {engine.model}` lists others; `roost engine use` switches"
         " to one that was found good, `roost engine build` makes one.",
         evidence={"key": engine.manifest.key[:_KEY]},

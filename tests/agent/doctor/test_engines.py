@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.doctor.checks import stale_engines
+from agent.protocol.engine_figures import EngineCheck
 from agent.protocol.engines import Engine, Stale
 from tests.agent.doctor.patients import Patient, codes
 from tests.agent.engines.test_store import A, manifest
@@ -47,6 +48,15 @@ def test_an_engine_in_use_that_failed_when_it_was_tried() -> None:
     assert codes(outcome) == [("engine.not_verified", "engine/detector")]
     spare = engine(verification="header", current=False)
     assert stale_engines.check(patient_with(spare).evidence()).outcome == "ok"
+
+
+def test_one_that_was_in_use_until_it_failed() -> None:
+    failed = engine(verification="header", current=False)
+    failed.manifest.check = EngineCheck(state="ran")
+    failed.used_by = ["web"]
+    (finding,) = stale_engines.check(patient_with(failed).evidence()).findings
+    assert finding.title.startswith("no engine of detector is in use")
+    assert "Still had by: web." in finding.cause
 
 
 def test_what_could_not_be_compared() -> None:

@@ -67,7 +67,9 @@ class BuildKind(JobKind[BuildRequest]):
         how = "was there"
         if manifest is None:
             how = "built"
-            manifest = await self._build(work, parts, files, looked, gpu)
+            manifest = await shop.with_room(
+                work, recipe, gpu, lambda: self._build(work, parts, files, looked, gpu)
+            )
         return {
             "model": recipe.model,
             "key": key,
@@ -102,7 +104,6 @@ class BuildKind(JobKind[BuildRequest]):
         gpu: Gpu | None,
     ) -> EngineManifest:
         shop, recipe = self._shop, work.request.recipe
-        await shop.await_room(work, recipe, gpu)
         compare = await asyncio.to_thread(self._compare, parts)
         await work.stage("building", recipe.timeout_seconds)
         async with shop.place(recipe.model, work.job.id) as place:

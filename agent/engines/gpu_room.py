@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from agent.jobs.work import Work
 from agent.protocol.engines import EngineRecipe
@@ -18,12 +18,43 @@ LOOK_SECONDS = 0.5
 # The stage's own deadline comes after ours, which says more.
 MARGIN_SECONDS = 60.0
 
+# The builder itself found too little, which no figure of the driver's said before.
+AGAIN_SECONDS = 15.0
+T = TypeVar("T")
+
 Samples = Callable[[], Sequence[GpuSample]]
 
 
 class _Room(NamedTuple):
     free: int
     total: int
+
+
+async def with_room(
+    work: Work[Any],
+    recipe: EngineRecipe,
+    gpu: Gpu | None,
+    build: Callable[[], Awaitable[T]],
+    *,
+    samples: Samples,
+    seconds: float,
+) -> T:
+    """Build once there is room; once more later where the builder finds that there is not.
+
+    Raises:
+        ProblemError: as `await_room`, and what `build` raises.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        await await_room(work, recipe, gpu, samples=samples, seconds=seconds)
+        try:
+            return await build()
+        except ProblemError as problem:
+            if problem.code != "engine.gpu_busy" or time.monotonic() >= until:
+                raise
+            work.log(f"waits: {problem.detail}")
+            await work.stage(WAITING, seconds + MARGIN_SECONDS, idle=problem.detail)
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def await_room(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,7 +14,7 @@ from agent.engines.build_log import BuildLog
 from agent.engines.caches import RUNTIME, TIMING, Caches
 from agent.engines.engine_parts import parts_of
 from agent.engines.executors import Executors
-from agent.engines.gpu_room import WAIT_SECONDS, await_room
+from agent.engines.gpu_room import WAIT_SECONDS, await_room, with_room
 from agent.engines.handing import nothing_bound
 from agent.engines.hearing import Hearing, Silences
 from agent.engines.host_executor import Looked
@@ -35,6 +35,7 @@ LOOK_SECONDS = 1800.0
 KEEP_SECONDS = 600.0
 # A check that builds nothing: loading, and thousands of iterations on a small GPU.
 CHECK_SECONDS = 1800.0
+T = TypeVar("T")
 OUT, KEPT_OUTPUTS = "out", "kept"
 
 
@@ -114,6 +115,18 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
     async def await_room(self, work: Work[Any], recipe: EngineRecipe, gpu: Gpu | None) -> None:
         """Wait until the GPU has room beside what runs on it. Raises as `gpu_room.await_room`."""
         await await_room(work, recipe, gpu, samples=self.samples, seconds=self.wait_seconds)
+
+    async def with_room(
+        self,
+        work: Work[Any],
+        recipe: EngineRecipe,
+        gpu: Gpu | None,
+        build: Callable[[], Awaitable[T]],
+    ) -> T:
+        """Build when there is. Raises as `gpu_room.with_room`."""
+        return await with_room(
+            work, recipe, gpu, build, samples=self.samples, seconds=self.wait_seconds
+        )
 
     @contextlib.asynccontextmanager
     async def place(self, model: str, job: str) -> AsyncIterator[Path]:

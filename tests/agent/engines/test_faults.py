@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.engines import gpu_room
 from agent.engines.hearing import Silences
 from agent.protocol.gpus import GpuSample
 from agent.protocol.problems import ProblemError
@@ -91,6 +92,31 @@ async def test_a_gpu_without_room_is_waited_for(tmp_path: Path, onnx: Path) -> N
         job = await side.build(onnx, gpu_memory_bytes=7 * GIB)
         assert job.state == "succeeded"
         assert "the free memory of NVIDIA A10 is not known" in await side.log(job)
+
+
+async def test_the_builder_itself_finds_too_little_room(
+    tmp_path: Path, onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a Jetson, of whose memory the driver's library says nothing."""
+    monkeypatch.setattr(gpu_room, "AGAIN_SECONDS", 0.05)
+    busy = (
+        "if not pathlib.Path({!r}).exists():\n"
+        "    tell({{'event': 'failed', 'code': 'engine.gpu_busy', 'text': '9 MiB are free'}})\n"
+        "    sys.exit(1)"
+    ).format(str(tmp_path / "room"))
+    async with engine_side(tmp_path, [stand_in(tmp_path, busy)], gpus=[A10]) as side:
+        job = await side.begin(onnx, gpu_memory_bytes=6 * GIB)
+        await side.said(job, "waits: 9 MiB are free")
+        put(tmp_path / "room", b"")
+        ended = await side.ended(job)
+        assert (ended.state, ended.result.get("current")) == ("succeeded", "yes")
+    (tmp_path / "room").unlink()
+    async with engine_side(
+        tmp_path, [stand_in(tmp_path, busy)], gpus=[A10], wait_seconds=0.2
+    ) as side:
+        job = await side.build(onnx, optimization_level=1)
+        assert job.problem is not None
+        assert (job.problem.code, job.problem.detail) == ("engine.gpu_busy", "9 MiB are free")
 
 
 async def test_a_wait_for_room_ends_by_itself_or_is_cancelled(tmp_path: Path, onnx: Path) -> None:

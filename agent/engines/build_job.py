@@ -172,12 +172,13 @@ async def use_if_good(work: Work[Any], shop: Workshop, model: str, manifest: Eng
     why = why_not_good(manifest)
     if why is None:
         await asyncio.to_thread(shop.store.use, model, manifest.key)
-    try:
-        handed = await shop.handed()
-    except ProblemError as problem:
-        work.log(f"no engine is removed, since who has which cannot be told: {problem.detail}")
-    else:
-        await asyncio.to_thread(shop.store.prune, model, keep=shop.keep, handed=handed)
+    if await asyncio.to_thread(shop.store.too_many, model, keep=shop.keep):
+        try:
+            handed = await shop.handed()
+        except ProblemError as problem:
+            work.log(f"no engine is removed, since who has which cannot be told: {problem.detail}")
+        else:
+            await asyncio.to_thread(shop.store.prune, model, keep=shop.keep, handed=handed)
     return "yes" if why is None else f"not switched: {why}"
 
 

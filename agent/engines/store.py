@@ -154,6 +154,13 @@ class EngineStore:
             with contextlib.suppress(OSError):  # others are there
                 (self._folder / model).rmdir()
 
+    def too_many(self, model: str, *, keep: int) -> bool:
+        """Whether `prune` has something to look at."""
+        engines = self.list(model)
+        return len(engines) > keep or any(
+            len(self._folders_of(model, each.manifest.key)) > 1 for each in engines
+        )
+
     def prune(self, model: str, *, keep: int, handed: Collection[Path]) -> list[str]:
         """Remove the oldest until `keep` are left, and those that others of their key came after.
 

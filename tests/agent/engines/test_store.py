@@ -67,6 +67,8 @@ def test_a_plan_that_lost_bytes_is_not_found(store: EngineStore, tmp_path: Path)
 def test_current_moves_and_stays_when_others_go(store: EngineStore) -> None:
     for number, key in enumerate((A, B, C)):
         put(store, key, built_at=number)
+    assert not store.too_many("detector", keep=3)
+    assert store.too_many("detector", keep=2)
     assert store.prune("detector", keep=3, handed=()) == []
     store.use("detector", A)
     store.use("detector", B)
@@ -108,6 +110,7 @@ def test_a_second_engine_of_a_key_counts_from_then_on(store: EngineStore, tmp_pa
     assert (engine.manifest.built_at, engine.current) == (2.0, True)
     assert store.prune("detector", keep=1, handed=()) == []
     assert (tmp_path / "detector" / A).is_dir(), "it is still in use"
+    assert store.too_many("detector", keep=1)
     store.use("detector", A)
     assert link.readlink() == Path(f"{A}.2")
     assert store.prune("detector", keep=1, handed=()) == []

@@ -74,7 +74,7 @@ class EngineGiver:
         try:
             handed = await self._engines.hand(use)
         except ProblemError as problem:
-            if use.required or problem.code != "workload.no_engine":
+            if use.required or problem.code not in ("workload.no_engine", "engine.simulated"):
                 raise ProblemError(
                     problem.code,
                     f"{workload.name}: {problem.detail}",
@@ -122,7 +122,7 @@ class EngineGiver:
         other = other_gpu(handed.manifest, there) if there else None
         if other is None:
             return
-        if workload.engine.required:
+        if other.rebuild and workload.engine.required:
             raise ProblemError(
                 "workload.no_engine",
                 f"{part.name}: the engine of {handed.model} does not fit its GPU: {other.text}",

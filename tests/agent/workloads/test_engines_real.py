@@ -208,6 +208,31 @@ async def test_the_gpu_that_it_gets_is_another_one(
         )
 
 
+async def test_one_for_both_gpus_that_was_tried_on_the_other(
+    engine: DockerEngine, tmp_path: Path, onnx: Path
+) -> None:
+    """It is for it, by its recipe: that it was not tried there is told."""
+    a10 = msgspec.structs.replace(GPUS[0], compute_capability="8.6")
+    l4 = msgspec.structs.replace(GPUS[1], name="L4", compute_capability="8.9")
+    async with side(engine, tmp_path, rtx=True, node=Node(gpus=[a10, l4])) as node:
+        await build(node, recipe(onnx, compute_capabilities=["8.6", "8.9"]))
+        [planned] = await node.plan(using(gpu=GpuRequest(select=UUIDS[1])))
+        assert (planned.problems, planned.warnings[-1:]) == (
+            [],
+            ["its engine may not run: tried on a GPU of 8.6, here is 8.9"],
+        )
+
+
+async def test_a_node_without_engines(engine: DockerEngine, tmp_path: Path) -> None:
+    """As one that is simulated."""
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        [planned] = await node.plan(using())
+        assert [problem.code for problem in planned.problems] == ["engine.simulated"]
+        [planned] = await node.plan(using(required=False))
+        assert planned.problems == []
+        assert planned.warnings[0].startswith("it is deployed without an engine: ")
+
+
 async def test_use_another_one_and_apply_again(
     engine: DockerEngine, tmp_path: Path, onnx: Path
 ) -> None:

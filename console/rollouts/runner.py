@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -43,6 +44,11 @@ AGAIN_SECONDS: Mapping[Ask, float] = {
     "confirm": 1.0,
     "revert": 1.0,
 }
+# Where very many are watched, each is asked less often: so many questions a second of one kind, and
+# a node no less often than so.
+OF_WATCHED: frozenset[Ask] = frozenset({"renew", "arms"})
+PER_SECOND = 25
+AT_LEAST_SECONDS = 10.0
 # All nodes of a wave may be asked in the same moment; links and files are bounded.
 AT_ONCE = 64
 
@@ -176,8 +182,10 @@ class Runner:
             await self._save(steering, (), before)
         if not self._goes_on(steering.rollout):
             return bool(wishes)
-        for want in steering.wants():
-            self._ask(steering.rollout, want)
+        wants = steering.wants()
+        crowds = Counter(want.ask for want in wants)
+        for want in wants:
+            self._ask(steering.rollout, want, crowds[want.ask])
         await self._wait(steering.rollout)
         return bool(wishes)
 
@@ -216,11 +224,15 @@ class Runner:
                 log.warning("%s; it is tried again", problem.detail)
                 await asyncio.sleep(self._pace.journal)
 
-    def _ask(self, rollout: Rollout, want: Want) -> None:
+    def _ask(self, rollout: Rollout, want: Want, crowd: int) -> None:
+        """`crowd`: of how many nodes the same is wanted."""
         now = time.monotonic()
         if want.node in self._asking:
             return
-        if now - self._asked.get(want, -1e9) < self._pace.again[want.ask]:
+        again = self._pace.again[want.ask]
+        if want.ask in OF_WATCHED:
+            again = max(again, min(AT_LEAST_SECONDS, crowd / PER_SECOND))
+        if now - self._asked.get(want, -1e9) < again:
             return
         self._asked[want] = now
         node = next(each for each in rollout.nodes if each.name == want.node)

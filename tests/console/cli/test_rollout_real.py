@@ -106,7 +106,8 @@ def test_a_release_goes_out_a_bad_one_comes_back_and_undo(side: Side) -> None:
     assert side.engine.docker("ps", "--quiet") == ""
     done = side.roost("rollout", "start", first)
     assert (done.code, done.err.splitlines()[-1]) == (0, "done: 1 done"), done
-    said = [line.split(maxsplit=1)[1] for line in done.out.splitlines()]
+    assert "dock judged: pass: web: restarts 0" in done.out
+    said = [line.split(maxsplit=1)[1] for line in done.out.splitlines() if " judged: " not in line]
     assert said[-4:] == ["wave 1 runs, and is watched", "dock confirming", "dock done", "done"]
     assert side.value() == "one"
 

@@ -50,48 +50,79 @@ class NotSentError(NoAnswerError):
     """Nothing was sent, and whoever should have answered is not to blame."""
 
 
-async def ask_inside(
-    runtime: ContainerRuntime,
-    procfs: Path,
-    container: str,
-    request: InsideRequest,
-    *,
-    timeout_seconds: float,
-    limit_bytes: int | None,
-    keep_body: bool = True,
-) -> InsideAnswer:
-    """Ask a running container.
+class InsideHttp:
+    """Asks running containers of this machine.
 
     Args:
         procfs: where the host's processes are.
-        limit_bytes: of the answer's body; None: it is not waited for.
-        keep_body: else `body` is empty, however long it was.
-
-    Raises:
-        NoAnswerError, NotSentError; ProblemError `runtime.*`, `container.*`.
     """
-    connection = None
+
+    def __init__(self, runtime: ContainerRuntime, procfs: Path) -> None:
+        self._runtime, self._procfs = runtime, procfs
+        # Process 1 of a container's run, which is told by when it was started: a runtime that is
+        # asked for it a hundred times a second has nothing else to do.
+        self._known: dict[str, tuple[float | None, int]] = {}
+
+    async def ask(
+        self,
+        container: str,
+        request: InsideRequest,
+        *,
+        timeout_seconds: float,
+        limit_bytes: int | None,
+        keep_body: bool = True,
+    ) -> InsideAnswer:
+        """What a container answers.
+
+        Args:
+            container: its id.
+            limit_bytes: of the answer's body; None: it is not waited for.
+            keep_body: else `body` is empty, however long it was.
+
+        Raises:
+            NoAnswerError, NotSentError; ProblemError `runtime.*`, `container.*`.
+        """
+        connection = None
+        try:
+            with fail_after(timeout_seconds):
+                process = self._procfs / str(await self._pid(container))
+                connection = await _entered(process / "ns" / "net")
+                return await _exchange(connection, request, limit_bytes, keep_body=keep_body)
+        except TimeoutError:
+            if connection is None:
+                raise NotSentError("its network was not entered in time") from None
+            raise NoAnswerError(f"no answer within {timeout_seconds:g} s") from None
+        except OSError as error:
+            told = str(error) if error.errno is None else os.strerror(error.errno).lower()
+            if connection is None:
+                raise NotSentError(f"its network cannot be entered: {told}") from error
+            raise NoAnswerError(told) from error
+        except h11.RemoteProtocolError as error:
+            raise NoAnswerError(str(error)) from error
+        except h11.LocalProtocolError as error:
+            raise NotSentError(f"it is no HTTP request: {error}") from error
+
+    async def _pid(self, container: str) -> int:
+        """Raises NotSentError, ProblemError."""
+        there = self._runtime.containers()
+        self._known = {one: run for one, run in self._known.items() if one in there}
+        record, (started_at, pid) = there.get(container), self._known.get(container, (None, 0))
+        fresh = bool(pid) and record is not None and record.started_at == started_at
+        if fresh and await asyncio.to_thread(_belongs, self._procfs / str(pid), container):
+            return pid
+        details = await self._runtime.details(container)
+        if not details.pid:
+            raise NotSentError("the runtime names no process of it")
+        self._known[container] = details.container.started_at, details.pid
+        return details.pid
+
+
+def _belongs(process: Path, container: str) -> bool:
+    """Whether a process is the container's by its cgroup: a pid may be another's by now."""
     try:
-        with fail_after(timeout_seconds):
-            details = await runtime.details(container)
-            if not details.pid:
-                raise NotSentError("the runtime names no process of it")
-            network = procfs / str(details.pid) / "ns" / "net"
-            connection = await _entered(network)
-            return await _exchange(connection, request, limit_bytes, keep_body=keep_body)
-    except TimeoutError:
-        if connection is None:
-            raise NotSentError("its network was not entered in time") from None
-        raise NoAnswerError(f"no answer within {timeout_seconds:g} s") from None
-    except OSError as error:
-        told = str(error) if error.errno is None else os.strerror(error.errno).lower()
-        if connection is None:
-            raise NotSentError(f"its network cannot be entered: {told}") from error
-        raise NoAnswerError(told) from error
-    except h11.RemoteProtocolError as error:
-        raise NoAnswerError(str(error)) from error
-    except h11.LocalProtocolError as error:
-        raise NotSentError(f"it is no HTTP request: {error}") from error
+        return container in (process / "cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 async def _entered(network: Path) -> socket.socket:
@@ -167,7 +198,10 @@ async def _next(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event
             raise ConnectionResetError("it closed the connection")
         if isinstance(event, h11.Event):
             return event
-        http.receive_data(await reader.read(READ_BYTES))
+        data = await reader.read(READ_BYTES)
+        if not data and http.their_state is h11.SEND_RESPONSE:
+            raise ConnectionResetError("it closed the connection without an answer")
+        http.receive_data(data)
 
 
 def socket_in(namespace: Path, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:

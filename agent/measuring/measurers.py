@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Protocol
 
-from agent.containers.inside_http import InsideRequest, NoAnswerError, ask_inside
+from agent.containers.inside_http import InsideHttp, InsideRequest, NoAnswerError
 from agent.containers.runtime import ContainerRuntime
 from agent.measuring.metric_reader import MetricReader
 from agent.measuring.readings import NotMeasuredError
@@ -31,8 +30,8 @@ class Reader(Protocol):
 class PageReader:
     """Reads a metric on the container's own page."""
 
-    def __init__(self, runtime: ContainerRuntime, procfs: Path, measure: PrometheusMeasure) -> None:
-        self._runtime, self._procfs, self._measure = runtime, procfs, measure
+    def __init__(self, http: InsideHttp, measure: PrometheusMeasure) -> None:
+        self._http, self._measure = http, measure
         self._metric = MetricReader(measure)
 
     async def read(self, container: str, at: float) -> float:
@@ -42,9 +41,7 @@ class PageReader:
             port=measure.port, target=measure.path, agent=AGENT, headers={"Accept": ACCEPT}
         )
         try:
-            answer = await ask_inside(
-                self._runtime,
-                self._procfs,
+            answer = await self._http.ask(
                 container,
                 request,
                 timeout_seconds=measure.timeout,
@@ -117,11 +114,11 @@ def number_in(printed: str, shown: str) -> float:
 class Readers:
     """Makes the readers of one node."""
 
-    def __init__(self, runtime: ContainerRuntime, procfs: Path) -> None:
-        self._runtime, self._procfs = runtime, procfs
+    def __init__(self, runtime: ContainerRuntime, http: InsideHttp) -> None:
+        self._runtime, self._http = runtime, http
 
     def reader(self, measure: Measure) -> Reader:
         """A new one, which has read nothing yet."""
         if isinstance(measure, ExecMeasure):
             return ExecReader(self._runtime, measure)
-        return PageReader(self._runtime, self._procfs, measure)
+        return PageReader(self._http, measure)

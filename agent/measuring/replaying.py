@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from agent.containers.inside_http import (
     InsideAnswer,
+    InsideHttp,
     InsideRequest,
     NoAnswerError,
     NotSentError,
-    ask_inside,
 )
-from agent.containers.runtime import ContainerRuntime
 from agent.protocol.arms import RequestFigures, bucket_of
 from agent.protocol.measures import REPLAY_HEADER, Replay
 from agent.protocol.problems import ProblemError
@@ -33,14 +31,10 @@ class Sender(Protocol):
 
 
 class InsideSender:
-    """Sends them to containers of this machine, in their own network.
+    """Sends them to containers of this machine, in their own network."""
 
-    Args:
-        procfs: where the host's processes are.
-    """
-
-    def __init__(self, runtime: ContainerRuntime, procfs: Path) -> None:
-        self._runtime, self._procfs = runtime, procfs
+    def __init__(self, http: InsideHttp) -> None:
+        self._http = http
 
     async def __call__(self, container: str, replay: Replay) -> InsideAnswer:
         """Its answer, read to the end. Raises NoAnswerError, NotSentError, ProblemError."""
@@ -52,9 +46,7 @@ class InsideSender:
             body=replay.body,
             agent=AGENT,
         )
-        return await ask_inside(
-            self._runtime,
-            self._procfs,
+        return await self._http.ask(
             container,
             request,
             timeout_seconds=replay.timeout,

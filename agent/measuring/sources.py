@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.containers.inside_http import InsideHttp
 from agent.containers.runtime import ContainerRuntime
 from agent.measuring.measurers import Reader, Readers
 from agent.measuring.replaying import InsideSender, Sender
@@ -25,4 +26,5 @@ def real_sources(
     runtime: ContainerRuntime, requests: RequestSource, *, procfs: Path = Path("/proc")
 ) -> ArmSources:
     """Containers of this machine, whose processes are in `procfs`."""
-    return ArmSources(Readers(runtime, procfs).reader, InsideSender(runtime, procfs), requests)
+    http = InsideHttp(runtime, procfs)
+    return ArmSources(Readers(runtime, http).reader, InsideSender(http), requests)

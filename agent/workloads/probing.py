@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from agent.containers.inside_http import InsideRequest, NoAnswerError, ask_inside
+from agent.containers.inside_http import InsideHttp, InsideRequest, NoAnswerError
 from agent.containers.runtime import ContainerRuntime
 from agent.protocol.containers import Container
 from agent.protocol.problems import ProblemError
@@ -37,7 +37,8 @@ class Prober:
         *,
         procfs: Path | None = Path("/proc"),
     ) -> None:
-        self._runtime, self._health, self._procfs = runtime, health, procfs
+        self._runtime, self._health = runtime, health
+        self._inside = None if procfs is None else InsideHttp(runtime, procfs)
 
     async def look(self, container: Container, probes: Sequence[Probe]) -> Wellness:
         """One look, probes included where the container is as far.
@@ -85,13 +86,11 @@ class Prober:
 
     async def _http(self, container: Container, probe: HttpProbe) -> str | None:
         what = f"GET :{probe.port}{probe.path}"
-        if self._procfs is None:
+        if self._inside is None:
             return None
         request = InsideRequest(port=probe.port, target=probe.path, agent="roost-probe")
         try:
-            answer = await ask_inside(
-                self._runtime,
-                self._procfs,
+            answer = await self._inside.ask(
                 container.id,
                 request,
                 timeout_seconds=probe.timeout,

@@ -26,6 +26,7 @@ async def test_weights_go_up_and_no_request_fails(engine: DockerEngine, tmp_path
             deployment = await steered(node, "two")
             await weighs(node, deployment, 0)
             for weight in (10, 50, 100):
+                await load.mark("on the way")  # it holds a little before that is told
                 await weighs(node, deployment, weight)
                 await load.mark(str(weight))
                 await asyncio.sleep(2.5)

@@ -1,8 +1,8 @@
 """Writes the answers into docs/*.md: each command of a `console` block there is really run.
 
-`python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated and the archives made
-here, of noise; on rollouts.md they are simulated, too; on engines.md they are real agents, which
-build with NVIDIA's TensorRT-RTX.
+`python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated, and the archives made
+here, of noise and a small model; on rollouts.md they are simulated, too; on engines.md they are
+real agents, which build with NVIDIA's TensorRT-RTX.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ def _images() -> Iterator[Path]:
         home = Path(name)
         _write_fleet(home, simulator.nodes)
         _make_archives(home)
+        (home / "plant.yaml").write_text(_first_yaml("images.md"), "utf-8")
+        (home / "cameras").mkdir()
+        (home / "cameras" / "detector.onnx").write_bytes(onnx_made.detector())
         yield home
 
 
@@ -90,8 +93,7 @@ def _rollouts() -> Iterator[Path]:
     ):
         home = Path(name)
         _write_fleet(home, simulator.nodes)
-        page = (HERE / "rollouts.md").read_text("utf-8")
-        (home / "app.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], "utf-8")
+        (home / "app.yaml").write_text(_first_yaml("rollouts.md"), "utf-8")
         yield home
 
 
@@ -100,6 +102,11 @@ PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "engines.md": _engines,
     "rollouts.md": _rollouts,
 }
+
+
+def _first_yaml(page: str) -> str:
+    """The first release that a page shows."""
+    return (HERE / page).read_text("utf-8").split("```yaml\n")[1].split("```")[0]
 
 
 def _write_fleet(home: Path, fleet: msgspec.Struct) -> None:

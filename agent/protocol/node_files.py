@@ -51,6 +51,11 @@ class NodeFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         return f"{FOLDERS[self.kind]}/{self.name}"
 
 
+def is_title(name: str) -> bool:
+    """Whether what a job names in its result is a file; images' names have no blanks."""
+    return name.startswith(tuple(f"{kind} " for kind in FOLDERS))
+
+
 class PlannedFile(msgspec.Struct, kw_only=True):
     """What a load would do with one file."""
 

@@ -83,25 +83,34 @@ class Sources:
         base: ArchiveIndex | None,
         but: Path,
     ) -> list[ArchiveIndex]:
-        """Only the release's images; of archives nobody named, only those that are needed."""
-        parcels = Parcels(given)
+        """Only the release's images, and no files that archives may have of another version.
+
+        Of archives that nobody named, the newest that has an image whole.
+        """
+        chosen: dict[str, list[str]] = {}  # names of images by the archive that they come from
         known = {archive.path for archive in given} | {str(but.absolute())}
-        if lacking := _lacking(parcels, names):
-            found = Parcels(_found_in(folder, known))
-            useful = [each for each in found.archives if each.path not in found.unused(lacking)]
-            parcels = Parcels([*parcels.archives, *useful])
-            for archive in useful:
-                say(f"found {clean(archive.path)}")
-        if base is not None and _lacking(parcels, names):
-            parcels = Parcels([*parcels.archives, msgspec.structs.replace(base, files=[])])
-        if lacking := _lacking(parcels, names):
-            raise _no_archive(lacking, folder)
-        unused = set(parcels.unused(names))
         for archive in given:
-            if archive.path in unused and not archive.files:
+            if names_there := _has(archive, names):
+                chosen[archive.path] = names_there
+            elif any(each.elsewhere for each in given):
+                chosen[archive.path] = []  # others may have been made since it
+            else:
                 say(f"{clean(archive.path)}: the release has none of its images, it is left out")
+        lacking = _lacking(given, names)
+        found = [each for each in _found_in(folder, known) if not each.elsewhere] if lacking else []
+        more = [*found, *([base] if base is not None else [])]
+        for name in lacking:
+            source = next((each for each in more if _has(each, [name])), None)
+            if source is None:
+                raise _no_archive(_lacking([*given, *more], names), folder)
+            if source.path not in chosen and source is not base:
+                say(f"found {clean(source.path)}")
+            chosen.setdefault(source.path, []).append(name)
+        archives = {archive.path: archive for archive in (*given, *more)}
         return [
-            archive for archive in parcels.of(names) if archive.path not in unused or archive.files
+            msgspec.structs.replace(index, files=[])
+            for path, wanted in chosen.items()
+            for index in Parcels([archives[path]]).of(wanted)
         ]
 
 
@@ -110,8 +119,13 @@ def is_release_file(path: Path) -> bool:
     return path.suffix.lower() in RELEASE_SUFFIXES
 
 
-def _lacking(parcels: Parcels, names: Sequence[str]) -> list[str]:
-    return [name for name in names if not parcels.has(name)]
+def _has(archive: ArchiveIndex, names: Sequence[str]) -> list[str]:
+    """Those of the images that are there."""
+    return [name for name in names if Parcels([archive]).has(name)]
+
+
+def _lacking(archives: Sequence[ArchiveIndex], names: Sequence[str]) -> list[str]:
+    return [name for name in names if not Parcels(archives).has(name)]
 
 
 def _model(text: str) -> list[LooseFile]:

@@ -160,7 +160,10 @@ def tell_unverified(indexes: Sequence[ArchiveIndex]) -> None:
     cache = verified_cache()
     for index in indexes:
         if lacking := cache.unverified(index):
-            name, many = Path(index.path).name, plural(len(lacking), "layer")
+            name = Path(index.path).name
+            files = len(lacking & {file.sha256 for file in index.files})
+            counts = ((len(lacking) - files, "layer"), (files, "file"))
+            many = " and ".join(plural(count, what) for count, what in counts if count)
             say(f"{name}: the contents of {many} were not verified; a push does that as it sends")
 
 

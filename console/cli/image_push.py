@@ -15,6 +15,7 @@ import msgspec
 from agent.archives.index import ArchiveIndex
 from agent.protocol.images import Freeable, LoadPlan
 from agent.protocol.node import NodeFacts
+from agent.protocol.node_files import is_title
 from agent.protocol.problems import Problem, ProblemError
 from console.cli import check_table
 from console.cli.check_table import short
@@ -47,7 +48,7 @@ from console.images.rate import RateLimit, parse_bytes, parse_rate
 from console.images.sending import AT_ONCE
 from console.images.sites import Account, Sites
 from console.images.vetting import Vetting
-from console.text import age, size
+from console.text import age, plural, size
 
 # All share this console's uplink; more at once would only make each slower to be done.
 NODES_AT_ONCE = 16
@@ -72,7 +73,7 @@ class PushRecord(msgspec.Struct, kw_only=True):
     sent_bytes: int
     seconds: float
     job: str | None = None
-    images: dict[str, str] = {}  # tag: id there
+    images: dict[str, str] = {}  # tag: id there; of a file its title and SHA-256
     problem: Problem | None = None
     way: str = ""  # of its layers: "direct", "seed", "from NODE"; "": it lacked none
     fetched_bytes: int = 0  # from other nodes of its site
@@ -296,7 +297,9 @@ def _result(state: PushState) -> str:
 
 
 def _row(record: PushRecord, *, via_site: bool) -> Row:
-    images = ", ".join(f"{tag} {short(name)}" for tag, name in record.images.items())
+    files = sum(is_title(name) for name in record.images)
+    shown = [f"{tag} {short(name)}" for tag, name in record.images.items() if not is_title(tag)]
+    images = ", ".join([*shown, *([plural(files, "file")] if files else [])])
     return (
         record.node,
         record.result,

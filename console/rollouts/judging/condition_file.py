@@ -74,6 +74,11 @@ def read_condition(item: Place, workloads: list[str]) -> tuple[Condition, Measur
     if bounds is None:
         return None
     workload = found.one_of(workloads) if (found := place.get("workload")) else None
+    if kind and place.get("workload") is None:
+        if len(workloads) != 1:
+            place.wrong("names no workload", f"Say workload: and one of {', '.join(workloads)}.")
+            return None
+        workload = workloads[0]
     delay = found.seconds() if (found := place.get("initial_delay")) else None
     no_data = found.one_of(NO_DATA) if (found := place.get("no_data")) else None
     better = found.one_of(("lower", "higher")) if (found := place.get("better")) else None

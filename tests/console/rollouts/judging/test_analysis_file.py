@@ -62,9 +62,15 @@ conditions:
       interval: 5s
       at_most: 100
       consecutive: 4
-  - exec: {name: accuracy, command: [python3, /golden.py], at_least: 0.92, timeout: 2m}
   - exec:
       name: accuracy
+      workload: web
+      command: [python3, /golden.py]
+      timeout: 2m
+      at_least: 0.92
+  - exec:
+      name: accuracy
+      workload: web
       command: [python3, /golden.py]
       timeout: 2m
       worse_by: 1%
@@ -105,7 +111,7 @@ replay:
         labels={"model": "detector"},
         interval=5,
     )
-    assert found.measures == {"web": (queue_length, accuracy), "db": (accuracy,)}
+    assert found.measures == {"web": (queue_length, accuracy)}
     assert found.replays == {
         "web": Replay(
             port=8000,
@@ -151,7 +157,7 @@ def test_a_name_alone_has_defaults(tmp_path: Path) -> None:
         ("gpu_utilization: {at_most: 95}", 95),
         ("gpu_temperature: {at_most: 82.5}", 82.5),
         ("restarts: {at_most: 2}", 2),
-        ("metric: {name: t, port: 1, metric: t, at_most: -3}", -3),
+        ("metric: {workload: db, name: t, port: 1, metric: t, at_most: -3}", -3),
     ],
 )
 def test_bounds_in_their_units(tmp_path: Path, said: str, at_most: float) -> None:
@@ -186,26 +192,39 @@ def test_bounds_in_their_units(tmp_path: Path, said: str, at_most: float) -> Non
         ("conditions: [{gpu_memory: {at_most: lots}}]", "which is no size"),
         ("conditions: [p99, p99]", "conditions[1] is said twice"),
         ("conditions: [p99, {p99: {workload: db}}]", "conditions[1] is said twice"),
-        ("conditions: [{metric: {name: q, port: 1, metric: q}}]", "says no bound"),
-        ("conditions: [{metric: {port: 1, metric: q, at_most: 1}}]", "missing required field"),
-        ("conditions: [{metric: {name: Q, port: 1, metric: q, at_most: 1}}]", "matching regex"),
-        ("conditions: [{metric: {name: q, port: 1, metric: q, at_most: .nan}}]", "no number"),
-        ("conditions: [{exec: {name: q, command: [], at_most: 1}}]", "cannot be"),
-        ("conditions: [{exec: {name: q, command: [a], at_most: 1, interval: 1ms}}]", "cannot be"),
+        ("conditions: [{metric: {workload: web, name: q, port: 1, metric: q}}]", "says no bound"),
+        (
+            "conditions: [{metric: {workload: web, port: 1, metric: q, at_most: 1}}]",
+            "missing required field",
+        ),
+        (
+            "conditions: [{metric: {workload: web, name: Q, port: 1, metric: q, at_most: 1}}]",
+            "matching regex",
+        ),
+        (
+            "conditions: [{metric: {workload: web, name: q, port: 1, metric: q, at_most: .nan}}]",
+            "no number",
+        ),
+        ("conditions: [{exec: {workload: web, name: q, command: [], at_most: 1}}]", "cannot be"),
+        (
+            "conditions: [{exec: {workload: db, name: q, command: [a], at_most: 1, timeout: 1ms}}]",
+            "cannot be",
+        ),
         (
             (
-                "conditions: [{exec: {name: q, command: [a], at_most: 1}},"
-                " {exec: {name: q, command: [b], at_least: 1, worse_by: 1%}}]"
+                "conditions: [{exec: {workload: web, name: q, command: [a], at_most: 1}},"
+                " {exec: {workload: web, name: q, command: [b], at_least: 1, worse_by: 1%}}]"
             ),
             "is a bound and a comparison",
         ),
         (
             (
-                "conditions: [{exec: {name: q, command: [a], at_most: 1}},"
-                " {exec: {name: q, command: [b], worse_by: 1%}}]"
+                "conditions: [{exec: {workload: web, name: q, command: [a], at_most: 1}},"
+                " {exec: {workload: web, name: q, command: [b], worse_by: 1%}}]"
             ),
             "measures q in two ways",
         ),
+        ("conditions: [{exec: {name: q, command: [a], at_most: 1}}]", "names no workload"),
         ("replay: [{port: 80}]", "names no workload"),
         ("replay: [{workload: web}]", "missing required field `port`"),
         ("replay: [{workload: web, port: 80, rate: 1000}]", "cannot be"),
@@ -220,6 +239,18 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, said: str, words: 
     assert len(problems) == 1
     assert words in problems[0]
     assert problems[0].startswith("line 4: ")
+
+
+def test_a_measure_of_the_only_service_need_not_name_it(tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    said = "conditions: [{exec: {name: q, command: [a], at_most: 1}}]"
+    file.write_text(
+        f"x-roost: {{rollout: {{analysis: {{{said}}}}}}}\nservices: {{web: {{image: 'a:1'}}}}\n"
+    )
+    strategy, problems = read_strategy(read_compose(file))
+    assert problems == []
+    assert list(strategy.analysis.measures) == ["web"]
+    assert strategy.analysis.conditions[0].workload == "web"
 
 
 def test_what_was_read_can_be_judged_by(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp
 from random import Random
 
 import msgspec
@@ -227,6 +228,43 @@ def test_warming_up_counts_for_nothing() -> None:
     assert found[-1].outcome == "pass"
     assert (found[-1].findings[0].candidate or 1) < 0.12  # what is shown is without them, too
     assert judged(by(P99), told)[-1].outcome == "fail"
+
+
+# numbers that were worked out on paper
+
+
+def test_errors_on_paper() -> None:
+    """5 of the candidate's 100 fail, none of stable's 300: each was the candidate's with 1/4.
+
+    With odds of k to 1 that is k / (1 + (k - 1) / 4), to the fifth: 2.2537, 4.2140, 10.4858, 32 and
+    97.6563 for 1.25, 1.5, 2, 3 and 5; for 10 and more it is over 100, which is the most. Their mean
+    is 55.826, and half of the weight is on later looks: 28.413.
+    """
+    found = judged(by(ERRORS), [of(even(100, 5), even(300), weight=25)])[-1]
+    assert exp(found.looks.conditions["web/error_rate.stable"].evidence.log) == pytest.approx(
+        28.413, abs=0.001
+    )
+
+
+def test_slow_answers_on_paper() -> None:
+    """The first look tells that 50 ms are slow enough: 2 of stable's 200 took 60 ms, none longer.
+
+    Of the next 100 of each arm 5 and 1 take over 50 ms: k^5 / ((k + 1) / 2)^6 for each of the odds
+    is 1.5053, 1.9907, 2.8093, 3.7969, 4.2867, 3.6126, 1.7523 and 0.6032. In the first look, both
+    arms together had 4 of 400 that were slow, 2 of the candidate's: k^2 / ((k + 1) / 2)^4.
+    """
+    first = [0.05] * 198 + [0.06] * 2
+    ours, theirs = [0.05] * 95 + [0.07] * 5, [0.05] * 99 + [0.06]
+    told = [of(figures(first), figures(first)), of(figures(first + ours), figures(first + theirs))]
+    found = judged(by(P99), told)[-1].looks.conditions["web/p99.stable"]
+    expected = 1 / 3
+    for odds in (1.25, 1.5, 2, 3, 5, 10, 30, 100):
+        before = odds**2 / ((odds + 1) / 2) ** 4
+        ratio = odds**5 / ((odds + 1) / 2) ** 6
+        expected += (before / 2 + 1 / 6) * ratio / 8
+    assert exp(found.evidence.log) == pytest.approx(expected)
+    assert found.recent.events == 5
+    assert (found.candidate, found.stable) == (300, 300)
 
 
 # replays

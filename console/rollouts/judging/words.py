@@ -54,12 +54,12 @@ def _notes(condition: Condition, analysis: Analysis) -> Iterator[str]:
     if condition.workload is not None:
         yield f"of {condition.workload}"
     if condition.where == "weighted":
-        yield "where requests are split"
+        yield "weighted"
     elif condition.where == "measurable":
         yield "where it can be measured"
     if condition.least > 1:
         of_what = "requests" if condition.of in TESTED else "readings"
-        yield f"from {condition.least:,} {of_what} on"
+        yield f"from {condition.least:,} {of_what}"
     if condition.consecutive > 1:
         yield f"{condition.consecutive} readings in a row"
     delay = analysis.initial_delay if condition.initial_delay is None else condition.initial_delay

@@ -12,17 +12,18 @@ from console.rollouts.judging.words import analysis_lines, figure, key_of, label
 def test_a_plan_says_the_careful_defaults() -> None:
     assert list(analysis_lines(Analysis())) == [
         "each node is judged by",
-        "  errors at most 25 % over stable (where requests are split; from 200 requests on)",
-        (
-            "  p99 at most 10 % over stable"
-            " (where requests are split; from 1,000 requests on; after 30s)"
-        ),
+        "  errors at most 25 % over stable (weighted; from 200 requests)",
+        "  p99 at most 10 % over stable (weighted; from 1,000 requests; after 30s)",
         "  restarts at most 0 (where it can be measured)",
         "  XIDs at most 0 (where it can be measured)",
         "  the GPUs seen from inside (where it can be measured; 2 readings in a row)",
         "  all looks at a node that is no worse fail it with a chance of 1 % at most",
         "  where there is too little to say after 10m: a person is asked",
     ]
+
+
+def test_a_plan_fits_80_columns() -> None:
+    assert max(map(len, analysis_lines(Analysis()))) <= 78  # it is indented by 2
 
 
 def test_a_plan_says_what_was_asked_for() -> None:

@@ -68,7 +68,9 @@ class GpuWatch:
         if gpu is None or stack.source not in ("nvml", "simulated"):
             self._why_no_xids = stack.reason or "its driver tells of no XIDs"
             return
-        self._xids = self._xids or 0
+        if "xids" not in stack.unknown:  # else only the kernel's log may tell of some
+            self._xids = self._xids or 0
+        self._why_no_xids = "its driver reports no events"
         for event in moment.xids:
             here = event.gpu_uuid == gpu.uuid or (
                 event.gpu_uuid is None
@@ -78,7 +80,7 @@ class GpuWatch:
             pid = _PID.search(event.text or "")
             own = self._own.container
             if here and (pid is None or self._pids.get(int(pid[1]), own) == own):
-                self._xids += 1
+                self._xids = (self._xids or 0) + 1
                 self._xid_codes.add(event.code)
 
     def take(self, moment: Moment, at: float) -> int | None:

@@ -207,6 +207,15 @@ def test_where_nobody_tells_of_xids_they_are_not_0() -> None:
     assert gpu.shared_with is None
 
 
+def test_where_the_driver_reports_no_events_only_one_that_came_is_known() -> None:
+    silent = GpuStack(state="ok", source="nvml", unknown={"xids": "error:3"})
+    arm = watched()
+    arm.take(moment(stack=silent))
+    assert gpu_of(arm).unknown == {"xids": "its driver reports no events"}
+    arm.take(moment(stack=silent, xids=[xid(79)]))
+    assert gpu_of(arm).xids == 1
+
+
 @pytest.mark.parametrize(
     ("runs", "restarts"),
     [

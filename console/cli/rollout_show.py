@@ -112,7 +112,7 @@ def _print_judged(rollout: Rollout, judged: Mapping[str, Judged], now: float) ->
         click.echo(f"{node.name}, looked at {age(now - found.at)} ago: {found.outcome}")
         for finding in found.findings:
             shown = ", shown only" if finding.dry_run else ""
-            click.echo(clean(f"  {finding.outcome}{shown}: {finding.words}"))
+            click.echo(clean(f"  {finding.outcome}{shown}: {finding.key}: {finding.words}"))
 
 
 @click.command("history")

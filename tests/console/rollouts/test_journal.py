@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +24,8 @@ from console.rollouts.judging.looks import ConditionLooks, NodeLooks
 from console.rollouts.record import Event, Judged, Rollout, RolloutNode, Stage, Wish
 from console.rollouts.runner import locked, steering_lock
 from console.rollouts.strategy import Strategy
+
+USER, GROUP = 61_234, 61_240  # of nobody
 
 
 def made(rollout_id: str, *names: str) -> Rollout:
@@ -238,6 +244,36 @@ def test_a_groups_folder_is_for_the_whole_group(tmp_path: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in shared.iterdir()}
     assert modes == {FILE: 0o660, "aa.lock": 0o660}
     assert all(not path.stat().st_mode & 0o020 for path in own.iterdir())
+
+
+@pytest.mark.real("filesystem")
+def test_two_people_of_one_group_use_one_journal(make_short_folder: Callable[[], Path]) -> None:
+    """They are two users of this machine: what one wishes is not the other's wish."""
+    folder = make_short_folder()
+    folder.chmod(0o755)
+    shared = folder / "state"
+    shared.mkdir()
+    os.chown(shared, 0, GROUP)
+    shared.chmod(0o2770)
+    journal = Journal(shared)
+    journal.plan(made("aa", "n1"), {})
+    journal.begin("aa", by="maria")
+
+    def wish(user: int, group: int) -> str:
+        ids = map(str, (user, group))
+        words = ["-m", "tests.console.rollouts.other_person", str(shared), "aa", "promote", *ids]
+        return subprocess.run(
+            [sys.executable, *words], check=True, capture_output=True, text=True, timeout=50
+        ).stdout
+
+    with steering_lock(shared, "aa"):
+        assert wish(USER, GROUP) == f"{USER} True"
+    assert wish(USER + 1, GROUP) == f"{USER + 1} False"
+    assert wish(USER, GROUP + 1) == "rollout.journal"
+    assert [asked.by.partition("@")[0] for asked in journal.wishes("aa")] == [
+        str(USER),
+        str(USER + 1),
+    ]
 
 
 def test_a_journal_that_is_none(tmp_path: Path) -> None:

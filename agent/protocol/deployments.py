@@ -153,6 +153,10 @@ class Deployment(msgspec.Struct, kw_only=True):
     weight: int | None = None
 
 
+# How `WorkloadStatus.drift` begins of one whose network another container took away.
+NETWORK_GONE = "its network is gone"
+
+
 class WorkloadStatus(msgspec.Struct, kw_only=True):
     """`GET /v1/workloads`: one workload that this node runs by Roost's hand."""
 

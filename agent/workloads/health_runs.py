@@ -2,7 +2,8 @@
 
 Under `podman system service` with no systemd above it nothing does: the status stays "starting"
 (seen on 5.8.6). So while a deployment or a restart looks whether a container is well, the agent
-has them run. Where timers do it too, it is looked more often than was said, no more.
+has them run; `health_keeping` goes on with it where no systemd does. Where timers do it too, it is
+looked more often than was said, no more.
 """
 
 from __future__ import annotations

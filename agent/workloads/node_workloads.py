@@ -36,6 +36,7 @@ from agent.workloads.deployments import Deployments
 from agent.workloads.engine_use import EngineGiver, Engines, engine_of, sources_of
 from agent.workloads.fronts import Fronts
 from agent.workloads.gpu_check import GpuCheck
+from agent.workloads.health_keeping import HealthKeeper
 from agent.workloads.health_runs import HealthRuns
 from agent.workloads.jobs import REMOVE, RemoveKind, RemoveWork
 from agent.workloads.lease import BootClock, LinuxBootClock
@@ -103,7 +104,11 @@ class NodeWorkloads:
             engines=self._engine_giver,
         )
         check = GpuCheck(runtime, InsideLooker(runtime, procfs=procfs))
-        prober = Prober(runtime, HealthRuns(runtime, facts), procfs=procfs)
+        health = HealthRuns(runtime, facts)
+        prober = Prober(runtime, health, procfs=procfs)
+        self._health_keeper = HealthKeeper(
+            runtime=runtime, store=self._store, facts=facts, health=health
+        )
         self._secrets = rules.secrets
         self.deployments = Deployments(
             jobs=jobs,
@@ -156,9 +161,11 @@ class NodeWorkloads:
         except ProblemError as problem:
             log.warning("proxies are not looked after: %s", problem.detail)
         self.deployments.start()
+        self._health_keeper.start()
 
     async def stop(self) -> None:
         """End what goes on beside the jobs."""
+        await self._health_keeper.stop()
         await self._traffic.stop()
         await self.deployments.stop()
 

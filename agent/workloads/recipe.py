@@ -13,6 +13,7 @@ Json = Mapping[str, Any]
 WORKLOAD, DEPLOYMENT = "roost.workload", "roost.deployment"
 # A network that is another workload's; which container that is shows when one is made.
 SHARED = "service:"
+CONTAINER = "container:"
 NO_RESTART: Json = {"Name": "no", "MaximumRetryCount": 0}
 
 
@@ -34,9 +35,14 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     folders: list[str] = []  # of binds, to make where they lack
 
     @property
+    def network_mode(self) -> str:
+        """As the runtime takes it, or "service:NAME"; "": its own choice."""
+        return str((self.body.get("HostConfig") or {}).get("NetworkMode") or "")
+
+    @property
     def network_of(self) -> str | None:
         """The workload whose container's network this one is in."""
-        mode = str((self.body.get("HostConfig") or {}).get("NetworkMode") or "")
+        mode = self.network_mode
         return mode.removeprefix(SHARED) if mode.startswith(SHARED) else None
 
     def sharing(self, mode: str) -> Recipe:

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 class Tender:
     """Re-creates containers that lost their GPU, and restarts those over their ceiling.
 
-    Only where the workload allows it. How often it did is read from the jobs, so an agent that
-    starts anew knows it.
+    Only where the workload allows it; what the runtime left behind is restarted in any case. How
+    often it did is read from the jobs, so an agent that starts anew knows it.
 
     Args:
         recreate: begins a deployment of what runs already.
@@ -54,7 +54,7 @@ class Tender:
             "re-created": recreate,
             "restarted": restart,
         }
-        self._looks: dict[str, int] = {}  # in a row in which a workload saw no GPU
+        self._looks: dict[str, int] = {}  # in a row in which a workload was unwell
         self._told: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
 
@@ -62,42 +62,60 @@ class Tender:
         """What is done about it, or why nothing is; None: there is nothing to do."""
         return self._told.get(workload)
 
-    async def tend(self, *, lost: Collection[str], over: Collection[str]) -> None:
+    async def tend(
+        self,
+        *,
+        lost: Collection[str],
+        over: Collection[str],
+        left: Collection[str] = (),
+    ) -> None:
         """Do what is due.
 
         Args:
             lost: containers that do not see their GPUs.
             over: containers over their ceiling.
+            left: containers that the runtime left behind; see `left_behind`.
 
         Raises:
             ProblemError: `node.not_ready`: there are no jobs yet.
         """
         async with self._one_at_a_time:
             for record in self._store.workloads():
-                deed = self._due(record, lost, over)
+                deed = self._due(record, lost, over, left)
                 if deed is None:
                     self._told.pop(record.name, None)
                 else:
-                    self._told[record.name] = await self._do(deed, record)
+                    # As it is, it is of no use to anybody: no more is lost.
+                    freely = record.stable in left
+                    self._told[record.name] = await self._do(deed, record, freely=freely)
             there = {record.name for record in self._store.workloads()}
             self._looks = {name: count for name, count in self._looks.items() if name in there}
             self._told = {name: words for name, words in self._told.items() if name in there}
 
     def _due(
-        self, record: WorkloadRecord, lost: Collection[str], over: Collection[str]
+        self,
+        record: WorkloadRecord,
+        lost: Collection[str],
+        over: Collection[str],
+        left: Collection[str],
     ) -> Deed | None:
-        if record.gpu is None or record.stable is None:
+        if record.stable is None:
             return None
-        looks = self._looks.get(record.name, 0) + 1 if record.stable in lost else 0
+        unwell = record.stable in lost or record.stable in left
+        looks = self._looks.get(record.name, 0) + 1 if unwell else 0
         self._looks[record.name] = looks
+        if looks >= LOOKS and record.stable in left:
+            return "restarted"
+        if record.gpu is None:
+            return None
         if looks >= LOOKS and record.gpu.on_lost == "recreate":
             return "re-created"
         if record.stable in over and record.gpu.on_exceeded == "restart":
             return "restarted"
         return None
 
-    async def _do(self, deed: Deed, record: WorkloadRecord) -> str:
-        """Begin it unless it was done lately; what to tell."""
+    async def _do(self, deed: Deed, record: WorkloadRecord, *, freely: bool) -> str:
+        """Begin it, unless it was done lately and not `freely`; what to tell."""
         jobs = self._jobs.newest()
         for job in jobs:
             if record.name in job.subject.split(", ") and job.state not in ENDED:
@@ -107,7 +125,7 @@ class Tender:
             for job in jobs
             if (job.kind, job.owner, job.subject) == (_KINDS[deed], OWNER, record.name)
         ]
-        if why := too_often(before, self._clock()):
+        if not freely and (why := too_often(before, self._clock())):
             return f"it was {deed} {why}"
         try:
             job = await self._begin[deed](record)

@@ -11,7 +11,7 @@ from agent.containers.inspection import state_of
 from agent.containers.runtime import NodeRuntime
 from agent.doctor.inside import InsideLooker
 from agent.jobs.jobs import Jobs
-from agent.protocol.deployments import AT_REST, WorkloadStatus
+from agent.protocol.deployments import AT_REST, NETWORK_GONE, WorkloadStatus
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuProcess
 from agent.protocol.jobs import ENDED
@@ -21,7 +21,8 @@ from agent.traffic.traffic import Traffic
 from agent.workloads.ceilings import CeilingWatch
 from agent.workloads.containers import inspect_if_there
 from agent.workloads.drift import Wanted, drift
-from agent.workloads.jobs import REMOVE
+from agent.workloads.jobs import DEPLOY, REMOVE, REVERT
+from agent.workloads.left_behind import adrift, down_since_boot
 from agent.workloads.podman import is_podman
 from agent.workloads.records import WorkloadRecord, WorkloadStore
 from agent.workloads.restarting import RESTART
@@ -76,9 +77,21 @@ class Watcher:
             if each.stable and self._ceilings.over(each.stable)
         }
         try:
-            await self._tender.tend(lost=lost, over=over)
+            await self._tender.tend(lost=lost, over=over, left=self._left_behind())
         except ProblemError as problem:
             log.info("workloads are not tended yet: %s", problem.detail)
+
+    def _left_behind(self) -> set[str]:
+        """None while a job is about to see to it. Raises ProblemError `node.not_ready`."""
+        jobs = (job for job in self._jobs.newest() if job.state not in ENDED)
+        if any(job.kind in (DEPLOY, REVERT, REMOVE, RESTART) for job in jobs):
+            return set()
+        workloads, containers = self._store.workloads(), self._runtime.containers()
+        left = set(adrift(workloads, containers))
+        facts = self._facts()
+        if is_podman(facts.runtime) and facts.host.booted_at is not None:
+            left |= down_since_boot(workloads, containers, facts.host.booted_at)
+        return left
 
     async def look(
         self, found: Iterable[tuple[WorkloadRecord, WorkloadStatus]]
@@ -148,6 +161,9 @@ class Watcher:
             may_end=part.awaited == "completed",
         )
         status.drift = drift(wanted, answer, own, facts.gpus)
+        owner = adrift(self._store.workloads(), self._runtime.containers()).get(record.stable)
+        if owner is not None:
+            status.drift.append(f"{NETWORK_GONE}: {owner} was started after it")
         if answer is None or answer.get("Id") != record.stable:
             status.state = "missing"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.doctor.check import conclude, could_not_tell, does_not_apply
 from agent.doctor.evidence import Evidence
-from agent.protocol.deployments import WorkloadStatus
+from agent.protocol.deployments import NETWORK_GONE, WorkloadStatus
 from agent.protocol.findings import CheckOutcome, Finding
 
 NAME = "workload_drift"
@@ -35,6 +35,9 @@ def _drift(workload: WorkloadStatus, node: str) -> Finding:
     mend = "Apply its file again: then it is as it was deployed."
     if workload.state == "missing":
         mend += f" A container of somebody else's that is named {name} must go first."
+    elif any(each.startswith(NETWORK_GONE) for each in workload.drift):
+        mend = f"The agent restarts it: {workload.by_itself or 'at its next look'}. By hand:"
+        mend += f" `roost workload restart {node} {name}`."
     elif not runs:
         mend = f"`roost workload restart {node} {name}` starts it. {mend}"
     return Finding(

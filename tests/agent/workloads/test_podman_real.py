@@ -6,14 +6,18 @@ import asyncio
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.protocol.workloads import GpuRequest, Healthcheck
+from agent.protocol.workloads import GpuRequest, Healthcheck, Mount
+from agent.workloads import health_keeping
+from agent.workloads.tending import LOOKS
 from tests.agent.workloads.test_apply_real import code_of, workload
+from tests.agent.workloads.test_watching_real import Looked, until
 from tests.agent.workloads.workload_side import GPUS, UUIDS, Node, WorkloadSide, workload_side
 from tests.real.new_podman import NewPodman
 
@@ -78,6 +82,57 @@ async def test_the_agent_runs_health_checks(engine: NewPodman, tmp_path: Path) -
         assert (await node.apply(later)).state == "succeeded"
         job = await node.ended(await node.workloads.restart("web", owner="maria", key=None))
         assert job.state == "succeeded", job
+
+
+async def test_health_checks_go_on_once_it_is_done(
+    engine: NewPodman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else runs them here, and no deployment or restart looks."""
+    monkeypatch.setattr(health_keeping, "SYSTEMD", tmp_path / "none")  # this Podman has none above
+    flag = engine.folder / "well"
+    flag.mkdir(exist_ok=True)
+    (flag / "well").touch()
+    mount = Mount(kind="bind", source=str(flag), target="/flag")
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        job = await node.apply(workload(healthcheck=well("/flag/well", retries=1), mounts=[mount]))
+        assert job.state == "succeeded", job
+
+        def health() -> str:
+            return str(node.inspect("web")["State"]["Health"]["Status"])
+
+        assert health() == "healthy"
+        (flag / "well").unlink()
+        await until(lambda: health() == "unhealthy")
+        (flag / "well").touch()
+        await until(lambda: health() == "healthy")
+        assert [job.state for job in node.jobs.newest()] == ["succeeded"]
+
+
+async def test_what_a_reboot_left_down_is_started(engine: NewPodman, tmp_path: Path) -> None:
+    """Podman starts nothing by itself; what somebody stopped in this boot stays as it is."""
+    node_now = Node()
+    async with workload_side(engine, tmp_path / "agent.db", node=node_now) as node:
+        for name, policy in (("web", "always"), ("job", "no")):
+            assert (await node.apply(workload(name, restart=policy))).state == "succeeded"
+        looked = Looked(node)
+
+        def down() -> bool:
+            known = node.runtime.containers().values()
+            return len(known) == 2 and all(each.state == "exited" for each in known)
+
+        engine.docker("stop", "--time=1", "web", "job")
+        await until(down)
+        node_now.booted_at = 1.0
+        for _ in range(LOOKS + 1):
+            await looked.look()
+        assert all(job.owner == "maria" for job in node.jobs.newest())
+        node_now.booted_at = time.time()
+        for _ in range(LOOKS):
+            await looked.look()
+        [job] = [job for job in node.jobs.newest() if job.owner == "roost"]
+        assert (job.kind, job.subject) == ("workload.restart", "web")
+        assert (await node.ended(job)).state == "succeeded"
+        assert node.names() == {"job": "exited", "web": "running"}
 
 
 async def test_another_gpu_is_seen_from_inside(engine: NewPodman, tmp_path: Path) -> None:

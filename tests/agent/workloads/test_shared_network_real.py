@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from agent.protocol.workloads import Workload
+from agent.workloads.tending import LOOKS
 from tests.agent.workloads.test_apply_real import code_of, workload
+from tests.agent.workloads.test_watching_real import Looked, drift
 from tests.agent.workloads.workload_side import UUIDS, WorkloadSide, workload_side
 from tests.real.docker_engine import DockerEngine
 
@@ -82,6 +87,48 @@ async def test_a_restart_takes_it_along(engine: DockerEngine, tmp_path: Path) ->
         assert shares(node)
         assert (await node.pin("vpn", UUIDS[0])).state == "succeeded"
         assert set(ids(node)).isdisjoint(first)
+        assert shares(node)
+
+
+async def test_its_owner_ends_by_itself(engine: DockerEngine, tmp_path: Path) -> None:
+    """dockerd restarts the owner alone: the other is in a network that leads nowhere."""
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert (await node.apply(workload("vpn", restart="always"), app())).state == "succeeded"
+        first, looked = ids(node), Looked(node)
+        os.kill(node.inspect("vpn")["State"]["Pid"], signal.SIGKILL)
+        told = "its network is gone: vpn was started after it"
+        while told not in await drift(node, "app"):  # noqa: ASYNC110 - dockerd's
+            await asyncio.sleep(0.05)
+        assert network(node, "vpn") != network(node, "app")
+        found = await looked.findings("workload.drift")
+        assert "The agent restarts it: at its next look" in found["workload/app"]
+        assert node.jobs.newest()[0].kind == "workload.deploy"  # one look is not enough
+        await looked.look()
+        [job] = [job for job in node.jobs.newest() if job.owner == "roost"]
+        assert (job.kind, job.subject) == ("workload.restart", "app")
+        assert (await node.ended(job)).state == "succeeded"
+        assert ids(node) == first
+        assert shares(node)
+        while await drift(node, "app"):  # noqa: ASYNC110 - the agent hears of it soon
+            await asyncio.sleep(0.05)
+        assert await looked.findings("workload.drift") == {}
+
+
+async def test_a_reboot(engine: DockerEngine, tmp_path: Path) -> None:
+    """dockerd comes up first, and with it both, in one network: nothing is left to do."""
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert (await node.apply(workload("vpn", restart="always"), app())).state == "succeeded"
+        first = ids(node)
+    await asyncio.to_thread(engine.kill)
+    await asyncio.to_thread(engine.start)
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        looked = Looked(node)
+        while sorted(node.names().values()) != ["running", "running"]:  # noqa: ASYNC110 - dockerd's
+            await asyncio.sleep(0.05)
+        for _ in range(LOOKS + 1):
+            await looked.look()
+        assert [job.owner for job in node.jobs.newest()] == ["maria"]
+        assert ids(node) == first
         assert shares(node)
 
 

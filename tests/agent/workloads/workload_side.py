@@ -71,6 +71,7 @@ class Node(msgspec.Struct):
     gpus: list[Gpu] = msgspec.field(default_factory=lambda: list(GPUS))
     hook: bool = True
     cdi_dir: Path | None = None  # where the runtime has its CDI specifications from
+    booted_at: float | None = None  # Unix time
 
 
 class WorkloadSide(msgspec.Struct):
@@ -186,6 +187,7 @@ def facts(engine: PrivateRuntime, node: Node, *, runtime: Any) -> NodeFacts:
             architecture="amd64",
             cpu_count=2,
             memory_total_bytes=2**30,
+            booted_at=node.booted_at,
         ),
         gpu_stack=GpuStack(
             state="ok", source="nvml", driver_version="535.183.01", cuda_version="12.2"

@@ -2,7 +2,7 @@
 
 `python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated, and the archives made
 here, of noise and a small model; on rollouts.md they are simulated, too; on engines.md they are
-real agents, which build with NVIDIA's TensorRT-RTX.
+real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md it is a real one, over a Docker.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from console.fleet.inventory import Inventory, NodeEntry
 from tests import onnx_made
 from tests.agent_process import AgentProcess
 from tests.archives_made import Made, docker_archive, tar
+from tests.real import gateway_image
+from tests.real.busybox import write_root
+from tests.real.docker_engine import DockerEngine
+from tests.real.enclosure import Enclosure
 from tests.simulated import simulator_process
 
 HERE = Path(__file__).parent
@@ -85,6 +89,41 @@ def _engines() -> Iterator[Path]:
 
 
 @contextmanager
+def _traffic() -> Iterator[Path]:
+    """A person's home with a service, and a real agent over a Docker in a network of its own."""
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r", dir="/tmp")))
+        folder = home / ".docker-engine"
+        folder.mkdir()
+        enclosure = Enclosure(folder, network=True)
+        stack.callback(enclosure.close)
+        engine = DockerEngine(enclosure)
+        engine.start()
+        for version in ("1", "2"):
+            serves = (
+                f"echo {version} >/dev/shm/index.html;"
+                " trap 'exit 0' TERM; httpd -f -p 80 -h /dev/shm & wait"
+            )
+            command = msgspec.json.encode(["sh", "-c", serves]).decode()
+            root = folder / "root.tar"
+            write_root(root)
+            engine.docker("import", "--change", f"CMD {command}", str(root), f"edge/web:{version}")
+        state = home / ".cam-01"
+        state.mkdir()
+        image = gateway_image.load(engine)
+        settings = {"name": "cam-01", "runtime": engine.url, "traffic": {"image": image}}
+        network = ("nsenter", f"--target={enclosure.pid}", "--net", "--")
+        agent = stack.enter_context(AgentProcess(state, settings, inside=network))
+        address = f"unix://{agent.sockets['operator']}"
+        _write_fleet(home, Inventory(nodes=[NodeEntry(name="cam-01", address=address)]))
+        page = (HERE / "traffic.md").read_text("utf-8")
+        web = page.split("```yaml\n")[1].split("```")[0]
+        (home / "web.yaml").write_text(web, "utf-8")
+        (home / "plain.yaml").write_text(web.replace("strategy: weighted, ", ""), "utf-8")
+        yield home
+
+
+@contextmanager
 def _rollouts() -> Iterator[Path]:
     """A person's home with the release that the page shows, and a fleet of simulated nodes."""
     with (
@@ -101,6 +140,7 @@ PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "images.md": _images,
     "engines.md": _engines,
     "rollouts.md": _rollouts,
+    "traffic.md": _traffic,
 }
 
 

@@ -24,7 +24,8 @@ class AgentProcess:
     """The agent on sockets in `folder`; `settings` go into its agent.yaml.
 
     `gpus` puts so many stub H200s under it (tests/bench/agent_under_load.py, or another module
-    that is given these `arguments` in the stead of their number).
+    that is given these `arguments` in the stead of their number). `inside` are the words before a
+    command that make it run in another network.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class AgentProcess:
         gpus: int = 0,
         module: str = "tests.bench.agent_under_load",
         arguments: Sequence[str] = (),
+        inside: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.config = folder / "agent.yaml"
@@ -60,6 +62,7 @@ class AgentProcess:
             last = arguments or (str(gpus),)
             self._command = [sys.executable, "-m", module, self.config, stub, *last]
             self._environment["ROOST_NVML_STUB"] = str(stub / "scenario")
+        self._command = [*inside, *self._command]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:

@@ -262,11 +262,16 @@ async def _check(convoy: Convoy, name: str) -> Outlook:
 
 
 def _content(index: ArchiveIndex) -> list[Entry]:
-    """The archive's images, each name once."""
+    """The archive's images, each name once, and how many files go along."""
     names = dict.fromkeys(tag for image in index.images for tag in image.tags)
     platforms = dict.fromkeys(str(image.platform) for image in index.images)
     size = words.size(index.size_bytes)
-    text = f"{', '.join(names) or 'images without a name'} for {', '.join(platforms)}"
+    parts = []
+    if index.images:
+        parts.append(f"{', '.join(names) or 'images without a name'} for {', '.join(platforms)}")
+    if index.files:
+        parts.append(plural(len(index.files), "file"))
+    text = " and ".join(parts)
     return [Entry(f"{index.path.rpartition('/')[2]}  ", f"{size}: {text}", "", "accent")]
 
 

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from agent.protocol.images import LoadRequest
+from agent.protocol.node_files import NodeFile
 from tests.agent.images.image_side import content
 from tests.agent.images.layers import diff_id
 from tests.agent_process import AgentProcess
@@ -69,6 +70,15 @@ class Loads:
 
     def ask(self, made: Made) -> str:
         body = msgspec.json.encode(LoadRequest(images=[content(made)]))
+        job: str = self.post("/v1/images/load", body, **JSON)["id"]
+        return job
+
+    def place(self, data: bytes) -> str:
+        """Ask for a model of these bytes, which were sent before."""
+        file = NodeFile(
+            kind="model", name="detector.onnx", sha256=diff_id(data), size_bytes=len(data)
+        )
+        body = msgspec.json.encode(LoadRequest(files=[file]))
         job: str = self.post("/v1/images/load", body, **JSON)["id"]
         return job
 

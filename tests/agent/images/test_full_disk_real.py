@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,31 @@ def test_full_from_a_stage_on(on_small_disk: Loads, stage: str) -> None:
     assert loads.agent.stop() == 0
     loads.start()
     check_all_is_well(loads, old)
+
+
+def test_full_while_a_file_is_placed(on_small_disk: Loads) -> None:
+    """What was there is there until the new one is whole; what was half written is gone."""
+    loads = on_small_disk
+    loads.start()
+    model = random.randbytes(3_000_000)
+    for data in (b"before", model):
+        loads.send(data)
+    assert loads.ended(loads.place(b"before"))["state"] == "succeeded"
+    assert loads.agent.stop() == 0
+    loads.start("placing", "fill")
+    job = loads.place(model)
+    until((loads.folder / "reached").exists)
+    until(lambda: stands(loads, job))
+    place = loads.state / "models" / "detector.onnx"
+    assert place.read_bytes() == b"before"
+    assert [path.name for path in place.parent.iterdir()] == ["detector.onnx"]
+    make_room(loads)
+    ended = loads.ended(job)
+    assert (ended["state"], ended["problem"]["code"]) == ("failed", "space.full")
+    assert ended["problem"]["hint"]
+    again = loads.ended(loads.post(f"/v1/jobs/{job}/retry")["id"])
+    assert (again["state"], again["problem"]) == ("succeeded", None)
+    assert place.read_bytes() == model
 
 
 def test_full_while_layers_come(on_small_disk: Loads) -> None:

@@ -12,10 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from agent.protocol.images import LoadRequest
-from agent.protocol.node_files import NodeFile
 from tests.agent.images.image_side import request
-from tests.agent.images.layers import diff_id
 from tests.agent.images.loads import JSON, NEW, Loads, until
 from tests.archives_made import Made, layer
 
@@ -26,16 +23,6 @@ def kill(loads: Loads) -> None:
     assert loads.agent.process is not None
     os.kill(loads.agent.process.pid, signal.SIGKILL)
     assert loads.end() == -signal.SIGKILL
-
-
-def model_of(data: bytes) -> NodeFile:
-    return NodeFile(kind="model", name="detector.onnx", sha256=diff_id(data), size_bytes=len(data))
-
-
-def place(loads: Loads, file: NodeFile) -> str:
-    body = msgspec.json.encode(LoadRequest(files=[file]))
-    job: str = loads.post("/v1/images/load", body, **JSON)["id"]
-    return job
 
 
 def jobs_of(loads: Loads, kind: str) -> list[dict[str, Any]]:
@@ -93,13 +80,12 @@ def test_killed_while_a_file_is_placed(loads: Loads) -> None:
     loads.start()
     for data in (b"before", b"after" * 50_000):
         loads.send(data)
-    files = [model_of(data) for data in (b"before", b"after" * 50_000)]
-    assert loads.ended(place(loads, files[0]))["state"] == "succeeded"
+    assert loads.ended(loads.place(b"before"))["state"] == "succeeded"
     assert loads.agent.stop() == 0
     model = loads.folder / "state" / "models" / "detector.onnx"
     loads.start("placing", "kill")
     with contextlib.suppress(httpx.HTTPError):
-        place(loads, files[1])
+        loads.place(b"after" * 50_000)
     assert loads.end() == -signal.SIGKILL
     assert model.read_bytes() == b"before"
     (model.parent / ".detector.onnx.x.tmp").write_bytes(b"aft")  # as far as it may have come

@@ -43,6 +43,7 @@ async def test_an_engine_is_built_once(tmp_path: Path, onnx: Path) -> None:
             "build.log",
             "manifest.json",
             "model.plan",
+            "runtime",
         ]
         assert json.loads((folder / "manifest.json").read_text())["plan_bytes"] == len(
             (folder / "model.plan").read_bytes()

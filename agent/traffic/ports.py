@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import socket
@@ -50,12 +51,19 @@ def _why_not(bind: Bind, network: Path) -> str | None:
         families.append(socket.AF_INET6)
     for family in families:
         try:
-            with socket_in(network, family) as tried:
+            with _socket(network, family) as tried:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 tried.bind((bind.host_ip, bind.port))
                 tried.listen(1)
         except OSError as error:
-            return os.strerror(error.errno).lower() if error.errno else str(error)
+            if error.errno != errno.EACCES:  # a low port, which the proxy may have
+                return os.strerror(error.errno).lower() if error.errno else str(error)
     return None
+
+
+def _socket(network: Path, family: socket.AddressFamily) -> socket.socket:
+    if network == OWN_NETWORK:  # root alone may enter a network, also its own
+        return socket.socket(family, socket.SOCK_STREAM)
+    return socket_in(network, family)

@@ -31,6 +31,8 @@ from agent.traffic.telling import commands, differences, other_ports
 from agent.traffic.traffic import Window
 
 ANSWER_SECONDS = 15.0
+# One that runs and was not just started answers at once.
+DEAF_SECONDS = 3.0
 LOOK_SECONDS = 0.05
 # In which HAProxy has looked once at each of its servers, a new one too.
 CHECK_SECONDS = 1.5
@@ -85,7 +87,7 @@ class Proxy:
             if before is None or _shares(before) != _shares(state):
                 self._count_anew()
             await self._listen()
-            await self._have_it_so(state)
+            await self._have_it_so(state, must=True)
 
     async def look_after(self) -> None:
         """Have the proxy do what is in the file, and read its counters. Raises as `put`."""
@@ -93,7 +95,7 @@ class Proxy:
             if self.state is None:
                 return
             try:
-                await self._have_it_so(self.state)
+                await self._have_it_so(self.state, must=False)
                 self._tally.look(await self._admin.counters())
             except ProblemError as problem:
                 self._unknown = problem.detail
@@ -157,15 +159,19 @@ class Proxy:
         """What it saw in this window."""
         return self._tally.window(unknown=self._unknown)
 
-    async def _have_it_so(self, state: ProxyState) -> None:
-        """Start it, start it anew, or tell it what differs."""
-        fresh = not await self._home.running(self.workload)
-        if fresh:
+    async def _have_it_so(self, state: ProxyState, *, must: bool) -> None:
+        """Start it, start it anew, or tell it what differs.
+
+        Args:
+            must: one that runs and does not answer is started anew: what it shall be has changed.
+        """
+        if not await self._home.running(self.workload):
             await self._home.start(self.workload)
-        servers = await self._until_it_answers()
+            servers = await self._until_it_answers(ANSWER_SECONDS)
+        else:
+            servers = await self._answer(must=must)
         if other_ports(state, servers):
-            await self._home.restart(self.workload)
-            servers = await self._until_it_answers()
+            servers = await self._started_anew()
         for _ in range(TELL_TRIES):
             if not differences(state, servers):
                 return
@@ -175,9 +181,23 @@ class Proxy:
         if wrong := differences(state, servers):
             raise not_as_told(self.workload, wrong)
 
-    async def _until_it_answers(self) -> Mapping[tuple[str, str], Server]:
-        """Its servers."""
-        until = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    async def _answer(self, *, must: bool) -> Mapping[tuple[str, str], Server]:
+        """Of one that runs: its servers. Raises ProblemError."""
+        try:
+            return await self._until_it_answers(DEAF_SECONDS)
+        except ProblemError as problem:
+            if not must:
+                raise
+            log.warning("%s; it is started anew", problem.detail)
+        return await self._started_anew()
+
+    async def _started_anew(self) -> Mapping[tuple[str, str], Server]:
+        await self._home.restart(self.workload)
+        return await self._until_it_answers(ANSWER_SECONDS)
+
+    async def _until_it_answers(self, seconds: float) -> Mapping[tuple[str, str], Server]:
+        """Its servers. Raises ProblemError `traffic.not_started`."""
+        until = asyncio.get_running_loop().time() + seconds
         while True:
             try:
                 process = await self._admin.process()
@@ -188,7 +208,8 @@ class Proxy:
             except ProblemError as problem:
                 if asyncio.get_running_loop().time() >= until:
                     words = await self._home.last_words(self.workload)
-                    raise not_started(self.workload, words or problem.detail) from problem
+                    why = f"{problem.detail}; its last words: {words}" if words else problem.detail
+                    raise not_started(self.workload, why) from problem
             await asyncio.sleep(LOOK_SECONDS)
 
     def _count_anew(self) -> None:

@@ -7,6 +7,7 @@ GPUs: systemd reads a unit that it does not know from its file, and enabling mak
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from agent.traffic.homes import ARGUMENTS, OPEN_FILES, PREFIX, STOP_SECONDS
 from agent.traffic.problems import not_started
 
 UNITS = Path("/etc/systemd/system")
+OLDEST = (2, 6)
 COMMAND_SECONDS = 60.0
 LAST_LINES = 5
 
@@ -81,7 +83,7 @@ class Units:
         wanted_by: str = "multi-user.target",
         sandbox: bool = True,
     ) -> None:
-        self._units, self._systemctl = units, systemctl
+        self._haproxy, self._units, self._systemctl = haproxy, units, systemctl
         self._inside = runtime / PREFIX
         self._text = _UNIT.format(
             haproxy=haproxy,
@@ -97,7 +99,14 @@ class Units:
         )
 
     async def why_not(self) -> str | None:
-        """It was found before this was made."""
+        """HAProxy is there, and may be too old."""
+        said = (await _said(str(self._haproxy), "-v"))[1]
+        found = re.search(r"version (\d+)\.(\d+)", said)
+        if found is None:
+            return f"{self._haproxy} does not say its version"
+        version = (int(found[1]), int(found[2]))
+        if version < OLDEST:
+            return f"its HAProxy is {version[0]}.{version[1]}, and at least 2.6 is needed"
         return None
 
     def folder(self, workload: str) -> str:
@@ -140,22 +149,25 @@ class Units:
             raise not_started(workload, f"systemctl {' '.join(words)}: {said.strip()[-300:]}")
 
     async def _run(self, *words: str) -> tuple[int, str]:
-        """Exit code and words. A systemd that does not answer is one that refuses."""
+        return await _said(*self._systemctl, *words)
+
+
+async def _said(*command: str) -> tuple[int, str]:
+    """Exit code and words. One that does not answer, or is not there, is one that refuses."""
+    try:
         process = await asyncio.create_subprocess_exec(
-            *self._systemctl,
-            *words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        try:
-            with fail_after(COMMAND_SECONDS):
-                said, _ = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            return 1, f"systemd did not answer within {COMMAND_SECONDS:g} s"
-        return process.returncode or 0, said.decode(errors="replace")
+    except OSError as error:
+        return 1, f"{command[0]}: {error.strerror}"
+    try:
+        with fail_after(COMMAND_SECONDS):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return 1, f"{command[0]} did not answer within {COMMAND_SECONDS:g} s"
+    return process.returncode or 0, said.decode(errors="replace")
 
 
 def _unit(workload: str) -> str:

@@ -80,6 +80,26 @@ class Fronts:
 
     # The way back
 
+    async def hold_back(self, attempt: Attempt, part: Part) -> None:
+        """At once, whoever else is at work on it: where both run, the new one gets nothing more."""
+        if not part.shifts or part.old is None:
+            return
+        try:
+            there = await attempt.do(self._traffic.targets, part.name)
+            stable = there.get("stable")
+            if stable is not None and stable.container == part.old.id and len(there) > 1:
+                back: dict[SlotName, Target] = {
+                    name: Target(
+                        container=each.container,
+                        front=each.front,
+                        weight=ALL if name == "stable" else 0,
+                    )
+                    for name, each in there.items()
+                }
+                await attempt.do(self._traffic.put, part.name, back)
+        except ProblemError as problem:
+            attempt.log(f"{part.name}: {problem.detail}; it is tried again")
+
     async def turn_back(self, attempt: Attempt, part: Part) -> None:
         """First of all: the old container gets all new requests, or its port is free for it.
 

@@ -148,8 +148,9 @@ class RevertKind(JobKind[DeploymentWork]):
 
     async def run(self, work: Work[DeploymentWork]) -> dict[str, str]:
         await work.stage("waiting", 2 * LET_GO_SECONDS)
-        await self._let_go(work.request.deployment)
         try:
+            await self._reverter.hold_back(work.request.deployment, work)
+            await self._let_go(work.request.deployment)
             await take_back(self._reverter, work.request.deployment, work)
         except OverruledError as error:
             raise SkippedError(str(error)) from None

@@ -76,6 +76,16 @@ class Reverter:
 
         return await self._store.change(deployment_id, overruled)
 
+    async def hold_back(self, deployment_id: str, progress: Progress) -> None:
+        """Before anything is waited for: what fails gets no more requests, where others can.
+
+        Raises:
+            OverruledError: it is not this caller's any more.
+        """
+        attempt = Attempt(self._store, deployment_id, progress)
+        for part in attempt.record.parts if attempt.state == "reverting" else ():
+            await self._fronts.hold_back(attempt, part)
+
     async def back(self, deployment_id: str, progress: Progress) -> Deployment:
         """Go back until the old containers are as they were.
 

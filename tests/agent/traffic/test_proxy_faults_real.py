@@ -177,3 +177,26 @@ async def test_dockerd_that_starts_anew_keeps_the_weights(
         assert now["stable"][0] == node.inspect("web")["NetworkSettings"]["IPAddress"]
         await node.workloads.deployments.confirm(deployment)
         assert (await node.reaches("done", "reverted", "stuck")).state == "done"
+
+
+async def test_a_proxy_that_hears_nothing_more_is_told_by_starting_it_anew(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Its requests go on until something must change."""
+    async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
+        assert (await node.apply(serving("one"))).state == "succeeded"
+        pid = process(node)
+        (engine.folder / "traffic" / "web" / "ctl").unlink()
+        assert "does not answer" in (await node.traffic.wrong("web"))[0]
+        while True:
+            window = node.traffic.figures("web")
+            if window is not None and window.unknown is not None:
+                break
+            await asyncio.sleep(0.1)
+        said = engine.enter("busybox", "wget", "-qO-", "http://127.0.0.1:8080").stdout
+        assert (said, process(node)) == ("one\n", pid)
+        assert (await node.apply(serving("two"))).state == "succeeded"
+        assert process(node) != pid
+        said = engine.enter("busybox", "wget", "-qO-", "http://127.0.0.1:8080").stdout
+        assert said == "two\n"
+        assert await node.traffic.wrong("web") == []

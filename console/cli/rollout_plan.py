@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from agent.protocol.problems import Problem, ProblemError
+from console.cli.nodes import fleet_file
 from console.cli.options import json_option
 from console.cli.output import print_json, say, width
 from console.cli.release_reading import archive_option, read_release, read_supplies
@@ -74,6 +75,7 @@ def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: 
         file=", ".join(map(str, asked.files)),
         owner=stated_owner(),
         zones={name: look.zone for name, look in looks.items()},
+        fleet=_fleet(setup),
         archives=[remembered(each) for each in supplies.parcels.archives] if supplies else [],
     )
     this_journal().plan(rollout, requests)
@@ -93,6 +95,11 @@ def with_earlier(looks: dict[str, Look]) -> None:
         {name: look.engines for name, look in looks.items()},
         {name: look.gpus for name, look in looks.items()},
     )
+
+
+def _fleet(setup: Setup) -> str:
+    path = fleet_file(setup)
+    return str(path.absolute()) if path.exists() else ""
 
 
 def _record(rollout: Rollout, said: dict[str, NodeNeeds | ProblemError]) -> PlanRecord:

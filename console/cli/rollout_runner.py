@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 from agent.rules.tables import read_tables
 from console.cli.image_options import cache_folder, verified_cache
 from console.cli.nodes import all_nodes, fleet_file
 from console.cli.run import links
 from console.cli.setup import Setup
-from console.fleet.links import Links
+from console.fleet.links import stated_owner
 from console.images.judging import TABLES_FILE
 from console.images.vetting import Vetting
 from console.rollouts.journal import Journal
@@ -21,9 +25,11 @@ from console.rollouts.needs import Supplies
 from console.rollouts.notifier import Notifier, with_notices
 from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout
-from console.rollouts.runner import Runner, steering_lock
+from console.rollouts.runner import Runner, locked, steering_lock
+from console.rollouts.supervisor import Supervisor, supervising, supervision
 from console.rollouts.supplies import read_supplies
 
+TAKES_TRIES = 50
 START = "from console.cli.main import main; main()"
 
 
@@ -49,25 +55,74 @@ def start_runner(setup: Setup, journal: Journal, rollout_id: str) -> int:
     return process.pid
 
 
+def begin_steering(setup: Setup, journal: Journal, rollout_id: str) -> str:
+    """See that somebody steers it: this journal's supervisor, if that is ours; else a runner of its
+    own. What that means is the answer."""
+    there = supervision(journal.folder)
+    if there is not None and there.uid == os.getuid():
+        for _ in range(TAKES_TRIES):
+            if locked(journal.folder, rollout_id):
+                return f"the supervisor (process {there.pid}) steers it, also after a restart"
+            time.sleep(0.1)
+    start_runner(setup, journal, rollout_id)
+    if there is not None:
+        return f"started. If its runner ends too early, the supervisor of {there.user} goes on"
+    return (
+        "started. Nobody restarts its runner. If this machine restarts, go on with it:"
+        f" roost rollout runner {rollout_id}"
+    )
+
+
 def steer(setup: Setup, journal: Journal, rollout_id: str, *, stands: bool = True) -> Rollout:
     """Steer it here, until it has ended; with `stands`, until no node may catch up any more.
 
     Raises:
         ProblemError: `rollout.*`, `settings.*`.
     """
-    entries = {entry.name: entry for entry in all_nodes(setup)}
-    ways: Links = links(setup)
-    preparer = preparer_of(setup, journal.load(rollout_id))
-    runner = Runner(
-        journal,
-        rollout_id,
-        entries=entries,
-        client=ways.client,
-        preparer=preparer,
-        stands=stands,
-    )
+    runner = runner_of(setup, journal, journal.load(rollout_id), stands=stands)
     with steering_lock(journal.folder, rollout_id):
         return asyncio.run(_steered(runner, Notifier(journal, rollout_id, os.environ)))
+
+
+def steer_all(setup: Setup, journal: Journal) -> None:
+    """Steer all that is open, until somebody ends this process.
+
+    Raises:
+        ProblemError: `rollout.steered`: another one does; `rollout.journal`.
+    """
+    owner = stated_owner()
+
+    async def one(rollout: Rollout) -> Rollout:
+        runner = await asyncio.to_thread(runner_of, setup, journal, rollout)
+        return await _steered(runner, Notifier(journal, rollout.id, os.environ))
+
+    async def all_of_them() -> None:
+        supervisor = asyncio.create_task(Supervisor(journal, one, user=owner).run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, supervisor.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervisor
+
+    with supervising(journal.folder, owner):
+        asyncio.run(all_of_them())
+
+
+def runner_of(setup: Setup, journal: Journal, rollout: Rollout, *, stands: bool = True) -> Runner:
+    """Its runner, with the fleet that it was planned with where that can be read. Blocks.
+
+    Raises:
+        ProblemError: `settings.*`, `fleet.empty`.
+    """
+    if rollout.fleet and os.access(rollout.fleet, os.R_OK):
+        setup = setup._replace(fleet_file=Path(rollout.fleet))
+    entries = {entry.name: entry for entry in all_nodes(setup)}
+    return Runner(
+        journal,
+        rollout.id,
+        entries=entries,
+        client=links(setup).client,
+        preparer=preparer_of(setup, rollout),
+        stands=stands,
+    )
 
 
 async def _steered(runner: Runner, notifier: Notifier) -> Rollout:

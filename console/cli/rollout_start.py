@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from console.cli.nodes import all_nodes
 from console.cli.options import yes_option
 from console.cli.output import say
 from console.cli.rollout_journal import find_rollout, this_journal
-from console.cli.rollout_runner import start_runner, steer
+from console.cli.rollout_runner import begin_steering, steer, steer_all
 from console.cli.rollout_watch import watch
 from console.cli.rollout_words import count_words, state_words, unsteered_lines
 from console.cli.run import ask_nodes
@@ -59,18 +60,33 @@ def start(setup: Setup, rollout_id: str, *, attached: bool, detach: bool, yes: b
     journal.begin(rollout.id, by=stated_owner())
     if attached:
         return _conclude(steer(setup, journal, rollout.id, stands=False))
-    start_runner(setup, journal, rollout.id)
-    say(f"started. If this machine restarts, go on with it: roost rollout runner {rollout.id}")
+    say(begin_steering(setup, journal, rollout.id))
     return 0 if detach else watch(journal, rollout.id)
 
 
 @click.command("runner")
-@click.argument("rollout_id", metavar="ROLLOUT")
+@click.argument("rollout_id", metavar="[ROLLOUT]", required=False)
+@click.option("--all", "all_of_them", is_flag=True, help="All that are open, and those to come.")
 @click.pass_obj
-def runner(setup: Setup, rollout_id: str) -> int:
-    """Steer a rollout in this process, from where it is, until it ends."""
+def runner(setup: Setup, rollout_id: str | None, *, all_of_them: bool) -> int:
+    """Steer a rollout in this process, from where it is, until it ends.
+
+    With --all, whatever is open in this host's journal is steered, several at once, until somebody
+    ends this process; what a killed runner left is gone on with. roost-rollouts.service keeps such
+    a process.
+    """
     setup.refuse_changes("rollout runner")
     journal = this_journal()
+    if (rollout_id is None) == (not all_of_them):
+        raise ProblemError(
+            "console.usage",
+            "nobody said which rollout" if rollout_id is None else "--all takes no rollout",
+            hint="roost rollout runner ROLLOUT, or roost rollout runner --all",
+        )
+    if all_of_them:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        steer_all(setup, journal)
+        return 0
     rollout = find_rollout(journal, rollout_id)
     if rollout.state == "planned":
         raise ProblemError(

@@ -13,7 +13,7 @@ from console.cli.nodes import all_nodes
 from console.cli.options import yes_option
 from console.cli.output import say
 from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
-from console.cli.rollout_runner import start_runner
+from console.cli.rollout_runner import begin_steering
 from console.cli.rollout_watch import watch
 from console.cli.setup import Setup
 from console.fleet.links import stated_owner
@@ -100,7 +100,7 @@ def _wish(setup: Setup, rollout_id: str | None, wish: Wish, *, yes: bool = True)
     told = max((number for number, _ in journal.events(rollout.id)), default=0)
     journal.wish(rollout.id, wish, by=stated_owner())
     if not locked(journal.folder, rollout.id):
-        start_runner(setup, journal, rollout.id)
+        begin_steering(setup, journal, rollout.id)
     say(f"{wish}: told to the runner of {rollout.id}")
     if wish in _BACK or wish == "retry":
         return watch(journal, rollout.id, after=told)

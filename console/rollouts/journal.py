@@ -109,6 +109,21 @@ class Journal:
             rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC")
             return [from_json(row[0], Rollout) for row in rows]
 
+    def to_steer(self) -> set[str]:
+        """Ids of those that want a runner, have wishes that nobody took, or owe notices."""
+        with self._transaction(write=False) as connection:
+            rows = connection.execute(
+                "SELECT id, json_extract(record, '$.state'),"
+                " json_extract(record, '$.stands_until') FROM rollouts"
+            )
+            found = {
+                row[0] for row in rows if row[1] not in {"planned", *ENDED} or row[2] is not None
+            }
+            rows = connection.execute(
+                "SELECT rollout FROM wishes WHERE NOT taken UNION SELECT rollout FROM notices"
+            )
+            return found | {row[0] for row in rows}
+
     def save(
         self,
         rollout: Rollout,

@@ -65,11 +65,12 @@ class Notifier:
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     async def last(self, seconds: float = LAST_SECONDS) -> None:
-        """Wait until nothing is owed, or each that is was tried in vain; no longer than that."""
+        """Wait until nothing is owed that is due, or was never tried; no longer than that."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             owed = await self._asked(self._book.owed)
-            if owed is not None and all(each.tries for _, each in owed):
+            rests = owed is not None and all(each.tries and due > time.time() for due, each in owed)
+            if rests and not any(not task.done() for task in self._under_way.values()):
                 return
             await asyncio.sleep(LOOK_SECONDS / 5)
 

@@ -51,6 +51,7 @@ def plan_rollout(
     owner: str,
     zones: Mapping[str, str | None] | None = None,
     archives: Sequence[ArchiveFile] = (),
+    fleet: str = "",
 ) -> Rollout:
     """Waves of the nodes that can take it; a node that does not answer keeps its turn.
 
@@ -109,6 +110,7 @@ def plan_rollout(
         strategy=strategy,
         nodes=nodes,
         archives=[*archives],
+        fleet=fleet,
     )
 
 

@@ -126,6 +126,7 @@ class Rollout(msgspec.Struct, kw_only=True):
     at_once: bool = False  # healthy nodes, too, go back all at once
     stands_until: float | None = None  # it has ended, and nodes that were offline may still get it
     archives: list[ArchiveFile] = []  # that have what nodes lack
+    fleet: str = ""  # the fleet.yaml that it was planned with; "": this machine alone
 
     @property
     def waves(self) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from agent.protocol.engines import BuildRequest, Engine
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
-from agent.rules.engine_keys import recipe_digest
 from console.cli.run import Answer, ask_nodes
 from console.cli.setup import Setup
 from console.engines.fleet_build import NodeBuild
@@ -22,7 +21,7 @@ def node_build(entry: NodeEntry, request: BuildRequest) -> NodeBuild:
     async def begin(client: NodeClient, key: str) -> Job:
         return await client.engines.build(request, key)
 
-    return NodeBuild(entry, request.recipe.model, begin, alike=recipe_digest(request.recipe))
+    return NodeBuild(entry, request.recipe.model, begin)
 
 
 def stale_builds(

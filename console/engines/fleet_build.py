@@ -33,8 +33,6 @@ class NodeBuild:
     model: str
     begin: Begin
     """Begins the job, or finds the one of that idempotency key."""
-    alike: str | None = None
-    """`Job.alike` of the job that it begins."""
     what: str = ""
     """Tells builds of one model on one node apart."""
     stage: Stage = "waiting"
@@ -53,8 +51,8 @@ class NodeBuild:
     @property
     def before(self) -> EarlierBuild | None:
         """The build that this one is like."""
-        name = self.entry.name
-        return earlier_build({name: self.known}, name, self.model, self.alike)
+        name, alike = self.entry.name, None if self.job is None else self.job.alike
+        return earlier_build({name: self.known}, name, self.model, alike)
 
     @property
     def seconds_left(self) -> float | None:

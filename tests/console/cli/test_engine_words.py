@@ -14,7 +14,7 @@ from console.cli.engine_options import batches, milliseconds
 from console.engines.fleet_build import NodeBuild
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
-from tests.console.tui.fake_engines import make_bench, make_engine
+from tests.console.tui.fake_engines import LIKE, make_bench, make_engine
 
 
 async def never(client: NodeClient, key: str) -> Job:
@@ -27,6 +27,7 @@ def build(name: str = "a", **fields: object) -> NodeBuild:
         id="b",
         kind="engine.build",
         subject="detector",
+        alike=LIKE,
         state="running",
         stage="building",
         done=430,
@@ -50,6 +51,11 @@ def test_a_line_for_each_build(monkeypatch: pytest.MonkeyPatch) -> None:
     assert queued.job is not None
     queued.job.state, queued.job.reason = "queued", "gpu:1 is busy"
     assert build_line(queued) == "a detector  queued  gpu:1 is busy"
+    waits = build()
+    assert waits.job is not None
+    waits.job.stage, waits.job.done = "waiting for GPU memory", None
+    waits.job.reason = "NVIDIA A10 has 1 MiB free"
+    assert build_line(waits) == "a detector  waiting for GPU memory  NVIDIA A10 has 1 MiB free"
 
 
 def test_all_of_them_and_what_is_new() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from agent.protocol.deployments import PlannedWorkload
 from agent.protocol.problems import ProblemError
-from console.cli.rollout_words import strategy_lines
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit
 from console.fleet.plan_words import plan_lines
 from console.rollouts.needed_engines import NeededEngine
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.record import Rollout
+from console.rollouts.words import strategy_lines
 from console.text import age, plural, size
 
 NAMED = 8

@@ -33,18 +33,23 @@ TAKES_TRIES = 50
 START = "from console.cli.main import main; main()"
 
 
+def rollout_command(setup: Setup) -> list[str]:
+    """`roost rollout` as a program of its own, with the fleet of this one."""
+    path = fleet_file(setup)
+    fleet = ["--fleet", str(path)] if path.exists() else []
+    return [sys.executable, "-c", START, *fleet, "rollout"]
+
+
 def start_runner(setup: Setup, journal: Journal, rollout_id: str) -> int:
     """Start one that goes on when this process and its terminal end; its process id.
 
     It has no agent for ssh keys: that would end with the login.
     """
     environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
-    path = fleet_file(setup)
-    fleet = ["--fleet", str(path)] if path.exists() else []
     path_of_log = journal.folder / f"{rollout_id}.log"
     with os.fdopen(open_shared(path_of_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", START, *fleet, "rollout", "runner", rollout_id],
+            [*rollout_command(setup), "runner", rollout_id],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

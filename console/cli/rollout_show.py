@@ -9,18 +9,19 @@ import click
 
 from console.cli.options import json_option
 from console.cli.output import print_json, say
-from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
-from console.cli.rollout_words import (
+from console.cli.rollout_journal import rollout_argument, this_journal
+from console.cli.table import NODE, Column, print_table
+from console.rollouts.finding import find_rollout
+from console.rollouts.record import Judged, Rollout
+from console.rollouts.runner import locked
+from console.rollouts.waiting import waits_for
+from console.rollouts.words import (
     count_words,
     event_line,
     stage_words,
     state_words,
     unsteered_lines,
 )
-from console.cli.table import NODE, Column, print_table
-from console.rollouts.record import Judged, Rollout
-from console.rollouts.runner import locked
-from console.rollouts.waiting import waits_for
 from console.text import age, clean
 
 LIST = (

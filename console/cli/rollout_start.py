@@ -13,15 +13,16 @@ from console.cli.consent import consent
 from console.cli.nodes import all_nodes
 from console.cli.options import yes_option
 from console.cli.output import say
-from console.cli.rollout_journal import find_rollout, this_journal
+from console.cli.rollout_journal import this_journal
 from console.cli.rollout_runner import begin_steering, steer, steer_all
 from console.cli.rollout_watch import watch
-from console.cli.rollout_words import count_words, state_words, unsteered_lines
 from console.cli.run import ask_nodes
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
+from console.rollouts.finding import find_rollout
 from console.rollouts.record import ENDED, Rollout
+from console.rollouts.words import count_words, state_words, unsteered_lines
 from console.text import plural
 
 # These a runner would meet on every try; a node that is only away may come back.

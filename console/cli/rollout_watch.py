@@ -7,11 +7,12 @@ import time
 import click
 
 from console.cli.output import say
-from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
-from console.cli.rollout_words import count_words, event_line, state_words, unsteered_lines
+from console.cli.rollout_journal import rollout_argument, this_journal
+from console.rollouts.finding import find_rollout
 from console.rollouts.journal import Journal
 from console.rollouts.record import ENDED
 from console.rollouts.runner import locked
+from console.rollouts.words import count_words, event_line, state_words, unsteered_lines
 from console.text import clean
 
 LOOK_SECONDS = 0.5

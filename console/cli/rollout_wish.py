@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import click
 
@@ -12,17 +11,15 @@ from console.cli.consent import consent
 from console.cli.nodes import all_nodes
 from console.cli.options import yes_option
 from console.cli.output import say
-from console.cli.rollout_journal import find_rollout, rollout_argument, this_journal
+from console.cli.rollout_journal import rollout_argument, this_journal
 from console.cli.rollout_runner import begin_steering
 from console.cli.rollout_watch import watch
 from console.cli.setup import Setup
 from console.fleet.links import stated_owner
-from console.rollouts.record import UNCONFIRMED, UNTOUCHED, Rollout, Wish
+from console.rollouts.effects import TAKES_BACK, check, counted, going_back
+from console.rollouts.finding import find_rollout
+from console.rollouts.record import Rollout, Wish
 from console.rollouts.runner import locked
-from console.rollouts.wishes import why_not
-from console.text import plural
-
-_BACK: tuple[Wish, ...] = ("abort", "abort-all", "undo", "undo-at-once")
 
 
 @click.command("pause")
@@ -88,65 +85,28 @@ def _wish(setup: Setup, rollout_id: str | None, wish: Wish, *, yes: bool = True)
     setup.refuse_changes(f"rollout {wish}")
     journal = this_journal()
     rollout = find_rollout(journal, rollout_id)
-    if refusal := why_not(rollout, wish, stated_owner()):
-        raise ProblemError(
-            "rollout.state",
-            f"rollout {rollout.id}: {refusal}",
-            params={"rollout": rollout.id, "state": rollout.state},
-            hint=f"roost rollout status {rollout.id}",
-        )
-    if wish in _BACK:
+    check(rollout, wish, by=stated_owner())
+    if wish in TAKES_BACK:
         _ask(setup, rollout, wish, yes=yes)
     told = max((number for number, _ in journal.events(rollout.id)), default=0)
     journal.wish(rollout.id, wish, by=stated_owner())
     if not locked(journal.folder, rollout.id):
         begin_steering(setup, journal, rollout.id)
     say(f"{wish}: told to the runner of {rollout.id}")
-    if wish in _BACK or wish == "retry":
+    if wish in TAKES_BACK or wish == "retry":
         return watch(journal, rollout.id, after=told)
     return 0
 
 
 def _ask(setup: Setup, rollout: Rollout, wish: Wish, *, yes: bool) -> None:
     """Say what goes back, with counts, and ask where production is touched, or all at once."""
-    stays = wish == "abort"
-    for line in _counted(rollout, wish):
+    for line in counted(rollout, wish):
         say(line)
-    names = {
-        node.name
-        for node in rollout.nodes
-        if node.stage in UNCONFIRMED or (node.stage == "done" and not stays)
-    }
+    names = going_back(rollout, wish)
     if wish == "undo-at-once":
         _ask_name(rollout)
     touched = [entry for entry in all_nodes(setup) if entry.name in names]
     consent(touched, f"{wish} rollout {rollout.id}", yes=yes)
-
-
-def _counted(rollout: Rollout, wish: Wish) -> Iterator[str]:
-    begun = sum(node.stage in UNCONFIRMED for node in rollout.nodes)
-    untouched = sum(node.stage in UNTOUCHED for node in rollout.nodes)
-    done = sum(node.stage == "done" and node.deployment is not None for node in rollout.nodes)
-    before = sum(node.stage == "done" and node.deployment is None for node in rollout.nodes)
-    if begun or not wish.startswith("undo"):
-        goes = "goes" if begun == 1 else "go"
-        yield f"{plural(begun, 'node')} not confirmed {goes} back at once"
-    if untouched:
-        yield f"{plural(untouched, 'node')} that nothing was changed on {_is(untouched)} left out"
-    if wish == "abort":
-        becomes = "stays as it is" if done == 1 else "stay as they are"
-    else:
-        goes = "goes" if done == 1 else "go"
-        most = rollout.strategy.at_once(len(rollout.nodes))
-        how = "all at once" if wish == "undo-at-once" else f"at most {most} at a time"
-        becomes = f"{goes} back, {how}"
-    yield f"{plural(done, 'node')} that {_is(done)} done {becomes}"
-    if before:
-        yield f"{plural(before, 'node')} that ran it before the rollout {_is(before)} left alone"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def _ask_name(rollout: Rollout) -> None:

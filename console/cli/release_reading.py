@@ -64,14 +64,12 @@ def read_release(setup: Setup, asked: Asked) -> Release:
     )
 
 
-def read_parcels(archives: Sequence[Path]) -> Parcels | None:
-    """The images of these archives; None: there are none. Raises ProblemError `archive.*`."""
-    return Parcels(read_archives(archives)) if archives else None
-
-
 def read_supplies(setup: Setup, archives: Sequence[Path]) -> Supplies | None:
-    """The same, with what their images need to run. Raises ProblemError `archive.*`,
-    `compatibility.tables`."""
+    """The images of these archives, and what they need to run; None: there are none.
+
+    Raises:
+        ProblemError: `archive.*`, `compatibility.tables`.
+    """
     if not archives:
         return None
     indexes = read_archives(archives)

@@ -114,3 +114,22 @@ def test_what_changes_on_nodes(tmp_path: Path, fleet: Path) -> None:
     missing = write(tmp_path, GOOD, "missing.yaml")
     done = roost(tmp_path, "--fleet", fleet, "release", "diff", missing, "--to", selector)
     assert "cannot: web: image edge/app:1 is not on this node" in done.out
+
+
+def test_which_nodes_lack_what(tmp_path: Path, fleet: Path) -> None:
+    file = write(tmp_path, GOOD)
+    check = ("--fleet", fleet, "release", "check", file, "--to", "@plant-1-t4,@plant-2-a10")
+    lacks = roost(tmp_path, *check)
+    assert lacks.code == 1
+    assert lacks.out.count("image edge/app:1 is not on this node") == 2
+    archive = tmp_path / "app.tar"
+    archive.write_bytes(docker_archive([Made([layer("app")], tags=["edge/app:1"])]))
+    comes = roost(tmp_path, *check, "--archive", archive)
+    assert comes.code == 0, comes
+    assert comes.out.count("nothing, edge/app:1 is sent") == 2
+    found = roost(tmp_path, *check, "--archive", archive, "--json").json
+    assert {node["send_bytes"] for node in found["nodes"]} == {len(layer("app"))}
+    away = write_fleet(tmp_path / "away.yaml", [NodeEntry(name="far", address="unix:///no.sock")])
+    silent = roost(tmp_path, "--fleet", away, "release", "check", file, "--to", "@far")
+    assert silent.code == 1
+    assert "far" in silent.out

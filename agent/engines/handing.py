@@ -91,6 +91,16 @@ class Handing:
                     bound.setdefault(source, set()).add(container.name)
         return self._by_folder(bound)
 
+    async def _image(self, name: str) -> str:
+        """Its config digest; "" where it is not here. Raises ProblemError `runtime.*`."""
+        try:
+            image = await self._executors.image(name)
+        except ProblemError as problem:
+            if not problem.code.startswith("image."):
+                raise
+            return ""
+        return image.config_digest or image.id
+
     def _by_folder(self, bound: Mapping[Path, Iterable[str]]) -> dict[Path, list[str]]:
         found: dict[Path, set[str]] = {}
         for source, users in bound.items():
@@ -101,10 +111,7 @@ class Handing:
     async def _now(self, recipe: EngineRecipe | None) -> ModelNow:
         if recipe is None:
             return ModelNow()
-        image = None
-        if recipe.image is not None:
-            node_image = await self._executors.image(recipe.image)
-            image = node_image.config_digest or node_image.id
+        image = None if recipe.image is None else await self._image(recipe.image)
         try:
             model = await asyncio.to_thread(self._digests.of, Path(recipe.onnx))
         except ProblemError:

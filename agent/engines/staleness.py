@@ -97,6 +97,9 @@ class Staleness:
             try:
                 if self._digests.changed(file):
                     changed.append(file.path)
+            except FileNotFoundError as error:
+                if engine.manifest.imported is None:  # else it need not be here
+                    unknown.append(f"{file.path}: {error.strerror}")
             except OSError as error:
                 unknown.append(f"{file.path}: {error.strerror}")
             except ProblemError as problem:

@@ -15,7 +15,7 @@ class ModelNow(msgspec.Struct, kw_only=True, frozen=True):
 
     onnx_sha256: str | None = None
     external_sha256: Mapping[str, str] = {}
-    image: str | None = None  # config digest
+    image: str | None = None  # config digest; None: it names none, "": it is not here
 
 
 def why_another(engine: Engine, recipe: EngineRecipe | None, now: ModelNow) -> str | None:

@@ -188,4 +188,5 @@ def sources_of(body: Mapping[str, Any]) -> list[Path]:
     host = body.get("HostConfig") or {}
     found = [mount.get("Source") for mount in host.get("Mounts") or []]
     found += [str(bind).partition(":")[0] for bind in host.get("Binds") or []]
+    found += [mount.get("Source") for mount in body.get("Mounts") or []]  # as inspect tells
     return [Path(str(each)) for each in found if str(each or "").startswith("/")]

@@ -183,7 +183,7 @@ def _wanted(
     ]
     if not wanted:
         raise _usage(
-            f"no service of {file} says x-roost.engine",
+            f"no service of {file} says how its engine is built",
             "A service says how its engine is built: x-roost: {engine: {onnx: ...}}",
         )
     return wanted

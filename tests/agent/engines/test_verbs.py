@@ -340,6 +340,8 @@ async def test_what_its_builder_wrote_is_taken_in_with_it(
     assert again.result["engine"] == "was there"
     put(onnx, onnx_made.detector(blocks=2))
     assert [each.what for each in (await only(side, "imported")).stale] == ["model"]
+    await asyncio.to_thread(onnx.unlink)
+    assert (await only(side, "imported")).stale_unknown == [], "it need not be there"
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ async def test_none_is_there_or_another_one(
         await build(node, made)
         other = recipe(onnx, precision="fp16", workspace_bytes=2**20)
         assert "another precision and workspace_bytes" in await refused(node, using(other))
+        elsewhere = recipe(onnx, executor="container", image="not-there:1")
+        assert "shall be in not-there:1" in await refused(node, using(elsewhere))
         await asyncio.to_thread(onnx.write_bytes, onnx_made.detector(blocks=2))
         assert "detector.onnx has changed" in await refused(node, using(made))
         [planned] = await node.plan(using())  # whichever it is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.rollouts.ledger import Ledger
-from console.rollouts.record import RolloutNode
+from console.rollouts.record import UNCONFIRMED, RolloutNode
 from console.rollouts.watching import misses_weight, weight_wanted
 from console.text import age
 
@@ -23,6 +23,18 @@ def see_silent(ledger: Ledger, node: RolloutNode, why: str, now: float, asked_si
     if silent > ledger.rollout.strategy.confirm_within + MARGIN_SECONDS:
         node.failed = node.failed or not node.back
         ledger.put(node, "lost", now, f"not heard of for {age(silent)}: {why}")
+
+
+def see_gap(ledger: Ledger, now: float) -> None:
+    """Say for how long nobody was in touch with nodes that go back by themselves."""
+    begun = [node for node in ledger.rollout.nodes if node.stage in UNCONFIRMED]
+    if not begun:
+        return
+    gap = now - max(max(node.heard_at, node.since) for node in begun)
+    if gap > MARGIN_SECONDS:
+        lease = ledger.rollout.strategy.confirm_within
+        back = ", longer than nodes wait until they go back" if gap > lease else ""
+        ledger.say(now, f"nobody steered it for {age(gap)}{back}")
 
 
 def see_late(ledger: Ledger, now: float, asked_since: float) -> None:

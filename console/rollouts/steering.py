@@ -14,7 +14,7 @@ from console.rollouts.budgets import Budget
 from console.rollouts.catching_up import catch_up, returned, stand, supersede
 from console.rollouts.going_back import begin_back, end_back, take_back
 from console.rollouts.judged import look, undecided_words
-from console.rollouts.late import see_late, see_silent
+from console.rollouts.late import see_gap, see_late, see_silent
 from console.rollouts.ledger import Ledger
 from console.rollouts.record import (
     ENDED,
@@ -151,6 +151,7 @@ class Steering:
             return
         if self._begun_at is None:
             self._begun_at = now
+            see_gap(self._ledger, now)
         see_late(self._ledger, now, self._begun_at)
         self._see_failures(now)
         begin_back(self._ledger, now)
@@ -197,7 +198,7 @@ class Steering:
 
     def _begin(self, nodes: Sequence[RolloutNode], now: float) -> None:
         """Prepare them, and let them change: in their windows, a few at a time."""
-        budget = Budget(self.rollout, now, settling=True)
+        budget: Budget | None = None
         for node in nodes:
             if node.stage == "planned":
                 self._ledger.put(node, "preparing", now)
@@ -205,9 +206,12 @@ class Steering:
                 why = self._windows.why_closed(node.zone, now)
                 if why is not None and (node.stage, node.why) != ("held", why):
                     self._ledger.put(node, "held", now, why)
-                elif why is None and budget.take(node):
+                if why is not None:
+                    continue
+                budget = budget or Budget(self.rollout, now, settling=True)
+                if budget.take(node):
                     self._ledger.put(node, "applying", now)
-                elif why is None and node.stage == "held":
+                elif node.stage == "held":
                     self._ledger.put(node, "prepared", now, "its window is open")
 
     def _go_on(self, now: float) -> None:

@@ -207,7 +207,11 @@ def test_a_runner_that_is_away_all_night_finds_its_canaries_reverted() -> None:
     fleet = FleetDouble([1, 1], changed(gate="manual"))
     fleet.run(20)
     fleet.now += 12 * 3600
+    fleet.kill_runner()
     fleet.run(5)
+    assert "nobody steered it for 12h, longer than nodes wait until they go back" in [
+        event.what for event in fleet.events
+    ]
     assert (fleet.rollout.state, fleet.stages()) == ("failed", {"reverted": 1, "skipped": 1})
 
 

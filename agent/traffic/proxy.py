@@ -202,8 +202,9 @@ class Proxy:
             try:
                 process = await self._admin.process()
                 if process != self._process:
+                    if self._process is not None:
+                        self._tally.restarted()
                     self._process, self._told_at = process, asyncio.get_running_loop().time()
-                    self._tally.restarted()
                 return await self._admin.servers()
             except ProblemError as problem:
                 if asyncio.get_running_loop().time() >= until:

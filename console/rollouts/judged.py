@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from agent.protocol.arms import Arms
 from console.rollouts.judging.analysis import Analysis
-from console.rollouts.judging.judge import judge
+from console.rollouts.judging.judge import Finding, Judgement, judge
 from console.rollouts.judging.looks import NodeLooks
 from console.rollouts.record import Judged, RolloutNode
+
+# Only what the agent reads of its workloads is other: there is no candidate.
+_UNCHANGED = Judgement(
+    outcome="pass",
+    findings=[Finding(key="nothing", outcome="pass", words="no container is another one")],
+    looks=NodeLooks(),
+)
 
 
 def look(
@@ -21,7 +28,10 @@ def look(
     # A clock that is set back takes nothing from what was watched.
     soaked = watched if before is None else max(watched, before.soaked)
     looks = NodeLooks() if before is None else before.looks
-    judgement = judge(analysis, arms, looks, soaked=soaked)
+    if not arms.workloads and arms.unknown is None:
+        judgement = _UNCHANGED
+    else:
+        judgement = judge(analysis, arms, looks, soaked=soaked)
     node.judged, node.judged_why = judgement.outcome, judgement.why
     return Judged(
         deployment=node.deployment,

@@ -20,8 +20,8 @@ from console.rollouts.strategy import Strategy
 from tests.console.rollouts.judging.arms_made import arm, arms, even
 
 # What a node tells of its candidate: few: it got too few requests; blind: that cannot be measured
-# there; broken: what measures it fails.
-Measured = Literal["well", "bad", "few", "blind", "broken"]
+# there; broken: what measures it fails; nothing: no container of it is another one.
+Measured = Literal["well", "bad", "few", "blind", "broken", "nothing"]
 
 JUDGED = Analysis(
     conditions=(
@@ -175,6 +175,8 @@ class FleetDouble:
 
 def arms_of(node: NodeDouble, now: float) -> Arms:
     """What such a node tells of its arms."""
+    if node.measured == "nothing":
+        return Arms(deployment="d1")
     accuracy = Figure(count=node.read, last=0.95, last_at=now, lowest=0.95, highest=0.95)
     if node.measured == "broken":
         accuracy = Figure(errors=node.read, unknown="the command ended with 3")

@@ -13,7 +13,7 @@ from console.rollouts.strategy import Amount, PerGroup, Strategy
 from console.rollouts.windows import Window, Windows
 from tests.console.rollouts.fleet_double import FleetDouble
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 WAVES = (5, 45, 100, 150, 200)
 SITES = 25

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.protocol.arms import Arms
+from console.rollouts.asks import Seen
 from console.rollouts.strategy import Amount, Deadlines, Strategy
 from tests.console.rollouts.fleet_double import JUDGED, FleetDouble
 
@@ -138,6 +140,26 @@ def test_evaluation_goes_on_while_a_gate_and_while_a_pause_waits() -> None:
         fleet.nodes["n0-0"].measured = "bad"
         fleet.run(10)
         assert (fleet.rollout.state, fleet.stages()) == ("failed", {"reverted": 1, "skipped": 1})
+
+
+def test_where_no_container_is_another_one_there_is_nothing_to_judge() -> None:
+    fleet = FleetDouble([1], CALM)
+    fleet.nodes["n0-0"].measured = "nothing"
+    fleet.run_until("done")
+    assert fleet.rollout.since - fleet.events[0].at < 80
+
+
+def test_a_node_that_cannot_tell_what_it_measured_pauses() -> None:
+    """As an agent does that is too old for it."""
+    fleet = FleetDouble([1], CALM)
+    answer = fleet.answer
+    silent = Arms(deployment="d1", unknown="there is no such address")
+    fleet.answer = lambda want: (  # type: ignore[method-assign]
+        Seen(node=want.node, what="arms", arms=silent) if want.ask == "arms" else answer(want)
+    )
+    fleet.run_until("paused")
+    assert "there is no such address" in fleet.rollout.why
+    assert fleet.stages() == {"canary": 1}
 
 
 def test_each_weight_is_judged_anew() -> None:

@@ -55,7 +55,7 @@ class TrafficSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, 
 
     # auto: systemd where that runs and HAProxy is installed, else containers.
     run_by: Literal["auto", "systemd", "container"] = "auto"
-    image: str = "roost/traffic-gateway:1"  # of the containers; it has `haproxy` in its PATH
+    image: str = "haproxy:3.0"  # of the containers; it has `haproxy` in its PATH
 
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

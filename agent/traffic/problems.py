@@ -11,8 +11,9 @@ def no_proxy(why: str, image: str) -> ProblemError:
         "traffic.no_proxy",
         f"traffic cannot be split on this node: {why}",
         params={"image": image},
-        hint="Install HAProxy, 2.6 or newer (Roost uses the program alone, never its service or"
-        f" its haproxy.cfg), or send the gateway's image: roost image push {image} --to @NODE",
+        hint="Where systemd runs: install HAProxy, 2.6 or newer; Roost uses the program alone, never"
+        f" its service or its haproxy.cfg. Or send the image {image}, which has it:"
+        " roost image push ARCHIVE --to @NODE",
     )
 
 

@@ -58,12 +58,15 @@ class ApplyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class PinRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`POST /v1/containers/{name}/pin`: the same container again, on these GPUs."""
+    """`POST /v1/containers/{name}/pin`: the same container again, on these GPUs.
+
+    `soak` and `start_deadline` None: as it was deployed; a container by hand gets 10 s and 120 s.
+    """
 
     gpu: GpuRequest
     strategy: Strategy | None = None
-    soak: Seconds = 10.0
-    start_deadline: Seconds = 120.0
+    soak: Seconds | None = None
+    start_deadline: Seconds | None = None
     options: DeployOptions = msgspec.field(default_factory=DeployOptions)
 
 

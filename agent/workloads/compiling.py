@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent.protocol.images import NodeImage
-from agent.protocol.workloads import Healthcheck, Mount, NetworkUse, Workload
+from agent.protocol.workloads import GpuRequest, Healthcheck, Mount, NetworkUse, Workload
 from agent.workloads.recipe import Recipe
 
 Json = Mapping[str, Any]
@@ -68,6 +70,15 @@ def compiled(workload: Workload, image: NodeImage, *, release: str, secrets: Pat
             if mount.kind == "bind" and mount.create_host_path
         ],
     )
+
+
+def hinted(recipe: Recipe, before: GpuRequest | None, now: GpuRequest) -> Recipe:
+    """The recipe with another ceiling than `before`; what somebody wrote himself stays."""
+    said = before.memory_bytes if before else None
+    env = [each for each in recipe.body.get("Env") or [] if each != f"{MEMORY_HINT}={said}"]
+    if now.memory_bytes and not any(each.startswith(f"{MEMORY_HINT}=") for each in env):
+        env.append(f"{MEMORY_HINT}={now.memory_bytes}")
+    return msgspec.structs.replace(recipe, body={**recipe.body, "Env": env})
 
 
 def _host(workload: Workload, secrets: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from agent.rules.variants import Choice
 from agent.traffic.traffic import Traffic
 from agent.workloads.adopting import adopt
 from agent.workloads.can_run import CanRun, warnings_of
+from agent.workloads.compiling import hinted
 from agent.workloads.containers import inspect_if_there
 from agent.workloads.gpu_ways import cdi_names, way_of, without_gpus
 from agent.workloads.podman import NOT_TOLD, as_docker_says, check_policies, is_podman
@@ -89,13 +90,20 @@ class Planner:
             recipe=bare,
             strategy="stop-then-start",
             gpu=request.gpu,
-            soak=request.soak,
-            start_deadline=request.start_deadline,
             restarts_with=old.restarts_with,
             old=old,
             kept_before=self.kept(container.name),
             front=old.front,
         )
+        known = self._store.workload(container.name)
+        held = self._store.held_to(known) if known and old.managed else None
+        part.recipe = hinted(bare, held.gpu if held else None, request.gpu)
+        if held is not None:  # what else it was deployed with goes on
+            part.probes, part.awaited = held.probes, held.awaited
+            part.soak, part.start_deadline = held.soak, held.start_deadline
+        part.soak = part.soak if request.soak is None else request.soak
+        if request.start_deadline is not None:
+            part.start_deadline = request.start_deadline
         self.place(part, planned)
         await self.judge(part, planned)
         self.order(part, planned, request.strategy)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import click
 
-from agent.protocol.deployments import DeployOptions, DeployPlan, PinRequest
+from agent.protocol.deployments import DeployOptions, DeployPlan, PinRequest, WorkloadStatus
 from agent.protocol.jobs import ENDED
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuRequest, Strategy
@@ -28,6 +29,9 @@ from console.fleet.plan_words import plan_lines
 from console.images.rate import parse_bytes
 from console.text import clean
 
+# The runtime takes the start of an id for the container; a shorter one is more likely a name.
+ID_START = 4
+
 
 @click.command("pin")
 @node_argument
@@ -40,17 +44,19 @@ from console.text import clean
     help="A GPU-... or MIG-... UUID or its beginning, an index, name=A10, profile=1g.10gb,"
     " igpu (a Jetson's own), least-memory, least-busy or all. Several with commas.",
 )
+@click.option("--count", type=click.IntRange(1, 64), help="How many, where SELECT chooses.")
 @click.option(
-    "--count", type=click.IntRange(1, 64), default=1, help="How many, where SELECT chooses."
+    "--exclusive/--no-exclusive", default=None, help="No other workload of Roost's may be on it."
 )
-@click.option("--exclusive", is_flag=True, help="No other workload of Roost's may be on it.")
-@click.option("--memory", metavar="SIZE", help="Reserve so much on each GPU: 6GiB.")
+@click.option("--memory", metavar="SIZE", help="Reserve so much on each GPU: 6GiB; 0: nothing.")
 @click.option(
     "--strategy",
     type=click.Choice(["stop-then-start", "start-then-stop"]),
     help="Chosen from ports, volumes and free GPU memory unless said.",
 )
-@click.option("--verify", is_flag=True, help="Fail where the GPU cannot be checked from inside.")
+@click.option(
+    "--verify/--no-verify", default=None, help="Fail where the GPU cannot be checked from inside."
+)
 @confirm_options
 @check_option
 @yes_option
@@ -62,11 +68,11 @@ def command(
     container: str,
     *,
     select: str,
-    count: int,
-    exclusive: bool,
+    count: int | None,
+    exclusive: bool | None,
     memory: str | None,
     strategy: Strategy | None,
-    verify: bool,
+    verify: bool | None,
     confirm: Literal["auto", "manual"],
     confirm_within: float,
     check: bool,
@@ -77,16 +83,22 @@ def command(
 
     The new container is made before the old one is touched. If it does not start, is not well or
     does not see its GPUs, the old one runs again as before. `roost workload undo` goes back later.
+
+    A workload keeps what it was deployed with: --exclusive, --memory, --verify and --count say
+    otherwise.
     """
     entry = one_node(setup, node)
+    size = None if memory is None or memory.strip() == "0" else parse_bytes(memory)
+    terms = _terms(ask_one(setup, entry.name, lambda _, client: client.workloads.list()), container)
+    terms.select, terms.count = select, count or terms.count
+    if exclusive is not None:
+        terms.exclusive = exclusive
+    if memory is not None:
+        terms.memory_bytes = size
+    if verify is not None:
+        terms.verify = "required" if verify else "if-possible"
     request = PinRequest(
-        gpu=GpuRequest(
-            select=select,
-            count=count,
-            exclusive=exclusive,
-            memory_bytes=None if memory is None else parse_bytes(memory),
-            verify="required" if verify else "if-possible",
-        ),
+        gpu=terms,
         strategy=strategy,
         options=DeployOptions(confirm=confirm, confirm_within=confirm_within),
     )
@@ -122,6 +134,16 @@ def command(
     if skipped is not None:
         raise skipped
     return 0
+
+
+def _terms(workloads: Sequence[WorkloadStatus], container: str) -> GpuRequest:
+    """What a workload was given its GPUs with; of any other container, nothing."""
+    for each in workloads:
+        started = len(container) >= ID_START and (each.container or "").startswith(container)
+        if each.gpu is not None and (each.name == container or started):
+            each.gpu.count = max(1, len(each.gpus))
+            return each.gpu
+    return GpuRequest(select="")
 
 
 def _tell(entry: NodeEntry, plan: DeployPlan) -> None:

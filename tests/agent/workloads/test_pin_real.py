@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
-from agent.protocol.deployments import DeployOptions
+from agent.protocol.deployments import DeployOptions, PinRequest
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import ExecProbe, GpuRequest, Mount, Workload
 from tests.agent.workloads.workload_side import (
     SERVES,
+    SMI,
     UUIDS,
     WorkloadSide,
     pin_request,
     workload_side,
 )
+from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -98,6 +101,45 @@ async def test_only_what_was_looked_at_is_undone(engine: DockerEngine, tmp_path:
             await deployments.revert(newer, by="nina", why="undo")
         assert reverted.value.code == "deployment.reverted"
         assert UUIDS[1] in str(node.environment("detector"))
+
+
+async def test_a_workload_keeps_what_it_was_deployed_with(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Its probes are tried on other GPUs, too, and its ceiling is the one that is said."""
+    flag = engine.folder / "flags"
+    flag.mkdir(exist_ok=True)
+    (flag / "well").touch()
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        smi = engine.folder / "nvidia-smi"
+        smi.write_text(SMI)
+        smi.chmod(0o755)
+        one = Workload(
+            name="web",
+            image=IMAGE,
+            command=SERVES,
+            soak=0.5,
+            start_deadline=3.0,
+            gpu=GpuRequest(select=UUIDS[0], memory_bytes=2**30),
+            probes=[ExecProbe(command=["test", "-e", "/flags/well"])],
+            mounts=[
+                Mount(kind="bind", source=str(flag), target="/flags"),
+                Mount(kind="bind", source=str(smi), target="/bin/nvidia-smi"),
+            ],
+        )
+        assert (await node.apply(one)).state == "succeeded"
+        hint = "ROOST_GPU_MEMORY_BYTES"
+        for select, said, told in ((UUIDS[1], 2**30, [f"{hint}={2**30}"]), (UUIDS[2], None, [])):
+            request = PinRequest(gpu=GpuRequest(select=select, memory_bytes=said))
+            job = await node.workloads.pin("web", request, owner="maria", key=None)
+            assert (await node.ended(job)).state == "succeeded"
+            env = node.inspect("web")["Config"]["Env"] or []
+            assert [each for each in env if each.startswith(hint)] == told
+            [part] = node.workloads._store.deployments()[0].parts
+            assert (part.probes, part.soak, part.start_deadline) == (one.probes, 0.5, 3.0)
+        (flag / "well").unlink()
+        job = await node.workloads.pin("web", request, owner="maria", key=None)
+        assert problem_of(await node.ended(job)) == "deploy.unwell"
 
 
 async def test_a_hook_that_fails(engine: DockerEngine, tmp_path: Path) -> None:

@@ -104,6 +104,27 @@ def test_a_way_out_must_be_said(fleet: Path) -> None:
     assert (done.code, "no workload is named" in done.err) == (1, True)
 
 
+def test_a_pin_keeps_what_a_workload_was_given_its_gpus_with(fleet: Path) -> None:
+    gpu = {"select": "0", "memory": "2GiB", "exclusive": True, "on_lost": "recreate"}
+    file = compose(fleet.parent, "terms", **{"x-roost": {"soak": "0s", "gpu": gpu}})
+    assert run(fleet, "workload", "apply", file, "--to", f"@{T4}", "--yes").code == 0
+
+    def terms(*options: str) -> tuple[object, ...]:
+        pinned = run(fleet, "container", "pin", T4, "terms", *options, "--yes")
+        assert pinned.code == 0, pinned
+        shown = run(fleet, "workload", "show", T4, "terms", "--json").json
+        shown = shown.get("workload", shown)["gpu"]
+        return tuple(
+            shown[each] for each in ("memory_bytes", "exclusive", "on_lost", "verify", "count")
+        )
+
+    assert terms("--gpu", "1") == (2 * 1024**3, True, "recreate", "if-possible", 1)
+    assert terms("--gpu", "0", "--memory", "0", "--no-exclusive", "--verify") == (
+        *(None, False, "recreate", "required", 1),
+    )
+    assert run(fleet, "workload", "rm", T4, "terms", "--yes").code == 0
+
+
 def test_a_jetsons_gpu_by_its_own_word(fleet: Path) -> None:
     """`--help` names it, and the plan takes the one way that there is on a Jetson."""
     assert "igpu (a Jetson's own)" in " ".join(run(fleet, "container", "pin", "--help").out.split())

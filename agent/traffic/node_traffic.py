@@ -20,8 +20,9 @@ from agent.traffic.proxy import Proxy
 from agent.traffic.state import Bind, FrontPort, ProxyState, Slot, SlotName, Target, front_of
 from agent.traffic.traffic import Window
 
-# How soon a proxy that ended, or that somebody changed, is seen to.
-LOOK_SECONDS = 2.0
+# How soon a proxy that ended, or that somebody changed, is seen to; while requests are shared, and
+# while they are not.
+LOOK_SECONDS, REST_SECONDS = 2.0, 10.0
 # Containers come and go in bursts.
 SETTLE_SECONDS = 0.1
 DRAIN_SECONDS = 30.0
@@ -168,9 +169,12 @@ class NodeTraffic:
             weight=target.weight,
         )
 
+    def _sharing(self) -> bool:
+        return any(each.state and len(each.state.slots) > 1 for each in self._proxies.values())
+
     async def _keep(self) -> None:
         while True:
-            with move_on_after(LOOK_SECONDS):
+            with move_on_after(LOOK_SECONDS if self._sharing() else REST_SECONDS):
                 await self._changed.wait()
                 await asyncio.sleep(SETTLE_SECONDS)
             self._changed.clear()

@@ -11,8 +11,8 @@ def no_proxy(why: str, image: str) -> ProblemError:
         "traffic.no_proxy",
         f"traffic cannot be split on this node: {why}",
         params={"image": image},
-        hint="Where systemd runs: install HAProxy, 2.6 or newer; Roost uses the program alone, never"
-        f" its service or its haproxy.cfg. Or send the image {image}, which has it:"
+        hint="Where systemd runs, install HAProxy, 2.6 or newer: Roost uses the program alone,"
+        f" never its service or its haproxy.cfg. Or send the image {image}, which has it:"
         " roost image push ARCHIVE --to @NODE",
     )
 

@@ -136,9 +136,24 @@ def _rollouts() -> Iterator[Path]:
         yield home
 
 
+@contextmanager
+def _releases() -> Iterator[Path]:
+    """The same with archives of two images that the nodes lack."""
+    with (
+        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
+        simulator_process(6, faults=False) as simulator,
+    ):
+        home = Path(name)
+        _write_fleet(home, simulator.nodes)
+        _make_archives(home)
+        (home / "app.yaml").write_text(_first_yaml("releases.md"), "utf-8")
+        yield home
+
+
 PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "images.md": _images,
     "engines.md": _engines,
+    "releases.md": _releases,
     "rollouts.md": _rollouts,
     "traffic.md": _traffic,
 }

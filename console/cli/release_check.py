@@ -72,7 +72,7 @@ def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: 
     supplies = read_supplies(setup, archives)
     means = _checked(release, supplies)
     refused = any(each.refused for each in means)
-    version, requests = (None, {}) if refused else requests_for(means)
+    version, requests = (None, {}) if refused else requests_for(means, release.strategy)
     answers = ask_nodes(
         setup,
         [] if refused else release.entries,

@@ -84,7 +84,10 @@ def command(
     if second is None:
         return _with_nodes(setup, first, as_json=as_json)
     old, new = first.means[0], second.means[0]
-    names = [f"{each.project}@{requests_for([each])[0][:8]}" for each in (old, new)]
+    names = [
+        f"{each.means[0].project}@{requests_for(each.means, each.strategy)[0][:8]}"
+        for each in (first, second)
+    ]
     found = differences(
         old.workloads,
         new.workloads,
@@ -99,7 +102,7 @@ def command(
 
 
 def _with_nodes(setup: Setup, release: Release, *, as_json: bool) -> int:
-    version, requests = requests_for(release.means)
+    version, requests = requests_for(release.means, release.strategy)
     answers = ask_nodes(
         setup, release.entries, lambda entry, client: _asked(client, requests[entry.name])
     )

@@ -38,9 +38,12 @@ class PlanRecord(msgspec.Struct, kw_only=True):
 @click.command("plan")
 @compose_arguments
 @archive_option
+@click.option("--steps", is_flag=True, help="What happens in turn, also where many nodes differ.")
 @json_option
 @click.pass_obj
-def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: bool) -> int:
+def command(
+    setup: Setup, *, asked: Asked, archives: tuple[Path, ...], steps: bool, as_json: bool
+) -> int:
     """Say which node gets the release of a Compose file in which wave, and what happens there.
 
     Nothing changes. The nodes and waves stay as they are shown, whatever becomes of labels;
@@ -56,7 +59,7 @@ def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: 
         say("there is no plan")
         return 1
     supplies = read_supplies(setup, archives)
-    version, requests = requests_for(found)
+    version, requests = requests_for(found, release.strategy)
     answers = ask_nodes(
         setup, entries, lambda entry, client: look_at(client, requests[entry.name], supplies)
     )
@@ -82,7 +85,7 @@ def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: 
     if as_json:
         print_json(_record(rollout, said))
     else:
-        for line in plan_text(rollout, said, limit=width()):
+        for line in plan_text(rollout, said, limit=width(), steps=steps):
             click.echo(clean(line))
     say(f"nothing has changed. To let it out: roost rollout start {rollout.id}")
     return 0

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.protocol.deployments import PlannedWorkload
 from agent.protocol.problems import ProblemError
-from console.cli.table import NODE, UNKNOWN, Column, Row, fit
+from console.cli.table import NODE, UNKNOWN, Cell, Column, Row, fit
 from console.fleet.plan_words import plan_lines
 from console.rollouts.needed_engines import NeededEngine
 from console.rollouts.needs import NodeNeeds
-from console.rollouts.record import Rollout
+from console.rollouts.record import Rollout, RolloutNode
 from console.rollouts.words import strategy_lines
 from console.text import age, plural, size
 
 NAMED = 8
+# So many sorts of nodes are described step by step.
+SORTS = 3
+_TELLING = ("note", "lost")
 COLUMNS = (
     NODE,
     Column("WAVE", keep=7, right=True),
@@ -28,8 +32,20 @@ COLUMNS = (
 Said = Mapping[str, NodeNeeds | ProblemError]
 
 
-def plan_text(rollout: Rollout, said: Said, *, limit: int) -> Iterator[str]:
-    """The lines; `limit` is how many cells one of the table may have."""
+def plan_text(rollout: Rollout, said: Said, *, limit: int, steps: bool = False) -> Iterator[str]:
+    """The lines, of at most `limit` cells.
+
+    With `steps` what happens in turn on each sort of node, however many there are.
+    """
+    for line in _lines(rollout, said, limit=limit, steps=steps):
+        if len(line) <= limit:
+            yield line
+            continue
+        indent = " " * (len(line) - len(line.lstrip()))
+        yield from textwrap.wrap(line, limit, subsequent_indent=f"{indent}  ")
+
+
+def _lines(rollout: Rollout, said: Said, *, limit: int, steps: bool) -> Iterator[str]:
     yield f"rollout {rollout.id}: {rollout.release}, version {rollout.version}"
     yield from (f"  {line}" for line in strategy_lines(rollout.strategy, len(rollout.nodes)))
     able = [node for node in rollout.nodes if node.stage != "cannot"]
@@ -42,15 +58,26 @@ def plan_text(rollout: Rollout, said: Said, *, limit: int) -> Iterator[str]:
         limit,
     )
     yield from _total([said.get(node.name) for node in able])
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for node in able:
-        alike.setdefault(_on_node(said.get(node.name)), []).append(node.name)
-    for words, names in alike.items():
-        yield f"{'each node' if len(alike) == 1 else _named(names)}:"
-        yield from (f"  {word}" for word in words)
+    yield from _details(able, said, steps=steps)
     for node in rollout.nodes:
         if node.stage == "cannot":
             yield f"{node.name} cannot take it: {node.why}"
+
+
+def _details(nodes: Sequence[RolloutNode], said: Said, *, steps: bool) -> Iterator[str]:
+    """What happens in turn; of many sorts of nodes only what somebody has to know."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for node in nodes:
+        alike.setdefault(_on_node(said.get(node.name), telling=False), []).append(node.name)
+    if len(alike) > SORTS and not steps:
+        yield f"what happens in turn differs, in {len(alike)} ways: --steps says how"
+        alike = {}
+        for node in nodes:
+            alike.setdefault(_on_node(said.get(node.name), telling=True), []).append(node.name)
+    for words, names in alike.items():
+        if words:
+            yield f"{'each node' if len(alike) == 1 else _named(names)}:"
+            yield from (f"  {word}" for word in words)
 
 
 def _rows(name: str, wave: int, needs: NodeNeeds | ProblemError | None) -> list[Row]:
@@ -66,14 +93,24 @@ def _rows(name: str, wave: int, needs: NodeNeeds | ProblemError | None) -> list[
                 name if first else "",
                 str(wave + 1) if first else "",
                 planned.name,
-                images.get(planned.name, planned.image),
+                _image(images.get(planned.name, planned.image)),
                 (size(needs.send_bytes) if needs.send_bytes else "nothing") if first else "",
                 _engine(engines.get(planned.name)),
-                planned.strategy or planned.action,
+                _how(planned),
                 _down(planned),
             )
         )
     return found
+
+
+def _image(name: str) -> Cell:
+    """The end of a name tells variants apart."""
+    return Cell(name, name.rpartition("/")[2])
+
+
+def _how(planned: PlannedWorkload) -> Cell:
+    word = planned.strategy or planned.action
+    return Cell(word, word.replace("-then-", ", "))
 
 
 def _engine(engine: NeededEngine | None) -> str:
@@ -112,9 +149,11 @@ def _named(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])}{more}"
 
 
-def _on_node(needs: NodeNeeds | ProblemError | None) -> tuple[str, ...]:
+def _on_node(needs: NodeNeeds | ProblemError | None, *, telling: bool) -> tuple[str, ...]:
+    """The plan's lines; with `telling` only those that nobody expects."""
     if isinstance(needs, NodeNeeds):
         chosen = [f"{each.workload}: {each.why}" for each in needs.images if each.why]
-        return (*chosen, *map(str, plan_lines(needs.plan)))
+        lines = [each for each in plan_lines(needs.plan) if not telling or each.part in _TELLING]
+        return (*([] if telling else chosen), *map(str, lines))
     why = "" if needs is None else f": {needs.detail}"
     return (f"does not answer now; it is tried when its turn comes{why}",)

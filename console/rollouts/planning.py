@@ -23,14 +23,18 @@ from console.rollouts.windows import BadCronError, BadZoneError, Window, opening
 ZONE_LABEL = "timezone"
 
 
-def requests_for(found: Sequence[NodeWorkloads]) -> tuple[str, dict[str, ApplyRequest]]:
+def requests_for(
+    found: Sequence[NodeWorkloads], strategy: Strategy
+) -> tuple[str, dict[str, ApplyRequest]]:
     """The release's version, and what each node would be asked, under the release's name with it.
 
-    The version is of the content: equal files with equal variables have the same.
+    The version is of the content: what the workloads are and how it goes out. Equal files with
+    equal variables have the same, on however many nodes.
     """
-    digest = hashlib.sha256()
-    for node in sorted(found, key=lambda each: each.node):
-        digest.update(msgspec.json.encode(list(node.workloads), order="deterministic"))
+    digest = hashlib.sha256(msgspec.json.encode(strategy, order="deterministic"))
+    contents = (msgspec.json.encode([*each.workloads], order="deterministic") for each in found)
+    for content in sorted(set(contents)):
+        digest.update(content)
     version = digest.hexdigest()[:12]
     return version, {
         node.node: ApplyRequest(

@@ -33,6 +33,7 @@ from agent.workloads.noting import (
 )
 from agent.workloads.planning import Planned, Planner
 from agent.workloads.records import OldContainer, Part, WorkloadRecord, WorkloadStore
+from agent.workloads.under_way import check_free
 
 Awaited = Literal["started", "healthy", "completed"]
 _STRENGTH: tuple[Awaited, ...] = ("started", "healthy", "completed")
@@ -134,6 +135,7 @@ class Applier:
         awaited: Awaited,
     ) -> Part | None:
         """None: it runs as it shall already."""
+        check_free(self._store, [workload.name])
         image = await self._image(workload, there, planned)
         await self._check(workload)
         await self._check_shared(workload, [part.name for part in beside])

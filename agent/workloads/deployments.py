@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
 import msgspec
@@ -36,6 +36,7 @@ from agent.workloads.planning import Planned
 from agent.workloads.records import DeploymentRecord, WorkloadStore, digest_of, moved
 from agent.workloads.restarting import RESTART, RestartKind
 from agent.workloads.reverting import Reverter
+from agent.workloads.under_way import check_free
 from agent.workloads.unfinished import Unfinished
 
 
@@ -111,7 +112,7 @@ class Deployments:
             names = [part.name for part in planned.parts]
             self._check_idle(names)
             record = _record(deployment_id, planned, options, asked=asked, owner=owner, why=why)
-            await self._store.add(record, may=partial(self._check_free, names))
+            await self._store.add(record, may=partial(check_free, self._store, names))
             return await self._submit(DEPLOY, record)
 
     async def confirm(self, deployment_id: str) -> Deployment:
@@ -180,7 +181,7 @@ class Deployments:
             ProblemError: `deployment.*`, and those of `Jobs.submit`.
         """
         async with self._beginning:
-            self._check_free([workload])
+            check_free(self._store, [workload])
             return await self._jobs.submit(kind, request, owner=owner, key=key)
 
     async def resolve(self, workload: str, request: ResolveRequest, *, by: str) -> Job:
@@ -261,24 +262,6 @@ class Deployments:
             if any(part.name == workload for part in record.parts):
                 return record.shown.id
         return None
-
-    def _check_free(self, workloads: Iterable[str]) -> None:
-        """One deployment at a time for each workload. Raises ProblemError `deployment.*`."""
-        names = set(workloads)
-        for record in self._store.deployments():
-            held = names & {part.name for part in record.parts}
-            if not held or record.shown.state in ("done", "reverted"):
-                continue
-            stuck = record.shown.state == "stuck"
-            raise ProblemError(
-                "deployment.stuck" if stuck else "deployment.under_way",
-                f"{', '.join(sorted(held))}: deployment {record.shown.id}"
-                f" ({record.shown.release}, by {record.shown.owner}) is {record.shown.state}",
-                params={"deployment": record.shown.id, "job": record.shown.job},
-                hint="Resolve it first: roost workload resolve NODE NAME"
-                if stuck
-                else "Wait for it, or take it back: roost workload undo NODE NAME",
-            )
 
     def _check_idle(self, workloads: Collection[str]) -> None:
         """Nothing else is being done to their containers. Raises ProblemError `job.locked`."""

@@ -27,6 +27,7 @@ from agent.workloads.recipe import SHARED
 from agent.workloads.records import OldContainer, Part, WorkloadStore
 from agent.workloads.slots import slots
 from agent.workloads.strategies import Memory, choose_strategy, downtime
+from agent.workloads.under_way import check_free
 
 Json = Mapping[str, Any]
 
@@ -83,6 +84,7 @@ class Planner:
     async def _pin(
         self, container: Container, answer: Json, request: PinRequest, planned: PlannedWorkload
     ) -> Part:
+        check_free(self._store, [container.name])
         old = await self.found(container, answer, planned)
         bare = without_gpus(old.recipe)
         part = Part(

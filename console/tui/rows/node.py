@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.protocol.node import NodeFacts
+from agent.protocol.node import NodeFacts, ToolkitFacts
 from console.fleet.gpu_ways import way_lines
 from console.fleet.picture import NodeView
 from console.text import plural
@@ -100,6 +100,15 @@ def _switch(name: str, *, on: bool | None) -> str:
     return "" if on is None else f"{name} {'on' if on else 'off'}"
 
 
+def _toolkit(toolkit: ToolkitFacts) -> str:
+    """What is not known of one that is not installed is nothing to tell."""
+    if "version" not in toolkit.unknown and toolkit.version is None:
+        return "not installed"
+    known = "" if "version" in toolkit.unknown else toolkit.version or ""
+    unknown = [f"{name}: {why}" for name, why in toolkit.unknown.items()]
+    return words.join([known, toolkit.mode or "", *unknown])
+
+
 def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     host, stack, runtime, toolkit = facts.host, facts.gpu_stack, facts.runtime, facts.toolkit
     unknown = words.UNKNOWN
@@ -145,12 +154,7 @@ def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
         for part in gpu.mig_instances:
             texts = [part.profile or unknown, words.size(part.memory_total_bytes), part.uuid]
             yield f"MIG {gpu.index}/{part.index}", words.join(texts)
-    yield (
-        "toolkit",
-        words.join([toolkit.version or "not installed", toolkit.mode or ""])
-        if not toolkit.unknown
-        else words.join([f"{k}: {v}" for k, v in toolkit.unknown.items()]),
-    )
+    yield "toolkit", _toolkit(toolkit)
     yield (
         "runtime",
         words.join(

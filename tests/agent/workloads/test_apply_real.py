@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.protocol.deployments import ResolveRequest
+from agent.protocol.deployments import ApplyRequest, DeployOptions, ResolveRequest
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import (
     ExecProbe,
@@ -22,7 +22,13 @@ from agent.protocol.workloads import (
     Workload,
 )
 from agent.workloads.applying import Rules
-from tests.agent.workloads.workload_side import SERVES, UUIDS, WorkloadSide, workload_side
+from tests.agent.workloads.workload_side import (
+    SERVES,
+    UUIDS,
+    WorkloadSide,
+    pin_request,
+    workload_side,
+)
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 
@@ -73,6 +79,30 @@ async def test_one_is_made_changed_kept_and_removed(engine: DockerEngine, tmp_pa
         await node.ended(await node.workloads.remove("web", owner="maria", key=None))
         assert node.names() == {}
         assert await node.workloads.list() == []
+
+
+async def test_a_plan_while_another_deployment_waits(engine: DockerEngine, tmp_path: Path) -> None:
+    """The candidate has the workload's name by then: whose it is, is told."""
+    async with workload_side(engine, tmp_path / "agent.db") as node:
+        assert (await node.apply(workload(environment={"V": "1"}))).state == "succeeded"
+        request = ApplyRequest(
+            release="r2",
+            workloads=[workload(environment={"V": "2"})],
+            options=DeployOptions(confirm="manual"),
+        )
+        job = await node.workloads.apply(request, owner="nina", key=None)
+        shown = await node.reaches("canary")
+        while node.names().get("web") != "running":  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0.01)
+        [planned] = await node.plan(workload(environment={"V": "3"}))
+        [problem] = planned.problems
+        assert problem.code == "deployment.under_way"
+        assert f"deployment {shown.id} (r2, by nina) is canary" in problem.detail
+        [problem] = (await node.workloads.plan_pin("web", pin_request("0"))).problems
+        assert problem.code == "deployment.under_way"
+        await node.workloads.deployments.confirm(shown.id)
+        assert (await node.ended(job)).state == "succeeded"
+        assert await codes(node, workload(environment={"V": "3"})) == []
 
 
 async def test_all_or_nothing(engine: DockerEngine, tmp_path: Path) -> None:

@@ -184,7 +184,16 @@ def test_facts_say_what_is_unknown_and_why() -> None:
     texts = {row.cells[0].text: row.cells[1].text for row in fact_rows(node)}
     assert texts["clock"] == "-7.2 s against this console"
     assert texts["simulated"].startswith("yes")
-    assert texts["toolkit"] == "version: no permission"
+    assert texts["toolkit"] == "auto, version: no permission"
+    for version, unknown, told in (
+        (None, {"mode": "missing"}, "not installed"),
+        ("1.14.3", {"mode": "missing"}, "1.14.3, mode: missing"),
+        (None, {}, "not installed"),
+    ):
+        toolkit = node.sections["facts"][""]["toolkit"]
+        toolkit.update(version=version, mode=None, unknown=unknown)
+        texts = {row.cells[0].text: row.cells[1].text for row in fact_rows(node)}
+        assert texts["toolkit"] == told
     assert texts["disk /var/lib/docker"] == "210.0G free of 512.0G (41%), runtime"
 
 

@@ -264,10 +264,10 @@ class NodeImages:
 
 
 def check_asked(request: LoadRequest) -> None:
-    """Raises ProblemError `request.invalid`: it asks for nothing."""
+    """Raises ProblemError `image.nothing`: it asks for nothing."""
     if not request.images and not request.files:
         raise ProblemError(
-            "request.invalid", "it asks for no image and no file", hint="Name one at least."
+            "image.nothing", "it asks for no image and no file", hint="Name one at least."
         )
 
 

@@ -178,6 +178,7 @@ CODES: Mapping[str, Code] = {
     # images, and the space for them
     "image.path": Code(422, "That is no path on the node"),
     "image.platform": Code(422, "The image is for another platform"),
+    "image.nothing": Code(422, "Nothing is asked for"),
     "image.config": Code(422, "The image's config does not fit"),
     "image.reference": Code(422, "That is no name for an image"),
     "image.not_found": Code(404, "No such image"),

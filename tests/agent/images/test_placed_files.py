@@ -199,7 +199,7 @@ async def test_files_alone_need_no_runtime(side: ImageSide) -> None:
 async def test_requests_that_cannot_be(side: ImageSide) -> None:
     with pytest.raises(ProblemError) as caught:
         await ask(side)
-    assert caught.value.code == "request.invalid"
+    assert caught.value.code == "image.nothing"
     for other in (
         file_of(b"other"),
         file_of(MODEL, "plant"),

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.jobs.kind import JobKind, SkippedError
 from agent.jobs.work import Work
+from agent.protocol.deployments import DeployedWorkload
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.traffic.traffic import Traffic
@@ -106,7 +107,7 @@ class DeployKind(JobKind[DeploymentWork]):
         return {
             each.name: "the container stays; what the agent reads of it is written down"
             if each.stays
-            else ", ".join(filter(None, (*each.gpus, each.gpu_check)))
+            else ", ".join(filter(None, (*each.gpus, _seen(each))))
             for each in done.workloads
         }
 
@@ -159,6 +160,13 @@ class RevertKind(JobKind[DeploymentWork]):
     def ended(self, job: Job) -> None:
         if job.state in ("cancelled", "failed", "interrupted"):
             self._given_up(job)
+
+
+def _seen(workload: DeployedWorkload) -> str | None:
+    """What was told of its GPUs from inside; that nothing was is a warning."""
+    if workload.gpu_checked == "could_not_tell":
+        return f"warning: whether it sees them could not be told ({workload.gpu_check})"
+    return workload.gpu_check
 
 
 async def take_back(reverter: Reverter, deployment: str, work: Work[DeploymentWork]) -> None:

@@ -71,7 +71,7 @@ PARTS = {
     # For a test marked `real("systemd")`: a manager of its own, of a user's kind.
     "systemd": Part(("systemctl", *ENCLOSURE)),
     # For a test marked `real("haproxy")`, and the image of a traffic gateway.
-    "haproxy": Part(("haproxy",), ("gateways",), enclosed=False),
+    "haproxy": Part(("haproxy", *ENCLOSURE), ("gateways",)),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

@@ -1,35 +1,94 @@
-"""A release's version: of its content, and of nothing else."""
+"""What a plan freezes: nodes, waves, groups, zones."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
-from console.compose.compose_file import NodeValues, parse_compose, workloads_for_each
-from console.rollouts.planning import requests_for
-from console.rollouts.strategy import Strategy
+import pytest
 
-TEXT = "name: app\nservices: {web: {image: 'app:1', environment: {WHO: '${WHO}'}}}\n"
+from agent.protocol.problems import ProblemError
+from console.fleet.inventory import NodeEntry
+from console.rollouts.planning import plan_rollout
+from console.rollouts.record import Rollout
+from console.rollouts.strategy import Amount, PerGroup, Strategy, Wave
+from console.rollouts.windows import Window
 
-
-def version(text: str, *values: str, strategy: Strategy | None = None) -> str:
-    nodes = [NodeValues(f"cam-{n}", {"WHO": value}) for n, value in enumerate(values)]
-    found = workloads_for_each(parse_compose(text, path=Path("/srv/app.yaml")), nodes)
-    made, requests = requests_for(found, strategy or Strategy())
-    assert {each.release for each in requests.values()} == {f"app@{made[:8]}"}
-    assert len(requests) == len(values)
-    return made
+NIGHT = Window(cron="0 2 * * *", duration=3600.0)
 
 
-def test_equal_content_has_the_same_version_on_however_many_nodes() -> None:
-    assert version(TEXT, "a") == version(TEXT, "a", "a", "a")
-    assert version(TEXT, "a", "b") == version(TEXT, "b", "a", "b")
+def planned(
+    strategy: Strategy,
+    *entries: NodeEntry,
+    zones: Mapping[str, str | None] | None = None,
+) -> Rollout:
+    return plan_rollout(
+        entries,
+        {},
+        strategy,
+        release="app",
+        version="0" * 12,
+        file="app.yaml",
+        owner="maria",
+        zones=zones,
+    )
 
 
-def test_other_content_has_another() -> None:
-    versions = {
-        version(TEXT, "a"),
-        version(TEXT, "b"),
-        version(TEXT.replace("app:1", "app:2"), "a"),
-        version(TEXT, "a", strategy=Strategy(soak=1)),
+def entry(name: str, **labels: str) -> NodeEntry:
+    return NodeEntry(name=name, address="unix:///x", labels=labels)
+
+
+def test_labels_that_change_later_change_nothing() -> None:
+    strategy = Strategy(
+        waves=(Wave(selector="site=lab"),),
+        max_unavailable_per=(PerGroup("site", Amount(count=1)),),
+    )
+    entries = [entry("a", site="lab", rack="1"), entry("b", site="far"), entry("c")]
+    rollout = planned(strategy, *entries)
+    for each in entries:
+        each.labels.clear()
+        each.labels["site"] = "elsewhere"
+    assert [(node.name, node.wave, node.groups) for node in rollout.nodes] == [
+        ("a", 0, {"site": "lab"}),
+        ("b", 1, {"site": "far"}),
+        ("c", 1, {}),
+    ]
+
+
+def test_zones_are_the_windows_or_the_label_or_what_the_node_says() -> None:
+    own = Strategy(window=NIGHT)
+    rollout = planned(
+        own,
+        entry("a", timezone="Asia/Tokyo"),
+        entry("b"),
+        zones={"a": "UTC", "b": "Europe/Berlin"},
+    )
+    assert {node.name: node.zone for node in rollout.nodes} == {
+        "a": "Asia/Tokyo",
+        "b": "Europe/Berlin",
     }
-    assert len(versions) == 4
+    fixed = Strategy(window=Window(cron="0 2 * * *", duration=3600.0, zone="UTC"))
+    assert planned(fixed, entry("a")).nodes[0].zone == "UTC"
+    assert planned(Strategy(), entry("a")).nodes[0].zone is None
+
+
+@pytest.mark.parametrize(
+    ("zones", "words"),
+    [
+        ({"b": "UTC"}, "a: its time zone is not known"),
+        ({"a": None, "b": "UTC"}, "a: its time zone is not known"),
+        ({"a": "UTC", "b": "Mars/Base"}, "b: this machine knows no zone 'Mars/Base'"),
+    ],
+)
+def test_a_zone_that_is_not_known_is_refused_by_name(
+    zones: Mapping[str, str | None], words: str
+) -> None:
+    with pytest.raises(ProblemError, match=words) as raised:
+        planned(Strategy(window=NIGHT), entry("a"), entry("b"), zones=zones)
+    assert raised.value.code == "rollout.window"
+    assert "label timezone" in (raised.value.hint or "")
+
+
+def test_waves_that_sum_past_the_fleet() -> None:
+    with pytest.raises(ProblemError, match="wave 2: it wants 2 nodes, and 1 are left") as raised:
+        planned(Strategy(waves=(Wave(nodes=2), Wave(nodes=2))), *map(entry, "abc"))
+    assert raised.value.code == "rollout.waves"

@@ -283,6 +283,7 @@ CODES: Mapping[str, Code] = {
     "rollout.nobody": Code(None, "No node can take the release"),
     "rollout.not_found": Code(None, "No such rollout"),
     "rollout.ambiguous": Code(None, "More than one rollout matches"),
+    "rollout.start": Code(None, "The rollout was not started"),
     "rollout.state": Code(None, "The rollout cannot do that now"),
     "rollout.node_held": Code(None, "Another rollout is under way on a node"),
     "rollout.nodes_gone": Code(None, "fleet.yaml has nodes of the plan no more"),

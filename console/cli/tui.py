@@ -10,6 +10,7 @@ import click
 from agent.protocol.problems import ProblemError
 from console.cli.nodes import all_nodes, fleet_file
 from console.cli.output import say
+from console.cli.rollout_desk import RolloutDesk
 from console.cli.run import links
 from console.cli.setup import Setup
 from console.cli.shells import shell_command
@@ -37,6 +38,11 @@ from console.tui.start import run as open_interface
 )
 @click.option("--view", default="fleet", show_default=True, help="What to show first.")
 @click.option("--bytes", "show_bytes", is_flag=True, help="Show the bytes per second.")
+@click.option(
+    "--bell/--no-bell",
+    default=True,
+    help="Ring the terminal's bell when a rollout needs a person. On by itself.",
+)
 @click.pass_obj
 def command(
     setup: Setup,
@@ -46,6 +52,7 @@ def command(
     refresh: float | None = None,
     view: str = "fleet",
     show_bytes: bool = False,
+    bell: bool = True,
 ) -> int:
     """Open the terminal interface."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -61,6 +68,7 @@ def command(
         refresh_seconds=refresh,
         read_only=setup.read_only,
         show_bytes=show_bytes,
+        bell=bell,
     )
     file, entries = fleet_file(setup), all_nodes(setup)
     keymap = load_keymap(default_fleet_file(os.environ).with_name("keymap.yaml"))
@@ -68,7 +76,8 @@ def command(
         say(warning)
 
     fleet = FleetFollower(entries, links(setup), cache=PictureCache.of_fleet(file, os.environ))
-    return open_interface(  # noqa: S604 - `shell` is ours, and no subprocess's
+    desk = RolloutDesk(setup)
+    code = open_interface(  # noqa: S604 - `shell` is ours, and no subprocess's
         fleet,
         fleet_name=file.stem if file.exists() else "this machine",
         profile=profile,
@@ -76,4 +85,10 @@ def command(
         keymap=keymap,
         folder=file.parent,
         view=view,
+        desk=desk,
     )
+    from console.tui.farewell import farewell_lines
+
+    for line in farewell_lines(desk):
+        say(line)
+    return code

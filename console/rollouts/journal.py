@@ -176,6 +176,14 @@ class Journal:
             )
             return {row[0]: from_json(row[1], Judged) for row in rows}
 
+    def judged_at(self, rollout_id: str, node: str) -> Judged | None:
+        """What came of the last look at one node; None: there was none."""
+        with self._transaction(write=False) as connection:
+            row = connection.execute(
+                "SELECT record FROM judged WHERE rollout = ? AND node = ?", (rollout_id, node)
+            ).fetchone()
+            return None if row is None else from_json(row[0], Judged)
+
     def superseded(self, rollout_id: str) -> dict[str, str]:
         """Nodes that a newer rollout began on after this one had ended: its id, by name."""
         with self._transaction(write=False) as connection:

@@ -94,8 +94,12 @@ def unsteered_lines(rollout: Rollout, *, steered: bool) -> Iterator[str]:
 
 def event_line(event: Event) -> str:
     """`16:40:02 edge-1 canary`, with who and why where that is not the runner's own course."""
-    at = time.strftime("%H:%M:%S", time.localtime(event.at))
+    return f"{time.strftime('%H:%M:%S', time.localtime(event.at))} {event_words(event)}"
+
+
+def event_words(event: Event) -> str:
+    """The same without the time."""
     who = "" if event.by == "the runner" else f" by {event.by}"
     why = f": {event.why}" if event.why else ""
     node = f"{event.node} " if event.node else ""
-    return f"{at} {node}{event.what}{who}{why}"
+    return f"{node}{event.what}{who}{why}"

@@ -30,6 +30,9 @@ Scope = Literal[
     "engines",
     "engine",
     "bench",
+    "rollouts",
+    "rollout",
+    "history",
     "page",
     "logs",
 ]

@@ -10,29 +10,45 @@ from console.tui.action import Action, Scope, action, change, move, sort
 from console.tui.actions_compat import COMPAT
 from console.tui.actions_engines import ENGINES
 from console.tui.actions_place import PLACE
+from console.tui.actions_rollouts import ROLLOUTS
 from console.tui.actions_work import WORK
 
 _TABLES: tuple[Scope, ...] = ("table",)
 _ANY: tuple[Scope, ...] = ("everywhere",)
-_LOGS: tuple[Scope, ...] = ("logs", "job")
+_LOGS: tuple[Scope, ...] = ("logs", "job", "history")
 _MATRICES: tuple[Scope, ...] = ("images", "compat")
 # What is read once and not followed has another "refresh".
 _FOLLOWING: tuple[Scope, ...] = (
     *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "logs", "push"),
+    *("rollouts", "rollout", "history"),
 )
 
 ACTIONS: tuple[Action, ...] = (
-    move("up", "up,k", "One up", "table", "page", *_LOGS),
-    move("down", "down,j", "One down", "table", "page", *_LOGS),
+    move("up", "up,k", "One up", "table", "page", "rollout", *_LOGS),
+    move("down", "down,j", "One down", "table", "page", "rollout", *_LOGS),
     move("page_up", "pageup", "A screenful up", "table", "page", *_LOGS),
     move("page_down", "pagedown", "A screenful down", "table", "page", *_LOGS),
-    move("top", "home,g", "To the first", "table", "page", *_LOGS),
-    move("bottom", "end,G", "To the last; a log follows again", "table", "page", *_LOGS),
-    move("left", "left,h", "To the left", *_LOGS, *_MATRICES),
-    move("right", "right", "To the right: long lines, more nodes", *_LOGS, *_MATRICES),
+    move("top", "home,g", "To the first", "table", "page", "rollout", *_LOGS),
+    move(
+        "bottom",
+        "end,G",
+        "To the last; a log follows again",
+        *("table", "page", "rollout"),
+        *_LOGS,
+    ),
+    move("left", "left,h", "To the left", "rollout", *_LOGS, *_MATRICES),
+    move("right", "right", "To the right: long lines, more nodes", "rollout", *_LOGS, *_MATRICES),
     move("page_left", "less_than_sign", "A screenful of nodes to the left", *_MATRICES),
     move("page_right", "greater_than_sign", "A screenful of nodes to the right", *_MATRICES),
-    action("open", "enter", "open", "Open what the cursor is on", _TABLES, "Go", footer=10),
+    action(
+        "open",
+        "enter",
+        "open",
+        "Open what the cursor is on",
+        (*_TABLES, "rollout"),
+        "Go",
+        footer=10,
+    ),
     action(
         "back",
         "escape",
@@ -58,7 +74,8 @@ ACTIONS: tuple[Action, ...] = (
         "quit",
         "ctrl+c",
         "quit",
-        "Leave Roost; `:q` does too. Nothing on a node stops; asks while archives are sent",
+        "Leave Roost; `:q` does too. Nothing on a node stops, rollouts go on; asks while archives"
+        " are sent",
         _ANY,
         "Go",
     ),
@@ -104,6 +121,7 @@ ACTIONS: tuple[Action, ...] = (
         "workloads",
         "engines",
         "engine",
+        "rollouts",
     ),
     sort("driver", "D", "driver", "fleet", "drivers"),
     sort("cuda", "C", "CUDA version", "fleet", "compat"),
@@ -120,7 +138,7 @@ ACTIONS: tuple[Action, ...] = (
         *("fleet", "containers", "gpus", "doctor", "jobs", "placement", "workloads", "engines"),
     ),
     sort("up", "E", "how long it has been as it is", "containers", "node"),
-    sort("since", "E", "how long it has been so", "doctor", "jobs", "image"),
+    sort("since", "E", "how long it has been so", "doctor", "jobs", "image", "rollouts"),
     sort(
         "node",
         "O",
@@ -147,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
     sort("stage", "S", "how far they are", "push"),
     sort("done", "P", "how much is sent", "push"),
     sort("reserved", "V", "reserved memory", "placement"),
-    sort("release", "L", "release", "workloads"),
+    sort("release", "L", "release", "workloads", "rollouts"),
     sort("deployment", "D", "how far its deployment is", "workloads"),
     sort("drift", "F", "whether it differs from what was asked for", "workloads"),
     sort("power", "W", "power", "gpus"),
@@ -155,7 +173,7 @@ ACTIONS: tuple[Action, ...] = (
     sort("subject", "B", "what it works on", "jobs"),
     sort("kind", "K", "kind", "jobs"),
     sort("progress", "P", "how far it is", "jobs"),
-    sort("owner", "Y", "who asked for it", "jobs"),
+    sort("owner", "Y", "who asked for it", "jobs", "rollouts"),
     sort("title", "T", "finding", "doctor"),
     action(
         "logs",
@@ -229,6 +247,7 @@ ACTIONS: tuple[Action, ...] = (
     *COMPAT,
     *PLACE,
     *ENGINES,
+    *ROLLOUTS,
     action(
         "section",
         "tab",
@@ -276,7 +295,7 @@ ACTIONS: tuple[Action, ...] = (
         "c",
         "copy",
         "Copy the row, or the marked rows, to your terminal's clipboard (OSC 52)",
-        ("table", "page", *_LOGS),
+        ("table", "page", "rollout", *_LOGS),
         "View",
     ),
     action(
@@ -298,6 +317,7 @@ TABLE_SCREENS: frozenset[Scope] = frozenset(
     {
         *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
         *("compat", "drivers", "placement", "workloads", "engines", "engine", "bench"),
+        "rollouts",
     }
 )
 

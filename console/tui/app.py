@@ -8,6 +8,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from agent.protocol.problems import ProblemError
+from console.tui.beside import run_beside
 from console.tui.collecting import Collector
 from console.tui.commands import Command, parse_command
 from console.tui.display import CellDiffDisplay
@@ -16,6 +17,7 @@ from console.tui.meter import Meter
 from console.tui.navigate import build_view
 from console.tui.ports import Context
 from console.tui.profile import REFRESH_SECONDS, THEME_NAMES, theme_named
+from console.tui.ringing import Ringer
 from console.tui.screens.base import View
 from console.tui.screens.fleet import FleetScreen
 from console.tui.typing_ahead import TypingAhead
@@ -24,6 +26,8 @@ _HOME = Command("fleet")
 _TYPED = 50
 # The first answers of the nodes come soon after the start; one refresh catches most of them.
 _FIRST_SECONDS = 0.7
+# How often rollouts are looked at behind other screens: their own look at each refresh.
+_ROLLOUT_SECONDS = 5.0
 
 
 class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
@@ -52,6 +56,7 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         self._first = first
         self._collector = collector
         self._last = _HOME
+        self._ringer = Ringer(context.rollouts)
         self._ticker: Timer | None = None
         self._meter = Meter(lambda: self.bytes_written) if context.profile.show_bytes else None
         self._rate: float | None = None
@@ -82,6 +87,8 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         await self.context.fleet.start()
         self.set_timer(_FIRST_SECONDS, self.tick)
         self._ticker = self.set_interval(self.refresh_seconds, self.tick)
+        self.look_at_rollouts()
+        self.set_interval(_ROLLOUT_SECONDS, self.look_at_rollouts)
 
     async def on_unmount(self) -> None:
         await self.context.pushes.stop()
@@ -99,6 +106,7 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
         views = self.views
         if self._collector is not None:
             self._collector.look(time.monotonic(), typed_at=self.last_key_at)
+        self._ring()
         if self.paused or not views:  # at the end there is a moment without screens
             return
         if self._meter is not None:
@@ -108,6 +116,22 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
             view.dirty |= changed
         if views[-1].is_current:  # not under a window
             views[-1].bring_up_to_date()
+
+    def look_at_rollouts(self) -> None:
+        """On every screen: one may need a person."""
+
+        async def look() -> None:
+            await self.context.rollouts.look()
+
+        run_beside(self, look, group="journal")
+
+    def _ring(self) -> None:
+        calls = self._ringer.new_calls()
+        if calls and self.views:
+            more = f" (and {len(calls) - 1} more: :rollouts)" if len(calls) > 1 else ""
+            self.view.say(f"{calls[0]}{more}", "warn")
+            if self.context.rollouts.bell:
+                self.bell()
 
     @property
     def views(self) -> list[View]:
@@ -207,6 +231,9 @@ class RoostApp(TypingAhead[int], CellDiffDisplay[int]):
 
     def do_quit(self) -> None:
         self.leave()
+
+    def do_rollouts(self) -> None:
+        self.drill("rollouts")
 
     def do_last(self) -> None:
         self.go_last()

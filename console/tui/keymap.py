@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 from agent.protocol.problems import ProblemError
 from agent.yaml_text import read_document
@@ -16,20 +17,8 @@ from console.tui.action import Scope
 from console.tui.actions import ACTIONS, offered_on
 from console.tui.keys import RESERVED_KEYS, keys_of
 
-_SCREENS: tuple[Scope, ...] = (
-    *(
-        "fleet",
-        "node",
-        "containers",
-        "gpus",
-        "doctor",
-        "jobs",
-        "job",
-        "images",
-        "image",
-        "push",
-        "logs",
-    ),
+_SCREENS: tuple[Scope, ...] = tuple(
+    scope for scope in get_args(Scope) if scope not in ("everywhere", "table", "page")
 )
 # As people write a key, and as Textual names it.
 _NAMES = {

@@ -29,6 +29,9 @@ _SCREENS = {
     "engine": "engine.EngineScreen",
     "build": "build.BuildScreen",
     "bench": "bench.BenchScreen",
+    "rollouts": "rollouts.RolloutsScreen",
+    "rollout": "rollout.RolloutScreen",
+    "history": "history.HistoryScreen",
 }
 
 

@@ -30,6 +30,7 @@ from console.tui.look.look import Look
 from console.tui.placed import Placed
 from console.tui.profile import Profile
 from console.tui.pushing import Pushes
+from console.tui.rollouts import Rollouts
 from console.tui.shelf import Shelf
 from console.tui.terms import Terms
 
@@ -259,6 +260,8 @@ class Context(msgspec.Struct, frozen=True):
     """Which engines the nodes said they have."""
     benches: Benches = msgspec.field(default_factory=Benches)
     """What the nodes measured of them."""
+    rollouts: Rollouts = msgspec.field(default_factory=Rollouts)
+    """What this host's journal says of rollouts."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)
     """What is sent to nodes, whatever screen is shown."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None

@@ -25,6 +25,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     show_bytes: bool = False
     """Show in the first line how many bytes a second go to the terminal."""
+    bell: bool = True
+    """Ring the terminal's when a rollout needs a person; can be changed while running."""
 
 
 def theme_named(text: str) -> str:
@@ -52,6 +54,7 @@ def choose_profile(
     refresh_seconds: float | None = None,
     read_only: bool = False,
     show_bytes: bool = False,
+    bell: bool = True,
 ) -> Profile:
     """The profile for this terminal: lean by itself over SSH, unless `lean` says otherwise.
 
@@ -74,6 +77,7 @@ def choose_profile(
         mouse=not is_lean,
         read_only=read_only,
         show_bytes=show_bytes,
+        bell=bell,
     )
 
 

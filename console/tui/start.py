@@ -14,6 +14,7 @@ from console.tui.profile import Profile, set_textual_knobs
 
 if TYPE_CHECKING:
     from console.fleet.follow import FleetFollower
+    from console.tui.rollouts import Desk
 
 
 def run(
@@ -25,6 +26,7 @@ def run(
     keymap: Mapping[str, str] | None = None,
     folder: Path | None = None,
     view: str = "fleet",
+    desk: Desk | None = None,
 ) -> int:
     """Show the fleet until the person leaves; returns the exit code.
 
@@ -35,6 +37,7 @@ def run(
         keymap: action ids to keys, from `keymap.load_keymap`.
         folder: where the fleet's file is, and tables of the operator may be.
         view: what is shown first, as it is typed after `:`.
+        desk: what is done with rollouts; None: nothing.
     """
     collector = Collector()
     collector.hold_off()
@@ -48,6 +51,7 @@ def run(
     from console.tui.looking import Looking
     from console.tui.ports import Context
     from console.tui.pushing import Pushes
+    from console.tui.rollouts import Rollouts
 
     context = Context(
         fleet=fleet,
@@ -56,6 +60,7 @@ def run(
         profile=profile,
         keymap=keymap or {},
         pushes=Pushes(LinkCarrier(fleet.client, os.environ), _here()),
+        rollouts=Rollouts(desk, bell=profile.bell),
         compat=Compat(Looking(os.environ, folder)),
         shell_command=shell,
     )

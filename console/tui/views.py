@@ -34,6 +34,9 @@ VIEW_HELP: dict[str, ViewHelp] = {
         "@NODE ID", "the build of an engine: how far, how long, its log", required=True
     ),
     "bench": ViewHelp("@NODE MODEL", "latency of its engines over batch sizes", required=True),
+    "rollouts": ViewHelp("", "releases that go out in waves from this host: how far, who waits"),
+    "rollout": ViewHelp("ID", "one rollout: waves, figures, events; without an id the newest"),
+    "history": ViewHelp("ID", "all that happened in a rollout; without an id the newest"),
     "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),
     "help": ViewHelp("", "every key of this screen"),
     "theme": ViewHelp("NAME", "another theme; without a name the next one"),

@@ -18,6 +18,7 @@ from console.tui.screens.engine import EngineScreen
 from console.tui.screens.engines import EnginesScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.gpus import GpusScreen
+from console.tui.screens.history import HistoryScreen
 from console.tui.screens.image import ImageScreen
 from console.tui.screens.images import ImagesScreen
 from console.tui.screens.job import JobScreen
@@ -26,6 +27,8 @@ from console.tui.screens.logs import LogsScreen
 from console.tui.screens.node import SECTIONS, NodeScreen
 from console.tui.screens.placement import PlacementScreen
 from console.tui.screens.push import PushScreen
+from console.tui.screens.rollout import RolloutScreen
+from console.tui.screens.rollouts import RolloutsScreen
 from console.tui.screens.tables import TableView
 from console.tui.screens.workloads import WorkloadsScreen
 
@@ -47,7 +50,16 @@ SCREENS: dict[Scope, type[View]] = {
     "engines": EnginesScreen,
     "engine": EngineScreen,
     "bench": BenchScreen,
+    "rollouts": RolloutsScreen,
+    "rollout": RolloutScreen,
+    "history": HistoryScreen,
     "logs": LogsScreen,
+}
+# They change nothing, or what takes nothing away: a pause, a runner where there is none.
+LOOKING = {
+    *("engine.watch", "engine.bench", "engine.log"),
+    *("rollout.history", "rollout.details", "rollout.trouble", "rollout.node", "rollout.bell"),
+    *("rollout.pause", "rollout.steer"),
 }
 
 
@@ -95,13 +107,14 @@ def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
         action
         for action in ACTIONS
         if action.id.startswith(
-            ("container.", "job.", "image.", "push.", "pin.", "engine.", "bench.")
+            ("container.", "job.", "image.", "push.", "pin.", "engine.", "bench.", "rollout.")
         )
-        and action.id not in {"engine.watch", "engine.bench", "engine.log"}
+        and action.id not in LOOKING
     ]
-    assert len(changing) == 19
+    assert len(changing) == 27
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
-    assert action_by_id("shell").role == "operator"
+    for each in ("shell", "rollout.pause", "rollout.steer"):
+        assert action_by_id(each).role == "operator"
 
 
 def test_keys_read_as_people_call_them() -> None:

@@ -326,7 +326,10 @@ def moved(
     """The deployment in another state, with that in its history."""
     change = StateChange(state=state, at=at, by=by, why=why)
     history = [*record.shown.history, change][-HISTORY_LIMIT:]
-    shown = msgspec.structs.replace(record.shown, state=state, history=history)
+    lease = record.shown.lease_seconds_left if state == "canary" else None
+    shown = msgspec.structs.replace(
+        record.shown, state=state, history=history, lease_seconds_left=lease
+    )
     # Records are kept for long, and what was replayed may be large.
     replays = {} if state in ("done", "reverted") else record.replays
     return msgspec.structs.replace(record, shown=shown, replays=replays)

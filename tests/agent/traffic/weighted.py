@@ -75,7 +75,7 @@ class Told(msgspec.Struct):
 class Load:
     """Requests that go on until `end`."""
 
-    def __init__(self, engine: DockerEngine, rate: int) -> None:
+    def __init__(self, engine: DockerEngine, rate: float) -> None:
         words = [*engine.enclosure.entering(), sys.executable, load.__file__, str(PORT), str(rate)]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

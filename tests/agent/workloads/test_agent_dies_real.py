@@ -85,7 +85,7 @@ def test_the_next_agent_goes_on_or_back(
         home.apply(command)
     assert agent.process is not None
     assert agent.process.wait() == -signal.SIGKILL
-    home.dies.unlink()
+    assert not home.dies.exists()
     agent.start()
     until(agent, end, "web")
     assert agent.get("/v1/workloads/web")["drift"] == []

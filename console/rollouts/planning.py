@@ -13,11 +13,12 @@ from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.compose.compose_file import NodeWorkloads
 from console.fleet.inventory import NodeEntry
+from console.rollouts.cron import BadCronError
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.record import ArchiveFile, Rollout, RolloutNode
 from console.rollouts.strategy import Strategy
 from console.rollouts.waves import freeze
-from console.rollouts.windows import BadCronError, BadZoneError, Window, opening
+from console.rollouts.windows import BadZoneError, Window, opening
 
 # Of a node in fleet.yaml: where it is, whatever it says itself.
 ZONE_LABEL = "timezone"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from console.compose.compose_file import ComposeFile
 from console.compose.findings import ComposeProblem, Findings
 from console.compose.reading import ROOST, Place
+from console.rollouts.cron import BadCronError
 from console.rollouts.judging.analysis_file import read_analysis
 from console.rollouts.notify_file import read_notify
 from console.rollouts.strategy import (
@@ -22,7 +23,6 @@ from console.rollouts.strategy import (
 )
 from console.rollouts.windows import (
     LONGEST_SECONDS,
-    BadCronError,
     BadZoneError,
     Window,
     opening,

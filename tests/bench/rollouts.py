@@ -114,12 +114,13 @@ class _Side:
         )
         rollout = self._begin(everywhere)
         with self._runner(rollout):
-            self._until(rollout, lambda now: now.progress.soaks_since is not None)
+            run = self._until(rollout, lambda now: now.progress.soaks_since is not None)
+            begun = run.counts()["canary"]
             lasted = self._abort(rollout)
         counts = self.journal.load(rollout.id).counts()
-        if counts != {"reverted": len(self.entries)}:
-            raise RuntimeError(f"not all nodes are back: {counts}")
-        name = f"abort: {len(self.entries)} nodes that are not confirmed are back after"
+        if counts["reverted"] != begun:
+            raise RuntimeError(f"not all of {begun} nodes are back: {counts}")
+        name = f"abort: {begun} nodes that are not confirmed are back after"
         return [Row(name=name, value=lasted, unit="s", limit=10.0)]
 
     def _abort(self, rollout: Rollout) -> float:
@@ -159,10 +160,10 @@ class _Side:
             finally:
                 process.kill()
 
-    def _until(self, rollout: Rollout, holds: Callable[[Rollout], bool]) -> None:
+    def _until(self, rollout: Rollout, holds: Callable[[Rollout], bool]) -> Rollout:
         end = time.monotonic() + LIMIT_SECONDS
-        while not holds(self.journal.load(rollout.id)):
+        while not holds(now := self.journal.load(rollout.id)):
             if time.monotonic() > end:
-                now = self.journal.load(rollout.id)
                 raise RuntimeError(f"nothing comes of it: {now.state}, {now.counts()}")
             time.sleep(0.1)
+        return now

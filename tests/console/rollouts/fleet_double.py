@@ -170,7 +170,7 @@ class FleetDouble:
             return Seen(node=name, what="refused", why="no such image")
         if node.state in (None, "reverted"):
             node.state, node.applied = "starting", node.applied + 1
-        return Seen(node=name, what="begun", deployment=f"d-{name}")
+        return Seen(node=name, what="begun", deployment=f"d-{name}-{node.applied}")
 
 
 def arms_of(node: NodeDouble, now: float) -> Arms:

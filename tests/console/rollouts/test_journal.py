@@ -18,7 +18,7 @@ from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Workload
 from console.rollouts.journal import Journal, journal_folder
-from console.rollouts.journal_file import FILE
+from console.rollouts.journal_file import FILE, transaction
 from console.rollouts.judging.judge import Finding
 from console.rollouts.judging.looks import ConditionLooks, NodeLooks
 from console.rollouts.record import Event, Judged, Rollout, RolloutNode, Stage, Wish
@@ -206,6 +206,15 @@ def change(folder: Path, *statements: str) -> None:
     with contextlib.closing(sqlite3.connect(folder / FILE)) as other, other:
         for statement in statements:
             other.execute(statement)
+
+
+def test_who_writes_keeps_others_from_reading_what_they_would_write_over(tmp_path: Path) -> None:
+    with transaction(tmp_path, write=True):
+        other = transaction(tmp_path, write=True, busy_seconds=0.05)
+        with pytest.raises(ProblemError, match="locked"), other:
+            pass
+        with transaction(tmp_path, write=False, busy_seconds=0.05):
+            pass
 
 
 def test_a_record_that_was_damaged_is_said(tmp_path: Path) -> None:

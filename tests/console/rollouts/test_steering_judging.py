@@ -182,7 +182,7 @@ def test_a_node_that_is_cut_off_is_not_judged_and_does_not_pass() -> None:
     assert (fleet.rollout.state, judged(fleet)) == ("running", {"n0-0": "wait"})
 
 
-def test_the_looks_are_kept_over_a_killed_runner_and_belong_to_one_deployment() -> None:
+def test_the_looks_are_kept_over_a_killed_runner_and_a_clock_that_is_set() -> None:
     fleet = FleetDouble([1], changed(gate="manual"))
     fleet.run_until("gate")
     before = fleet.steering.judged["n0-0"]
@@ -196,10 +196,14 @@ def test_the_looks_are_kept_over_a_killed_runner_and_belong_to_one_deployment() 
     fleet.now -= 3600  # somebody sets the clock
     fleet.tick()
     assert fleet.steering.judged["n0-0"].soaked == after.soaked
-    fleet.now += 3600
+
+
+def test_what_failed_once_stays_so_and_only_of_that_deployment() -> None:
+    fleet = FleetDouble([1], changed(gate="manual"))
     fleet.nodes["n0-0"].measured = "bad"
     fleet.run_until("failed")
+    assert judged(fleet) == {"n0-0": "fail"}
     fleet.nodes["n0-0"].measured = "well"
     fleet.steering.wish("retry", "maria", fleet.now)
-    fleet.run_until("gate")  # what failed once stays so, but only of that deployment
+    fleet.run_until("gate")
     assert judged(fleet) == {"n0-0": "pass"}

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.rollouts.windows import (
-    BadCronError,
-    BadZoneError,
-    Opening,
-    Window,
-    opening,
-    parse_cron,
-)
+from console.rollouts.cron import BadCronError, parse_cron
+from console.rollouts.windows import BadZoneError, Opening, Window, opening
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 3600.0

@@ -48,7 +48,11 @@ class SiteFleet:
         return agent
 
     def write(self, labels: dict[str, dict[str, str]]) -> None:
-        """Its fleet.yaml, with a token for each agent and its certificate."""
+        """Its fleet.yaml."""
+        write_fleet(self._fleet, self.entries(labels))
+
+    def entries(self, labels: dict[str, dict[str, str]]) -> list[NodeEntry]:
+        """Its nodes, with a token for each agent and its certificate."""
         entries = []
         for name, agent in self.agents.items():
             make = ("token", "make", "console", "--role", "operator", "--config", str(agent.config))
@@ -65,7 +69,7 @@ class SiteFleet:
                     token_file=str(token),
                 )
             )
-        write_fleet(self._fleet, entries)
+        return entries
 
     def words(self, *arguments: str | Path) -> list[str]:
         """`roost` at headquarters, as a command."""

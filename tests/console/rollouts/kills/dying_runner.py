@@ -27,7 +27,7 @@ from console.rollouts.runner import Pace, Runner, steering_lock
 from console.rollouts.watching import weight_wanted
 from tests.agent.workloads.dying_agent import Order
 
-QUICKLY = Pace(again=dict.fromkeys(get_args(Ask), 0.1), tick=0.1, standing=0.1, journal=0.1)
+QUICKLY = Pace(again=dict.fromkeys(get_args(Ask), 0.3), tick=0.2, standing=0.2, journal=0.2)
 NODES = "nodes.json"
 ANSWER_SECONDS = 3.0  # a node whose link is cut does not answer
 

@@ -79,12 +79,16 @@ async def test_moving_behind_a_proxy_and_back_is_planned(
 ) -> None:
     async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
         assert (await node.apply(serving("one", strategy=None))).state == "succeeded"
+        [fights] = await node.plan(serving("two", strategy="start-then-stop"))
+        assert [each.code for each in fights.problems] == ["deploy.strategy"]
         [moving] = await node.plan(serving("two"))
         assert moving.downtime.startswith("once, planned: from the stop of the old container")
         assert (await node.apply(serving("two"))).state == "succeeded"
         assert node.inspect("web")["HostConfig"]["PortBindings"] in (None, {})
         [next_time] = await node.plan(serving("three", strategy=None))
         assert (next_time.strategy, next_time.downtime[:5]) == ("weighted", "none:")
+        [overlap] = await node.plan(serving("three", strategy="start-then-stop"))
+        assert (overlap.problems, overlap.downtime[:5]) == ([], "none:")  # on one fixed port
         [alike] = await node.plan(serving("two"))
         assert alike.action == "keep"
         [back] = await node.plan(serving("three", strategy="stop-then-start"))
@@ -121,3 +125,20 @@ async def test_what_cannot_be_is_told_before_anything_is_touched(
         [absent] = (await node.plan(serving("one")))[0].problems
         assert (absent.code, "no/gateway:1" in (absent.hint or "")) == ("traffic.no_proxy", True)
     assert node.names() == {"other": "running"}
+
+
+async def test_a_container_that_the_proxy_does_not_reach_gets_nothing(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
+        assert (await node.apply(serving("one"))).state == "succeeded"
+        elsewhere = [Port(target=81, published=8080)]  # where it does not listen
+        async with loaded(engine, 50) as load:
+            failed = await node.apply(serving("two", ports=elsewhere, start_deadline=3.0))
+            told = await load.end()
+        assert failed.problem is not None
+        assert failed.problem.code == "deploy.unwell"
+        assert ":81" in failed.problem.detail
+        assert (told.failed, set(told.answers["start"])) == ([], {"one"})
+        assert node.deployment().state == "reverted"
+        assert set(await node.traffic.targets("web")) == {"stable"}

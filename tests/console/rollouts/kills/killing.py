@@ -68,7 +68,7 @@ def _killed_there(scene: Scene, case: Case, running: Running) -> Rollout:
         scene.engine.start()
     if "agent" in case.who:
         scene.agent.process.wait()
-        scene.agent.start()
+        scene.start_agent()
     if "runner" in case.who:
         running.kill()
         if case.point == "after is gate":

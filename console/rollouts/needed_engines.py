@@ -37,6 +37,9 @@ async def plan_with_engines(
         ProblemError: `link.*`, `ssh.*` and the node's own.
     """
     plan = await client.workloads.plan_apply(request, coming)
+    fitting = in_their_images(request, plan)
+    if fitting != request:
+        request, plan = fitting, await client.workloads.plan_apply(fitting, coming)
     built = [
         (each, each.engine)
         for each in request.workloads
@@ -45,6 +48,26 @@ async def plan_with_engines(
     if any(problem.code == NO_ENGINE for problem in plan.problems) and built:
         plan = await client.workloads.plan_apply(_without(request), coming)
     return plan, [_needed(workload, use, plan) for workload, use in built]
+
+
+def in_their_images(request: ApplyRequest, plan: DeployPlan) -> ApplyRequest:
+    """The same; an engine that is built in its workload's own image is built in the variant of it
+    that the node gets."""
+    workloads = []
+    for workload in request.workloads:
+        chosen = next((each.image for each in _planned(workload, plan) if each.image), "")
+        workloads.append(engine_in(workload, chosen) if chosen else workload)
+    return msgspec.structs.replace(request, workloads=workloads)
+
+
+def engine_in(workload: Workload, image: str) -> Workload:
+    """The workload as if its engine were to be built in `image`, if it is in the workload's own."""
+    use = workload.engine
+    if use is None or use.recipe is None or use.recipe.image != workload.image:
+        return workload
+    recipe = msgspec.structs.replace(use.recipe, image=image)
+    engine = msgspec.structs.replace(use, recipe=recipe)
+    return msgspec.structs.replace(workload, engine=engine)
 
 
 def with_times(

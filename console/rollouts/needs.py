@@ -23,7 +23,7 @@ from agent.rules.variants import Choice, best_variant, worst_reason
 from console.images.archives import cargo_for, check_carried
 from console.images.judging import ArchiveJudge
 from console.link.client import NodeClient
-from console.rollouts.needed_engines import NeededEngine, plan_with_engines
+from console.rollouts.needed_engines import NeededEngine, engine_in, plan_with_engines
 from console.rollouts.parcels import Parcels
 
 # Of the archives, not of the way to the node.
@@ -233,7 +233,9 @@ def _with_images(request: ApplyRequest, coming: Sequence[NeededImage]) -> ApplyR
     """The request with the images that were chosen here."""
     names = {each.workload: each.image for each in coming}
     workloads = [
-        msgspec.structs.replace(each, image=names[each.name], variants=[])
+        msgspec.structs.replace(
+            engine_in(each, names[each.name]), image=names[each.name], variants=[]
+        )
         if each.name in names
         else each
         for each in request.workloads

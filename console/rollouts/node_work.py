@@ -9,6 +9,7 @@ from agent.protocol.deployments import ApplyRequest, Deployment, DeployOptions
 from agent.protocol.problems import ProblemError
 from console.link.client import NodeClient
 from console.rollouts.asks import Seen, Want
+from console.rollouts.needed_engines import in_their_images
 from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout, RolloutNode
 
@@ -78,6 +79,9 @@ async def _apply(
     found = await _find(client, asked)
     if found is None:
         plan = await client.workloads.plan_apply(asked)
+        fitting = in_their_images(asked, plan)
+        if fitting != asked:
+            asked, plan = fitting, await client.workloads.plan_apply(fitting)
         if plan.problems:
             return Seen(node=node.name, what="refused", why=plan.problems[0].detail)
         if all(each.action == "keep" for each in plan.workloads):

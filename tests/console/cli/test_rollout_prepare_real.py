@@ -156,6 +156,7 @@ def test_image_and_engine_come_first_and_a_killed_runner_repeats_nothing(side: S
     away.rename(archive)
     assert side.roost("retry", rollout).code == 1  # it is under way; nobody steers it
     assert side.roost("pause", rollout).code == 0
+    until(lambda: side.journal.load(rollout).state == "paused")
     assert side.roost("resume", rollout).code == 0
     until(lambda: [job["state"] for job in side.jobs("engine.build")] == ["running"])
     assert side.node(rollout)[0] == "preparing"

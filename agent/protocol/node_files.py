@@ -26,7 +26,7 @@ NAME_HINT = (
     f" {NAME_LIMIT} characters at most."
 )
 FileName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN, max_length=NAME_LIMIT)]
-FILES_LIMIT = 256
+FILES_LIMIT = 64
 
 
 FOLDERS: Mapping[FileKind, str] = {"model": "models", "release": "releases"}  # below the agent's

@@ -34,6 +34,7 @@ async def started_node() -> Node:
     node = make_node()
     assert isinstance(node.runtime, FixedRuntime)
     node.runtime.session = EndedSession()
+    await node.images.start(by_itself=False)  # it takes uploads
     await node.refresh_facts()
     await node.sampler.tick()
     return node

@@ -41,7 +41,7 @@ RUNNER = "tests.console.rollouts.kills.dying_runner"
 def until(holds: Callable[[], bool]) -> None:
     """Wait; the test's own time-out is the limit."""
     while not holds():
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 S = TypeVar("S", bound="Scene")
@@ -127,7 +127,7 @@ class Scene:
         while not self.agent._ready():
             assert self.agent.process is not None
             assert self.agent.process.poll() is None, self.agent.log()
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def next_version(self) -> str:
         """One that never ran."""
@@ -156,18 +156,26 @@ class Scene:
         return int(shown)
 
     def created(self) -> dict[str, str]:
-        """Names by id of all containers but proxies that were made so far, also of removed ones."""
+        """Names by id of all containers but proxies that were made so far, also of removed ones.
+
+        A dockerd that ends takes with it what it knows of those before.
+        """
+        self.see_containers()
         shown = "{{.ID}} {{.Actor.Attributes.name}}"
         events = ("events", "--since=0", f"--until={time.time():.3f}", "--filter=event=create")
-        said = self.engine.docker(*events, "--filter=type=container", "--format", shown)
-        said += "\n" + self.engine.docker(
-            "ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}"
-        )
-        for line in filter(None, said.splitlines()):
+        self._see(self.engine.docker(*events, "--filter=type=container", "--format", shown))
+        return dict(self._created)
+
+    def see_containers(self) -> None:
+        """Those that there are now count as made."""
+        shown = "{{.ID}} {{.Names}}"
+        self._see(self.engine.docker("ps", "--all", "--no-trunc", "--format", shown))
+
+    def _see(self, lines: str) -> None:
+        for line in lines.splitlines():
             container, name = line.split(" ")
             if not name.startswith(PROXY):
                 self._created.setdefault(container, name)
-        return dict(self._created)
 
     def deploys(self) -> list[str]:
         """Jobs that began deployments."""
@@ -207,7 +215,7 @@ def begun(
         "weights": WEIGHTS,
         "soak": 0.3,
         "min_healthy": 0,
-        "confirm_within": 60,
+        "confirm_within": 600,  # however busy the machine is
         "analysis": Analysis(conditions=()),
         **more,
     }

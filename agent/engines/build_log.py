@@ -7,6 +7,8 @@ from pathlib import Path
 
 LAST_WORDS = 500
 LIMIT_BYTES = 4 * 1024 * 1024
+# Of the end of it, for the log of a job that failed.
+TOLD_BYTES, TOLD_LINES, TOLD_LINE = 64 * 1024, 100, 2000
 
 
 class BuildLog:
@@ -35,6 +37,20 @@ class BuildLog:
         """The last line of standard error; "" where there is none."""
         words = self.tail.decode("utf-8", "replace").strip().splitlines()
         return words[-1] if words else ""
+
+
+def said_last(file: Path) -> list[str]:
+    """The last lines of a log that are no events: those are told as they come.
+
+    Blocks. Empty where there is no log.
+    """
+    try:
+        text, _, cut = tail_of(file, TOLD_BYTES)
+    except OSError:
+        return []
+    lines = [line[:TOLD_LINE] for line in text.splitlines() if not line.startswith('{"event":')]
+    left_out = cut > 0 or len(lines) > TOLD_LINES
+    return ["[what was said before is left out]"] * left_out + lines[-TOLD_LINES:]
 
 
 def tail_of(file: Path, limit: int) -> tuple[str, int, int]:

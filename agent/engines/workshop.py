@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.engines.build_log import BuildLog
+from agent.engines.build_log import BuildLog, said_last
 from agent.engines.caches import RUNTIME, TIMING, Caches
 from agent.engines.engine_parts import parts_of
 from agent.engines.executors import Executors
@@ -201,7 +201,12 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
             memory_bytes=recipe.memory_bytes if recipe else None,
             paths=paths,
         )
-        await self.executors.run(task, Hearing(told, BuildLog(place / LOG), self.silences))
+        try:
+            await self.executors.run(task, Hearing(told, BuildLog(place / LOG), self.silences))
+        except ProblemError:
+            for line in await asyncio.to_thread(said_last, place / LOG):
+                work.log(line)  # else it is gone with `place`
+            raise
         return told
 
     def seed(self, place: Path, looked: Looked, gpu: Gpu | None) -> None:

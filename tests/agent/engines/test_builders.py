@@ -70,6 +70,21 @@ async def test_builders_that_misbehave(tmp_path: Path, onnx: Path, ending: str, 
         assert side.files() == []
 
 
+async def test_what_a_builder_said_before_it_failed_is_in_the_jobs_log(
+    tmp_path: Path, onnx: Path
+) -> None:
+    said = (
+        "for n in range(200): sys.stderr.write(f'tile {n}.\\n')\n"
+        "sys.stderr.write('z' * 5000 + '\\nout of tiles\\n'); sys.exit(134)"
+    )
+    async with engine_side(tmp_path, [stand_in(tmp_path, said)], gpus=[A10]) as side:
+        log = await side.log(await side.build(onnx))
+        assert "[what was said before is left out]" in log
+        assert ("tile 199." in log, "tile 1." in log, "out of tiles" in log) == (True, False, True)
+        assert ("z" * 2000 in log, "z" * 2001 in log) == (True, False)
+        assert "versions" not in log, "events are told otherwise"
+
+
 async def test_a_builder_that_prints_megabytes(tmp_path: Path, onnx: Path) -> None:
     noise = (
         "for _ in range(100): sys.stdout.write('x' * 100_000); sys.stderr.write('y' * 100_000)\n"

@@ -65,21 +65,18 @@ class Rollouts:
         self._mark: Mark | None = None
         self._read_all_at = 0.0
         self._asked_at: dict[str, float] = {}
-        self._reading = False
+        self._one = asyncio.Lock()
 
-    async def look(self) -> bool:
-        """Read what has changed; False where another look was under way. Raises nothing."""
-        if self.desk is None or self._reading:
-            return False
-        self._reading = True
-        try:
-            self.listed, self.steered = await asyncio.to_thread(self._read, self.desk)
-            self.problem, self.read_at = None, time.time()
-        except ProblemError as error:
-            self.problem = error.problem()
-        finally:
-            self._reading = False
-        return True
+    async def look(self) -> None:
+        """Read what has changed. Raises nothing."""
+        if self.desk is None:
+            return
+        async with self._one:
+            try:
+                self.listed, self.steered = await asyncio.to_thread(self._read, self.desk)
+                self.problem, self.read_at = None, time.time()
+            except ProblemError as error:
+                self.problem = error.problem()
 
     def _read(self, desk: Desk) -> tuple[list[Rollout], frozenset[str]]:
         from console.rollouts.runner import locked

@@ -202,7 +202,8 @@ def node_entries(
 
 def _finding_entry(finding: Finding) -> Entry:
     shown = ", only shown" if finding.dry_run else ""
-    return Entry(f"{finding.outcome}{shown}  ", finding.said, "", _TONES[finding.outcome])
+    text = f"{finding.key}: {finding.words}"
+    return Entry(f"{finding.outcome}{shown}  ", text, "", _TONES[finding.outcome])
 
 
 def rollout_entries(followed: Followed, glyphs: Glyphs) -> Iterator[Entry]:

@@ -15,14 +15,14 @@ from console.tui.rows.stages import STAGES, stage_bar
 
 COLUMNS = (
     Column("rollout", "ROLLOUT", (8, 8, 8, 8)),
-    Column("release", "RELEASE", (10, 14, 20, 26)),
-    Column("state", "STATE", (13, 13, 22, 24)),
-    Column("bar", "NODES", (8, 12, 16, 24), largest_first=True),
-    Column("counts", "", (0, 15, 26, 40), grow=20),
+    Column("release", "RELEASE", (10, 14, 20, 20)),
+    Column("state", "STATE", (13, 13, 20, 20)),
+    Column("bar", "NODES", (8, 12, 12, 12), largest_first=True),
+    Column("counts", "", (0, 15, 26, 36), grow=9),
     Column("runner", "RUNNER", (0, 0, 8, 8)),
-    Column("owner", "BY", (0, 0, 0, 16), grow=4),
+    Column("owner", "BY", (0, 0, 0, 14)),
     Column("since", "FOR", (3, 3, 3, 4)),
-    Column("reason", "WAITS", (0, 0, 0, 30), grow=80),
+    Column("reason", "WAITS", (0, 0, 0, 50), grow=80),
 )
 BAR_CELLS = 12
 STATE_TONES: dict[State, str] = {

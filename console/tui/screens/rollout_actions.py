@@ -277,6 +277,7 @@ class RolloutActions(View):
         """Ring the terminal's bell, or not."""
         board = self.context.rollouts
         board.bell = not board.bell
+        self.show_bars()
         sounds = "rings when a rollout needs a person" if board.bell else "is off"
         self.say(f"The bell {sounds}. At the start: roost tui --no-bell.")
 

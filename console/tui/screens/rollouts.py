@@ -52,7 +52,8 @@ class RolloutsScreen(TableView, RolloutActions):
 
     def look_again(self) -> None:
         async def look() -> None:
-            if await self.context.rollouts.look() and self.is_current:
+            await self.context.rollouts.look()
+            if self.is_current:
                 self._show()
 
         run_beside(self, look, group="journal")

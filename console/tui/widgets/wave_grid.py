@@ -181,21 +181,20 @@ class WaveGrid(Widget, can_focus=True):
         for wave, block in zip(self._waves, self.plan.blocks, strict=True):
             if block.left + block.width <= self.left or block.left >= self.left + width:
                 continue
-            parts = self._head(wave, block.width, y) if y < HEAD else self._row(wave, block, y)
+            parts = self._head(wave, block, y) if y < HEAD else self._row(wave, block, y)
             for left, text, tone in parts:
                 column = block.left + left
                 if column >= at:
                     pieces += [(" " * (column - at), ""), (text, tone)]
                     at = column + cell_len(text)
-                elif column + len(text) > at and y < HEAD:
-                    pieces.append((text[at - column :], tone))
-                    at = column + len(text)
         return draw(pieces, width, self.look, base=base)
 
-    def _head(self, wave: Wave, width: int, y: int) -> list[tuple[int, str, str]]:
+    def _head(self, wave: Wave, block: Block, y: int) -> list[tuple[int, str, str]]:
+        """It stays in sight as long as any of its wave does."""
+        gone = max(0, self.left - block.left)
         here = f"{wave.title} *" if wave.here else wave.title
-        text = fit(f" {here if y == 0 else wave.told}", width, self.look)
-        return [(0, text, "title" if wave.here or y == 0 else "dim")]
+        text = fit(f" {here if y == 0 else wave.told}", block.width - gone, self.look)
+        return [(gone, text, "title" if wave.here or y == 0 else "dim")]
 
     def _row(self, wave: Wave, block: Block, y: int) -> list[tuple[int, str, str]]:
         plan, row = self.plan, y - HEAD

@@ -16,6 +16,7 @@ from console.tui.look.look import Look
 from console.tui.ports import Context
 from console.tui.profile import choose_profile
 from console.tui.pushing import Pushes
+from console.tui.rollouts import Rollouts
 from tests.console.tui.fake_fleet import FakeFleet
 from tests.console.tui.fakes import NOW, varied_nodes
 
@@ -44,6 +45,7 @@ def make_app() -> MakeApp:
         keymap: dict[str, str] | None = None,
         pushes: Pushes | None = None,
         compat: Compat | None = None,
+        rollouts: Rollouts | None = None,
     ) -> RoostApp:
         profile = choose_profile({}, theme=theme, read_only=read_only)
         context = Context(
@@ -54,6 +56,7 @@ def make_app() -> MakeApp:
             keymap=keymap or {},
             pushes=pushes or Pushes(),
             compat=compat or Compat(),
+            rollouts=rollouts or Rollouts(),
             shell_command=lambda view, container: ["true", view.name, container or ""],
         )
         view, _, argument = first.partition(" ")

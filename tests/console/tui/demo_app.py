@@ -2,7 +2,8 @@
 
 Run `python -m tests.console.tui.demo_app 0 20` to look at it; tests run it in a pseudo-terminal.
 Arguments: nodes (0: the
-varied ones), cell changes a second, then options of the profile, and `--view=images`.
+varied ones), cell changes a second, then options of the profile, `--view=images`, and
+`--journal=FOLDER` with rollouts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import random
 import sys
 import time
+from pathlib import Path
 
 from console.tui.look.glyphs import glyphs_for
 from console.tui.profile import choose_profile, set_textual_knobs
@@ -33,8 +35,10 @@ def main() -> None:
     from console.tui.commands import parse_command
     from console.tui.look.look import Look
     from console.tui.ports import Context
+    from console.tui.rollouts import Rollouts
     from tests.console.tui import fakes
     from tests.console.tui.compat_app import cuda
+    from tests.console.tui.fake_desk import FakeDesk
     from tests.console.tui.fake_fleet import FakeFleet
 
     fakes.NOW = time.time()
@@ -72,9 +76,15 @@ def main() -> None:
             if (number + image) % 7
         ]
         client.needs = {image.tags[0]: needs for image in client.held}
+    journal = next(
+        (o.removeprefix("--journal=") for o in options if o.startswith("--journal=")), ""
+    )
+    rollouts = Rollouts(FakeDesk(Path(journal)) if journal else None)
     look = Look(profile.theme, glyphs_for(os.environ))
     view = next((o.removeprefix("--view=") for o in options if o.startswith("--view=")), "fleet")
-    app = RoostApp(Context(fleet, "demo", look, profile), first=parse_command(view))
+    app = RoostApp(
+        Context(fleet, "demo", look, profile, rollouts=rollouts), first=parse_command(view)
+    )
     app.run(mouse=profile.mouse)
 
 

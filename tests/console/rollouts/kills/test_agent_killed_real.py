@@ -8,7 +8,7 @@ from tests.console.rollouts.kills.cases import AGENT, Case
 from tests.console.rollouts.kills.killing import kill_and_see
 from tests.console.rollouts.kills.scene import Scene
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real("docker", "haproxy"), pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("case", AGENT, ids=str)

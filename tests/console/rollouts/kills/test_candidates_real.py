@@ -18,7 +18,7 @@ from tests.console.rollouts.kills import candidate
 from tests.console.rollouts.kills.scene import Running, Scene, staged, until
 from tests.real import python_image
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real("docker", "haproxy"), pytest.mark.timeout(180)]
 
 MEGABYTE = 1_000_000
 MEMORY = PrometheusMeasure(

@@ -26,7 +26,7 @@ from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 from tests.real.site_network import HEADQUARTERS
 
-pytestmark = [pytest.mark.real("network"), pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real("network", "docker"), pytest.mark.timeout(180)]
 
 NODES = ("near", "far")
 LEASE = 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -163,7 +164,8 @@ class PrivateRuntime(ABC):
     def _end(self, number: int, seconds: float) -> None:
         if self.pid is None:
             raise RuntimeError(f"{self.name} does not run")
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # somebody else may have killed it
+            os.kill(self.pid, number)
         if self.enclosure.wait(self.pid, seconds) is None:
             said = self.log()[-3000:]
             raise RuntimeError(f"{self.name} is still there after {seconds} s: {said}")

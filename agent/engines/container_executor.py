@@ -2,7 +2,7 @@
 
 The container sees one GPU, the model's folder and a folder to write to, and no network. Its user is
 the image's. It is removed however the work ends; what an agent left that was killed, the next one
-removes by its label.
+of the same folder removes by its labels.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from typing import Any
 import msgspec
 from anyio import CancelScope, fail_after, move_on_after
 
+from agent import durable
 from agent.containers.runtime import NodeRuntime
 from agent.engines.container_paths import Mounts, hidden
 from agent.engines.events import Event, Versions
 from agent.engines.hearing import CANCEL_SECONDS, Hearing, died
 from agent.engines.host_executor import WORKER, Looked, looked_of
 from agent.engines.orphans import DESCRIPTION
+from agent.engines.store import unstorable
 from agent.engines.worker_process import LINE_LIMIT_BYTES, quiet_log
 from agent.engines.worker_task import WorkerTask
 from agent.protocol.containers import LogLine
@@ -35,7 +37,9 @@ from agent.workloads.gpu_ways import cdi_names, way_of, with_gpus
 from agent.workloads.recipe import Recipe
 
 LABEL = "roost.engine-build"  # its value is the job
-AGENT_LABEL = "roost.engine-agent"
+OWNER_LABEL = "roost.engine-owner"  # the engines' folder that it is for: several agents may be here
+AGENT_LABEL = "roost.engine-agent"  # the process that began it
+_OWNER = ".owner"
 PYTHONS = ("python3", "python")
 CAPABILITIES = ("compute", "utility")
 LOOK_SECONDS = 180.0
@@ -55,6 +59,7 @@ class ContainerExecutor:
         self._runtime, self._facts, self._folder = runtime, facts, folder
         self._looked: dict[tuple[str, str | None], tuple[str, Looked]] = {}
         self._mine = secrets.token_hex(8)
+        self._owner, self._owner_lock = "", asyncio.Lock()  # "": nobody has asked yet
 
     async def image(self, reference: str) -> NodeImage:
         """Raises ProblemError `image.not_found`, `image.ambiguous`, `runtime.*`."""
@@ -110,7 +115,12 @@ class ContainerExecutor:
             ) from problem
 
     async def sweep(self) -> None:
-        """Remove what an agent before left. Raises ProblemError `runtime.*`."""
+        """Remove what an agent before left that had the same folder.
+
+        Raises:
+            ProblemError: `runtime.*`; `engine.storage`: which folder that is cannot be told.
+        """
+        owner = await self._owned_by()
         for container_id in await self._runtime.labelled(LABEL):
             try:
                 labels = (await self._runtime.inspect(container_id))["Config"].get("Labels") or {}
@@ -118,14 +128,24 @@ class ContainerExecutor:
                 if problem.code == "container.not_found":
                     continue  # it ended just now
                 raise
-            if labels.get(AGENT_LABEL) == self._mine:
+            if labels.get(OWNER_LABEL) != owner or labels.get(AGENT_LABEL) == self._mine:
                 continue
             log.info("removing container %s of a build that was cut off", container_id[:12])
             await self._runtime.discard_container(container_id)
 
+    async def _owned_by(self) -> str:
+        """Of the folder, whoever works in it. Raises ProblemError `engine.storage`."""
+        async with self._owner_lock:
+            try:
+                self._owner = self._owner or await asyncio.to_thread(_owner_of, self._folder)
+            except OSError as error:
+                raise unstorable(error, self._folder) from None
+        return self._owner
+
     async def _ask(self, image: NodeImage, gpu: str | None) -> tuple[str, Looked]:
         """The Python that it has, and what that said."""
         without: list[str] = []
+        await self._owned_by()
         place = self._folder / ".worker"
         await asyncio.to_thread(_put_worker, place)
         for python in PYTHONS:
@@ -175,7 +195,7 @@ class ContainerExecutor:
             "Image": image,
             "Entrypoint": command,
             "Cmd": [],
-            "Labels": {LABEL: job, AGENT_LABEL: self._mine},
+            "Labels": {LABEL: job, OWNER_LABEL: self._owner, AGENT_LABEL: self._mine},
             "Healthcheck": {"Test": ["NONE"]},
             # Where the nvidia runtime is the default one, CUDA images would get every GPU.
             "Env": ["NVIDIA_VISIBLE_DEVICES=void"],
@@ -286,6 +306,19 @@ def _keep(batch: list[LogLine], hearing: Hearing) -> None:
             hearing.log.add_error(text)
         else:
             hearing.log.add(text)
+
+
+def _owner_of(folder: Path) -> str:
+    """What was written there first: a path would not do where agents run in containers."""
+    file = folder / _OWNER
+    try:
+        if found := file.read_text(encoding="ascii", errors="replace").strip():
+            return found
+    except FileNotFoundError:
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    made = secrets.token_hex(16)
+    durable.write_whole(file, made.encode())
+    return made
 
 
 def _words(*paths: str) -> list[str]:

@@ -82,7 +82,11 @@ def build_here(
         folder = Path(name)
         if any(sign.exists() for sign in DRIVER_SIGNS):
             builder = without_gpu(builder, folder)
-        settings = {"engines": {"python": str(builder)}}
+        settings = {
+            "engines": {"python": str(builder)},
+            # This machine may be a node: its containers are no business of a build on the host.
+            "runtime": f"unix://{folder / 'no-runtime.sock'}",
+        }
         (folder / CONFIG).write_text(agent_yaml(folder, HERE, settings), encoding="utf-8")
         with own_agent(folder, HERE) as started:
             if isinstance(started, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def build(home: Path, *arguments: str | Path) -> Done:
+def build(home: Path, *arguments: str | Path, **environment: str) -> Done:
     """With a folder for temporary files in which nothing else is."""
     place = home / "t"
     place.mkdir(exist_ok=True)
@@ -41,7 +42,7 @@ def build(home: Path, *arguments: str | Path) -> Done:
         *("--onnx", home / "detector.onnx", "-o", home / "out"),
         *arguments,
         home / "detector.yaml",
-        env={"TMPDIR": str(place)},
+        env={"TMPDIR": str(place), **environment},
     )
 
 
@@ -66,6 +67,18 @@ def test_an_engine_for_several_gpus(home: Path) -> None:
     )
     # Nothing of the agent is left.
     assert not list((home / "t").iterdir())
+
+
+def test_the_containers_of_this_machine_are_nothing_to_it(home: Path, short_folder: Path) -> None:
+    """A node's own builds may be among them."""
+    with socket.socket(socket.AF_UNIX) as runtime:
+        runtime.bind(str(short_folder / "docker.sock"))
+        runtime.listen()
+        runtime.setblocking(False)
+        built = build(home, "--for", "8.6", DOCKER_HOST=f"unix://{short_folder}/docker.sock")
+        assert built.code == 0, built.err
+        with pytest.raises(BlockingIOError):  # nobody called
+            runtime.accept()
 
 
 def test_what_goes_wrong(home: Path) -> None:

@@ -163,7 +163,7 @@ class _Side:
     def _until(self, rollout: Rollout, holds: Callable[[Rollout], bool]) -> Rollout:
         end = time.monotonic() + LIMIT_SECONDS
         while not holds(now := self.journal.load(rollout.id)):
-            if time.monotonic() > end:
-                raise RuntimeError(f"nothing comes of it: {now.state}, {now.counts()}")
+            if time.monotonic() > end or not now.wants_runner:
+                raise RuntimeError(f"{now.state}: {now.why}: {now.counts()}")
             time.sleep(0.1)
         return now

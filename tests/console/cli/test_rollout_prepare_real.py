@@ -100,7 +100,13 @@ class Side:
         return [job for job in self.agent.get("/v1/jobs") if job["kind"] == kind]
 
     def kill_runner(self, rollout: str) -> None:
-        """With -9: it has the rollout's id and this journal."""
+        """With -9."""
+        [number] = self.runners(rollout)
+        os.kill(number, signal.SIGKILL)
+
+    def runners(self, rollout: str) -> list[int]:
+        """Processes that have the rollout's id and this journal."""
+        found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 words = (process / "cmdline").read_bytes().split(b"\0")
@@ -109,9 +115,8 @@ class Side:
                 continue
             mine = f"ROOST_STATE={self.journal.folder}".encode() in environment
             if mine and words[-4:-1] == [b"rollout", b"runner", rollout.encode()]:
-                os.kill(int(process.name), signal.SIGKILL)
-                return
-        raise AssertionError("no runner is at work")
+                found.append(int(process.name))
+        return found
 
 
 @pytest.fixture
@@ -123,7 +128,11 @@ def side(engine: DockerEngine, short_folder: Path, tmp_path: Path) -> Iterator[S
         "engines": {"python": str(stand_in(short_folder, waits))},
     }
     with AgentProcess(short_folder, settings, gpus=1) as agent:
-        yield Side(engine, agent, tmp_path, built)
+        made = Side(engine, agent, tmp_path, built)
+        yield made
+        for each in made.journal.rollouts():  # one that failed may have left its runner
+            for number in made.runners(each.id):
+                os.kill(number, signal.SIGKILL)
     engine.clear()
 
 

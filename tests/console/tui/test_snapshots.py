@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from console.rollouts.runner import steering_lock
 from console.tui.look.glyphs import ASCII
+from console.tui.rollouts import Rollouts
 from console.tui.screens.build import BuildScreen
 from tests.console.tui.compat_app import compat_app
 from tests.console.tui.conftest import MakeApp
 from tests.console.tui.fake_carrier import MIB, REFUSED, make_archive, make_plan
+from tests.console.tui.fake_desk import FakeDesk, judge, judged, keep, make_rollout
 from tests.console.tui.fakes import some_log
 from tests.console.tui.screens.test_engines import bench_app, engines_app
 from tests.console.tui.screens.test_images import image_app, many_app
 from tests.console.tui.screens.test_jobs import busy_nodes, lines
 from tests.console.tui.screens.test_placement import varied_app
 from tests.console.tui.screens.test_push import begin, push_app
+from tests.console.tui.screens.test_rollouts import many
 from tests.console.tui.showing import fleet_of, settled, type_command
 
 
@@ -165,6 +169,42 @@ async def test_a_bench(
     make_app: MakeApp, snapshot: SnapshotAssertion, size: tuple[int, int]
 ) -> None:
     app = bench_app(make_app)
+    async with app.run_test(size=size) as pilot:
+        assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(60, 14), (80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_rollouts(
+    make_app: MakeApp, snapshot: SnapshotAssertion, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """The list, one rollout, what aborting it would do."""
+    desk = FakeDesk(tmp_path)
+    rollout = make_rollout(
+        waves=[
+            ["done"],
+            ["canary", "canary", "stuck"],
+            ["offline", "planned", "planned", "planned"],
+        ]
+    )
+    keep(desk, make_rollout("00old000", [["done"] * 30], state="done", prefix="o"), rollout)
+    judge(desk, rollout, "n2-0", judged())
+    app = make_app(first="rollouts", rollouts=Rollouts(desk))
+    with steering_lock(desk.journal().folder, rollout.id):
+        async with app.run_test(size=size) as pilot:
+            assert await settled(pilot) == snapshot
+            await pilot.press("enter")
+            assert await settled(pilot) == snapshot
+            await pilot.press("x")
+            assert await settled(pilot) == snapshot
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_a_rollout_of_500_nodes(
+    make_app: MakeApp, snapshot: SnapshotAssertion, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    desk = FakeDesk(tmp_path)
+    keep(desk, many())
+    app = make_app(first="rollout", rollouts=Rollouts(desk))
     async with app.run_test(size=size) as pilot:
         assert await settled(pilot) == snapshot
 

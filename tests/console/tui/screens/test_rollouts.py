@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from agent.protocol.problems import ProblemError
 from console.rollouts.record import Rollout
@@ -453,7 +454,12 @@ async def test_five_hundred_nodes_scroll_sideways_and_draw_little(
         assert "wave 5" in text
         drawn: list[int] = []
         render = grid.render_line
-        grid.render_line = lambda y: (drawn.append(y), render(y))[1]  # type: ignore[method-assign]
+
+        def told(y: int) -> Strip:
+            drawn.append(y)
+            return render(y)
+
+        grid.render_line = told  # type: ignore[method-assign]  # it is watched
         rollout.nodes[-1].stage = "preparing"
         tell(desk, rollout, "preparing")
         app.tick()

@@ -11,7 +11,7 @@ from typing import Any
 from agent.engines.checking import Checking
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import clear, take_outputs, take_plan
-from agent.engines.store import LOG, OUTPUTS, PLAN
+from agent.engines.store import LOG, OUTPUTS, PLAN, damage
 from agent.engines.told import Told, incomplete
 from agent.engines.workshop import (
     KEEP_SECONDS,
@@ -63,6 +63,9 @@ class BuildKind(JobKind[BuildRequest]):
         there = None
         if not request.rebuild:
             there = await asyncio.to_thread(shop.store.find, recipe.model, key)
+        if there is not None and (why := await asyncio.to_thread(damage, there, read=True)):
+            work.log(f"engine {key[:12]} is built anew: {why}")
+            there = None
         manifest = await self._again(work, there, looked, gpu) if there is not None else None
         how = "was there"
         if manifest is None:
@@ -157,7 +160,12 @@ def keep_unless_worse(shop: Workshop, place: Path, model: str, manifest: EngineM
     """
     before = shop.store.find(model, manifest.key)
     why = why_not_good(manifest)
-    if before is not None and why is not None and why_not_good(before.manifest) is None:
+    if (
+        before is not None
+        and why is not None
+        and why_not_good(before.manifest) is None
+        and damage(before, read=True) is None
+    ):
         raise ProblemError(
             "engine.not_verified",
             f"the engine before stays; of the new one with its key: {why}",

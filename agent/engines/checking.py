@@ -10,6 +10,7 @@ import msgspec
 
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import take_outputs
+from agent.engines.store import damage
 from agent.engines.workshop import CHECK_SECONDS, KEPT_OUTPUTS, OUT, Workshop
 from agent.jobs.work import Work
 from agent.protocol.engines import Engine, EngineManifest, Validation
@@ -65,6 +66,7 @@ class Checking:
         await work.stage("checking", CHECK_SECONDS)
         async with shop.place(engine.model, f"check-{work.job.id}") as place:
             try:
+                await asyncio.to_thread(_is_whole, engine)
                 told = await shop.run(
                     work,
                     place,
@@ -113,7 +115,8 @@ class Checking:
         there = store.list(engine.model)
         if any(each.current and each.manifest.key == manifest.key for each in there):
             facts = self._shop.facts()
-            found = next_in_use(there, manifest.key, facts.gpus, facts.gpu_stack.driver_version)
+            whole = [each for each in there if damage(each, read=True) is None]
+            found = next_in_use(whole, manifest.key, facts.gpus, facts.gpu_stack.driver_version)
             if found is None:
                 store.use_none(engine.model)
                 instead = f"no engine of {engine.model} is in use any more"
@@ -131,3 +134,9 @@ class Checking:
             return not any(self._shop.digests.changed(each) for each in manifest.files)
         except (OSError, ProblemError):
             return False
+
+
+def _is_whole(engine: Engine) -> None:
+    """Blocks. Raises ProblemError `engine.plan`."""
+    if why := damage(engine, read=True):
+        raise ProblemError("engine.plan", why, hint="Build it anew, or import it again.")

@@ -10,7 +10,7 @@ from agent.containers.runtime import NodeRuntime
 from agent.engines.executors import Executors
 from agent.engines.onnx_file import Digests
 from agent.engines.staleness import Staleness
-from agent.engines.store import RUNTIME, EngineStore
+from agent.engines.store import RUNTIME, EngineStore, damage
 from agent.protocol.engines import Engine, EngineRecipe
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse
@@ -56,6 +56,9 @@ class Handing:
         engine = next((each for each in there if each.current), None)
         if engine is None:
             raise _none(use.model, _why_none(use.model, there))
+        if why := await asyncio.to_thread(damage, engine):
+            key = engine.manifest.key
+            raise _none(use.model, f"engine {short(key)} of {use.model} is in use: {why}", key)
         now = await self._now(use.recipe)
         if why := why_another(engine, use.recipe, now):
             key = engine.manifest.key

@@ -28,7 +28,7 @@ from agent.engines.import_job import IMPORT, ImportKind
 from agent.engines.onnx_file import Digests
 from agent.engines.orphans import end_orphans
 from agent.engines.staleness import Staleness
-from agent.engines.store import LOG, EngineStore
+from agent.engines.store import LOG, EngineStore, damage, not_usable
 from agent.engines.verify_job import VERIFY, VerifyKind, request_of
 from agent.engines.workshop import Workshop
 from agent.jobs.jobs import Jobs
@@ -199,16 +199,11 @@ class NodeEngines:
         store = self._here().shop.store
         found = await asyncio.to_thread(store.get, model, request.key)
         (engine,) = await self._here().staleness.told([found])
-        if why := why_not_usable(engine):
-            raise ProblemError(
-                "engine.not_verified",
-                f"engine {engine.manifest.key[:12]} of {model} may not become current: {why}",
-                params={"model": model, "key": engine.manifest.key},
-                hint=f"Try it: roost engine verify NODE {model} {engine.manifest.key[:12]}; or"
-                " build it anew.",
-            )
-        await asyncio.to_thread(store.use, model, engine.manifest.key)
-        return msgspec.structs.replace(engine, current=True)
+        why = why_not_usable(engine) or await asyncio.to_thread(damage, engine, read=True)
+        if why is not None:
+            raise not_usable(engine, why)
+        used = await asyncio.to_thread(store.use, model, engine.manifest.key)
+        return msgspec.structs.replace(used, stale=engine.stale, stale_unknown=engine.stale_unknown)
 
     async def remove(self, model: str, request: EngineRemoveRequest) -> builtins.list[Engine]:
         """Remove it; what is left of the model.

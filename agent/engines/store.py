@@ -20,9 +20,11 @@ from pathlib import Path
 import msgspec
 
 from agent import durable
+from agent.engines.plan_files import digest_of
 from agent.protocol.decoding import from_json
 from agent.protocol.engines import Engine, EngineManifest
 from agent.protocol.problems import ProblemError
+from agent.rules.engine_stale import why_not_good
 
 PLAN, MANIFEST, LOG = "model.plan", "manifest.json", "build.log"
 CURRENT = "current"
@@ -95,20 +97,24 @@ class EngineStore:
                 shutil.rmtree(folder / OUTPUTS, ignore_errors=True)
                 shutil.move(outputs, folder / OUTPUTS)
 
-    def use(self, model: str, key: str) -> None:
-        """Have `current` point at it, from one moment to the next.
+    def use(self, model: str, key: str) -> Engine:
+        """Have `current` point at it, from one moment to the next; the engine as it is then.
 
         Raises:
-            ProblemError: `engine.not_found`.
+            ProblemError: `engine.not_found`; `engine.not_verified`: it is not good any more.
         """
         with self._disk():
-            target = Path(self.get(model, key).path).parent
+            engine = self.get(model, key)
+            if why := why_not_good(engine.manifest) or damage(engine):
+                raise not_usable(engine, why)
+            target = Path(engine.path).parent
             folder = target.parent
             new = folder / f".{CURRENT}"
             new.unlink(missing_ok=True)
             new.symlink_to(target.name)
             new.replace(folder / CURRENT)
             durable.sync_folder(folder)
+            return self._engine(target) or engine
 
     def use_none(self, model: str) -> None:
         """There is no engine in use any more."""
@@ -224,12 +230,7 @@ class EngineStore:
         """The engine with that key, if its plan is there whole."""
         folders = self._folders_of(model, key)
         found = self._engine(folders[-1]) if folders else None
-        if found is None:
-            return None
-        with contextlib.suppress(OSError):
-            if Path(found.path).stat().st_size == found.manifest.plan_bytes:
-                return found
-        return None
+        return None if found is None or damage(found) else found
 
     def get(self, model: str, start: str) -> Engine:
         """The engine by its key or the start of it.
@@ -304,6 +305,35 @@ class EngineStore:
                 yield
             except OSError as error:
                 raise unstorable(error, self._folder) from None
+
+
+def damage(engine: Engine, *, read: bool = False) -> str | None:
+    """Why its plan is not what was kept; None: it is. Blocks.
+
+    Args:
+        read: all of it, for its digest; else its size alone tells.
+    """
+    plan, known = Path(engine.path), engine.manifest
+    try:
+        size = plan.stat().st_size
+        if size != known.plan_bytes:
+            return f"its plan has {size} bytes, and had {known.plan_bytes}"
+        if read and digest_of(plan)[0] != known.plan_sha256:
+            return "its plan is damaged: it has another digest than it had"
+    except OSError as error:
+        return f"its plan cannot be read: {os.strerror(error.errno or 0)}"
+    return None
+
+
+def not_usable(engine: Engine, why: str) -> ProblemError:
+    """Of an engine that may not become current."""
+    key = engine.manifest.key
+    return ProblemError(
+        "engine.not_verified",
+        f"engine {key[:12]} of {engine.model} may not become current: {why}",
+        params={"model": engine.model, "key": key},
+        hint=f"Try it: roost engine verify NODE {engine.model} {key[:12]}; or build it anew.",
+    )
 
 
 def unstorable(error: OSError, folder: Path) -> ProblemError:

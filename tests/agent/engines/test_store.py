@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.engines.store import EngineStore
@@ -31,7 +32,7 @@ def manifest(key: str, *, built_at: float = 1.0) -> EngineManifest:
         plan_version=[10, 13, 2, 6],
         layers=1,
         warnings=0,
-        verification="deserialised",
+        verification="ran",
         job="j",
     )
 
@@ -62,6 +63,23 @@ def test_what_is_kept_is_found(store: EngineStore, tmp_path: Path) -> None:
 def test_a_plan_that_lost_bytes_is_not_found(store: EngineStore, tmp_path: Path) -> None:
     put(store, A, plan=b"pl")
     assert store.find("detector", A) is None
+
+
+def test_a_plan_that_lost_bytes_is_not_used(store: EngineStore, tmp_path: Path) -> None:
+    put(store, A)
+    used = store.use("detector", A)
+    assert (used.manifest.key, used.current) == (A, True)
+    put(store, B, plan=b"pl")
+    with pytest.raises(ProblemError) as caught:
+        store.use("detector", B)
+    assert (caught.value.code, "has 2 bytes" in caught.value.detail) == (
+        "engine.not_verified",
+        True,
+    )
+    store.amend("detector", msgspec.structs.replace(manifest(A), verification="header"))
+    with pytest.raises(ProblemError, match="it was not tried"):
+        store.use("detector", A)  # though whoever asks has seen that it ran
+    assert (tmp_path / "detector" / "current").readlink() == Path(A)
 
 
 def test_current_moves_and_stays_when_others_go(store: EngineStore) -> None:

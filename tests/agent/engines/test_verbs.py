@@ -26,6 +26,7 @@ from agent.protocol.engines import (
 from agent.protocol.gpus import Gpu
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import EngineUse
 from tests import onnx_made
 from tests.agent.engines.engine_side import (
     A10,
@@ -206,6 +207,51 @@ async def test_an_engine_that_a_new_driver_does_not_take_is_built_anew(
     assert again.problem is None, again.problem
     assert again.result == first.result
     assert (await only(side)).manifest.job == again.id
+
+
+def rot(engine: Engine) -> None:
+    """One byte of its plan: it is as long as before."""
+    plan = Path(engine.path)
+    data = plan.read_bytes()
+    plan.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+async def test_a_plan_that_rotted_is_not_used(side: EngineSide, onnx: Path) -> None:
+    keys = [(await side.build(onnx, optimization_level=n)).result["key"] for n in (1, 2)]
+    there = {each.manifest.key: each for each in await side.engines.show("detector")}
+    rot(there[keys[0]])
+    with pytest.raises(ProblemError, match="another digest") as caught:
+        await side.engines.use("detector", UseRequest(key=keys[0]))
+    assert caught.value.code == "engine.not_verified"
+    shown = await side.engines.show("detector")
+    assert [each.manifest.key for each in shown if each.current] == [keys[1]]
+    rot(there[keys[1]])
+    job = await verify(side)
+    assert job.problem is not None
+    assert job.problem.code == "engine.plan"
+    assert "no engine of detector is in use any more" in job.problem.detail
+
+
+async def test_a_plan_that_rotted_is_built_anew(side: EngineSide, onnx: Path) -> None:
+    key = (await side.build(onnx)).result["key"]
+    rot(await only(side))
+    again = await side.build(onnx)
+    assert (again.result["key"], again.result["engine"], again.result["current"]) == (
+        key,
+        "built",
+        "yes",
+    )
+    assert "is built anew: its plan is damaged" in await side.log(again)
+    assert (await side.build(onnx)).result["engine"] == "was there"
+
+
+async def test_a_plan_that_lost_bytes_is_not_handed(side: EngineSide, onnx: Path) -> None:
+    await side.build(onnx)
+    await side.engines.hand(EngineUse(model="detector"))
+    put(Path((await only(side)).path), PLAN[:-1])
+    with pytest.raises(ProblemError, match="its plan has 33 bytes, and had 34") as caught:
+        await side.engines.hand(EngineUse(model="detector"))
+    assert caught.value.code == "workload.no_engine"
 
 
 async def test_use_goes_back(side: EngineSide, onnx: Path) -> None:

@@ -28,7 +28,8 @@ def row_recipe(recipe: EngineRecipe, precision: Precision, batch: int) -> Engine
         validation=Validation(
             iterations=BENCH_ITERATIONS,
             warmup=BENCH_WARMUP,
-            inputs=None,
+            inputs=recipe.validation.inputs,
+            not_finite=recipe.validation.not_finite,
             onnxruntime=False,
             previous=False,
             batches=[batch] if profile else [],

@@ -170,3 +170,10 @@ def test_what_is_recommended() -> None:
     assert recommend(rows, 10.0)[0] == 0
     assert recommend(rows, 1.0) == (None, "no p99 is within 1 ms; the least is 5.00 ms")
     assert recommend(rows[2:], None) == (None, "nothing could be measured: see the reasons")
+
+
+def test_a_row_is_fed_and_judged_as_the_recipe_says(onnx: Path) -> None:
+    said = recipe(onnx, validation={"inputs": "/srv/frames", "not_finite": True, "rtol": 0.5})
+    made = row_recipe(said, "fp16", 4).validation
+    assert (made.inputs, made.not_finite) == ("/srv/frames", True)
+    assert (made.onnxruntime, made.previous, made.batches) == (False, False, [4])

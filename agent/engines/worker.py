@@ -89,7 +89,7 @@ class RefusedError(Exception):
 
     def __init__(self, code: str, text: str, hint: str = "", **params: Any) -> None:
         super().__init__(text)
-        text = text[: TEXT_LIMIT * 10]
+        text, hint = text[: TEXT_LIMIT * 10], hint[:TEXT_LIMIT]
         self.event = {"event": "failed", "code": code, "text": text, "hint": hint, **params}
 
 
@@ -591,7 +591,9 @@ def _build_for(trt: Any, config: Any, asked: list[str]) -> None:
 def network_flags(trt: Any, job: Job) -> int:
     """As the ONNX has it: types are the ONNX's own, where this version can promise that."""
     known = trt.NetworkDefinitionCreationFlag
-    names = ["EXPLICIT_BATCH"] + ["STRONGLY_TYPED"] * (job["precision"] == "model")
+    # A version without flags for types takes those of the ONNX, whatever precision is asked for.
+    typed = job["precision"] == "model" or not hasattr(trt.BuilderFlag, "FP16")
+    names = ["EXPLICIT_BATCH"] + ["STRONGLY_TYPED"] * typed
     return sum(1 << int(getattr(known, name)) for name in names if hasattr(known, name))
 
 
@@ -607,6 +609,9 @@ def _set_precision(trt: Any, config: Any, network: Any, job: Job, log: Log) -> N
     if lacking:
         if precision == "int8" and quantized:
             return  # Q/DQ says it all
+        if precision.upper() in _flags_of_types(network):
+            log.note("the ONNX is %s itself, and is built as it is" % precision)
+            return
         raise RefusedError(
             "engine.unsupported",
             "%s %s has no precision flag %s, so it cannot make %s of a model that is something else"
@@ -640,14 +645,19 @@ def _has_quantization(trt: Any, network: Any) -> bool:
 
 def _allow_what_is_there(trt: Any, config: Any, network: Any, quantized: bool) -> None:
     """Older versions compute in fp32 whatever the ONNX has, unless a flag allows more."""
-    found = {"INT8"} if quantized else set()
+    for name in sorted(_flags_of_types(network) | ({"INT8"} if quantized else set())):
+        if hasattr(trt.BuilderFlag, name):
+            config.set_flag(getattr(trt.BuilderFlag, name))
+
+
+def _flags_of_types(network: Any) -> set[str]:
+    """Those that allow the types that its layers have."""
+    found = set()
     for layer in (network.get_layer(n) for n in range(network.num_layers)):
         outputs = [layer.get_output(n) for n in range(layer.num_outputs)]
         types = {type_name(output.dtype) for output in outputs if output is not None}
         found |= {FLAGS_OF_TYPES.get(name, "") for name in types}
-    for name in sorted(found - {""}):
-        if hasattr(trt.BuilderFlag, name):
-            config.set_flag(getattr(trt.BuilderFlag, name))
+    return found - {""}
 
 
 def _calibrate(trt: Any, config: Any, path: str) -> None:

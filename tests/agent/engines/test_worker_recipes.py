@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.engines import worker
-from tests.agent.engines.versions_side import RANGE, VERSIONS, Side, model
+from tests.agent.engines.versions_side import RANGE, SHAPE, VERSIONS, Side, model
 from tests.libcuda_stub.build import build
 
 pytestmark = pytest.mark.timeout(60)
@@ -63,6 +63,27 @@ def test_what_the_builder_may_use_beside_it(side: Side, precision: str) -> None:
     assert f"{side.version} has no precision flag" in ended.last["text"]
     assert "modelopt.onnx.autocast" in ended.last["hint"]
     assert not (side.folder / "model.plan").exists()
+
+
+@every_version
+def test_fp16_of_a_model_that_is_fp16(side: Side) -> None:
+    """A version without the flag builds it as it is: its types are what was asked for."""
+    ended = side.run(HALF, precision="fp16")
+    assert ended.code == 0, ended.last
+    without = side.version in WITHOUT_FLAGS
+    assert side.plan()["flags"] == ([] if without else ["FP16"])
+    assert ("the ONNX is fp16 itself, and is built as it is" in ended.messages) == without
+    if without:
+        assert side.run(HALF, precision="bf16").last["code"] == "engine.unsupported"
+
+
+def test_a_hint_with_hundreds_of_names_is_cut(side: Side) -> None:
+    """Else the agent could not read the event, and why it failed would be lost."""
+    inputs = {f"{'image' * 10}.{n}": ["FLOAT", SHAPE] for n in range(250)}
+    given = model(inputs=inputs)
+    ended = side.run(given, profiles=[{"image": RANGE, **dict.fromkeys(inputs, RANGE)}])
+    assert (ended.code, ended.last["code"]) == (1, "engine.profile")
+    assert len(ended.last["hint"]) == worker.TEXT_LIMIT
 
 
 @every_version

@@ -46,10 +46,10 @@ def head_pieces(rollout: Rollout) -> tuple[list[Piece], list[Piece]]:
         weights = weights_of(watched, rollout.strategy)
         if watched and len(weights) > 1:
             step = min(rollout.progress.step, len(weights) - 1)
-            left.append((f"  at {weights[step]} %, step {step + 1} of {len(weights)}", ""))
+            left.append((f"  at {weights[step]} % ({step + 1} of {len(weights)})", ""))
         soak = soak_left(rollout, time.time())
         if soak is not None:
-            left.append((f"  {words.age(soak)} of soak left" if soak else "  soaked", ""))
+            left.append((f"  soak {words.age(soak)} left" if soak else "  soaked", ""))
     left.append((f"  for {words.age(max(0.0, time.time() - rollout.since))}", "dim"))
     strategy = rollout.strategy
     window = ", in windows" if strategy.window is not None else ""

@@ -125,7 +125,7 @@ async def test_waves_figures_and_events(
     assert "n2-0  canary 10 % for 1m; judged pass" in text
     assert "wave 2 is looked at" in text
     if size[1] >= 24:
-        assert "at 10 %, step 1 of 3  4m of soak left" in text
+        assert "at 10 % (1 of 3)  soak 4m left" in text
         assert "●D 1 done  ◐C 2 canary  ◔A 1 applying  ·P 1 planned" in text
         line = next(line for line in text.splitlines() if "web/p99.stable" in line)
         assert "54 ms" in line

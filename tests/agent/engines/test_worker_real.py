@@ -144,26 +144,50 @@ def test_no_tensorrt(tmp_path: Path) -> None:
     assert sys.executable in events[-1]["text"]
 
 
+# The worker with nothing to end it but TensorRT itself, which tells whether there is a plan.
+ONLY_THE_MONITOR = """\
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import tensorrt_rtx as trt
+import worker
+worker.CANCEL_SECONDS = 1e6
+class Builder(trt.Builder):
+    def build_serialized_network(self, network, config):
+        plan = super().build_serialized_network(network, config)
+        print("no plan" if plan is None else "a plan", file=sys.stderr, flush=True)
+        return plan
+trt.Builder = Builder
+sys.exit(worker.main())
+"""
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A build of many layers."""
-    path = job(tmp_path, onnx_made.detector(blocks=400, channels=8))
+    path = job(tmp_path, onnx_made.detector(blocks=600, channels=32))
     process = subprocess.Popen(
-        [sys.executable, "-I", WORKER, path], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", ONLY_THE_MONITOR, WORKER.parent, path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     yield process
     process.kill()
     process.communicate()
 
 
-def test_a_build_is_cancelled(started: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_build_is_cancelled_by_the_monitor(
+    started: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """The process is not just ended: TensorRT's own call came back without a plan."""
     assert started.stdout is not None
     for line in started.stdout:
-        if json.loads(line)["event"] == "parsed":
+        if json.loads(line)["event"] == "progress":
             break
     started.send_signal(signal.SIGTERM)
-    events = [json.loads(line) for line in started.stdout]
-    assert (started.wait(), events[-1]) == (3, {"event": "cancelled"})
+    out, errors = started.communicate()
+    assert (started.returncode, json.loads(out.splitlines()[-1])) == (3, {"event": "cancelled"})
+    assert [line for line in errors.splitlines() if line.endswith("plan")] == ["no plan"]
     assert not (tmp_path / "model.plan").exists()
 
 

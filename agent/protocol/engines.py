@@ -69,7 +69,7 @@ class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timing_cache: bool = True  # what TensorRT timed in other builds is used again
     calibration_cache: ModelPath | None = None  # int8 without Q/DQ in the ONNX
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 3600.0
-    gpu_memory_bytes: Bytes | None = None  # so much must be free, and no more is used
+    gpu_memory_bytes: Bytes | None = None  # must be free; bounds workspace and tactics, not all
     memory_bytes: Bytes | None = None  # of the builder's container; None: 3/4 of the node's
     executor: Executor = "host"
     image: ImageName | None = None  # whose TensorRT builds, with executor: container

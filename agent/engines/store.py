@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ class EngineStore:
         with self._disk():
             self._write(place, manifest)
             place.chmod(0o755)
-            durable.sync_folder(place)
+            _sync(place)
             before = self._folders_of(model, manifest.key)
             number = _number(before[-1].name) + 1 if before else 1
             place.rename(place.with_name(manifest.key + (f".{number}" if before else "")))
@@ -95,7 +96,9 @@ class EngineStore:
             self._write(folder, manifest)
             if outputs is not None:
                 shutil.rmtree(folder / OUTPUTS, ignore_errors=True)
+                _sync(outputs)
                 shutil.move(outputs, folder / OUTPUTS)
+                durable.sync_folder(folder)
 
     def use(self, model: str, key: str) -> Engine:
         """Have `current` point at it, from one moment to the next; the engine as it is then.
@@ -352,6 +355,16 @@ def _folders(folder: Path) -> list[Path]:
         for each in folder.iterdir()
         if each.is_dir() and not each.is_symlink() and not each.name.startswith(".")
     ]
+
+
+def _sync(folder: Path) -> None:
+    """Make all that is in it durable: workers' plans, logs and outputs. Raises OSError."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if stat.S_ISREG((path := Path(place, name)).lstat().st_mode):
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        durable.sync_folder(Path(place))
 
 
 def _number(name: str) -> int:

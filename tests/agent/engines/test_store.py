@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,31 @@ def test_what_is_kept_is_found(store: EngineStore, tmp_path: Path) -> None:
 def test_a_plan_that_lost_bytes_is_not_found(store: EngineStore, tmp_path: Path) -> None:
     put(store, A, plan=b"pl")
     assert store.find("detector", A) is None
+
+
+def test_all_of_an_engine_is_durable_before_it_has_its_name(
+    store: EngineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    does = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        does(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    place = store.begin("detector", "j")
+    (place / "outputs").mkdir()
+    for name in ("model.plan", "build.log", "outputs/boxes.bin"):
+        (place / name).write_bytes(b"plan")
+    store.keep(place, "detector", manifest(A))
+    names = {str(path.relative_to(place)) for path in synced if path.is_relative_to(place)}
+    assert names >= {".", "model.plan", "build.log", "outputs", "outputs/boxes.bin"}
+    outputs = tmp_path / "new"
+    outputs.mkdir()
+    (outputs / "boxes.bin").write_bytes(b"new")
+    store.amend("detector", manifest(A), outputs)
+    assert outputs / "boxes.bin" in synced
 
 
 def test_a_plan_that_lost_bytes_is_not_used(store: EngineStore, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from agent.containers.runtime import NodeRuntime
 from agent.engines.container_paths import Mounts, hidden
 from agent.engines.events import Event, Versions
 from agent.engines.hearing import CANCEL_SECONDS, Hearing, died
-from agent.engines.host_executor import WORKER, Looked, looked_of
+from agent.engines.host_executor import WORKER, Looked, lacks_gpu, looked_of
 from agent.engines.orphans import DESCRIPTION
 from agent.engines.store import unstorable
 from agent.engines.worker_process import LINE_LIMIT_BYTES, quiet_log
@@ -68,12 +68,14 @@ class ContainerExecutor:
     async def look(self, reference: str, gpu: str | None) -> Looked:
         """Which TensorRT an image has. An image never changes, so it is asked once.
 
+        But for its GPU, which may have been away: it is asked until that was seen.
+
         Raises:
             ProblemError: `image.*`, `runtime.*`, `gpu.*`, `engine.no_tensorrt`, `engine.worker`.
         """
         image = await self.image(reference)
         found = self._looked.get((image.id, gpu))
-        if found is None:
+        if found is None or lacks_gpu(found[1], gpu):
             found = self._looked[image.id, gpu] = await self._ask(image, gpu)
         return found[1]
 

@@ -59,7 +59,7 @@ class HostExecutor:
 
     async def run(self, task: WorkerTask, hearing: Hearing) -> None:
         """Do `task`, with no GPU visible but its own. Raises as `run_process`, and OSError."""
-        python = (await self._look(task.gpu)).python
+        python = (await self._look(task.gpu, known_will_do=True)).python
         job = task.place / DESCRIPTION
         described = task.described(lambda each: str(each.path))
         await asyncio.to_thread(job.write_bytes, msgspec.json.encode(described))
@@ -69,9 +69,13 @@ class HostExecutor:
             hearing=hearing,
         )
 
-    async def _look(self, gpu: str | None) -> _Found:
+    async def _look(self, gpu: str | None, *, known_will_do: bool = False) -> _Found:
         found = self._found.get(gpu)
-        if found is None or await asyncio.to_thread(_changed_at, found.module) != found.changed_at:
+        if (
+            found is None
+            or (lacks_gpu(found.looked, gpu) and not known_will_do)
+            or await asyncio.to_thread(_changed_at, found.module) != found.changed_at
+        ):
             found = self._found[gpu] = await self._find(gpu)
         return found
 
@@ -126,6 +130,11 @@ def looked_of(told: Versions, image: NodeImage | None = None) -> Looked:
         sm_count=None if device is None else device.multiprocessors,
         image_id=None if image is None else image.id,
     )
+
+
+def lacks_gpu(looked: Looked, gpu: str | None) -> bool:
+    """Whether a GPU was asked for and not seen: what was found does not hold for long then."""
+    return gpu is not None and looked.sm_count is None
 
 
 def _changed_at(file: Path | None) -> int:

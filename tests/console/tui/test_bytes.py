@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.console.tui.fake_desk import FakeDesk, keep, tell
+from tests.console.tui.screens.test_rollouts import many
 from tests.terminal import Terminal
 from tests.terminal_bytes import NODES, measure_terminal_bytes
 
@@ -101,3 +103,29 @@ def test_what_300_nodes_can_run_is_quiet_and_the_cursor_moves_for_little() -> No
         terminal.send(">")
         terminal.wait_for("on node-0007: ", 20)
         assert terminal.bytes_between(start, time.monotonic()) <= SIDEWAYS_LIMIT_BYTES
+
+
+@pytest.mark.real
+@pytest.mark.timeout(60)
+def test_a_rollout_of_500_nodes_writes_little_while_nodes_go_on(short_folder: Path) -> None:
+    """A node comes further each second; of that a few cells, a count and an event are written."""
+    rollout, desk = many(), FakeDesk(short_folder / "state")
+    keep(desk, rollout)
+    command: list[str | Path] = [sys.executable, "-m", "tests.console.tui.demo_app", "50", "20"]
+    env = {"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}
+    options = ["--view=rollout", f"--journal={desk.journal().folder}"]
+    with Terminal([*command, *options], env=env, cwd=Path(__file__).parents[3]) as terminal:
+        terminal.wait_for("499 planned", 40)
+        terminal.wait_for("planned by maria", 20)
+        start = time.monotonic()
+        for number in range(1, 9):
+            rollout.nodes[number].stage = "preparing"
+            tell(desk, rollout, f"{rollout.nodes[number].name} preparing")
+            time.sleep(1)
+        terminal.wait_for("8 preparing", 20)
+        steady = terminal.bytes_between(start, time.monotonic()) / 8
+        assert 5 <= steady <= STEADY_LIMIT_BYTES
+        start = time.monotonic()
+        terminal.send("\x1b[C")  # one to the right
+        terminal.wait_for("n2-0  preparing", 20)
+        assert terminal.bytes_between(start, time.monotonic()) <= CELL_LIMIT_BYTES

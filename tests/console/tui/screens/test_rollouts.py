@@ -422,6 +422,7 @@ async def test_a_rollout_that_there_is_not(make_app: MakeApp, desk: FakeDesk) ->
     keep(desk, make_rollout())
     app = rollout_app(make_app, desk)
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         assert "there is no rollout ffff" in await type_command(pilot, "rollout ffff")
         assert "app@2c2cc523" in await type_command(pilot, "rollout aa1")
 

@@ -61,6 +61,8 @@ def see_builds(
             hint="A run has 12 hex digits: it was told when it was left.",
         )
     run_name = resume or secrets.token_hex(_RUN_BYTES)
+    if resume is None and builds:
+        say(f"run {run_name}: --resume {run_name} goes on with it if this console is cut off")
     try:
         asyncio.run(_see(setup, builds, run_name, again=resume is not None, at_once=at_once))
     except KeyboardInterrupt:
@@ -72,6 +74,25 @@ def see_builds(
         print_json(records)
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
+    if any(build.problem is not None for build in builds):
+        say(f"To try again what failed: the same command with --resume {run_name}")
+
+
+def why_failed(build: NodeBuild) -> ProblemError | None:
+    """What speaks against a build: its problem, or that nothing uses what it built.
+
+    On a node without a GPU nothing can be tried, so that is as it has to be there.
+    """
+    done = build.job.result if build.job is not None else {}
+    if build.problem is not None or done.get("gpu") != "yes" or done.get("current") == "yes":
+        return build.problem
+    return ProblemError(
+        "engine.not_verified",
+        f"the engine of {build.model} is {done.get('engine', 'there')}, and not in use:"
+        f" {done.get('current')}",
+        params={"model": build.model, "key": done.get("key")},
+        hint=f"Once that is mended: roost engine verify {build.entry.name} {build.model}",
+    )
 
 
 async def _see(

@@ -84,6 +84,9 @@ def test_one_that_fails_stops_no_other(site: Site) -> None:
     assert done.code == 1
     rows = [line.split()[:3] for line in done.out.splitlines()[1:]]
     assert rows == [["a", "detector", "failed"], ["b", "detector", "built"]]
+    run = re.search(r"^run ([0-9a-f]{12}): --resume \1 ", done.err, re.MULTILINE)
+    assert run is not None
+    assert f"To try again what failed: the same command with --resume {run[1]}\n" in done.err
     assert "error: a: " in done.err
     assert "hint: " in done.err
 
@@ -126,6 +129,26 @@ def test_a_console_that_goes_away_stops_nothing(site: Site) -> None:
     assert {each["run"] for each in gone_on.json} == {run[1]}
     assert begun in {each["job"] for each in gone_on.json}
     assert [len(agent.get("/v1/jobs")) for agent in site.agents] == [1, 1]
+
+
+def test_only_stale_engines_are_built_anew(site: Site) -> None:
+    """Each node has a model of its own, and one of them changes."""
+    for name, agent in zip("ab", site.agents, strict=True):
+        onnx = site.home / f"{name}.onnx"
+        onnx.write_bytes(onnx_made.detector(blocks=1))
+        site.recipe.write_text(RECIPE.format(onnx=onnx))
+        assert site.roost("build", site.recipe, "--to", f"@{name}").code == 0
+        assert len(agent.get("/v1/jobs")) == 1
+    (site.home / "a.onnx").write_bytes(onnx_made.detector(blocks=2))
+    done = site.roost("build", "--stale", "--to", "site=lab", "--json")
+    assert (done.code, [(each["node"], each["result"]) for each in done.json]) == (
+        0,
+        [("a", "built")],
+    ), done.err
+    assert [len(agent.get("/v1/jobs")) for agent in site.agents] == [2, 1]
+    (engine,) = site.agents[1].get("/v1/engines")
+    assert engine["stale"] == []
+    assert site.roost("build", "--stale", "--to", "site=lab", "--json").json == []
 
 
 def _running(site: Site) -> list[str]:

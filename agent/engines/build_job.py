@@ -77,6 +77,7 @@ class BuildKind(JobKind[BuildRequest]):
             "model": recipe.model,
             "key": key,
             "engine": how,
+            "gpu": "yes" if gpu is not None else "no",  # whether it could have been tried
             "current": await use_if_good(work, shop, recipe.model, manifest),
         }
 

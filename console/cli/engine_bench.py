@@ -17,6 +17,7 @@ from console.cli.engine_options import batches as read_batches
 from console.cli.engine_options import gpu_option
 from console.cli.engine_options import milliseconds as read_milliseconds
 from console.cli.engine_recipe import read_recipe
+from console.cli.failures import FAILED
 from console.cli.nodes import one_node
 from console.cli.options import json_option, node_argument, yes_option
 from console.cli.output import print_json, say
@@ -75,7 +76,8 @@ def command(
 ) -> int:
     """Build the engine of RECIPE for each batch size and precision on NODE, and measure it.
 
-    What is built is thrown away again; the engine in use stays. The GPU is busy meanwhile.
+    What is built is thrown away again; the engine in use stays. The GPU is busy meanwhile. The
+    exit code is 1 where nothing could be measured.
     """
     setup.refuse_changes("engine bench")
     entry = one_node(setup, node)
@@ -92,7 +94,7 @@ def command(
         print_json(bench)
     else:
         show(bench)
-    return 0
+    return 0 if any(row.throughput is not None for row in bench.rows) else FAILED
 
 
 def _measure(setup: Setup, entry: NodeEntry, request: BenchRequest) -> EngineBench:

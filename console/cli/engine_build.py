@@ -12,7 +12,7 @@ from agent.protocol.problems import ProblemError
 from console.cli.consent import consent
 from console.cli.engine_options import gpu_option
 from console.cli.engine_recipe import is_release, read_recipe
-from console.cli.engine_runs import see_builds
+from console.cli.engine_runs import see_builds, why_failed
 from console.cli.engine_stale import node_build, stale_builds
 from console.cli.nodes import selected_nodes
 from console.cli.options import complete_selector, json_option, yes_option
@@ -107,6 +107,9 @@ def command(
     With --stale it is done for each engine in use that roost engine ls --stale lists: where only
     the driver is another one, the engine is tried again and not built.
 
+    The exit code is 1 where one failed, or was not tried on a node that has a GPU, so that it is
+    not in use.
+
     With --local no node is asked: the engine is built here for GeForce and RTX GPUs.
     """
     if local:
@@ -157,7 +160,7 @@ def command(
             for entry, each in wanted
         ]
     see_builds(setup, builds, at_once=at_once, resume=resume, as_json=as_json)
-    ended: list[Answer[None]] = [Answer(each.entry, problem=each.problem) for each in builds]
+    ended: list[Answer[None]] = [Answer(each.entry, problem=why_failed(each)) for each in builds]
     return conclude([*silent, *ended])
 
 

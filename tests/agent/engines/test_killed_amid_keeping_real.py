@@ -12,13 +12,27 @@ from typing import Any
 
 import pytest
 
+from agent.engines.gpu_room import WAITING
 from tests import onnx_made
 from tests.agent.engines.engine_side import PLAN, stand_in
-from tests.agent.engines.test_agent_killed_real import build, ended, files, job, post
+from tests.agent.engines.test_agent_killed_real import (
+    build,
+    ended,
+    files,
+    held,
+    hold,
+    is_gone,
+    job,
+    post,
+    until,
+)
 from tests.agent.engines.test_verbs import UNFIT
 from tests.agent_process import AgentProcess
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+
+BUSY = "tell({'event': 'failed', 'code': 'engine.gpu_busy', 'text': '9 MiB are free'}); sys.exit(1)"
 
 
 @pytest.fixture
@@ -92,7 +106,7 @@ def test_another_engine_is_kept(
     assert files(short_folder) == sorted([first, second, "current"])
 
 
-@pytest.mark.parametrize("step", ["kept"])
+@pytest.mark.parametrize("step", ["written", "kept", "used"])
 def test_one_is_built_once_more_under_its_key(
     start: Callable[[str], AgentProcess], onnx: Path, short_folder: Path, step: str
 ) -> None:
@@ -109,7 +123,7 @@ def test_one_is_built_once_more_under_its_key(
     assert files(short_folder) == sorted([str(current(short_folder)), "current"])
 
 
-@pytest.mark.parametrize("step", ["written", "kept"])
+@pytest.mark.parametrize("step", ["written", "kept", "used"])
 def test_an_import_is_kept(
     start: Callable[[str], AgentProcess], onnx: Path, short_folder: Path, step: str
 ) -> None:
@@ -128,7 +142,7 @@ def test_an_import_is_kept(
     assert there == {first, second, "current"}
 
 
-@pytest.mark.parametrize("step", ["written"])
+@pytest.mark.parametrize("step", ["written", "amended"])
 def test_what_a_trial_saw_is_written(
     start: Callable[[str], AgentProcess], onnx: Path, short_folder: Path, step: str
 ) -> None:
@@ -143,7 +157,7 @@ def test_what_a_trial_saw_is_written(
     assert files(short_folder) == sorted([key, "current"])
 
 
-@pytest.mark.parametrize("step", ["used", "written"])
+@pytest.mark.parametrize("step", ["used", "written", "amended"])
 def test_the_one_in_use_turns_out_bad(
     start: Callable[[str], AgentProcess], onnx: Path, short_folder: Path, step: str
 ) -> None:
@@ -162,3 +176,36 @@ def test_the_one_in_use_turns_out_bad(
     there = {each["manifest"]["key"]: each for each in agent.get("/v1/engines")}
     assert there[second]["manifest"]["verification"] == "header"
     assert job(agent, job_id)["state"] == "failed"
+
+
+def test_killed_while_it_tries_one_again(
+    start: Callable[[str], AgentProcess], onnx: Path, short_folder: Path
+) -> None:
+    agent = start("used")
+    key = good(agent, build(agent, onnx))["key"]
+    stand_in(short_folder, hold(short_folder, "job['action'] == 'check'"))
+    job_id = post(agent, "/v1/engines/detector/verify", {})
+    until(agent, job_id, "checking")
+    pid = held(short_folder)
+    agent.close()
+    assert current(short_folder) == key
+    stand_in(short_folder)
+    assert good(agent.start(), job_id)["verification"] == "ran"
+    is_gone(pid)
+    assert files(short_folder) == sorted([key, "current"])
+
+
+def test_killed_while_it_waits_for_room_on_the_gpu(
+    start: Callable[[str], AgentProcess], onnx: Path, short_folder: Path
+) -> None:
+    agent = start("used")
+    first = good(agent, build(agent, onnx))["key"]
+    stand_in(short_folder, BUSY)
+    job_id = build(agent, onnx, optimization_level=1)
+    until(agent, job_id, WAITING)
+    agent.close()
+    assert current(short_folder) == first
+    stand_in(short_folder)
+    second = good(agent.start(), job_id)["key"]
+    assert current(short_folder) == second
+    assert files(short_folder) == sorted([first, second, "current"])

@@ -7,6 +7,8 @@ import msgspec
 FIELDS = 11
 # Over the times that HAProxy itself tells, in whole milliseconds: then the clock was set meanwhile.
 SLACK_MICROSECONDS = 20_000
+# No request waits longer: `timeout server` and `timeout client` in `config.py`, and the connection.
+LONGEST_WAIT_MICROSECONDS = 620_000_000
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True):
@@ -17,7 +19,9 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     error: bool
     began: int  # microseconds since 1970
     ended: int
-    microseconds: int | None  # until the answer's headers; None: of an error, or there were none
+    # Until the answer's headers; where the client gave up before, how long it had waited: they
+    # would have come later still. None: of an error, or nobody waited for them.
+    microseconds: int | None
 
 
 def answer_of(line: bytes) -> Answer | None:
@@ -30,14 +34,30 @@ def answer_of(line: bytes) -> Answer | None:
     if began is None or ended is None:
         return None
     error = _is_error(_number(status) or 0, why)
+    microseconds = None
+    if not error:
+        microseconds = _microseconds(taken, waited, connected, answered)
+        if microseconds is None and _gave_up(why):
+            microseconds = _waited(began, ended)
     return Answer(
         backend=backend,
         server=server,
         error=error,
         began=began,
         ended=ended,
-        microseconds=None if error else _microseconds(taken, waited, connected, answered),
+        microseconds=microseconds,
     )
+
+
+def _gave_up(why: str) -> bool:
+    """The client went away while the server was to take its connection, or to answer."""
+    return why[:1] in ("C", "c") and why[1:2] in ("C", "H")
+
+
+def _waited(began: int, ended: int) -> int | None:
+    """By the clock alone; None: it was set meanwhile."""
+    waited = ended - began
+    return waited if 0 <= waited <= LONGEST_WAIT_MICROSECONDS else None
 
 
 def _is_error(status: int, why: str) -> bool:

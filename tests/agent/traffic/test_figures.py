@@ -28,7 +28,12 @@ def line(status: int = 200, why: str = "--", ms: int = 4, us: str = "4200") -> b
         (line(504, "sH", -1, "-"), True, None),  # none in time
         (line(200, "SD"), True, None),  # cut off in the middle
         (line(200, "CD"), False, 4200),  # the client went away, with the headers
-        (line(-1, "CH", -1, "-"), False, None),  # and without
+        (line(-1, "CH", -1, "-"), False, 5000),  # and while it waited for them
+        (line(-1, "CC", -1, "-"), False, 5000),  # or for a connection
+        (line(-1, "cH", -1, "-"), False, 5000),
+        (line(-1, "CR", -1, "-"), False, None),  # nobody waited: it was still asking
+        (line(-1, "CH", -1, "-").replace(b"1005000", b"1"), False, None),
+        (line(-1, "CH", -1, "-").replace(b"1005000", b"3601000000"), False, None),
         (line(us="-5000000"), False, 4000),  # the clock was set meanwhile
         (line(us="3600000000"), False, 4000),
     ],

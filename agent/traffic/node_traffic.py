@@ -18,14 +18,13 @@ from agent.traffic.ports import OWN_NETWORK, check_free, has_ipv6
 from agent.traffic.problems import no_address, no_proxy
 from agent.traffic.proxy import Proxy
 from agent.traffic.state import Bind, FrontPort, ProxyState, Slot, SlotName, Target, front_of
-from agent.traffic.traffic import Window
+from agent.traffic.traffic import DRAIN_SECONDS, Window
 
 # How soon a proxy that ended, or that somebody changed, is seen to; while requests are shared, and
 # while they are not.
 LOOK_SECONDS, REST_SECONDS = 2.0, 10.0
 # Containers come and go in bursts.
 SETTLE_SECONDS = 0.1
-DRAIN_SECONDS = 30.0
 DRAIN_LOOK_SECONDS = 0.1
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,9 @@ import msgspec
 from agent.protocol.arms import ArmName, RequestFigures
 from agent.traffic.state import Bind, SlotName, Target
 
+# How long requests that go on are waited for before what answers them is stopped.
+DRAIN_SECONDS = 30.0
+
 
 class Window(msgspec.Struct, kw_only=True, frozen=True):
     """What a proxy saw since one moment, in which the weight did not change.

@@ -19,9 +19,16 @@ from agent.protocol.problems import ProblemError
 from agent.workloads.attempt import Attempt, OverruledError, Progress
 from agent.workloads.candidates import LOOK_SECONDS, Candidates
 from agent.workloads.containers import Containers, spare_name
-from agent.workloads.fronts import Fronts
+from agent.workloads.fronts import ALL, Fronts
 from agent.workloads.gpu_check import GpuCheck, GpuSeen
 from agent.workloads.lease import BootClock, counted, seconds_left, taken_up
+from agent.workloads.patience import (
+    MARGIN_SECONDS,
+    confirm_seconds,
+    longest_soak,
+    soak_seconds,
+    start_seconds,
+)
 from agent.workloads.probing import Prober
 from agent.workloads.records import (
     DeploymentRecord,
@@ -36,10 +43,6 @@ COUNT_LEASE_SECONDS = 15.0
 # Looks in a row in which a candidate that was well may fail its probes.
 MISSES = 3
 PREPARE_SECONDS = 900.0
-CONFIRM_SECONDS = 300.0
-STOP_SECONDS = 60.0
-# Beside what the containers get to stop and to become well.
-MARGIN_SECONDS = 120.0
 
 
 class Machine:
@@ -105,7 +108,7 @@ class Machine:
         await attempt.enter("prepared", MARGIN_SECONDS)
 
     async def _start(self, attempt: Attempt, candidates: Candidates) -> None:
-        await attempt.enter("starting", _limit(attempt))
+        await attempt.enter("starting", start_seconds(attempt.record.parts))
         for number in _changing(attempt):
             part = attempt.record.parts[number]
             candidates.check_gpus(part)
@@ -117,10 +120,10 @@ class Machine:
             await candidates.start(part, new)
             if part.awaited != "started":
                 await candidates.until_well(part, new)
-        await attempt.enter("probing", _limit(attempt))
+        await attempt.enter("probing", start_seconds(attempt.record.parts))
 
     async def _probe(self, attempt: Attempt, candidates: Candidates) -> None:
-        await attempt.enter("probing", _limit(attempt))
+        await attempt.enter("probing", start_seconds(attempt.record.parts))
         for number in range(len(attempt.record.parts)):
             part, new = attempt.record.parts[number], _new(attempt, number)
             if not part.tried:
@@ -131,10 +134,10 @@ class Machine:
                 attempt.log(f"{part.name}: {seen.what}")
                 await _write_seen(attempt, number, seen)
             await self._fronts.beside(attempt, part, new)
-        await attempt.enter("canary", _soak_seconds(attempt))
+        await attempt.enter("canary", soak_seconds(attempt.record.parts))
 
     async def _soak(self, attempt: Attempt, candidates: Candidates) -> None:
-        await attempt.enter("canary", _soak_seconds(attempt))
+        await attempt.enter("canary", soak_seconds(attempt.record.parts))
         for number in _changing(attempt):
             part, new = attempt.record.parts[number], _new(attempt, number)
             if part.shifts:
@@ -143,9 +146,9 @@ class Machine:
                 await self._fronts.hand_over(attempt, part, new)
             await self._swap(attempt, part, new)  # after start-then-stop
             await self._fronts.hand_over(attempt, part, new)
-        await self._share(attempt)
+        await self._share(attempt, _weight(attempt.record))
         await attempt.change(lambda record: taken_up(record, self._boot_clock))
-        soaked_at = time.monotonic() + _soak(attempt)
+        soaked_at = time.monotonic() + longest_soak(attempt.record.parts)
         misses, counted_at = 0, time.monotonic()
         while True:
             why = await _first_unwell(attempt, candidates)
@@ -159,18 +162,16 @@ class Machine:
             if soaked and (record.shown.confirmed or record.shown.options.confirm == "auto"):
                 break
             await self._keep_lease(attempt, record)
-            await self._share(attempt)
+            await self._share(attempt, _weight(attempt.record))
             if time.monotonic() - counted_at >= COUNT_LEASE_SECONDS:
                 counted_at = time.monotonic()
                 await attempt.change(lambda record: counted(record, self._boot_clock))
             await asyncio.sleep(LOOK_SECONDS)
-        await attempt.enter("confirming", CONFIRM_SECONDS)
+        await attempt.enter("confirming", confirm_seconds(attempt.record.parts))
 
     async def _confirm(self, attempt: Attempt, candidates: Candidates) -> None:
         del candidates
-        await attempt.enter("confirming", CONFIRM_SECONDS)
-        if attempt.record.shown.weight is not None:
-            await attempt.change(lambda record: weighing(record, 100))
+        await attempt.enter("confirming", confirm_seconds(attempt.record.parts))
         for number in _changing(attempt):
             part = attempt.record.parts[number]
             # All this is so already, unless a person said to keep what failed.
@@ -178,7 +179,10 @@ class Machine:
             await _write_new(attempt, number, new)
             if part.shifts:
                 await attempt.do(self._containers.keep_running, new)
-                await self._fronts.drain(attempt, part, new)
+        await self._share(attempt, ALL)
+        for number in _changing(attempt):
+            part, new = attempt.record.parts[number], _new(attempt, number)
+            await self._fronts.drain(attempt, part, new)
             await self._swap(attempt, part, new)
             await self._fronts.settle(attempt, part, new)
             if part.awaited != "completed":
@@ -208,16 +212,16 @@ class Machine:
                 raise no_network(part.name, name)
         return await attempt.do(self._containers.make, part, attempt.id, owner)
 
-    async def _share(self, attempt: Attempt) -> None:
-        """New requests are shared as whoever steers has told, and `shown.weight` says so."""
+    async def _share(self, attempt: Attempt, percent: int) -> None:
+        """So many new requests go to the candidates; `shown.weight` says so once it holds."""
         numbers = [each for each in _changing(attempt) if attempt.record.parts[each].shifts]
-        weight = _weight(attempt.record) if numbers else None
+        weight = percent if numbers else None
         if attempt.record.shown.weight == weight:
             return
-        for number in numbers if weight is not None else ():
+        for number in numbers:
             part, new = attempt.record.parts[number], _new(attempt, number)
-            await self._fronts.share(attempt, part, new, weight=weight or 0)
-            attempt.log(f"{part.name}: {weight} % of new requests go to the new container")
+            await self._fronts.share(attempt, part, new, weight=percent)
+            attempt.log(f"{part.name}: {percent} % of new requests go to the new container")
         await attempt.change(lambda record: weighing(record, weight))
 
     async def _swap(self, attempt: Attempt, part: Part, new: str) -> None:
@@ -297,20 +301,6 @@ def _weight(record: DeploymentRecord) -> int:
     if record.weight_told is not None:
         return record.weight_told
     return 0 if record.shown.options.steered_by else 100
-
-
-def _limit(attempt: Attempt) -> float:
-    each = (part.start_deadline + STOP_SECONDS for part in attempt.record.parts)
-    return sum(each) + MARGIN_SECONDS
-
-
-def _soak(attempt: Attempt) -> float:
-    parts = attempt.record.parts
-    return max((parts[number].soak for number in _changing(attempt)), default=0.0)
-
-
-def _soak_seconds(attempt: Attempt) -> float:
-    return _soak(attempt) + STOP_SECONDS * len(attempt.record.parts) + MARGIN_SECONDS
 
 
 def confirmed(

@@ -1,9 +1,9 @@
 """`/openapi.json`: the document, with the schemas that msgspec really enforces.
 
 Litestar 2.25 loses `additionalProperties: false` of bodies that refuse unknown fields, loses a
-lower bound of zero, and knows nothing of problem+json; so the component schemas are msgspec's
-own, the bounds are put back, and every operation names Problem as its answer to whatever goes
-wrong.
+lower bound of zero, requires each body, and knows nothing of problem+json; so the component schemas
+are msgspec's own, the bounds are put back, bodies that may be left out say so, and every operation
+names Problem as its answer to whatever goes wrong.
 """
 
 from __future__ import annotations
@@ -96,8 +96,11 @@ def openapi_document(app: Litestar) -> dict[str, Any]:
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     at_least_zero = set(_parameters_from_zero(app))
+    may_lack = set(_bodies_that_may_lack(app))
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if (path, method.upper()) in may_lack:
+                operation["requestBody"]["required"] = False
             for parameter in operation.get("parameters", []):
                 if (path, parameter["name"]) in at_least_zero:
                     parameter["schema"]["minimum"] = 0
@@ -116,6 +119,15 @@ def _parameters_from_zero(app: Litestar) -> Iterator[tuple[str, str]]:
             for name, field in handler.parsed_fn_signature.parameters.items():
                 if getattr(field.kwarg_definition, "ge", None) == 0:
                     yield route.path_format, name
+
+
+def _bodies_that_may_lack(app: Litestar) -> Iterator[tuple[str, str]]:
+    """(path, method) of the operations whose body has a default."""
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            data = handler.parsed_fn_signature.parameters.get("data")
+            if data is not None and data.has_default:
+                yield from ((route.path_format, method) for method in handler.http_methods)
 
 
 def _schemas() -> dict[str, Any]:

@@ -27,3 +27,18 @@ async def test_the_body_may_be_left_out(
         answer = await client.post("/v1/deployments/none/renew", content=body)
     assert answer.json()["code"] == code
     assert answer.status_code == status
+
+
+async def test_the_document_says_so(served: Served) -> None:
+    async with served.client() as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+    required = {
+        path: operation["requestBody"]["required"]
+        for path, operations in paths.items()
+        for operation in operations.values()
+        if "requestBody" in operation
+    }
+    assert [path for path, is_so in required.items() if not is_so] == [
+        "/v1/deployments/{deployment}/renew"
+    ]
+    assert len(required) > 10

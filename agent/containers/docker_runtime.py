@@ -97,6 +97,11 @@ class DockerRuntime:
         """The containers by id; another mapping after every change."""
         return self._table.containers
 
+    @property
+    def losses(self) -> int:
+        """How often it was there, and was not any more."""
+        return self._keeper.losses
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` in the loop after the containers or the runtime's state changed."""
         self._callbacks.append(callback)

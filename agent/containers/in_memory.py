@@ -72,6 +72,7 @@ class InMemoryRuntime(SimulatedImages):
         self._networks: set[str] = set()
         self._made = count(1)
         self._away: str | None = None
+        self._losses = 0
 
     # What a simulation does to it
 
@@ -85,6 +86,7 @@ class InMemoryRuntime(SimulatedImages):
     def set_away(self, reason: str | None) -> None:
         """The runtime stops answering, for this reason; None: it is back."""
         if reason != self._away:
+            self._losses += self._away is None
             self._away = reason
             self._tell()
 
@@ -122,6 +124,11 @@ class InMemoryRuntime(SimulatedImages):
     def containers(self) -> Mapping[str, Container]:
         """The containers by id; another mapping after every change."""
         return self._containers if self._away is None else {}
+
+    @property
+    def losses(self) -> int:
+        """How often it went away."""
+        return self._losses
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` after every change."""

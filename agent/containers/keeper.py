@@ -54,6 +54,7 @@ class Keeper:
         self._tried = asyncio.Event()  # the attempt that `ready` waits for is over
         self._nudge = asyncio.Event()
         self.facts = RuntimeFacts(state=STARTING.state, reason=STARTING.reason)
+        self.losses = 0  # how often a runtime that answered did not any more
 
     @property
     def connection(self) -> Connection | None:
@@ -134,6 +135,7 @@ class Keeper:
             if self._connection is not None:
                 self._lost_at = (address, time.monotonic())
                 self._connection = None
+                self.losses += 1
             if connection is not None:
                 connection.close()
         return Trouble("unreachable", f"{address} is not followed any more"), address

@@ -68,6 +68,11 @@ class ContainerRuntime(ImageRuntime, Protocol):
         A record that did not change is the same object as before. Empty while unreachable.
         """
 
+    @property
+    def losses(self) -> int:
+        """How often it was there, and was not any more. A call may wait until it is back, and so
+        not tell: what ran may have ended with it."""
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` in the loop after `containers()` or the runtime's state changed."""
 

@@ -24,7 +24,8 @@ class Candidates:
     """The candidates of one attempt.
 
     One that ended is started once more where nobody knows that it ended by itself: the agent has
-    just taken the deployment up, or the runtime was away.
+    just taken the deployment up, or the runtime was away. From then on it has its whole
+    `start_deadline` to be well again (`coming_up`).
     """
 
     def __init__(
@@ -38,7 +39,10 @@ class Candidates:
     ) -> None:
         self._attempt, self._containers = attempt, containers
         self._facts, self._check, self._prober = facts, check, prober
-        self._excused: set[str] = set()  # those that were started once more
+        # Those that were started once more, and how often the runtime had been lost by then.
+        self._excused: dict[str, int] = {}
+        self._losses = self._losses_before = containers.losses
+        self._comes_up_until = time.monotonic()
         self._taken_up = attempt.state in ("starting", "probing", "canary")
 
     def check_gpus(self, part: Part) -> None:
@@ -86,6 +90,11 @@ class Candidates:
                 )
             await asyncio.sleep(LOOK_SECONDS)
 
+    @property
+    def coming_up(self) -> bool:
+        """Whether what is not well may be so because the runtime, or one of them, came up again."""
+        return time.monotonic() < self._comes_up_until
+
     async def unwell(self, part: Part, new: str) -> str | None:
         """What is not well with it now, and may become well.
 
@@ -99,6 +108,9 @@ class Candidates:
                 "Find out who removes containers on this node.",
             )
         found = await self._attempt.do(self._prober.look, container, part.probes)
+        if self._containers.losses != self._losses:
+            self._losses = self._containers.losses
+            self._wait_for(*self._attempt.record.parts)
         if found.state == "well":
             return None
         if found.state == "ended":
@@ -109,6 +121,7 @@ class Candidates:
             if not self._may_start_again(new):
                 raise await self._problem(part, new, found.why)
             self._attempt.log(f"{part.name}: {found.why}; it is started once more")
+            self._wait_for(part)
             await self._attempt.do(self._containers.start, new)
         elif found.state == "unwell":
             raise await self._problem(part, new, found.why)
@@ -143,11 +156,16 @@ class Candidates:
         return seen
 
     def _may_start_again(self, new: str) -> bool:
-        excuse = self._taken_up or self._attempt.runtime_was_away
-        if not excuse or new in self._excused:
+        losses = self._containers.losses
+        was_away = self._attempt.runtime_was_away or losses != self._losses_before
+        if not (self._taken_up or was_away) or self._excused.get(new) == losses:
             return False
-        self._excused.add(new)
+        self._excused[new] = losses
         return True
+
+    def _wait_for(self, *parts: Part) -> None:
+        until = time.monotonic() + max(part.start_deadline for part in parts)
+        self._comes_up_until = max(self._comes_up_until, until)
 
     async def _problem(self, part: Part, new: str, why: str) -> ProblemError:
         """With the container's last words, for it is about to be removed."""

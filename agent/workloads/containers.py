@@ -43,6 +43,11 @@ class Containers:
                 raise
             return None
 
+    @property
+    def losses(self) -> int:
+        """How often the runtime was there, and was not any more."""
+        return self._runtime.losses
+
     async def reach(self) -> None:
         """The runtime still takes new connections. Raises ProblemError where it does not."""
         await self._runtime.labelled(f"{DEPLOYMENT}=")

@@ -152,7 +152,7 @@ class Machine:
         misses, counted_at = 0, time.monotonic()
         while True:
             why = await _first_unwell(attempt, candidates)
-            misses = misses + 1 if why else 0
+            misses = misses + 1 if why and not candidates.coming_up else 0
             if misses >= MISSES:
                 raise ProblemError(
                     "deploy.unwell", str(why), hint="It was well before, and is not any more."

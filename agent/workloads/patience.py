@@ -34,8 +34,10 @@ def longest_soak(parts: Sequence[Part]) -> float:
 
 
 def soak_seconds(parts: Sequence[Part]) -> float:
-    """Of "canary", in which old containers stop that share nothing."""
-    return longest_soak(parts) + sum(map(_stop, parts)) + MARGIN_SECONDS
+    """Of "canary", in which old containers stop that share nothing, and new ones that ended with
+    the runtime come up once more."""
+    again = max((part.start_deadline for part in parts), default=0.0)
+    return longest_soak(parts) + again + sum(map(_stop, parts)) + MARGIN_SECONDS
 
 
 def confirm_seconds(parts: Sequence[Part]) -> float:

@@ -185,6 +185,10 @@ class FixedRuntime(SimulatedImages, NoWorkloads):
 
     async def stop(self) -> None: ...
 
+    @property
+    def losses(self) -> int:
+        return 0
+
     async def facts(self) -> RuntimeFacts:
         return RuntimeFacts(state="ok", name="Docker Engine", version="24.0.7")
 

@@ -59,12 +59,12 @@ class MemorySide:
     def __init__(
         self,
         *,
-        runtime: Callable[..., InMemoryRuntime] = InMemoryRuntime,
+        runtime: Callable[..., Any] = InMemoryRuntime,
         traffic: SimulatedTraffic | None = None,
     ) -> None:
         digest = "sha256:" + "1" * 64
         image = NodeImage(id=digest, diff_ids=[digest], tags=[IMAGE], size_bytes=1)
-        self.runtime = runtime(RUNTIME, [], images=[image])
+        self.runtime: Any = runtime(RUNTIME, [], images=[image])
         self.traffic = traffic or SimulatedTraffic()
         self.clock = MovedClock()
         self._database = Database(None)

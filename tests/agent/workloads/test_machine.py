@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
+import msgspec
+import pytest
+
+from agent.containers.in_memory import InMemoryRuntime
+from agent.protocol.containers import ContainerDetails
 from agent.traffic.simulated import SimulatedTraffic
 from agent.traffic.state import SlotName, Target
+from agent.workloads import candidates, machine
 from tests.agent.workloads.memory_side import MemorySide, memory_side
 
 
@@ -35,3 +44,85 @@ async def test_a_weight_is_shown_once_it_holds() -> None:
     told = [each for each in traffic.told if each[0] != each[1]]
     assert told[0] == (0, None)
     assert told[-1] == (100, 0)
+
+
+class SeenRuntime(InMemoryRuntime):
+    """Counts how often each container was looked at."""
+
+    def __init__(self, *of: object, **more: object) -> None:
+        super().__init__(*of, **more)  # type: ignore[arg-type]
+        self.looks: Counter[str] = Counter()
+
+    async def details(self, name: str) -> ContainerDetails:
+        self.looks[name] += 1
+        return await super().details(name)
+
+    def become(self, container_id: str, **changed: object) -> None:
+        """What somebody does to it, or it by itself."""
+        self.put(msgspec.structs.replace(self.containers()[container_id], **changed))
+
+    def vanish(self) -> None:
+        """It is away, and is back before anybody has called it."""
+        self.set_away("it was killed")
+        self.set_away(None)
+
+    async def looked_at(self, container_id: str, times: int) -> None:
+        """Until it was looked at so often from now on."""
+        until = self.looks[container_id] + times
+        while self.looks[container_id] < until:  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks without a pause."""
+    monkeypatch.setattr(machine, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(candidates, "LOOK_SECONDS", 0)
+
+
+async def canary(side: MemorySide, **more: Any) -> str:
+    """The candidate of a deployment that is watched."""
+    await side.steered("v1", **more)
+    new = side.record.parts[0].new
+    assert new is not None
+    return new
+
+
+@pytest.mark.usefixtures("quick")
+async def test_one_that_ended_with_the_runtime_is_started_once_more() -> None:
+    """Nobody saw the runtime away: whoever calls it meanwhile waits until it is back."""
+    async with memory_side(runtime=SeenRuntime) as side:
+        new = await canary(side)
+        for _ in range(2):
+            side.runtime.vanish()
+            side.runtime.become(new, state="exited", exit_code=0)
+            await side.runtime.looked_at(new, 5)
+            assert side.runtime.containers()[new].state == "running"
+        assert side.record.shown.state == "canary"
+        side.runtime.become(new, state="exited", exit_code=0)  # by itself
+        assert (await side.reaches("reverted", "stuck")).state == "reverted"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_one_that_comes_up_again_with_the_runtime_has_time_for_it() -> None:
+    async with memory_side(runtime=SeenRuntime) as side:
+        new = await canary(side)
+        side.runtime.vanish()
+        side.runtime.become(new, health="starting")
+        await side.runtime.looked_at(new, 5 * machine.MISSES)
+        side.runtime.become(new, health="healthy")
+        await side.workloads.deployments.confirm(side.record.shown.id)
+        assert (await side.reaches("done", "reverted", "stuck")).state == "done"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("lost", [False, True])
+async def test_one_that_is_not_well_any_more_goes_back(lost: bool) -> None:
+    """Also after the runtime was away, once it had the time that it has to start."""
+    async with memory_side(runtime=SeenRuntime) as side:
+        new = await canary(side, start_deadline=0.01)
+        if lost:
+            side.runtime.vanish()
+        side.runtime.become(new, health="starting")
+        ended = await side.reaches("done", "reverted", "stuck")
+        assert (ended.state, ended.problem and ended.problem.code) == ("reverted", "deploy.unwell")

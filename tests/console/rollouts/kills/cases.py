@@ -13,10 +13,7 @@ Who = Literal["runner", "agent", "proxy", "dockerd"]
 
 
 class Case(NamedTuple):
-    """`end`: of the rollout; the node ends done with "done", else as it was before.
-
-    `or_back`: a candidate that was well and does not come up again in time goes back, too.
-    """
+    """`end`: of the rollout; the node ends done with "done", else as it was before."""
 
     who: tuple[Who, ...]
     point: str
@@ -24,7 +21,6 @@ class Case(NamedTuple):
     strategy: Literal["weighted", "start-then-stop"] = "weighted"
     back_at: int | None = None
     made: int = 1  # containers
-    or_back: bool = False
 
     @property
     def loses(self) -> bool:
@@ -84,7 +80,7 @@ DOCKERD = [
     Case(("dockerd",), "after preparing"),
     Case(("dockerd",), "after starting"),
     Case(("dockerd",), "after probing"),
-    Case(("dockerd",), "after weight 30", or_back=True),
+    Case(("dockerd",), "after weight 30"),
     Case(("dockerd",), "after confirming"),
     Case(("dockerd",), "after reverting", "aborted", back_at=30),
 ]
@@ -95,6 +91,6 @@ TWO_AT_ONCE = [
     Case(("runner", "agent"), "before confirming"),
     Case(("runner", "agent"), "after reverting", "aborted", back_at=30),
     Case(("agent", "dockerd"), "after starting"),
-    Case(("agent", "dockerd"), "after weight 30", or_back=True),
+    Case(("agent", "dockerd"), "after weight 30"),
     Case(("agent", "dockerd"), "after reverting", "aborted", back_at=30),
 ]

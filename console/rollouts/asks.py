@@ -23,16 +23,17 @@ class Want(NamedTuple):
 class Seen(msgspec.Struct, kw_only=True, frozen=True):
     """What came of it.
 
-    preparing: it is at it, and `why` says how far. prepared: it has all that it needs. begun: its
-    deployment is known. unchanged: it runs that already. refused: nothing was changed, and will not
-    be. nothing: there is nothing to take back. arms: what it measured. reached: it answers.
-    unreached: nobody answered.
+    preparing: it is at it, and `why` says how far. prepared: it has all that it needs. not_yet: it
+    answers, and cannot do that for the moment. begun: its deployment is known. unchanged: it runs
+    that already. refused: nothing was changed, and will not be. nothing: there is nothing to take
+    back. arms: what it measured. reached: it answers. unreached: nobody answered.
     """
 
     node: str
     what: Literal[
         "preparing",
         "prepared",
+        "not_yet",
         "begun",
         "unchanged",
         "state",
@@ -46,4 +47,5 @@ class Seen(msgspec.Struct, kw_only=True, frozen=True):
     state: DeploymentState | None = None
     weight: int | None = None  # of its candidate; None: its requests are not split
     arms: Arms | None = None
+    tried: bool = False  # it may have been told to change, whatever came of that
     why: str = ""

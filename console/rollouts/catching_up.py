@@ -1,4 +1,5 @@
-"""After a rollout's end: nodes that were offline take the release alone when they return.
+"""After a rollout's end: nodes that were offline take the release alone when they return, and lost
+ones are asked on until it is known how they are.
 
 What was let through its gates is let through for them, too; a node that cannot be judged goes back,
 since nobody is there to ask.
@@ -9,20 +10,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from console.rollouts.ledger import Ledger
+from console.rollouts.lost import asked_on, outstanding
 from console.rollouts.record import SETTLED, UNTOUCHED, Progress, Rollout, RolloutNode
 from console.rollouts.watching import advance
-from console.text import age
+from console.text import age, plural
+
+# For so long lost nodes are asked on at least, whatever `catch_up` says.
+LOST_SECONDS = 7 * 86400.0
 
 
 def stand(ledger: Ledger, now: float) -> None:
-    """The rollout is done. It stands for a while, for those that were offline."""
+    """It is done. It stands for a while, for those that were offline, and for lost ones."""
     rollout = ledger.rollout
-    offline = [node for node in rollout.nodes if node.stage == "offline"]
-    if offline and rollout.strategy.catch_up > 0:
-        rollout.stands_until = now + rollout.strategy.catch_up
-        ledger.say(
-            now, f"nodes that were offline may still catch up, for {age(rollout.strategy.catch_up)}"
-        )
+    within = rollout.strategy.catch_up
+    if may_return(rollout, now) and any(node.stage == "offline" for node in rollout.nodes):
+        rollout.stands_until = now + within
+        ledger.say(now, f"nodes that were offline may still catch up, for {age(within)}")
+    ask_on(ledger, now)
+
+
+def ask_on(ledger: Ledger, now: float) -> None:
+    """It has ended, however it did. It stands for lost nodes."""
+    rollout = ledger.rollout
+    if lost := outstanding(rollout.nodes):
+        within = max(rollout.strategy.catch_up, LOST_SECONDS)
+        rollout.stands_until = now + within
+        who = plural(len(lost), "lost node")
+        ledger.say(now, f"{who} {'is' if len(lost) == 1 else 'are'} asked on, for {age(within)}")
+
+
+def may_return(rollout: Rollout, now: float) -> bool:
+    """Whether a node that was offline may still get what the rollout brought to others."""
+    return rollout.state == "done" and now - rollout.since < rollout.strategy.catch_up
 
 
 def returned(ledger: Ledger, node: RolloutNode, now: float) -> None:
@@ -35,8 +54,13 @@ def supersede(ledger: Ledger, newer: Mapping[str, str], now: float) -> None:
     """Nodes, by name, that newer rollouts have: what was not begun there is theirs."""
     for node in ledger.rollout.nodes:
         alone = node.alone is not None and node.stage in UNTOUCHED
-        if (node.stage == "offline" or alone) and (other := newer.get(node.name)):
+        other = newer.get(node.name)
+        if other and (node.stage == "offline" or alone):
             ledger.put(node, "skipped", now, f"rollout {other} has it now")
+        elif other and asked_on(node):
+            node.lost_in = None
+            why = f"rollout {other} has it now"
+            ledger.say(now, "asked no more", node=node.name, why=why)
 
 
 def catch_up(
@@ -49,7 +73,7 @@ def catch_up(
     for node in alone:
         if node.stage == "canary" and node.alone is not None:
             _go_on(ledger, node, node.alone, now)
-    if not alone:
+    if all(node.stage in SETTLED for node in rollout.nodes):
         _see_end(ledger, rollout, now)
 
 
@@ -65,9 +89,11 @@ def _go_on(ledger: Ledger, node: RolloutNode, progress: Progress, now: float) ->
 def _see_end(ledger: Ledger, rollout: Rollout, now: float) -> None:
     if rollout.stands_until is None:
         return
-    if not any(node.stage == "offline" for node in rollout.nodes):
+    may = may_return(rollout, now)
+    lost = outstanding(rollout.nodes)
+    if not lost and not any(node.stage == "offline" for node in rollout.nodes):
         rollout.stands_until = None
         ledger.say(now, "no node is outstanding any more")
-    elif now >= rollout.stands_until:
+    elif now >= rollout.stands_until or not (lost or may):
         rollout.stands_until = None
         ledger.say(now, "the time to catch up is over")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.protocol.problems import ProblemError
+from console.rollouts.lost import asked_on, outstanding
 from console.rollouts.record import UNCONFIRMED, UNTOUCHED, Rollout, Wish
 from console.rollouts.wishes import why_not
 from console.text import plural
@@ -29,7 +30,7 @@ def going_back(rollout: Rollout, wish: Wish) -> set[str]:
     return {
         node.name
         for node in rollout.nodes
-        if node.stage in UNCONFIRMED or (node.stage == "done" and not stays)
+        if node.stage in UNCONFIRMED or (node.stage == "done" and not stays) or asked_on(node)
     }
 
 
@@ -52,6 +53,8 @@ def counted(rollout: Rollout, wish: Wish) -> Iterator[str]:
         how = "all at once" if wish == "undo-at-once" else f"at most {most} at a time"
         becomes = f"{goes} back, {how}"
     yield f"{plural(done, 'node')} that {_is(done)} done {becomes}"
+    if lost := len(outstanding(rollout.nodes)):
+        yield f"{plural(lost, 'lost node')} {_is(lost)} taken back once heard of"
     if before:
         yield f"{plural(before, 'node')} that ran it before the rollout {_is(before)} left alone"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from console.rollouts.budgets import Budget
+from console.rollouts.catching_up import ask_on
 from console.rollouts.ledger import RUNNER, Ledger
+from console.rollouts.lost import asked_on
 from console.rollouts.record import SETTLED, UNCONFIRMED, UNTOUCHED, State
 
 
@@ -26,12 +28,16 @@ def take_back(
     rollout.ends_as, rollout.at_once, rollout.stands_until = ends_as, at_once, None
     ledger.turn("reverting", now, why, by=by)
     for node in rollout.nodes:
-        if node.stage in UNTOUCHED:
+        # What was done already gets to nobody else after that.
+        left = node.stage == "offline" and ends_as == "done"
+        if node.stage in UNTOUCHED or left:
             ledger.put(node, "skipped", now, by=by)
         elif node.stage == "done":
             changed = node.deployment is not None
             node.back = changed and done and wave in (None, node.wave)
-        else:
+        elif node.stage == "lost":
+            node.back = node.back or (asked_on(node) and wave in (None, node.wave))
+        elif node.stage != "reverting":
             node.back = node.stage in UNCONFIRMED
 
 
@@ -58,3 +64,4 @@ def end_back(ledger: Ledger, now: float) -> None:
     settled = all(node.stage in SETTLED for node in rollout.nodes)
     if settled and not any(node.back and node.stage == "done" for node in rollout.nodes):
         ledger.turn(rollout.ends_as, now, rollout.why)
+        ask_on(ledger, now)

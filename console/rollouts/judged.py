@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from agent.protocol.arms import Arms
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.judging.judge import Finding, Judgement, judge
 from console.rollouts.judging.looks import NodeLooks
-from console.rollouts.record import Judged, RolloutNode
+from console.rollouts.record import Judged, Rollout, RolloutNode
 
 # Only what the agent reads of its workloads is other: there is no candidate.
 _UNCHANGED = Judgement(
@@ -40,6 +41,16 @@ def look(
         outcome=judgement.outcome,
         findings=judgement.findings,
         looks=judgement.looks,
+    )
+
+
+def untried_words(rollout: Rollout, nodes: Sequence[RolloutNode]) -> str:
+    """A wave is over, and has shown nothing."""
+    found = Counter(node.stage for node in nodes)
+    how = ", ".join(f"{count} {stage}" for stage, count in found.items())
+    return (
+        f"wave {rollout.wave + 1}: nobody tried it for the others ({how})."
+        " Retry, resume without them, or abort"
     )
 
 

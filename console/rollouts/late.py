@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from console.rollouts.ledger import Ledger
+from console.rollouts.lost import lose
 from console.rollouts.record import UNCONFIRMED, RolloutNode
 from console.rollouts.watching import misses_weight, weight_wanted
 from console.text import age
 
 # A node that does not answer for so long when its turn comes is offline.
 REACH_SECONDS = 60.0
-# Beyond its lease a node has gone back, whatever its clock and ours do.
+# Beyond its lease a node that can still go back by itself has, whatever its clock and ours do.
 MARGIN_SECONDS = 60.0
 
 
 def see_silent(ledger: Ledger, node: RolloutNode, why: str, now: float, asked_since: float) -> None:
     """It was asked, and did not answer; whoever asks does so since `asked_since`."""
     silent = now - max(node.heard_at, node.since)
-    if node.stage == "preparing" or (node.stage == "applying" and node.deployment is None):
-        if min(silent, now - asked_since) > REACH_SECONDS:
+    asked = min(silent, now - asked_since)
+    told = node.tried or node.deployment is not None
+    if node.stage == "preparing" or (node.stage == "applying" and not told):
+        if asked > REACH_SECONDS:
             ledger.put(node, "offline", now, why)
-        return
-    if silent > ledger.rollout.strategy.confirm_within + MARGIN_SECONDS:
-        node.failed = node.failed or not node.back
-        ledger.put(node, "lost", now, f"not heard of for {age(silent)}: {why}")
+    elif asked > ledger.rollout.strategy.confirm_within + MARGIN_SECONDS:
+        lose(ledger, node, now, silent, why)
 
 
 def see_gap(ledger: Ledger, now: float) -> None:

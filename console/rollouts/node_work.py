@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from agent.protocol.arms import Arms
 from agent.protocol.deployments import ApplyRequest, Deployment, DeployOptions
 from agent.protocol.problems import ProblemError
 from console.link.client import NodeClient
-from console.rollouts.asks import Seen, Want
+from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.needed_engines import in_their_images
 from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout, RolloutNode
 
 # The node did not answer, or is about to be there.
 _UNREACHED = ("link.", "ssh.", "auth.", "node.stopping", "node.not_ready", "fleet.address")
+# It answers, and what keeps it from that may pass: its state's deadline is the limit.
+_MAY_PASS = (
+    *("runtime.unreachable", "store.", "deployment.under_way", "job.locked", "job.queue_full"),
+    *("upload.locked", "upload.too_many"),
+)
+# After these it may have begun: the answer was lost, or its store or its own code failed amid it.
+_BEGUN = ("link.", "ssh.", "node.", "store.", "job.key_reused")
+
+
+class _MaybeToldError(Exception):
+    """The node was told to change, and what came of that is not known."""
+
+    def __init__(self, problem: ProblemError) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
 
 
 async def ask_node(
@@ -48,13 +65,28 @@ async def ask_node(
             return _told(node, await client.workloads.renew(node.deployment, weight=want.weight))
         return _told(node, await client.workloads.deployment(node.deployment))
     except ProblemError as problem:
-        if ask == "arms" and not problem.code.startswith(_UNREACHED):
-            arms = Arms(deployment=node.deployment or "", unknown=problem.detail)
-            return Seen(node=node.name, what="arms", arms=arms)
-        # A node that took it is not given up for a refusal, which may pass.
-        if ask not in ("prepare", "apply") or problem.code.startswith(_UNREACHED):
-            return Seen(node=node.name, what="unreached", why=problem.detail)
-        return Seen(node=node.name, what="refused", why=problem.detail)
+        return _of_problem(node, ask, problem)
+    except _MaybeToldError as error:
+        away = error.problem.code.startswith(_UNREACHED)
+        what: Literal["unreached", "not_yet"] = "unreached" if away else "not_yet"
+        return Seen(node=node.name, what=what, tried=True, why=error.problem.detail)
+
+
+def _of_problem(node: RolloutNode, ask: Ask, problem: ProblemError) -> Seen:
+    if ask == "arms" and not problem.code.startswith(_UNREACHED):
+        arms = Arms(deployment=node.deployment or "", unknown=problem.detail)
+        return Seen(node=node.name, what="arms", arms=arms)
+    # A node that took it is not given up for a refusal, which may pass.
+    if ask not in ("prepare", "apply") or problem.code.startswith(_UNREACHED):
+        return Seen(node=node.name, what="unreached", why=problem.detail)
+    return _refused(node, problem.code, problem.detail)
+
+
+def _refused(node: RolloutNode, code: str, why: str) -> Seen:
+    """Nothing will be changed; or not yet. A node that may have been told has not refused."""
+    if node.tried or code.startswith(_MAY_PASS):
+        return Seen(node=node.name, what="not_yet", why=why)
+    return Seen(node=node.name, what="refused", why=why)
 
 
 def request_of(request: ApplyRequest, rollout: Rollout, node: RolloutNode) -> ApplyRequest:
@@ -83,14 +115,28 @@ async def _apply(
         if fitting != asked:
             asked, plan = fitting, await client.workloads.plan_apply(fitting)
         if plan.problems:
-            return Seen(node=node.name, what="refused", why=plan.problems[0].detail)
+            return _refused(node, plan.problems[0].code, plan.problems[0].detail)
         if all(each.action == "keep" for each in plan.workloads):
             return Seen(node=node.name, what="unchanged")
-        await client.workloads.apply(asked, f"{_mark(rollout, node)}-{node.name}")
-        found = await _find(client, asked)
+        await _tell(client, asked, f"{_mark(rollout, node)}-{node.name}")
+        try:
+            found = await _find(client, asked)
+        except ProblemError as problem:
+            raise _MaybeToldError(problem) from problem
     if found is None:
-        return Seen(node=node.name, what="unreached", why="it does not tell of the deployment yet")
+        why = "it does not tell of the deployment yet"
+        return Seen(node=node.name, what="not_yet", tried=True, why=why)
     return Seen(node=node.name, what="begun", deployment=found.id)
+
+
+async def _tell(client: NodeClient, asked: ApplyRequest, key: str) -> None:
+    """Only the node's own refusal, made before it began, says that nothing was changed."""
+    try:
+        await client.workloads.apply(asked, key)
+    except ProblemError as problem:
+        if problem.code.startswith(_BEGUN):
+            raise _MaybeToldError(problem) from problem
+        raise
 
 
 async def _revert(

@@ -22,12 +22,12 @@ Stage = Literal[
     "reverting",
     "reverted",  # runs what it ran before
     "stuck",  # a person is needed there
-    "lost",  # nothing was heard of it for longer than it waits before it goes back by itself
+    "lost",  # not heard of for longer than its lease; it is asked on, and the others go on without
     "offline",  # could not be reached when its turn came; nothing was changed
     "cannot",  # refused, nothing was changed
     "skipped",  # the rollout ended before its turn
 ]
-# Nothing goes on there.
+# Nothing goes on there that a wave, or the rollout's end, waits for.
 SETTLED: frozenset[Stage] = frozenset(
     {"done", "reverted", "stuck", "lost", "offline", "cannot", "skipped"}
 )
@@ -60,6 +60,7 @@ class Progress(msgspec.Struct, kw_only=True):
     undecided_since: float | None = None  # soaked for long enough, and not judged well yet
     accepted_at: float | None = None  # when somebody went on with it undecided
     promoted: bool = False  # somebody let this step through
+    untried_since: float | None = None  # when it paused, since no node of the wave runs it
 
 
 class RolloutNode(msgspec.Struct, kw_only=True):
@@ -79,7 +80,9 @@ class RolloutNode(msgspec.Struct, kw_only=True):
     alone: Progress | None = None  # it came back after the rollout's end, and catches up
     attempt: int = 1  # each has an idempotency key of its own
     deployment: str | None = None
+    tried: bool = False  # it may have been told to change, also where no deployment is known
     back: bool = False  # it is to run again what it ran before
+    lost_in: Stage | None = None  # the stage in which it was lost; None: nobody asks it any more
     failed: bool = False  # it counts against what is tolerated
     why: str = ""
 
@@ -124,7 +127,8 @@ class Rollout(msgspec.Struct, kw_only=True):
     ends_as: State = "failed"  # what `reverting` becomes
     accepted: int = 0  # failures that somebody saw and went on with
     at_once: bool = False  # healthy nodes, too, go back all at once
-    stands_until: float | None = None  # it has ended, and nodes that were offline may still get it
+    # It has ended, and nodes that were offline may still get it, or lost ones are asked on.
+    stands_until: float | None = None
     archives: list[ArchiveFile] = []  # that have what nodes lack
     fleet: str = ""  # the fleet.yaml that it was planned with; "": this machine alone
 

@@ -25,6 +25,7 @@ from console.link.client import NodeClient
 from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.journal import Asked, Journal
 from console.rollouts.journal_file import open_shared
+from console.rollouts.jumps import JumpWatch
 from console.rollouts.ledger import RUNNER
 from console.rollouts.node_work import ask_node
 from console.rollouts.preparing import Preparer
@@ -59,6 +60,7 @@ class Pace(NamedTuple):
     again: Mapping[Ask, float] = AGAIN_SECONDS
     tick: float = 0.5
     standing: float = 2.0  # a tick while nothing is under way, and nodes may return
+    lost: float = 10.0  # until a lost node is asked again
     journal: float = 5.0  # until a journal that cannot be used is tried again
 
 
@@ -120,11 +122,13 @@ class Runner:
         preparer: Preparer | None = None,
         pace: Pace = CALM,
         stands: bool = True,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`client` makes a node's; it is kept while the runner is at work on that node.
 
         `preparer` None: the rollout has no archives.
-        With `stands` it goes on after the rollout's end while nodes may still catch up.
+        With `stands` it goes on after the rollout's end while nodes may still catch up, and lost
+        ones are asked. `wall` is the time of day.
         """
         self._journal, self._id = journal, rollout_id
         self._entries, self._make = entries, client
@@ -132,6 +136,9 @@ class Runner:
         self._pace, self._stands = pace, stands
         self._clients: dict[str, NodeClient] = {}
         self._asking: dict[str, asyncio.Task[Seen]] = {}
+        self._wants: dict[str, Want] = {}  # what each was asked last
+        self._told: dict[str, str] = {}  # each node's last trouble: the same is not told again
+        self._clock = JumpWatch(wall, time.monotonic)
         self._asked: dict[Want, float] = {}  # when, by a clock that nobody sets
         self._requests: dict[str, ApplyRequest] = {}  # as the plan has them: they never change
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -164,12 +171,14 @@ class Runner:
         """Hear, decide, write down, and only then ask; whether there were wishes."""
         wishes = await self._patiently(lambda: self._journal.wishes(self._id))
         before = msgspec.json.encode(steering.rollout)
-        now = time.time()
+        now, jumped = self._clock.look()
+        if jumped:
+            steering.jumped(jumped, now)
         for wish in wishes:
             if why := steering.wish(wish.wish, wish.by, now):
                 self._events.append(Event(at=now, by=wish.by, what=f"not {wish.wish}", why=why))
         for name in [name for name, task in self._asking.items() if task.done()]:
-            steering.hear(self._heard(name, self._asking.pop(name)), now)
+            self._hear(steering, name, self._asking.pop(name), now)
         steering.step(now)
         preparing = {node.name for node in steering.rollout.nodes if node.stage == "preparing"}
         self._events += await self._preparer.only(preparing)
@@ -229,13 +238,13 @@ class Runner:
         now = time.monotonic()
         if want.node in self._asking:
             return
-        again = self._pace.again[want.ask]
+        node = next(each for each in rollout.nodes if each.name == want.node)
+        again = self._pace.lost if node.stage == "lost" else self._pace.again[want.ask]
         if want.ask in OF_WATCHED:
             again = max(again, min(AT_LEAST_SECONDS, crowd / PER_SECOND))
         if now - self._asked.get(want, -1e9) < again:
             return
-        self._asked[want] = now
-        node = next(each for each in rollout.nodes if each.name == want.node)
+        self._asked[want], self._wants[want.node] = now, want
         # What it is at this moment: the record goes on while the node is asked.
         kept = msgspec.structs.replace(node)
         self._asking[want.node] = asyncio.create_task(self._answer(rollout, kept, want))
@@ -254,13 +263,19 @@ class Runner:
                 self._requests[node.name] = request
             return await ask_node(client, rollout, node, want, request, self._preparer)
 
-    def _heard(self, name: str, task: asyncio.Task[Seen]) -> Seen:
-        error = task.exception()
-        if error is None:
-            return task.result()
-        if not isinstance(error, ProblemError):
-            raise error
-        self._events.append(
-            Event(at=time.time(), by=RUNNER, what="trouble", node=name, why=error.detail)
-        )
-        return Seen(node=name, what="unreached", why=error.detail)
+    def _hear(self, steering: Steering, name: str, task: asyncio.Task[Seen], now: float) -> None:
+        """Whatever goes wrong with one node is that node's trouble, and ends no runner."""
+        try:
+            steering.hear(task.result(), now)
+        except ProblemError as problem:
+            why = problem.detail
+        except Exception as error:
+            log.exception("%s: what it answers cannot be used", name)
+            why = f"what it answers cannot be used: {type(error).__name__}: {error}"
+        else:
+            return
+        if self._told.get(name) != why:
+            self._told[name] = why
+            self._events.append(Event(at=now, by=RUNNER, what="trouble", node=name, why=why))
+        tried = self._wants[name].ask == "apply"
+        steering.hear(Seen(node=name, what="unreached", tried=tried, why=why), now)

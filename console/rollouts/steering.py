@@ -11,11 +11,13 @@ from agent.protocol.arms import Arms
 from agent.protocol.deployments import DeploymentState
 from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.budgets import Budget
-from console.rollouts.catching_up import catch_up, returned, stand, supersede
+from console.rollouts.catching_up import catch_up, may_return, returned, stand, supersede
 from console.rollouts.going_back import begin_back, end_back, take_back
-from console.rollouts.judged import look, undecided_words
+from console.rollouts.judged import look, undecided_words, untried_words
+from console.rollouts.jumps import shift
 from console.rollouts.late import see_gap, see_late, see_silent
 from console.rollouts.ledger import Ledger
+from console.rollouts.lost import ask_of, asked_on, hear_again
 from console.rollouts.record import (
     ENDED,
     SETTLED,
@@ -31,7 +33,7 @@ from console.rollouts.record import (
 from console.rollouts.watching import advance, weight_wanted, weights_of
 from console.rollouts.windows import Windows
 from console.rollouts.wishes import failures, fulfil, why_not
-from console.text import plural
+from console.text import age, plural
 
 _ASKS: Mapping[Stage, Ask] = {
     "preparing": "prepare",
@@ -53,7 +55,7 @@ class Steering:
         self.rollout = rollout
         self.judged = dict(judged or {})
         self.judged_anew: set[str] = set()  # names; whoever keeps them forgets them here
-        self._begun_at: float | None = None
+        self._asked_since: float | None = None
         self._ledger = Ledger(rollout, happened)
         self._windows = Windows(rollout.strategy.window)
         self._nodes = {node.name: node for node in rollout.nodes}
@@ -63,20 +65,20 @@ class Steering:
     def hear(self, seen: Seen, now: float) -> None:
         """A node's answer to what was wanted of it."""
         node = self._nodes[seen.node]
-        if node.stage == "offline" and seen.what == "reached" and self.rollout.stands_until:
-            node.heard_at = now
-            returned(self._ledger, node, now)
-            return
         if node.stage in SETTLED:
+            self._settled(node, seen, now)
             return
+        node.tried = node.tried or seen.tried
         if seen.what == "unreached":
-            see_silent(self._ledger, node, seen.why, now, self._begun_at or now)
+            see_silent(self._ledger, node, seen.why, now, self._asked_since or now)
             return
         node.heard_at = now
         if seen.what in ("preparing", "prepared"):
             self._preparing(node, seen, now)
         elif seen.what == "arms" and seen.arms is not None:
             self._judge(node, seen.arms, now)
+        elif seen.what == "not_yet":
+            node.why = seen.why  # until its deadline
         elif seen.what == "begun":
             node.deployment = seen.deployment
         elif seen.state is not None:
@@ -91,6 +93,13 @@ class Steering:
         elif seen.what == "refused":
             node.failed = True
             self._ledger.put(node, "cannot", now, seen.why)
+
+    def _settled(self, node: RolloutNode, seen: Seen, now: float) -> None:
+        if node.stage == "offline" and seen.what == "reached" and may_return(self.rollout, now):
+            node.heard_at = now
+            returned(self._ledger, node, now)
+        elif asked_on(node):
+            hear_again(self._ledger, node, seen, now)
 
     def _preparing(self, node: RolloutNode, seen: Seen, now: float) -> None:
         if node.stage != "preparing":
@@ -144,15 +153,27 @@ class Steering:
 
     # what follows
 
+    def jumped(self, by: float, now: float) -> None:
+        """The clock was set by so many seconds, or the machine slept for as long.
+
+        Nothing has taken longer for it, and what nobody heard meanwhile is asked first.
+        """
+        shift(self.rollout, by)
+        self._asked_since = now
+        if self.rollout.wants_runner:
+            how = "ahead" if by > 0 else "back"
+            self._ledger.say(now, f"the clock went {how} by {age(abs(by))}; all waits go on")
+
     def step(self, now: float) -> None:
         """Go on as far as that is possible now."""
         rollout = self.rollout
         if rollout.state == "planned" or not rollout.wants_runner:
             return
-        if self._begun_at is None:
-            self._begun_at = now
+        if self._asked_since is None:
+            self._asked_since = now
             see_gap(self._ledger, now)
-        see_late(self._ledger, now, self._begun_at)
+            self._see_told()
+        see_late(self._ledger, now, self._asked_since)
         self._see_failures(now)
         begin_back(self._ledger, now)
         if rollout.state in ENDED:
@@ -173,11 +194,16 @@ class Steering:
                 found.append(Want(node.name, "renew", weight_wanted(rollout, node)))
                 if rollout.strategy.judges:
                     found.append(Want(node.name, "arms"))
-            elif ask := _ASKS.get(node.stage):
+            elif ask := _ASKS.get(node.stage) or ask_of(rollout, node):
                 found.append(Want(node.name, ask))
             elif node.stage == "offline" and rollout.stands_until is not None:
                 found.append(Want(node.name, "reach"))
         return found
+
+    def _see_told(self) -> None:
+        """Whom a runner before may have told to change, and did not live to write it down."""
+        for node in self.rollout.nodes:
+            node.tried = node.tried or node.stage == "applying"
 
     def _see_failures(self, now: float) -> None:
         rollout = self.rollout
@@ -225,6 +251,10 @@ class Steering:
             self._watch([node for node in wave if node.stage == "canary"], now)
             return
         if rollout.wave + 1 < rollout.waves:
+            if "done" not in stages and rollout.progress.untried_since is None:
+                rollout.progress.untried_since = now
+                self._ledger.turn("paused", now, untried_words(rollout, wave))
+                return
             rollout.wave, rollout.progress = rollout.wave + 1, Progress()
             self._ledger.say(now, f"wave {rollout.wave + 1} of {rollout.waves}")
             self._go_on(now)

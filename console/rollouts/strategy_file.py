@@ -127,7 +127,7 @@ def _wave(item: Place) -> Wave | None:
 
 
 def _weights(place: Place, given: Strategy) -> tuple[int, ...]:
-    found = [number for item in place.items() if (number := item.integer(1, 100)) is not None]
+    found = [number for item in place.items() if (number := item.integer(0, 100)) is not None]
     if not found:
         return given.weights
     if found != sorted(set(found)) or found[-1] != 100:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from console.rollouts.lost import outstanding
 from console.rollouts.record import Rollout, RolloutNode, Stage
 from console.rollouts.watching import weights_of
 from console.text import age, plural
@@ -20,7 +21,11 @@ def waits_for(rollout: Rollout, now: float) -> list[str]:
         return ["for somebody to resume it, to promote the wave, or to abort"]
     if rollout.stands_until is not None:
         left = age(rollout.stands_until - now)
-        return [f"for {_named(rollout.nodes, 'offline')} to return, {left} more"]
+        lines = [f"for {_named(outstanding(rollout.nodes), 'lost')} to be heard of, {left} more"]
+        if any(node.stage == "offline" for node in rollout.nodes) and rollout.state == "done":
+            left = age(rollout.since + rollout.strategy.catch_up - now)
+            lines.append(f"for {_named(rollout.nodes, 'offline')} to return, {left} more")
+        return lines if outstanding(rollout.nodes) else lines[1:]
     if rollout.state == "reverting":
         return [f"for {_named(rollout.nodes, 'reverting')} to go back"]
     return _running(rollout, now) if rollout.state == "running" else []

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from console.rollouts.going_back import take_back
 from console.rollouts.ledger import Ledger
-from console.rollouts.record import SETTLED, Progress, Rollout, State, Wish
+from console.rollouts.lost import asked_on
+from console.rollouts.record import SETTLED, Progress, Rollout, RolloutNode, State, Wish
 
 _MAY: Mapping[Wish, tuple[State, ...]] = {
     "pause": ("running", "gate"),
@@ -14,26 +15,25 @@ _MAY: Mapping[Wish, tuple[State, ...]] = {
     "promote": ("running", "gate", "paused"),
     "abort": ("running", "gate", "paused"),
     "abort-all": ("running", "gate", "paused"),
-    "undo": ("done", "failed", "aborted"),
-    "undo-at-once": ("done", "failed", "aborted"),
+    "undo": ("done", "failed", "aborted", "undone"),
+    "undo-at-once": ("done", "failed", "aborted", "undone"),
     "retry": ("paused", "done", "failed", "aborted"),
 }
 
 
 def why_not(rollout: Rollout, wish: Wish, by: str) -> str | None:
     """Why that cannot be done now, or not by them; None: it can."""
-    standing = wish == "abort" and rollout.stands_until is not None
+    standing = wish == "abort" and rollout.state == "done" and rollout.stands_until is not None
     if rollout.state not in _MAY[wish] and not standing:
         return f"it is {rollout.state}"
     if wish == "promote":
         return _not_promote(rollout, by)
-    if wish.startswith("undo") and not any(node.stage == "done" for node in rollout.nodes):
-        return "no node runs it"
+    undo = wish.startswith("undo")
+    if undo and not any(node.stage == "done" or asked_on(node) for node in rollout.nodes):
+        return f"it is {rollout.state}" if rollout.state == "undone" else "no node runs it"
     if wish == "retry" and any(node.alone and node.stage not in SETTLED for node in rollout.nodes):
         return "a node catches up just now"
-    if wish == "retry" and not any(
-        node.stage in SETTLED and node.stage not in ("done", "stuck") for node in rollout.nodes
-    ):
+    if wish == "retry" and not any(map(may_retry, rollout.nodes)):
         return "no node is left that could take it"
     return None
 
@@ -42,7 +42,7 @@ def _not_promote(rollout: Rollout, by: str) -> str | None:
     if rollout.strategy.gate == "approval" and by in (rollout.owner, rollout.started_by):
         did = "planned" if by == rollout.owner else "started"
         return f"{by} has {did} it, and its waves need the approval of somebody else"
-    if rollout.progress.soaks_since is None:
+    if rollout.progress.soaks_since is None and rollout.progress.untried_since is None:
         return "no wave is being watched now"
     return None
 
@@ -79,6 +79,11 @@ def _ends_as(rollout: Rollout, wish: Wish) -> State:
     return "done" if rollout.state == "done" else "aborted"
 
 
+def may_retry(node: RolloutNode) -> bool:
+    """Whether it can be tried again: of a lost one nobody knows what it runs."""
+    return node.stage in SETTLED and node.stage not in ("done", "stuck") and not asked_on(node)
+
+
 def failures(rollout: Rollout) -> int:
     """Nodes that count against what is tolerated."""
     return sum(node.failed for node in rollout.nodes)
@@ -87,9 +92,9 @@ def failures(rollout: Rollout) -> int:
 def _retry(ledger: Ledger, by: str, now: float) -> None:
     rollout = ledger.rollout
     for node in rollout.nodes:
-        if node.stage in SETTLED and node.stage not in ("done", "stuck"):
+        if may_retry(node):
             node.attempt, node.deployment = node.attempt + 1, None
-            node.failed = node.back = False
+            node.failed = node.back = node.tried = False
             node.weight = node.well_since = node.alone = node.judged = None
             ledger.put(node, "planned", now, by=by)
     rollout.wave = min(node.wave for node in rollout.nodes if node.stage == "planned")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agent.protocol.arms import Arm, RequestFigures, WorkloadArms
+from agent.protocol.arms import HIGHEST_BUCKET, Arm, RequestFigures, WorkloadArms
 from console.rollouts.judging.analysis import Condition
 from console.rollouts.judging.histograms import minus
 from console.rollouts.judging.looks import ConditionLooks
@@ -101,6 +101,8 @@ def _contradiction(pair: Pair) -> str | None:
     """What is wrong with figures that no traffic can have; None: nothing."""
     for name, figures in zip(("candidate", "stable"), pair, strict=True):
         answers = sum(figures.latency.values())
+        if not all(0 <= bucket <= HIGHEST_BUCKET for bucket in figures.latency):
+            return f"the {name} has answers that took longer than anybody waits"
         if min(figures.requests, figures.errors, *figures.latency.values(), 0) < 0:
             return f"the {name} has fewer than before"
         if figures.errors > figures.requests or answers > figures.requests:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from agent.protocol.problems import ProblemError
 from console.rollouts.effects import TAKES_BACK, check, counted, going_back
 from console.rollouts.record import Rollout, Wish
-from console.rollouts.wishes import why_not
+from console.rollouts.wishes import may_retry, why_not
 from console.rollouts.words import strategy_lines, unsteered_lines
 from console.text import plural
 from console.tui.action import Action
@@ -290,9 +290,7 @@ def _promoted(rollout: Rollout) -> str:
 
 
 def _retried(rollout: Rollout) -> str:
-    again = sum(
-        node.stage in ("offline", "reverted", "cannot", "skipped", "lost") for node in rollout.nodes
-    )
+    again = sum(map(may_retry, rollout.nodes))
     return f"{plural(again, 'node')} {'begins' if again == 1 else 'begin'} once more."
 
 

@@ -38,6 +38,8 @@ class NodeDouble(msgspec.Struct):
     state: DeploymentState | None = None
     fails: bool = False  # it does not get well, and goes back by itself
     away: bool = False
+    mute: bool = False  # what it is asked arrives, and its answers do not
+    attempt: int = 0  # the newest that it was told to change by
     refuses: bool = False
     has_it: bool = False
     sticks: bool = False  # it cannot go back
@@ -118,6 +120,13 @@ class FleetDouble:
     def answer(self, want: Want) -> Seen:
         """What that node says, and what it does by itself meanwhile."""
         node = self.nodes[want.node]
+        seen = self._answer(node, want)
+        if node.mute:
+            tried = want.ask == "apply"
+            return Seen(node=want.node, what="unreached", tried=tried, why="the answer is lost")
+        return seen
+
+    def _answer(self, node: NodeDouble, want: Want) -> Seen:
         lease = self.rollout.strategy.confirm_within
         if node.state == "canary" and self.now - node.renewed_at > lease:
             node.state = "reverted"
@@ -164,12 +173,15 @@ class FleetDouble:
         return Seen(node=name, what="prepared" if node.lacks < 0 else "preparing", why="40 %")
 
     def _apply(self, name: str, node: NodeDouble) -> Seen:
-        if node.has_it:
-            return Seen(node=name, what="unchanged")
-        if node.refuses:
-            return Seen(node=name, what="refused", why="no such image")
-        if node.state in (None, "reverted"):
-            node.state, node.applied = "starting", node.applied + 1
+        attempt = self.rollout.node(name).attempt
+        if attempt != node.attempt:
+            if node.has_it:
+                return Seen(node=name, what="unchanged")
+            if node.refuses:
+                return Seen(node=name, what="refused", why="no such image")
+            node.attempt = attempt
+            if node.state in (None, "reverted"):
+                node.state, node.applied = "starting", node.applied + 1
         return Seen(node=name, what="begun", deployment=f"d-{name}-{node.applied}")
 
 

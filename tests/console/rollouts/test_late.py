@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from console.rollouts.judging.analysis import Analysis
+from console.rollouts.jumps import JumpWatch
 from console.rollouts.strategy import Amount, Deadlines, Strategy
 from tests.console.rollouts.fleet_double import FleetDouble
 
@@ -74,12 +76,64 @@ def test_a_runner_that_was_away_does_not_take_the_first_silence_for_offline() ->
     assert fleet.stage("n0-0") == "offline"
 
 
-def test_a_clock_that_is_set_makes_nothing_go_wrong() -> None:
-    for jump in (-86400.0, 86400.0):
-        fleet = FleetDouble([1, 1], CALM)
-        fleet.run(5)
-        fleet.now += jump
-        if jump > 0:  # the node's lease counts on a clock that nobody sets
-            fleet.nodes["n0-0"].renewed_at += jump
-        fleet.run(86400 + 300, step=30)
-        assert (fleet.rollout.state, fleet.stages()) == ("done", {"done": 2})
+@pytest.mark.parametrize("jump", [-86400.0, 86400.0])
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("stage", ["preparing", "applying", "canary", "confirming"])
+def test_a_clock_that_is_set_makes_nothing_go_wrong(stage: str, jump: float, silent: bool) -> None:
+    """Nothing is late, silent or watched for longer; nodes count by clocks that nobody sets."""
+    fleet = FleetDouble([1, 1], CALM)
+    there = fleet.nodes["n0-0"]
+    there.lacks, there.slow = 30, 30
+    answer = fleet.answer
+    fleet.answer = lambda want: (  # type: ignore[method-assign]
+        answer(want._replace(ask="renew")) if want.ask == "confirm" else answer(want)
+    )
+    while fleet.stage("n0-0") != stage:
+        fleet.tick()
+    fleet.run(3)
+    assert fleet.stage("n0-0") == stage
+    fleet.now += jump
+    there.renewed_at += jump
+    fleet.steering.jumped(jump, fleet.now)
+    there.away = silent
+    fleet.run(5)  # a cut link meanwhile is none that was down for a day
+    assert fleet.stage("n0-0") == stage
+    there.away, fleet.answer = False, answer  # type: ignore[method-assign]
+    begun = fleet.now
+    fleet.run_until("done")
+    assert (fleet.now - begun < 200, fleet.stages()) == (True, {"done": 2})
+
+
+def test_a_machine_that_slept_asks_before_it_gives_anybody_up() -> None:
+    fleet = FleetDouble([2, 1], msgspec.structs.replace(CALM, gate="manual"))
+    while fleet.rollout.state != "gate":
+        fleet.tick()
+    fleet.now += 8 * 3600
+    fleet.steering.jumped(8 * 3600, fleet.now)
+    fleet.nodes["n0-0"].away = True
+    fleet.run(3)
+    assert fleet.stages() == {"reverting": 1, "reverted": 1, "skipped": 1}
+    assert "the clock went ahead by 8h; all waits go on" in [each.what for each in fleet.events]
+
+
+def test_a_forward_step_does_not_cut_the_soak_short() -> None:
+    fleet = FleetDouble([1], msgspec.structs.replace(CALM, soak=100))
+    while fleet.rollout.progress.soaks_since is None:
+        fleet.tick()
+    fleet.now += 3600
+    fleet.nodes["n0-0"].renewed_at += 3600
+    fleet.steering.jumped(3600, fleet.now)
+    fleet.run(90)
+    assert fleet.stage("n0-0") == "canary"
+
+
+def test_what_the_wall_clock_does_beside_a_steady_one() -> None:
+    wall, steady = [1000.0], [5.0]
+    watch = JumpWatch(lambda: wall[0], lambda: steady[0])
+    found = [watch.look()]
+    for on_wall, on_steady in ((10.0, 10.0), (0.3, 0.0), (3610.0, 10.0), (-7190.0, 10.0)):
+        wall[0] += on_wall
+        steady[0] += on_steady
+        found.append(watch.look())
+    assert [round(jumped) for _, jumped in found] == [0, 0, 0, 3600, -7200]
+    assert found[-1][0] == wall[0]

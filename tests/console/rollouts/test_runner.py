@@ -31,7 +31,9 @@ IMAGE = "edge/gateway:1.9.0"  # all simulated nodes have it
 QUICK = Strategy(
     waves=(Wave(nodes=1), Wave(nodes=2)), soak=0.5, min_healthy=0, max_unavailable=Amount(count=2)
 )
-QUICKLY = Pace(again=dict.fromkeys(get_args(Ask), 0.05), tick=0.05, standing=0.05, journal=0.05)
+QUICKLY = Pace(
+    again=dict.fromkeys(get_args(Ask), 0.05), tick=0.05, standing=0.05, lost=0.05, journal=0.05
+)
 
 
 class Side:

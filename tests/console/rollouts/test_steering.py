@@ -253,6 +253,32 @@ def test_what_cannot_be_done_now_changes_nothing(wish: Wish) -> None:
     assert fleet.rollout.state == "running"
 
 
+def test_a_wave_that_nobody_tried_is_no_proof_for_the_next() -> None:
+    for trouble in ("away", "refuses", "fails"):
+        fleet = FleetDouble([2, 3], changed(failures=Amount(count=2)))
+        for name in ("n0-0", "n0-1"):
+            setattr(fleet.nodes[name], trouble, True)
+        fleet.run_until("paused")
+        assert fleet.rollout.why.startswith("wave 1: nobody tried it for the others (2 ")
+        fleet.run(500)
+        assert (fleet.rollout.state, fleet.stages()["planned"]) == ("paused", 3)
+        fleet.kill_runner()
+        wish: Wish = "promote" if trouble == "away" else "resume"
+        assert fleet.steering.wish(wish, "maria", fleet.now) is None
+        fleet.run_until("done")
+        assert fleet.stages()["done"] == 3
+
+
+def test_a_wave_that_nobody_tried_may_be_tried_again() -> None:
+    fleet = FleetDouble([1, 2], CALM)
+    fleet.nodes["n0-0"].away = True
+    fleet.run_until("paused")
+    fleet.nodes["n0-0"].away = False
+    assert fleet.steering.wish("retry", "maria", fleet.now) is None
+    fleet.run_until("done")
+    assert fleet.stages() == {"done": 3}
+
+
 def test_waves_of_defaults() -> None:
     assert Strategy().waves == (Wave(nodes=1), Wave(percent=10))
     assert Strategy().at_once(3) == 1

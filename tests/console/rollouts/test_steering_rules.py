@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from console.rollouts.judging.analysis import Analysis
+from console.rollouts.lost import outstanding
 from console.rollouts.record import ENDED, SETTLED, UNTOUCHED, Wish
 from console.rollouts.strategy import Amount, Deadlines, Gate, OnFailure, PerGroup, Strategy
 from console.rollouts.watching import progress_of, weight_wanted
@@ -96,8 +97,8 @@ class Rollouts(RuleBasedStateMachine):
             if stage == "applying" and before[name] in UNTOUCHED:
                 assert opened, "nobody begins to change outside of its window"
 
-    @rule(number=st.integers(0, 11), what=st.sampled_from(["away", "fails", "refuses", "sticks",
-                                                           "lags"]))  # fmt: skip
+    @rule(number=st.integers(0, 11), what=st.sampled_from(["away", "mute", "fails", "refuses",
+                                                           "sticks", "lags"]))  # fmt: skip
     def a_node_changes(self, number: int, what: str) -> None:
         node = self.fleet.nodes[self.names[number % len(self.names)]]
         setattr(node, what, not getattr(node, what))
@@ -130,6 +131,7 @@ class Rollouts(RuleBasedStateMachine):
             return
         self.fleet.steering.supersede({name: "bb"}, self.fleet.now)
         assert self.stages() == before | ({name: "skipped"} if before[name] == "offline" else {})
+        assert self.fleet.rollout.node(name).lost_in is None
 
     # what must hold
 
@@ -179,6 +181,13 @@ class Rollouts(RuleBasedStateMachine):
                 assert there.state == "done"
             elif node.stage == "reverted" or node.stage in UNTOUCHED:
                 assert there.state in (None, "reverted")
+            elif node.stage == "offline":
+                assert there.state in (None, "reverted"), "nothing was changed there"
+            elif node.stage == "lost":
+                unknown = "it is not known" in node.why
+                assert unknown or node.failed
+                assert unknown or there.state != "done", "it cannot have been confirmed"
+                assert node.lost_in is not None or self.fleet.rollout.state in ENDED
             assert there.applied <= node.attempt
 
     @invariant()
@@ -194,14 +203,17 @@ class Rollouts(RuleBasedStateMachine):
     @invariant()
     def only_done_ones_stand(self) -> None:
         if hasattr(self, "fleet") and self.fleet.rollout.stands_until is not None:
-            assert self.fleet.rollout.state == "done"
-            assert self.fleet.rollout.strategy.catch_up > 0
+            rollout = self.fleet.rollout
+            assert rollout.state in ENDED
+            may_return = rollout.state == "done" and rollout.strategy.catch_up > 0
+            alone = any(node.stage not in SETTLED for node in rollout.nodes)
+            assert may_return or alone or outstanding(rollout.nodes)
 
     @precondition(lambda self: hasattr(self, "fleet"))
     @rule()
     def it_comes_to_an_end_when_all_is_well_again(self) -> None:
         for node in self.fleet.nodes.values():
-            node.away = node.sticks = node.lags = False
+            node.away = node.mute = node.sticks = node.lags = False
             node.measured = "well"
         for _ in range(2000):
             rollout = self.fleet.rollout
@@ -214,6 +226,7 @@ class Rollouts(RuleBasedStateMachine):
         assert rollout.state in ENDED
         assert not rollout.wants_runner
         assert all(node.stage in SETTLED for node in rollout.nodes)
+        assert not outstanding(rollout.nodes)
 
     # inside
 

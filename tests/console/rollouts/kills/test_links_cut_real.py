@@ -139,7 +139,8 @@ def test_a_link_that_is_down_for_longer_than_the_lease(fleet: Fleet) -> None:
     running = cut_at(fleet, "after canary")
     until(lambda: fleet.deployment("far") == "reverted")
     assert fleet.value("far") == was["far"]
-    rollout = running.ended()
+    until(lambda: running.now().state == "failed")
+    rollout = running.now()
     fleet.site.network.plug("far")
     stages = {node.name: node.stage for node in rollout.nodes}
     assert (rollout.state, stages) == ("failed", {"near": "reverted", "far": "lost"})
@@ -147,6 +148,7 @@ def test_a_link_that_is_down_for_longer_than_the_lease(fleet: Fleet) -> None:
         event.why for _, event in running.journal.events(running.rollout) if event.what == "lost"
     ]
     assert why.startswith("not heard of for ")
+    assert running.ended().node("far").stage == "reverted"  # it was asked on
     assert {name: fleet.value(name) for name in NODES} == was
     assert {name: fleet.made(name) for name in NODES} == {name: n + 1 for name, n in before.items()}
 

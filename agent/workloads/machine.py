@@ -146,7 +146,7 @@ class Machine:
                 await self._fronts.hand_over(attempt, part, new)
             await self._swap(attempt, part, new)  # after start-then-stop
             await self._fronts.hand_over(attempt, part, new)
-        await self._share(attempt, _weight(attempt.record))
+        await self._share(attempt, _weight(attempt.record), anew=True)
         await attempt.change(lambda record: taken_up(record, self._boot_clock))
         soaked_at = time.monotonic() + longest_soak(attempt.record.parts)
         misses, counted_at = 0, time.monotonic()
@@ -212,17 +212,24 @@ class Machine:
                 raise no_network(part.name, name)
         return await attempt.do(self._containers.make, part, attempt.id, owner)
 
-    async def _share(self, attempt: Attempt, percent: int) -> None:
-        """So many new requests go to the candidates; `shown.weight` says so once it holds."""
+    async def _share(self, attempt: Attempt, percent: int, *, anew: bool = False) -> None:
+        """So many new requests go to the candidates; `shown.weight` says so once it holds.
+
+        Args:
+            anew: also where it says so: the proxy may have lost it while no agent was there.
+        """
         numbers = [each for each in _changing(attempt) if attempt.record.parts[each].shifts]
         weight = percent if numbers else None
-        if attempt.record.shown.weight == weight:
+        holds = attempt.record.shown.weight == weight
+        if holds and not anew:
             return
         for number in numbers:
             part, new = attempt.record.parts[number], _new(attempt, number)
             await self._fronts.share(attempt, part, new, weight=percent)
-            attempt.log(f"{part.name}: {percent} % of new requests go to the new container")
-        await attempt.change(lambda record: weighing(record, weight))
+            if not holds:
+                attempt.log(f"{part.name}: {percent} % of new requests go to the new container")
+        if not holds:
+            await attempt.change(lambda record: weighing(record, weight))
 
     async def _swap(self, attempt: Attempt, part: Part, new: str) -> None:
         """The old one stops, and the new one has the name."""

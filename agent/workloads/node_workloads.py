@@ -52,6 +52,7 @@ from agent.workloads.records import (
     digest_of,
 )
 from agent.workloads.recreating import Recreator, with_followers
+from agent.workloads.refronting import Refronter
 from agent.workloads.restarting import RESTART, RestartKind, RestartWork
 from agent.workloads.reverting import Reverter
 from agent.workloads.tending import OWNER, Tender
@@ -139,6 +140,7 @@ class NodeWorkloads:
             jobs=jobs,
             facts=facts,
             looker=InsideLooker(runtime, procfs=procfs),
+            refronter=Refronter(self._store, jobs, traffic),
             tender=Tender(
                 store=self._store, jobs=jobs, recreate=self._recreate, restart=self._restart
             ),

@@ -25,6 +25,7 @@ from agent.workloads.jobs import DEPLOY, REMOVE, REVERT
 from agent.workloads.left_behind import adrift, down_since_boot
 from agent.workloads.podman import is_podman
 from agent.workloads.records import WorkloadRecord, WorkloadStore
+from agent.workloads.refronting import Refronter
 from agent.workloads.restarting import RESTART
 from agent.workloads.tending import Tender
 
@@ -46,12 +47,14 @@ class Watcher:
         jobs: Jobs,
         facts: Callable[[], NodeFacts],
         tender: Tender,
+        refronter: Refronter,
         looker: InsideLooker,
         traffic: Traffic,
     ) -> None:
         self._traffic = traffic
         self._runtime, self._store, self._jobs = runtime, store, jobs
         self._facts, self._tender, self._looker = facts, tender, looker
+        self._refronter = refronter
         self._ceilings = CeilingWatch()
         self._environments: dict[str, list[str]] = {}  # by image
 
@@ -65,7 +68,8 @@ class Watcher:
         return self._ceilings.add(processes, ceilings)
 
     async def tend(self, report: DoctorReport) -> None:
-        """Do what is due after a look of the doctor's."""
+        """Do what is due after a look of the doctor's, the first of which is at the start."""
+        await self._refronter.see_to_it()
         lost = {
             finding.subject.removeprefix("container/")
             for finding in report.findings
@@ -122,7 +126,7 @@ class Watcher:
         if record.front is None:
             return []
         if not await self._traffic.targets(record.name):
-            return [f"there is none, and nobody answers at port {record.front.shown}"]
+            return ["its configuration is gone, or is not Roost's; it is made again soon"]
         return await self._traffic.wrong(record.name)
 
     def _changing(self, status: WorkloadStatus) -> bool:

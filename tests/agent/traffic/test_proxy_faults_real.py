@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.protocol.findings import DoctorReport
 from agent.protocol.problems import ProblemError
 from agent.traffic.config import FILE
 from tests.agent.traffic.weighted import loaded, serving, steered, weighs
@@ -107,6 +108,31 @@ async def test_an_agent_that_starts_anew_finds_what_holds(
             await node.workloads.deployments.confirm(deployment)
             assert (await node.reaches("done", "reverted", "stuck")).state == "done"
             assert (await load.end()).failed == []
+
+
+async def test_a_configuration_that_is_lost_while_no_agent_is_there_is_written_again(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """HAProxy goes on without it, and is not started anew for it."""
+    database = tmp_path / "agent.db"
+    async with workload_side(engine, database, gateway=gateway_image.IMAGE) as node:
+        assert (await node.apply(serving("one"))).state == "succeeded"
+        was, before = await as_written(node), process(node)
+    file = engine.folder / "traffic" / "web" / FILE
+    whole = file.read_bytes()
+    async with loaded(engine, 100) as load:
+        for lost in (file.unlink, lambda: file.write_bytes(whole[: len(whole) // 20])):
+            lost()
+            async with workload_side(engine, database, gateway=gateway_image.IMAGE) as node:
+                [shown] = await node.workloads.list()
+                assert len(shown.proxy_wrong) == 1
+                await node.workloads.watcher.tend(DoctorReport(node="a10", at=0.0, checks=[]))
+                assert await as_written(node) == was
+                [shown] = await node.workloads.list()
+                assert shown.proxy_wrong == []
+            assert file.read_bytes() == whole
+        assert process(node) == before
+        assert (await load.end()).failed == []
 
 
 async def test_addresses_are_followed(engine: DockerEngine, tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from agent.containers.in_memory import InMemoryRuntime
 from agent.protocol.containers import ContainerDetails
+from agent.protocol.findings import DoctorReport
 from agent.traffic.simulated import SimulatedTraffic
 from agent.traffic.state import SlotName, Target
 from agent.workloads import candidates, machine
 from tests.agent.workloads.memory_side import MemorySide, memory_side
+
+NOTHING_FOUND = DoctorReport(node="m", at=0.0, checks=[])
 
 
 class SeenTraffic(SimulatedTraffic):
@@ -126,3 +129,42 @@ async def test_one_that_is_not_well_any_more_goes_back(lost: bool) -> None:
         side.runtime.become(new, health="starting")
         ended = await side.reaches("done", "reverted", "stuck")
         assert (ended.state, ended.problem and ended.problem.code) == ("reverted", "deploy.unwell")
+
+
+async def test_a_proxy_that_was_lost_while_no_agent_was_there_is_made_again() -> None:
+    async with memory_side() as side:
+        before = await side.traffic.targets("web")
+        assert before["stable"].weight == 100
+        await side.traffic.put("web", {})
+        [shown] = await side.workloads.list()
+        assert shown.proxy_wrong == [
+            "its configuration is gone, or is not Roost's; it is made again soon"
+        ]
+        await side.killed()
+        await side.workloads.watcher.tend(NOTHING_FOUND)
+        assert await side.traffic.targets("web") == before
+
+        await side.workloads.remove("web", owner="maria", key=None)
+        while await side.workloads.list():  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0)
+        await side.workloads.watcher.tend(NOTHING_FOUND)
+        assert await side.traffic.targets("web") == {}
+
+
+@pytest.mark.usefixtures("quick")
+async def test_so_is_one_amid_a_deployment() -> None:
+    async with memory_side() as side:
+        deployment = await side.steered("v1")
+        await side.workloads.deployments.renew(deployment, weight=30)
+        while side.record.shown.weight != 30:  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0)
+        before = await side.traffic.targets("web")
+        assert (before["stable"].weight, before["candidate"].weight) == (70, 30)
+        await side.stop()
+        await side.traffic.put("web", {})
+        await side.killed()
+        while not await side.traffic.targets("web"):  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0)
+        await side.workloads.watcher.tend(NOTHING_FOUND)
+        assert await side.traffic.targets("web") == before
+        assert side.record.shown.state == "canary"

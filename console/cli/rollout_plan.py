@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from agent.protocol.problems import Problem, ProblemError
+from console.cli.as_runner import warning
 from console.cli.nodes import fleet_file
 from console.cli.options import json_option
 from console.cli.output import print_json, say, width
@@ -87,6 +88,8 @@ def command(
     else:
         for line in plan_text(rollout, said, limit=width(), steps=steps):
             click.echo(clean(line))
+    for line in warning(setup, [entry for entry in entries if entry.name in looks]):
+        say(line)
     say(f"nothing has changed. To let it out: roost rollout start {rollout.id}")
     return 0
 

@@ -12,7 +12,7 @@ from console.fleet.plan_words import plan_lines
 from console.rollouts.needed_engines import NeededEngine
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.record import Rollout, RolloutNode
-from console.rollouts.words import strategy_lines
+from console.rollouts.words import left_out_lines, strategy_lines
 from console.text import age, plural, size
 
 NAMED = 8
@@ -52,6 +52,7 @@ def _lines(rollout: Rollout, said: Said, *, limit: int, steps: bool) -> Iterator
     for wave in range(rollout.waves):
         names = [node.name for node in able if node.wave == wave]
         yield f"wave {wave + 1}, {plural(len(names), 'node')}: {_named(names)}"
+    yield from left_out_lines(rollout)
     yield from fit(
         COLUMNS,
         [row for node in able for row in _rows(node.name, node.wave, said.get(node.name))],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
 
 import click
 
 from agent.protocol.problems import ProblemError
+from console.cli.as_runner import refusing_runner
 from console.cli.consent import consent
 from console.cli.nodes import all_nodes
 from console.cli.options import yes_option
@@ -16,17 +15,12 @@ from console.cli.output import say
 from console.cli.rollout_journal import this_journal
 from console.cli.rollout_runner import begin_steering, steer, steer_all
 from console.cli.rollout_watch import watch
-from console.cli.run import ask_nodes
 from console.cli.setup import Setup
-from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
 from console.rollouts.finding import find_rollout
 from console.rollouts.record import ENDED, Rollout
 from console.rollouts.words import count_words, state_words, unsteered_lines
-from console.text import plural
 
-# These a runner would meet on every try; a node that is only away may come back.
-_NEVER = ("ssh.", "auth.", "link.fingerprint", "link.token_missing", "fleet.")
 NAMED = 5
 
 
@@ -55,8 +49,8 @@ def start(setup: Setup, rollout_id: str, *, attached: bool, detach: bool, yes: b
             params={"nodes": gone},
             hint="Plan again.",
         )
-    if not attached:
-        _try_as_runner(setup, entries)
+    if not attached and (problem := refusing_runner(setup, entries)) is not None:
+        raise problem
     consent(entries, f"roll out {rollout.release}", yes=yes)
     journal.begin(rollout.id, by=stated_owner())
     if attached:
@@ -104,29 +98,3 @@ def _conclude(rollout: Rollout) -> int:
     for line in unsteered_lines(rollout, steered=False):
         say(line)
     return 0 if rollout.state in ENDED & {"done", "undone"} else 1
-
-
-def _try_as_runner(setup: Setup, entries: Sequence[NodeEntry]) -> None:
-    """Reach every node as the runner will: without the keys of this login's ssh-agent.
-
-    Raises:
-        ProblemError: `rollout.credentials`.
-    """
-    os.environ.pop("SSH_AUTH_SOCK", None)
-    answers = ask_nodes(setup, entries, lambda _, client: client.node())
-    refused = [
-        answer
-        for answer in answers
-        if answer.problem is not None and answer.problem.code.startswith(_NEVER)
-    ]
-    if refused:
-        problem = refused[0].problem
-        names = [answer.entry.name for answer in refused]
-        raise ProblemError(
-            "rollout.credentials",
-            f"{plural(len(names), 'node')} cannot be reached without your login"
-            f" ({', '.join(names[:NAMED])}): {problem.detail if problem else ''}",
-            params={"nodes": names},
-            hint="Give the runner a key of its own (~/.ssh/config), or steer it from this terminal:"
-            " --attached",
-        )

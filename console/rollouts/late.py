@@ -52,7 +52,8 @@ def see_late(ledger: Ledger, now: float, asked_since: float) -> None:
         heard = now - node.heard_at <= MARGIN_SECONDS  # else it is silent, which is another matter
         if node.stage == "preparing" and lasts > deadline.prepare:
             node.failed = True
-            ledger.put(node, "cannot", now, f"it was not prepared within {age(deadline.prepare)}")
+            why = f"it was not prepared within {age(deadline.prepare)}"
+            ledger.put(node, "cannot", now, _since(node, why))
         elif node.stage == "reverting" and heard and lasts > deadline.revert:
             node.failed = True
             why = f"it has been going back for {age(lasts)}, and has not ended that"
@@ -60,12 +61,17 @@ def see_late(ledger: Ledger, now: float, asked_since: float) -> None:
         elif node.back:
             continue
         elif node.stage == "applying" and lasts > deadline.apply:
-            _give_up(node, f"it did not run that within {age(deadline.apply)}")
+            _give_up(node, _since(node, f"it did not run that within {age(deadline.apply)}"))
         elif node.stage == "confirming" and heard and lasts > deadline.confirm:
             _give_up(node, f"it did not confirm within {age(deadline.confirm)}")
         elif misses_weight(rollout, node, now):
             weight = weight_wanted(rollout, node)
             _give_up(node, f"it did not get to {weight} % within {age(deadline.apply)}")
+
+
+def _since(node: RolloutNode, why: str) -> str:
+    """With what kept it from that, as it said last."""
+    return f"{why}: {node.why}" if node.why else why
 
 
 def _give_up(node: RolloutNode, why: str) -> None:

@@ -80,7 +80,7 @@ class Steering:
         elif seen.what == "not_yet":
             node.why = seen.why  # until its deadline
         elif seen.what == "begun":
-            node.deployment = seen.deployment
+            node.deployment, node.why = seen.deployment, ""
         elif seen.state is not None:
             node.weight = seen.weight
             self._state(node, seen.state, seen.why, now)

@@ -56,6 +56,16 @@ def strategy_lines(strategy: Strategy, nodes: int) -> Iterator[str]:
         yield f"told to {target}{signed}: {', '.join(target.on)}"
 
 
+def left_out_lines(rollout: Rollout) -> Iterator[str]:
+    """Waves of the release that a small fleet is used up before."""
+    wanted = rollout.strategy.waves[rollout.waves :]
+    if wanted:
+        first, last = rollout.waves + 1, len(rollout.strategy.waves)
+        which = f"wave {first} ({wanted[0]})" if first == last else f"waves {first} to {last}"
+        verb = "gets" if first == last else "get"
+        yield f"{which} of the release {verb} no node: those before have all of them"
+
+
 def window_words(window: Window) -> str:
     """`0 22 * * mon-fri, open for 6h, Europe/Berlin`."""
     where = window.zone or "each node by the clock of its own zone"

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import pytest
 
 from agent.protocol.problems import ProblemError
+from console.cli.rollout_plan_text import plan_text
 from console.fleet.inventory import NodeEntry
 from console.rollouts.planning import plan_rollout
 from console.rollouts.record import Rollout
 from console.rollouts.strategy import Amount, PerGroup, Strategy, Wave
 from console.rollouts.windows import Window
+from console.rollouts.words import left_out_lines
 
 NIGHT = Window(cron="0 2 * * *", duration=3600.0)
 
@@ -92,3 +94,20 @@ def test_waves_that_sum_past_the_fleet() -> None:
     with pytest.raises(ProblemError, match="wave 2: it wants 2 nodes, and 1 are left") as raised:
         planned(Strategy(waves=(Wave(nodes=2), Wave(nodes=2))), *map(entry, "abc"))
     assert raised.value.code == "rollout.waves"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ("a", ["waves 2 to 3 of the release get no node: those before have all of them"]),
+        ("ab", ["wave 3 (10 %) of the release gets no node: those before have all of them"]),
+        ("abc", []),
+        ("abcd", []),
+    ],
+)
+def test_waves_that_a_small_fleet_is_used_up_before_are_told(nodes: str, words: list[str]) -> None:
+    waves = (Wave(nodes=1), Wave(percent=10), Wave(percent=10))
+    rollout = planned(Strategy(waves=waves), *map(entry, nodes))
+    assert list(left_out_lines(rollout)) == words
+    told = [line for line in plan_text(rollout, {}, limit=200) if "of the release" in line]
+    assert told == words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 
 import pytest
 
@@ -13,9 +14,12 @@ from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 from console.rollouts import late
+from console.rollouts.asks import Seen
 from console.rollouts.journal_file import FILE
+from console.rollouts.runner import Runner
+from console.rollouts.steering import Steering
 from tests.console.rollouts.fleet_double import until
-from tests.console.rollouts.test_runner import QUICK, Side, side
+from tests.console.rollouts.test_runner import QUICK, QUICKLY, Side, side
 
 __all__ = ["side"]  # the fixture
 
@@ -134,3 +138,80 @@ async def test_nodes_whose_clocks_are_wrong_by_a_day(side: Side) -> None:
     async with side.runner(rollout) as running:
         assert (await running).state == "done"
     assert side.stages(rollout) == {"done": 5}
+
+
+async def test_an_answer_that_breaks_the_runners_code_is_that_nodes_trouble(side: Side) -> None:
+    """It raises what is no problem: amid the asking, and again when it is heard."""
+    made, broken = side.make, next(iter(side.entries))
+
+    def breaking(entry: NodeEntry) -> NodeClient:
+        client = made(entry)
+        if entry.name == broken:
+            shown, left = client.workloads.deployment, [2]
+
+            async def deployment(name: str) -> Deployment:
+                if left[0]:
+                    left[0] -= 1
+                    raise OverflowError("math range error")
+                return await shown(name)
+
+            client.workloads.deployment = deployment  # type: ignore[method-assign, assignment]
+        return client
+
+    side.make = breaking
+    rollout = await side.planned(QUICK)
+    async with side.runner(rollout) as running:
+        assert (await running).state == "done"
+    assert side.stages(rollout) == {"done": 5}
+    told = [event for _, event in side.journal.events(rollout.id) if event.what == "trouble"]
+    assert [(event.node, event.why) for event in told] == [
+        (broken, "what it answers cannot be used: OverflowError: math range error")
+    ]
+
+
+async def test_an_answer_that_cannot_be_judged_ends_no_runner(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear, broken = Steering.hear, next(iter(side.entries))
+    left = [3]
+
+    def breaking(steering: Steering, seen: Seen, now: float) -> None:
+        if seen.node == broken and seen.what != "unreached" and left[0]:
+            left[0] -= 1
+            raise OverflowError("math range error")
+        hear(steering, seen, now)
+
+    monkeypatch.setattr(Steering, "hear", breaking)
+    rollout = await side.planned(QUICK)
+    async with side.runner(rollout) as running:
+        assert (await running).state == "done"
+    assert (side.stages(rollout), left) == ({"done": 5}, [0])
+
+
+async def test_a_clock_that_is_set_amid_a_rollout(side: Side) -> None:
+    """A day ahead, and two back: no node is late, and none was silent for a day."""
+    rollout = await side.planned(QUICK)
+    set_by = [0.0]
+    runner = Runner(
+        side.journal,
+        rollout.id,
+        entries=side.entries,
+        client=side.make,
+        pace=QUICKLY,
+        wall=lambda: time.time() + set_by[0],
+    )
+    running = asyncio.create_task(runner.run())
+    for wave, by in enumerate((86400.0, -86400.0)):
+        await until(
+            lambda wave=wave: (  # type: ignore[misc]
+                side.journal.load(rollout.id).wave == wave and "canary" in side.stages(rollout)
+            )
+        )
+        set_by[0] = by
+    assert (await running).state == "done"
+    assert side.stages(rollout) == {"done": 5}
+    said = [event.what for _, event in side.journal.events(rollout.id)]
+    assert [what.rpartition(" by ")[0] for what in said if what.startswith("the clock")] == [
+        "the clock went ahead",
+        "the clock went back",
+    ]

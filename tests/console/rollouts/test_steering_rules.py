@@ -121,6 +121,17 @@ class Rollouts(RuleBasedStateMachine):
     def the_runner_is_killed(self) -> None:
         self.fleet.kill_runner()
 
+    @rule(by=st.sampled_from([-90_000.0, 90_000.0]))
+    def the_clock_is_set(self, by: float) -> None:
+        before = self.stages()
+        self.fleet.now += by
+        for node in self.fleet.nodes.values():
+            node.renewed_at += by  # by a clock that nobody sets
+        self.fleet.steering.jumped(by, self.fleet.now)
+        self.fleet.steering.step(self.fleet.now)
+        gone = {name for name, stage in self.stages().items() if stage != before[name]}
+        assert not {"lost", "offline", "stuck"} & {self.stages()[name] for name in gone}
+
     @rule(number=st.integers(0, 11))
     def a_newer_rollout_begins(self, number: int) -> None:
         name = self.names[number % len(self.names)]

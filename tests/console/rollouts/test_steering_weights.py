@@ -54,6 +54,14 @@ def test_a_wave_goes_from_weight_to_weight_and_each_is_watched() -> None:
     ]
 
 
+def test_a_shadow_step_gets_no_requests_and_is_watched_as_any_other() -> None:
+    fleet = weighted(2, strategy=msgspec.structs.replace(CALM, weights=(0, 50, 100)))
+    assert weights_seen(fleet, 34) == [{0}, {50}, {100}]
+    said = [event.what for event in fleet.events if event.node is None]
+    assert said[:2] == ["wave 1 runs at 0 %, and is watched", "wave 1 goes to 50 %"]
+    fleet.run_until("done")
+
+
 def test_a_step_begins_when_all_have_its_weight() -> None:
     fleet = weighted(2)
     fleet.nodes["n0-1"].lags = True

@@ -28,7 +28,7 @@ def test_all_of_it(tmp_path: Path) -> None:
 x-roost:
   rollout:
     waves: [{nodes: 2}, {selector: site=lab}, {percent: 12.5}]
-    weights: [1, 20, 100]
+    weights: [0, 20, 100]
     soak: 10m
     min_healthy: 90s
     max_unavailable: [3, {per: site, count: 1}, {per: rack, percent: 50}]
@@ -44,7 +44,7 @@ x-roost:
     assert problems == []
     assert strategy == Strategy(
         waves=(Wave(nodes=2), Wave(selector="site=lab"), Wave(percent=12.5)),
-        weights=(1, 20, 100),
+        weights=(0, 20, 100),
         soak=600,
         min_healthy=90,
         max_unavailable=Amount(count=3),
@@ -105,7 +105,8 @@ def test_nothing_said_is_the_careful_default(tmp_path: Path, text: str) -> None:
         ("weights: [10, 50]", "weights are 10, 50"),
         ("weights: [50, 10, 100]", "weights are 50, 10, 100"),
         ("weights: [10, 10, 100]", "weights are 10, 10, 100"),
-        ("weights: [0, 100]", "weights[0] is '0', which is no whole number from 1 to 100"),
+        ("weights: [-1, 100]", "weights[0] is '-1', which is no whole number from 0 to 100"),
+        ("weights: [0]", "weights are 0"),
         ("max_unavailable: {per: site}", "max_unavailable is no limit of a group"),
         ("max_unavailable: {count: 1}", "max_unavailable is no limit of a group"),
         ("max_unavailable: {per: site, count: 1, percent: 2}", "is no limit of a group"),

@@ -337,6 +337,8 @@ def test_without_a_stable_arm_nothing_can_be_compared() -> None:
         (RequestFigures(requests=10, errors=-1), "fewer than before"),
         (RequestFigures(requests=10, latency={5: 11}), "11 answers"),
         (RequestFigures(requests=10, latency={5: -1}), "fewer than before"),
+        (RequestFigures(requests=10, latency={100_000: 1}), "took longer than anybody waits"),
+        (RequestFigures(requests=10, latency={-1: 1}), "took longer than anybody waits"),
     ],
 )
 def test_figures_that_cannot_be_are_an_error_in_the_end(wrong: RequestFigures, words: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from console.rollouts.judging.words import analysis_lines
+from console.rollouts.lost import outstanding
 from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
 from console.rollouts.strategy import Gate, OnFailure, Strategy
 from console.rollouts.windows import Window
@@ -96,7 +97,11 @@ def unsteered_lines(rollout: Rollout, *, steered: bool) -> Iterator[str]:
     if steered or not rollout.wants_runner:
         return
     if rollout.state in ENDED:
-        yield "nobody steers it: nodes that return do not get it"
+        lost = outstanding(rollout.nodes)
+        if lost:
+            yield "nobody steers it: it is not found out what lost nodes run"
+        if not lost or "offline" in rollout.counts():
+            yield "nobody steers it: nodes that return do not get it"
     else:
         yield "nobody steers it, and its nodes go back by themselves"
     yield f"hint: roost rollout runner {rollout.id}"

@@ -6,8 +6,11 @@ import msgspec
 import pytest
 
 from console.rollouts.asks import Want
+from console.rollouts.effects import counted
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.strategy import Amount, Deadlines, Strategy
+from console.rollouts.waiting import waits_for
+from console.rollouts.words import unsteered_lines
 from tests.console.rollouts.fleet_double import FleetDouble
 
 DAY = 86400.0
@@ -102,6 +105,11 @@ def test_a_node_that_is_silent_in_an_undo_is_taken_back_when_it_is_heard() -> No
     assert not fleet.rollout.node("n0-1").failed
     assert "not known whether it runs again" in fleet.rollout.node("n0-1").why
     assert fleet.nodes["n0-1"].state == "done"
+    assert waits_for(fleet.rollout, fleet.now) == ["for n0-1 to be heard of, 7d more"]
+    assert "1 lost node is taken back once heard of" in counted(fleet.rollout, "undo")
+    assert next(unsteered_lines(fleet.rollout, steered=False)) == (
+        "nobody steers it: it is not found out what lost nodes run"
+    )
     fleet.nodes["n0-1"].away = False
     fleet.run(3)
     assert (fleet.rollout.state, fleet.stages()) == ("undone", {"reverted": 3})
@@ -157,9 +165,11 @@ def test_a_node_that_was_told_is_never_offline(killed: bool) -> None:
     if killed:
         fleet.rollout.node("n0-0").tried = False  # it did not live to hear of it
         fleet.kill_runner()
+        fleet.nodes["n0-0"].away, fleet.nodes["n0-0"].mute = True, False  # nor does the next one
     fleet.run(90)
     assert fleet.stage("n0-0") == "applying"
-    fleet.nodes["n0-0"].mute, fleet.nodes["n0-0"].slow = False, 0
+    fleet.nodes["n0-0"].mute = fleet.nodes["n0-0"].away = False
+    fleet.nodes["n0-0"].slow = 0
     fleet.run_until("done")
     assert fleet.stages() == {"done": 3}
     assert fleet.nodes["n0-0"].applied == 1

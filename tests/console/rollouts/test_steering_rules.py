@@ -103,6 +103,14 @@ class Rollouts(RuleBasedStateMachine):
         node = self.fleet.nodes[self.names[number % len(self.names)]]
         setattr(node, what, not getattr(node, what))
 
+    @rule(number=st.integers(0, 11), what=st.sampled_from(["away", "mute"]))
+    def a_link_is_down_for_longer_than_a_lease(self, number: int, what: str) -> None:
+        begun = ("applying", "canary", "confirming", "reverting")
+        found = [name for name, stage in self.stages().items() if stage in begun]
+        if found:
+            setattr(self.fleet.nodes[found[number % len(found)]], what, True)
+            self.fleet.run(240, step=7)
+
     @rule(number=st.integers(0, 11), what=st.sampled_from(get_args(Measured)))
     def a_node_measures(self, number: int, what: Measured) -> None:
         self.fleet.nodes[self.names[number % len(self.names)]].measured = what

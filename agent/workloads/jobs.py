@@ -112,7 +112,8 @@ class DeployKind(JobKind[DeploymentWork]):
         }
 
     def ended(self, job: Job) -> None:
-        if job.state in ("cancelled", "failed", "interrupted"):
+        # Skipped: an agent was killed on the way back in this job, and the next one found it so.
+        if job.state in ("cancelled", "failed", "interrupted", "skipped"):
             self._taken_back(job)
 
 

@@ -82,6 +82,10 @@ class MemorySide:
     async def killed(self) -> None:
         """The agent ends wherever it is, and another one goes on."""
         await self.stop()
+        await self.replaced()
+
+    async def replaced(self) -> None:
+        """Another agent goes on, whatever becomes of the one before."""
         self.jobs, self.workloads = self._agent()
         await self.start()
 
@@ -105,7 +109,7 @@ class MemorySide:
     async def reaches(self, *states: str) -> Deployment:
         """The newest deployment once it is in one of these states."""
         while self.record.shown.state not in states:  # noqa: ASYNC110 - as good
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         return self.record.shown
 
     async def log(self, job: Job) -> str:

@@ -163,18 +163,6 @@ class KitHost:
         await self._hear(shlex.join(words), hear)
         await self.host.do(shlex.join(["rm", "-f", place]), timeout=LOOK_SECONDS)
 
-    async def uninstall(
-        self, kit: Kit, look: HostLook, *, everything: bool, hear: Callable[[str], None]
-    ) -> None:
-        """Remove the agent; what it did not make stays.
-
-        Raises:
-            ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
-        """
-        more = ["--all"] if everything else []
-        command, small = await self._small(kit, look, "uninstall", "--json", *more)
-        await self._hear(command, hear, feed=small)
-
     async def _small(
         self, kit: Kit, look: HostLook, *words: str
     ) -> tuple[str, AsyncIterator[bytes]]:
@@ -184,13 +172,7 @@ class KitHost:
         small = await asyncio.to_thread(kit.without_wheels)
         return shlex.join(["sh", "-c", script]), _once(small)
 
-    async def _hear(
-        self,
-        command: str,
-        hear: Callable[[str], None],
-        *,
-        feed: AsyncIterator[bytes] | None = None,
-    ) -> None:
+    async def _hear(self, command: str, hear: Callable[[str], None]) -> None:
         told: list[ProblemError] = []
 
         def line(text: str) -> None:
@@ -203,9 +185,7 @@ class KitHost:
             elif said.problem is not None:
                 told.append(said.problem.problem())
 
-        status, said, complaints = await self.host.do(
-            command, feed=feed, hear=line, timeout=INSTALL_SECONDS
-        )
+        status, said, complaints = await self.host.do(command, hear=line, timeout=INSTALL_SECONDS)
         if told:
             raise told[0]
         if status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from agent.traffic.units import Units
 RunBy = Literal["auto", "systemd", "container"]
 SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 _NOTE = "home"
+log = logging.getLogger(__name__)
 
 
 def home_of(runtime: NodeRuntime, files: Path, *, image: str, run_by: RunBy = "auto") -> Home:
@@ -34,11 +36,19 @@ def home_of(runtime: NodeRuntime, files: Path, *, image: str, run_by: RunBy = "a
         if before is not None and any(each.is_dir() for each in files.iterdir()):
             by = before
         elif before != by:
-            files.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write_whole(files / _NOTE, by.encode())
+            _note(files, by)
     if by == "systemd" and haproxy is not None:
         return Units(Path(haproxy), files)
     return Gateways(runtime, image, files)
+
+
+def _note(files: Path, by: RunBy) -> None:
+    """Keep the choice for the next start. A state that cannot be written is told by who needs it."""
+    try:
+        files.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_whole(files / _NOTE, by.encode())
+    except OSError as error:
+        log.warning("Which home proxies have cannot be kept in %s: %s", files, error)
 
 
 def _noted(files: Path) -> RunBy | None:

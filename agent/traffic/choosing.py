@@ -43,7 +43,7 @@ def home_of(runtime: NodeRuntime, files: Path, *, image: str, run_by: RunBy = "a
 
 
 def _note(files: Path, by: RunBy) -> None:
-    """Keep the choice for the next start. A state that cannot be written is told by who needs it."""
+    """Keep the choice for the next start; where nothing can be written, whoever must says so."""
     try:
         files.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_whole(files / _NOTE, by.encode())

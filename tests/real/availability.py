@@ -72,6 +72,12 @@ PARTS = {
     "systemd": Part(("systemctl", *ENCLOSURE)),
     # For a test marked `real("haproxy")`, and the image of a traffic gateway.
     "haproxy": Part(("haproxy", *ENCLOSURE), ("gateways",)),
+    # This machine's GPUs, under a Docker Engine of its own.
+    "gpus": Part(
+        ("nvidia-smi", "gcc", "dockerd", "containerd", "runc", "docker", "busybox", *ENCLOSURE[:4]),
+        ("gpu_engine",),
+        cgroups=True,
+    ),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

@@ -5,6 +5,8 @@ names a part that has none.
 
 `@pytest.mark.runtimes` is for those on a runtime or a machine that is not installed but made, in
 minutes and some 1.5 GB: `make test-runtimes` runs them, `make test` says how many it left out.
+
+`@pytest.mark.gpus` is for those on a machine with NVIDIA GPUs: `--gpus` runs them.
 """
 
 from __future__ import annotations
@@ -18,8 +20,12 @@ import pytest
 from tests.real import availability
 
 TIMEOUT_SECONDS = 120
-OPTION = "--runtimes"
-LEFT_OUT = pytest.StashKey[int]()
+# Marks whose tests run by themselves, and how.
+APART = {
+    "runtimes": "`make test-runtimes` runs them",
+    "gpus": "`python -m pytest --gpus tests/gpus` runs them, where there are NVIDIA GPUs",
+}
+LEFT_OUT = pytest.StashKey["dict[str, int]"]()
 REASONS = pytest.StashKey[dict[str, "str | None"]]()
 
 
@@ -30,8 +36,9 @@ def parts_of(item: pytest.Item) -> set[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what `make test-runtimes` gives."""
-    parser.addoption(OPTION, action="store_true", help="the tests marked `runtimes`, only those")
+    """Add an option for each of the marks that run by themselves."""
+    for mark in APART:
+        parser.addoption(f"--{mark}", action="store_true", help=f"only tests marked `{mark}`")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,13 +53,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: no real part {', '.join(sorted(unknown))}")
         elif item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
-    wanted: bool = config.getoption(OPTION)
-    marked = [item for item in items if item.get_closest_marker("runtimes") is not None]
-    other = [item for item in items if item.get_closest_marker("runtimes") is None]
-    config.stash[LEFT_OUT] = 0 if wanted else len(marked)
-    if gone := other if wanted else marked:
+    wanted = {mark for mark in APART if config.getoption(f"--{mark}")}
+    apart = [{mark for mark in APART if item.get_closest_marker(mark)} for item in items]
+    runs = [bool(marks & wanted) if wanted else not marks for marks in apart]
+    config.stash[LEFT_OUT] = (
+        {} if wanted else {mark: sum(mark in marks for marks in apart) for mark in APART}
+    )
+    if gone := [item for item, run in zip(items, runs, strict=True) if not run]:
         config.hook.pytest_deselected(items=gone)
-        items[:] = marked if wanted else other
+        items[:] = [item for item, run in zip(items, runs, strict=True) if run]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,20 +92,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist tells the process that prints the summary."""
     told = getattr(session.config, "workeroutput", None)
     if told is not None:
-        told["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+        told["left_out"] = session.config.stash.get(LEFT_OUT, {})
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """What the worker told; every worker collects all tests."""
-    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many real tests did not run, and why."""
-    if left_out := terminalreporter.config.stash.get(LEFT_OUT, 0):
-        terminalreporter.section("tests on made runtimes and machines")
-        terminalreporter.write_line(f"{left_out} left out: `make test-runtimes` runs them.")
+    left_out = terminalreporter.config.stash.get(LEFT_OUT, {})
+    if any(left_out.values()):
+        terminalreporter.section("tests that run by themselves")
+        for mark, count in left_out.items():
+            if count:
+                terminalreporter.write_line(f"{count} left out ({mark}): {APART[mark]}.")
     skipped = [
         report
         for report in terminalreporter.getreports("skipped")

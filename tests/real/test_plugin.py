@@ -35,7 +35,7 @@ def run(folder: Path, source: str, *options: str, **environment: str) -> list[st
     test = folder / "test_sample.py"
     test.write_text(source)
     settings = folder / "pytest.ini"
-    settings.write_text("[pytest]\nmarkers =\n  real: real\n  runtimes: made\n")
+    settings.write_text("[pytest]\nmarkers =\n  real: real\n  runtimes: made\n  gpus: GPUs\n")
     plugins = [f"-p{name}" for name in ("tests.real.plugin", "pytest_timeout", "xdist.plugin")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", str(settings), *plugins, *options, str(test)],
@@ -101,7 +101,7 @@ def test_other():
 @pytest.mark.parametrize("options", [(), ("-n", "2")])
 def test_what_make_test_leaves_out_is_told(tmp_path: Path, options: list[str]) -> None:
     lines = run(tmp_path, MADE, *options)
-    assert "1 left out: `make test-runtimes` runs them." in lines
+    assert "1 left out (runtimes): `make test-runtimes` runs them." in lines
     assert "1 passed" in lines[-1]
 
 

@@ -1,0 +1,1 @@
+"""Tests on a machine with real NVIDIA GPUs: `python -m pytest --gpus tests/gpus`."""

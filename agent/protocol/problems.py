@@ -304,6 +304,7 @@ CODES: Mapping[str, Code] = {
     "fleet.selector": Code(None, "The selector is not valid"),
     "fleet.label_unknown": Code(None, "No node has that label"),
     "fleet.empty": Code(None, "The fleet has no nodes yet"),
+    "fleet.expect": Code(None, "Two expectations of one fact, and none is the more specific"),
     "fleet.variable": Code(None, "Two values for one variable, and none is the more specific"),
     # workload files
     "compose.unreadable": Code(None, "The file cannot be read"),

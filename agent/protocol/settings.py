@@ -40,7 +40,7 @@ def convert_settings(
     except msgspec.ValidationError as error:
         text = str(error)
     message, _, where = text.partition(" - at `")
-    path = _path(where.rstrip("`"))
+    path = _path(where.rstrip("`"), document, wanted, text)
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
         key = unknown[1]
         line = line_of(tree(), [*path, key])
@@ -62,7 +62,7 @@ def convert_settings(
         params={"file": file, "line": line},
         hint=(
             "Put it in quotes."
-            if re.fullmatch("Expected `str`, got `(int|float|bool)`", message)
+            if re.fullmatch(r"Expected `str[^`]*`, got `(int|float|bool)`", message)
             else "Mend that line and run the command again."
         ),
     )
@@ -74,17 +74,42 @@ def _decode(kind: type, value: object) -> object:
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
-def _path(where: str) -> list[str | int]:
-    """msgspec's "$.nodes[2].labels[...]" as steps; `[...]` is a mapping's key: unknown."""
+def _path(where: str, document: object, wanted: Any, said: str) -> list[str | int]:
+    """msgspec's "$.nodes[2].labels[...]" as steps; `[...]` is some key of a mapping."""
     steps: list[str | int] = []
     for name, index in re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", where):
         if name:
             steps.append(name)
         elif index.isdigit():
             steps.append(int(index))
+        elif (key := _key_at_fault(document, steps, wanted, said)) is not None:
+            steps.append(key)
         else:
             break
     return steps
+
+
+def _key_at_fault(document: object, steps: list[str | int], wanted: Any, said: str) -> str | None:
+    """Of the mapping at `steps`, the key whose value brings the same complaint when it is alone."""
+    mapping: Any = document
+    for step in steps:
+        mapping = mapping[step]
+    for key, value in mapping.items():
+        try:
+            from_plain(_with(document, steps, {key: value}), wanted, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            if str(error) == said and isinstance(key, str):
+                return key
+    return None
+
+
+def _with(document: Any, steps: list[str | int], value: object) -> object:
+    """A copy in which `value` stands at `steps`."""
+    if not steps:
+        return value
+    copy = document.copy()
+    copy[steps[0]] = _with(document[steps[0]], steps[1:], value)
+    return copy
 
 
 def line_of(node: YamlNode | None, path: list[str | int]) -> int:

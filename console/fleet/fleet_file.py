@@ -15,6 +15,7 @@ from agent.durable import appearing, sync, sync_folder
 from agent.protocol.problems import ProblemError
 from agent.protocol.settings import convert_settings, line_of
 from agent.yaml_text import read_document, read_tree
+from console.fleet.expectations import wrong_expectations
 from console.fleet.inventory import Inventory, NodeEntry
 from console.fleet.variables import wrong_variables
 from console.fleet.yaml_edit import with_node, without_node
@@ -49,7 +50,7 @@ def parse_inventory(text: str, *, file: str) -> Inventory:
         return Inventory()
     inventory = convert_settings(document, Inventory, file=file, tree=lambda: read_tree(text))
     _check(inventory, file, lambda index, key: line_of(read_tree(text), ["nodes", index, key]))
-    for path, why, hint in wrong_variables(inventory):
+    for path, why, hint in (*wrong_variables(inventory), *wrong_expectations(inventory)):
         raise _invalid(file, line_of(read_tree(text), path), why, hint)
     return inventory
 

@@ -18,12 +18,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from agent.protocol.problems import ProblemError
+from console.fleet.by_selector import most_specific, wrong_selectors
 from console.fleet.inventory import Inventory, NodeEntry
-from console.fleet.selectors import Selector, parse_selector
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OWN = "ROOST_"
-_NAMED = 1000  # more than any selector has requirements
 
 
 def node_variables(inventory: Inventory, node: NodeEntry) -> dict[str, str]:
@@ -32,13 +31,20 @@ def node_variables(inventory: Inventory, node: NodeEntry) -> dict[str, str]:
     Raises:
         ProblemError: `fleet.variable` where two selectors alike say different values.
     """
-    said: dict[str, list[tuple[int, str, str]]] = {}  # weight, selector and value
-    for text, values in inventory.vars.items():
-        selector = parse_selector(text)
-        if selector.matches(node.name, node.labels):
-            for name, value in values.items():
-                said.setdefault(name, []).append((_weight(selector), text, value))
-    found = {name: _heaviest(node, name, all_of_it) for name, all_of_it in said.items()}
+    others = {
+        text: {name: value for name, value in values.items() if name not in node.vars}
+        for text, values in inventory.vars.items()
+    }
+
+    def clash(name: str, first: str, second: str) -> ProblemError:
+        return ProblemError(
+            "fleet.variable",
+            f"{node.name} has two values for {name}: one of {first!r}, one of {second!r}",
+            params={"node": node.name, "variable": name, "selectors": [first, second]},
+            hint="Make one selector more specific, or say it under the node's own vars.",
+        )
+
+    found = {name: value for name, (_, value) in most_specific(others, node, clash).items()}
     return found | node.vars
 
 
@@ -50,11 +56,9 @@ def own_variables(node: NodeEntry) -> dict[str, str]:
 
 def wrong_variables(inventory: Inventory) -> Iterator[tuple[list[str | int], str, str]]:
     """What cannot be a selector or a variable: where in the file, why, and what to do."""
+    for text, why, hint in wrong_selectors(inventory.vars):
+        yield ["vars", text], why, hint
     for text, values in inventory.vars.items():
-        try:
-            parse_selector(text)
-        except ProblemError as problem:
-            yield ["vars", text], problem.detail, problem.hint or ""
         for name, why, hint in _wrong_names(values):
             yield ["vars", text, name], why, hint
     for index, node in enumerate(inventory.nodes):
@@ -70,24 +74,6 @@ def _wrong_names(values: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         elif name.startswith(OWN):
             hint = "Take a name that does not begin with ROOST_."
             yield name, f"{name} is one of Roost's own", hint
-
-
-def _heaviest(node: NodeEntry, name: str, said: list[tuple[int, str, str]]) -> str:
-    most = max(weight for weight, _, _ in said)
-    first, *others = [(text, value) for weight, text, value in said if weight == most]
-    for text, value in others:
-        if value != first[1] and name not in node.vars:
-            raise ProblemError(
-                "fleet.variable",
-                f"{node.name} has two values for {name}: one of {first[0]!r}, one of {text!r}",
-                params={"node": node.name, "variable": name, "selectors": [first[0], text]},
-                hint="Make one selector more specific, or say it under the node's own vars.",
-            )
-    return first[1]
-
-
-def _weight(selector: Selector) -> int:
-    return len(selector.requirements) + (_NAMED if selector.names else 0)
 
 
 def _label(key: str) -> str:

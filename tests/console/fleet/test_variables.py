@@ -92,7 +92,7 @@ def test_what_every_node_has() -> None:
         ("CAMERA: 10.7.0.21", "ROOST_NODE: c", 11, "one of Roost's own"),
         ("CAMERA: 10.7.0.21", "PORT: 8080", 11, "expected `str`, got `int`"),
         ("{TZ: CET", "{TZ: [a]", 17, "expected `str`, got `array`"),
-        ("site: {WHO", "site: any\n  x: {WHO", 1, "expected `object`, got `str`"),
+        ("site: {WHO", "site: any\n  x: {WHO", 3, "expected `object`, got `str`"),
     ],
 )
 def test_what_is_wrong_is_told(old: str, new: str, line: int, says: str) -> None:

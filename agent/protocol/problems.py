@@ -348,6 +348,7 @@ CODES: Mapping[str, Code] = {
     "console.internal": Code(None, "Roost made a mistake"),
     "console.usage": Code(None, "The command does not fit"),
     "console.read_only": Code(None, "The console is read-only"),
+    "console.unwritable": Code(None, "The file cannot be written"),
     "console.terminal": Code(None, "This needs a terminal"),
     "demo.simulator": Code(None, "The simulated nodes did not start"),
     "console.agent_missing": Code(None, "roost-agent is not installed here"),

@@ -24,6 +24,7 @@ _NOUNS = {
     "image": ("console.cli.image", "bring images to nodes, see which node has what"),
     "job": ("console.cli.job", "see what nodes are at work on, cancel it, try it again"),
     "key": ("console.cli.key", "make keys, sign with them, say which of them nodes trust"),
+    "metrics": ("console.cli.metrics", "tell Prometheus of drift, rollouts and silent nodes"),
     "node": ("console.cli.node", "list, show, add and remove nodes"),
     "release": ("console.cli.release", "look at a release before it goes out"),
     "rollout": ("console.cli.rollout", "let a release out on many nodes, in waves"),

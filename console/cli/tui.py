@@ -15,7 +15,7 @@ from console.cli.run import links
 from console.cli.setup import Setup
 from console.cli.shells import shell_command
 from console.fleet.cache import PictureCache
-from console.fleet.fleet_file import default_fleet_file
+from console.fleet.fleet_file import default_fleet_file, load_inventory
 from console.fleet.follow import FleetFollower
 from console.fleet.open_files import raise_open_files
 from console.tui.keymap import load_keymap
@@ -86,6 +86,7 @@ def command(
         folder=file.parent,
         view=view,
         desk=desk,
+        inventory=load_inventory(file),
     )
     from console.tui.farewell import farewell_lines
 

@@ -25,6 +25,7 @@ Scope = Literal[
     "push",
     "compat",
     "drivers",
+    "drift",
     "placement",
     "workloads",
     "engines",

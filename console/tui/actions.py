@@ -20,6 +20,7 @@ _MATRICES: tuple[Scope, ...] = ("images", "compat")
 # What is read once and not followed has another "refresh".
 _FOLLOWING: tuple[Scope, ...] = (
     *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "logs", "push"),
+    "drift",
     *("rollouts", "rollout", "history"),
 )
 
@@ -122,7 +123,9 @@ ACTIONS: tuple[Action, ...] = (
         "engines",
         "engine",
         "rollouts",
+        "drift",
     ),
+    sort("fact", "F", "fact", "drift"),
     sort("driver", "D", "driver", "fleet", "drivers"),
     sort("cuda", "C", "CUDA version", "fleet", "compat"),
     sort("gpus", "P", "GPUs", "fleet", "containers", "gpus", "workloads"),
@@ -136,6 +139,7 @@ ACTIONS: tuple[Action, ...] = (
         "A",
         "age",
         *("fleet", "containers", "gpus", "doctor", "jobs", "placement", "workloads", "engines"),
+        "drift",
     ),
     sort("up", "E", "how long it has been as it is", "containers", "node"),
     sort("since", "E", "how long it has been so", "doctor", "jobs", "image", "rollouts"),
@@ -146,6 +150,7 @@ ACTIONS: tuple[Action, ...] = (
         "containers",
         "gpus",
         "doctor",
+        "drift",
         "jobs",
         "image",
         "push",
@@ -199,7 +204,7 @@ ACTIONS: tuple[Action, ...] = (
         "d",
         "doctor",
         "What is wrong, why, and how to mend it: here, or on the marked nodes",
-        ("fleet", "node", "containers", "gpus", "placement"),
+        ("fleet", "node", "containers", "gpus", "placement", "drift"),
         "Do",
         footer=32,
     ),
@@ -317,7 +322,7 @@ TABLE_SCREENS: frozenset[Scope] = frozenset(
     {
         *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
         *("compat", "drivers", "placement", "workloads", "engines", "engine", "bench"),
-        "rollouts",
+        *("rollouts", "drift"),
     }
 )
 

@@ -16,6 +16,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "containers": ("container", "ct", "c"),
     "gpus": ("gpu", "g"),
     "doctor": ("findings", "d"),
+    "drift": ("expected",),
     "jobs": ("j",),
     "job": (),
     "images": ("i",),

@@ -15,6 +15,7 @@ _SCREENS = {
     "containers": "containers.ContainersScreen",
     "gpus": "gpus.GpusScreen",
     "doctor": "doctor.DoctorScreen",
+    "drift": "drift.DriftScreen",
     "logs": "logs.LogsScreen",
     "jobs": "jobs.JobsScreen",
     "job": "job.JobScreen",

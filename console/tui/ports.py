@@ -22,7 +22,7 @@ from agent.protocol.images import (
 from agent.protocol.jobs import Job, JobLogLine
 from agent.protocol.site import SiteStatus
 from agent.protocol.telemetry import History, Metric
-from console.fleet.inventory import NodeEntry
+from console.fleet.inventory import Inventory, NodeEntry
 from console.fleet.picture import NodeView
 from console.tui.built import Benches, Built
 from console.tui.compat import Compat
@@ -264,6 +264,8 @@ class Context(msgspec.Struct, frozen=True):
     """What this host's journal says of rollouts."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)
     """What is sent to nodes, whatever screen is shown."""
+    inventory: Inventory = msgspec.field(default_factory=Inventory)
+    """What fleet.yaml expects of the nodes."""
     shell_command: Callable[[NodeView, str | None], Sequence[str]] | None = None
     """The command for a shell on a node, or in one of its containers; raises ProblemError."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.fleet.inventory import Inventory
 from console.fleet.picture import NodeView
 from console.tui.collecting import Collector
 from console.tui.look.glyphs import glyphs_for
@@ -27,6 +28,7 @@ def run(
     folder: Path | None = None,
     view: str = "fleet",
     desk: Desk | None = None,
+    inventory: Inventory | None = None,
 ) -> int:
     """Show the fleet until the person leaves; returns the exit code.
 
@@ -38,6 +40,7 @@ def run(
         folder: where the fleet's file is, and tables of the operator may be.
         view: what is shown first, as it is typed after `:`.
         desk: what is done with rollouts; None: nothing.
+        inventory: what fleet.yaml expects of the nodes; None: nothing.
     """
     collector = Collector()
     collector.hold_off()
@@ -62,6 +65,7 @@ def run(
         pushes=Pushes(LinkCarrier(fleet.client, os.environ), _here()),
         rollouts=Rollouts(desk, bell=profile.bell),
         compat=Compat(Looking(os.environ, folder)),
+        inventory=inventory or Inventory(),
         shell_command=shell,
     )
     app = RoostApp(context, first=parse_command(view), collector=collector)

@@ -19,6 +19,7 @@ VIEW_HELP: dict[str, ViewHelp] = {
     "containers": ViewHelp("SELECTOR", "containers of all nodes"),
     "gpus": ViewHelp("SELECTOR", "GPUs of all nodes"),
     "doctor": ViewHelp("SELECTOR", "what is wrong, why, and how to mend it"),
+    "drift": ViewHelp("SELECTOR", "what is not as `expect` in fleet.yaml says"),
     "jobs": ViewHelp("SELECTOR", "what is being done on nodes, and what was"),
     "job": ViewHelp("@NODE ID", "one job with its log", required=True),
     "images": ViewHelp("SELECTOR", "images by nodes: yes, - no, ? unknown, and what differs"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from agent.http.exposition import Exposition
+from agent.protocol.exposition import Exposition
 from agent.http.metrics import COUNTED, SAMPLED, render_metrics
 from agent.protocol.containers import Container
 from agent.simulation.plan import NodePlan, plan_fleet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.http.exposition import Exposition
+from agent.protocol.exposition import Exposition
 from agent.protocol.gpus import GpuHealth, XidEvent
 from tests.agent.doubles import GPU, FixedGpus
 from tests.agent.http.conftest import Served

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from console.fleet.inventory import Inventory
 from console.fleet.picture import NodeView
 from console.tui.app import RoostApp
 from console.tui.commands import Command
@@ -46,6 +47,7 @@ def make_app() -> MakeApp:
         pushes: Pushes | None = None,
         compat: Compat | None = None,
         rollouts: Rollouts | None = None,
+        inventory: Inventory | None = None,
     ) -> RoostApp:
         profile = choose_profile({}, theme=theme, read_only=read_only)
         context = Context(
@@ -57,6 +59,7 @@ def make_app() -> MakeApp:
             pushes=pushes or Pushes(),
             compat=compat or Compat(),
             rollouts=rollouts or Rollouts(),
+            inventory=inventory or Inventory(),
             shell_command=lambda view, container: ["true", view.name, container or ""],
         )
         view, _, argument = first.partition(" ")

@@ -13,6 +13,7 @@ from console.tui.screens.bench import BenchScreen
 from console.tui.screens.compat import CompatScreen
 from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
+from console.tui.screens.drift import DriftScreen
 from console.tui.screens.drivers import DriversScreen
 from console.tui.screens.engine import EngineScreen
 from console.tui.screens.engines import EnginesScreen
@@ -45,6 +46,7 @@ SCREENS: dict[Scope, type[View]] = {
     "push": PushScreen,
     "compat": CompatScreen,
     "drivers": DriversScreen,
+    "drift": DriftScreen,
     "placement": PlacementScreen,
     "workloads": WorkloadsScreen,
     "engines": EnginesScreen,

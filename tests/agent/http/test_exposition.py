@@ -8,9 +8,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from agent.protocol.exposition import Exposition
 from agent.http.metrics import COUNTED, SAMPLED, render_metrics
 from agent.protocol.containers import Container
+from agent.protocol.exposition import Exposition
 from agent.simulation.plan import NodePlan, plan_fleet
 from tests.agent.doubles import FixedRuntime, make_node
 from tests.agent.simulation.test_node import started

@@ -64,6 +64,7 @@ def gpu_engine(make_short_folder: Callable[[], Path]) -> Iterator[DockerEngine]:
                 "bridge": "none",
                 "iptables": False,
                 "ip6tables": False,
+                "userland-proxy": False,
                 "features": {"cdi": True},
                 "cdi-spec-dirs": [str(specs)],
             },

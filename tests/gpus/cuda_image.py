@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -91,12 +90,10 @@ def write_root(folder: Path) -> Path:
     run("gcc", "-O1", "-o", str(program), str(source), "-ldl", seconds=60)
     file = folder / "cuda.tar"
     busybox.write_root(file)
+    files = {"bin/holds": program} | _needs("nvidia-smi") | _needs(str(program))
     with tarfile.open(file, "a") as tar:
-        tar.add(program, "bin/holds")
-        for name, path in _needs("nvidia-smi").items():
-            tar.add(Path(path).resolve(), name.lstrip("/"))
-        for name in ("libdl.so.2", "libpthread.so.0", "librt.so.1", "libm.so.6"):
-            tar.add(Path(f"/lib/x86_64-linux-gnu/{name}").resolve(), f"{LIBRARIES[1:]}/{name}")
+        for inside, path in files.items():
+            tar.add(path.resolve(), inside)
     return file
 
 
@@ -131,17 +128,20 @@ def write_cdi(folder: Path) -> None:
     (folder / "nvidia.json").write_text(json.dumps(spec))
 
 
-def _needs(program: str) -> dict[str, str]:
-    """The libraries that a program is loaded with: the loader's own path, others by name."""
+def _needs(program: str) -> dict[str, Path]:
+    """What a program is loaded with, by its path in the image: the loader, and libraries."""
     path = shutil.which(program)
-    said = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=True).stdout
+    said = run("ldd", str(path)).stdout
     found = {}
     for line in said.splitlines():
         words = line.split()
         if "=>" in words and len(words) > 2:
-            found[f"{LIBRARIES}/{words[0]}"] = words[2]
+            found[f"{LIBRARIES[1:]}/{words[0]}"] = Path(words[2])
         elif words[0].startswith("/"):
-            found[words[0]] = words[0]
+            found[words[0].lstrip("/")] = Path(words[0])
+    # The driver's libraries are opened later, and need these.
+    for name in ("libdl.so.2", "libpthread.so.0", "librt.so.1", "libm.so.6"):
+        found[f"{LIBRARIES[1:]}/{name}"] = Path("/lib/x86_64-linux-gnu", name)
     return found
 
 

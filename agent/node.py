@@ -328,7 +328,7 @@ class Node:
     def _host_facts(self, runtime: RuntimeFacts) -> tuple[HostFacts, ToolkitFacts, list[Disk]]:
         return (
             self.host.facts(),
-            self.host.toolkit(),
+            self.host.toolkit(runtime.cdi_spec_dirs),
             self.host.disks(runtime_dir=runtime.root_dir),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.host.disks import STATE_DIR, read_disks
@@ -30,8 +31,8 @@ class LinuxHost:
     def facts(self) -> HostFacts:
         return read_facts(self._root)
 
-    def toolkit(self) -> ToolkitFacts:
-        return self._toolkit.read()
+    def toolkit(self, cdi_dirs: Sequence[str]) -> ToolkitFacts:
+        return self._toolkit.read(cdi_dirs)
 
     def disks(self, *, runtime_dir: str | None) -> list[Disk]:
         """Also what `sample` tells the free bytes of from then on."""

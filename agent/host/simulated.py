@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agent.protocol.node import Disk, HostFacts, ToolkitFacts
@@ -45,7 +45,7 @@ class SimulatedHost:
     def facts(self) -> HostFacts:
         return self._facts
 
-    def toolkit(self) -> ToolkitFacts:
+    def toolkit(self, cdi_dirs: Sequence[str]) -> ToolkitFacts:
         return self._toolkit
 
     def disks(self, *, runtime_dir: str | None) -> list[Disk]:

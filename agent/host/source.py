@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from agent.protocol.node import Disk, HostFacts, ToolkitFacts
@@ -13,7 +14,7 @@ class HostSource(Protocol):
 
     def facts(self) -> HostFacts: ...
 
-    def toolkit(self) -> ToolkitFacts: ...
+    def toolkit(self, cdi_dirs: Sequence[str]) -> ToolkitFacts: ...
 
     def disks(self, *, runtime_dir: str | None) -> list[Disk]: ...
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.host.cdi import read_cdi_specs
+from agent.host.cdi import SPEC_DIRS, read_cdi_specs
 from agent.host.reading import read_text, reason_of
 from agent.protocol.node import ToolkitFacts
 
@@ -42,9 +42,9 @@ class ToolkitReader:
         self._root = root
         self._told: tuple[tuple[int, int], str] | None = None  # the file's signature, its version
 
-    def read(self) -> ToolkitFacts:
-        """The facts now. Never raises."""
-        return _facts(self._root, self._version)
+    def read(self, cdi_dirs: Sequence[str] = ()) -> ToolkitFacts:
+        """The facts now. Never raises. `cdi_dirs`: the runtime's; empty: those of most."""
+        return _facts(self._root, cdi_dirs or SPEC_DIRS, self._version)
 
     def _version(self, program: Path) -> tuple[str | None, str]:
         try:
@@ -60,7 +60,9 @@ class ToolkitReader:
         return version, reason
 
 
-def _facts(root: Path, ask: Callable[[Path], tuple[str | None, str]]) -> ToolkitFacts:
+def _facts(
+    root: Path, cdi_dirs: Sequence[str], ask: Callable[[Path], tuple[str | None, str]]
+) -> ToolkitFacts:
     unknown: dict[str, str] = {}
     ctk = _program(root, "nvidia-ctk")
     version = _package_version(root)
@@ -71,7 +73,7 @@ def _facts(root: Path, ask: Callable[[Path], tuple[str | None, str]]) -> Toolkit
     mode, reason = _mode(root)
     if mode is None:
         unknown["mode"] = reason
-    specs = read_cdi_specs(root)
+    specs = read_cdi_specs(root, cdi_dirs)
     return ToolkitFacts(
         version=version,
         mode=mode,

@@ -100,7 +100,8 @@ def _with_roost(place: Place, request: GpuRequest) -> GpuRequest | None:
     if place.known(_ROOST) is None:
         return None
     if select := place.get("select"):
-        chosen = _selected(select, select.word() or "")
+        named = [found for each in select.one_or_more() if (found := each.word()) is not None]
+        chosen = _selected(select, ",".join(named))
         if chosen is None:
             return None
         if place.get("count") is None and not _one_way(request.select):

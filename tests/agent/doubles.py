@@ -84,7 +84,7 @@ class FixedHost:
             memory_total_bytes=8 * 2**30,
         )
 
-    def toolkit(self) -> ToolkitFacts:
+    def toolkit(self, cdi_dirs: Sequence[str]) -> ToolkitFacts:
         return ToolkitFacts(version="1.17.0")
 
     def disks(self, *, runtime_dir: str | None) -> list[Disk]:

@@ -96,7 +96,7 @@ def _facts(plan: NodePlan) -> NodeFacts:
         host=host.facts(),
         gpu_stack=stack,
         gpus=[each.gpu for each in gpus],
-        toolkit=host.toolkit(),
+        toolkit=host.toolkit([]),
         runtime=plan.kind.runtime,
         disks=[],
     )

@@ -48,6 +48,13 @@ def read_toolkit(root: Path) -> ToolkitFacts:
     return ToolkitReader(root).read()
 
 
+def test_the_runtime_says_where_its_cdi_specifications_are(tmp_path: Path) -> None:
+    here = "kind: nvidia.com/gpu\ndevices: [{name: '0'}]\n"
+    write(tmp_path, {"etc/cdi/nvidia.yaml": here, "srv/cdi/nvidia.yaml": here.replace("0", "7")})
+    facts = ToolkitReader(tmp_path).read(["/srv/cdi"])
+    assert (facts.cdi_specs, facts.cdi_devices) == (["/srv/cdi/nvidia.yaml"], ["nvidia.com/gpu=7"])
+
+
 def test_the_package_database_gives_the_version_without_running_anything(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -37,6 +37,7 @@ def devices(*entries: str) -> str:
         ("devices: ['nvidia.com/gpu=0', 'nvidia.com/gpu=1', /dev/a]", GpuRequest(select="0,1")),
         ("x-roost: {gpu: {}}", GpuRequest(select="least-memory")),
         ("x-roost: {gpu: {select: 0}}", GpuRequest(select="0")),
+        ("x-roost: {gpu: {select: [0, GPU-0a1b2c3d]}}", GpuRequest(select="0,GPU-0a1b2c3d")),
         (
             "x-roost: {gpu: {select: 'name=A10, 1', count: 2}}",
             GpuRequest(select="name=A10,1", count=2),

@@ -20,6 +20,12 @@ BIN = Path(sys.executable).parent
 START_SECONDS = 20
 
 
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
 class AgentProcess:
     """The agent on sockets in `folder`; `settings` go into its agent.yaml.
 

@@ -78,6 +78,11 @@ PARTS = {
         ("gpu_engine",),
         cgroups=True,
     ),
+    # For a test marked `real("prometheus")`.
+    "prometheus": Part(
+        ("prometheus", "promtool", "prometheus-node-exporter"),
+        enclosed=False,
+    ),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

@@ -21,7 +21,7 @@ from tusclient.exceptions import TusCommunicationError
 
 from agent.protocol import tus
 from tests.agent.images.layers import compressed, diff_id, noise
-from tests.agent_process import BIN, AgentProcess
+from tests.agent_process import BIN, AgentProcess, free_port
 
 MIB = 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -41,11 +41,6 @@ uploader.upload()
 """
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 class TlsAgent(AgentProcess):

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agent.http.test_uploads_real import begin, free_port, send, wait_until
+from tests.agent.http.test_uploads_real import begin, send, wait_until
 from tests.agent.images.layers import diff_id, noise
-from tests.agent_process import AgentProcess
+from tests.agent_process import AgentProcess, free_port
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -18,13 +18,13 @@ from click.testing import CliRunner
 from agent.cli.token import command as token
 from console.fleet.inventory import NodeEntry
 from console.rollouts.journal import Journal
-from tests.agent_process import AgentProcess
+from tests.agent_process import AgentProcess, free_port
 from tests.console.cli.commands import roost, write_fleet
 from tests.console.tui.fake_desk import make_rollout
 from tests.nvml_stub import scenario
+from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
-from tests.real.prometheus import NodeExporter, Prometheus, free_port
-from tests.real.runtime import IMAGE
+from tests.real.prometheus import NodeExporter, Prometheus
 
 pytestmark = [pytest.mark.real("prometheus"), pytest.mark.timeout(120)]
 

@@ -13,7 +13,7 @@ import pytest
 from console.fleet.inventory import NodeEntry
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import Done, roost, write_fleet
-from tests.gpus.cuda_image import IMAGE, gpu_uuids, write_cdi, write_root
+from tests.gpus.cuda_image import IMAGE, WITHOUT_SMI, gpu_uuids, write_cdi, write_root
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 
@@ -70,7 +70,9 @@ def gpu_engine(make_short_folder: Callable[[], Path]) -> Iterator[DockerEngine]:
             },
         )
         engine.start()
-        engine.docker("import", str(write_root(enclosure.folder)), IMAGE)
+        root = str(write_root(enclosure.folder))
+        engine.docker("import", root, IMAGE)
+        engine.docker("import", "--change", "ENV PATH=/bin", root, WITHOUT_SMI)
         yield engine
 
 

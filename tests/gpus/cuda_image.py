@@ -16,6 +16,7 @@ from tests.real import busybox
 from tests.real.commands import run
 
 IMAGE = "roost-test/cuda:1"
+WITHOUT_SMI = "roost-test/cuda:without-smi"  # it is not in this one's PATH
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"  # one of its loader's own folders
 DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1")
 SHARED_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.gpus.conftest import GpuSide
-from tests.gpus.cuda_image import IMAGE
+from tests.gpus.cuda_image import IMAGE, WITHOUT_SMI
 
 pytestmark = [pytest.mark.real, pytest.mark.gpus, pytest.mark.timeout(120)]
 
@@ -40,7 +40,9 @@ def test_a_service_sees_its_gpu_alone(side: GpuSide, which: int) -> None:
 
 
 def test_its_own_probe_asks_cuda(side: GpuSide) -> None:
+    """Where there is no nvidia-smi inside."""
     service = on(side.gpus[0])
+    service["image"] = WITHOUT_SMI
     service["x-roost"]["probes"] = [{"gpu": {"command": ["holds"], "timeout": "20s"}}]
     done = side.apply(web=service)
     assert done.code == 0, done
@@ -73,7 +75,8 @@ def test_more_than_its_ceiling_is_a_finding(side: GpuSide) -> None:
     while not found and time.monotonic() < deadline:
         found = [
             each
-            for each in side.agent.get("/v1/doctor")["findings"]
+            for check in side.agent.get("/v1/doctor")["checks"]
+            for each in check["findings"]
             if each["code"] == "workload.gpu_memory_exceeded"
         ]
         time.sleep(0.5)

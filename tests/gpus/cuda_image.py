@@ -18,10 +18,11 @@ from tests.real.commands import run
 IMAGE = "roost-test/cuda:1"
 WITHOUT_SMI = "roost-test/cuda:without-smi"  # it is not in this one's PATH
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"  # one of its loader's own folders
-DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1")
+DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1")
 SHARED_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
 
 # `holds`: names the GPUs that CUDA sees. `holds MIB`: takes so much of the first one, and stays.
+# `holds 1 wild`: then writes where no memory is, as an application with a defect does.
 SOURCE = r"""
 #include <dlfcn.h>
 #include <signal.h>
@@ -30,6 +31,9 @@ SOURCE = r"""
 #include <unistd.h>
 
 static void *driver;
+static const char *wild =
+    ".version 6.0\n.target sm_50\n.address_size 64\n.visible .entry wild() {\n"
+    ".reg .b64 %a; .reg .b32 %v; mov.u64 %a, 16; mov.u32 %v, 1; st.global.u32 [%a], %v; ret; }";
 
 static int call(const char *name, void *a, void *b, void *c) {
   int (*function)(void *, void *, void *) = (int (*)(void *, void *, void *))dlsym(driver, name);
@@ -72,6 +76,14 @@ int main(int count, char **words) {
   call("cuCtxCreate_v2", &context, 0, 0);
   call("cuMemAlloc_v2", &memory, (void *)(strtoul(words[1], 0, 10) << 20), 0);
   printf("holds %s MiB\n", words[1]);
+  if (count > 2) {
+    void *module = 0, *kernel = 0;
+    call("cuModuleLoadData", &module, (void *)wild, 0);
+    call("cuModuleGetFunction", &kernel, module, "wild");
+    typedef int Launch(void *, int, int, int, int, int, int, int, void *, void *, void *);
+    ((Launch *)dlsym(driver, "cuLaunchKernel"))(kernel, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0);
+    call("cuCtxSynchronize", 0, 0, 0);
+  }
   for (;;)
     pause();
 }

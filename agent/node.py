@@ -24,6 +24,7 @@ from agent.jobs.jobs import Jobs
 from agent.live import picture
 from agent.live.event_log import CAPACITY_EVENTS, EventLog
 from agent.live.history import HistorySource, HistoryStore
+from agent.live.own_log import LogKeeper
 from agent.live.sampler import Sampler
 from agent.measuring.measuring import Measuring
 from agent.measuring.requests import Requests, requests_of
@@ -104,6 +105,7 @@ class Node:
         capacity_events: int = CAPACITY_EVENTS,
         arm_sources: ArmSources | None = None,
         traffic: Traffic | None = None,
+        own_log: LogKeeper | None = None,
     ) -> None:
         self.name = name
         self.boot = secrets.token_hex(4)
@@ -113,6 +115,7 @@ class Node:
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.site = NodeSite(name=name, images=images, jobs=jobs)
         self.simulated = simulated
+        self.own_log = own_log or LogKeeper({})
         self.events = EventLog(self.boot, capacity_events=capacity_events)
         self.sampler = Sampler(
             gpu=gpu,

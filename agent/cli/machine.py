@@ -14,6 +14,7 @@ from agent.host.linux import LinuxHost
 from agent.images.node_images import images_in
 from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
+from agent.live.own_log import LogKeeper
 from agent.node import Node
 from agent.settings import Settings
 from agent.store.audit import AuditLog
@@ -28,7 +29,9 @@ from agent.workloads.applying import Rules
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
-def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node:
+def this_machine(
+    settings: Settings, database: Database, gpu: GpuSource, own_log: LogKeeper | None = None
+) -> Node:
     """Everything wired together, nothing started."""
     runtime = DockerRuntime([settings.runtime] if settings.runtime else None)
     host = LinuxHost(state_dir=str(settings.state))
@@ -68,6 +71,7 @@ def this_machine(settings: Settings, database: Database, gpu: GpuSource) -> Node
             image=gateway,
         ),
         keys=keys,
+        own_log=own_log,
         images=images_in(
             settings.state,
             runtime=runtime,

@@ -20,6 +20,7 @@ from agent.http.caller import Listener
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
 from agent.http.server import Servers
 from agent.http.sockets import listen_tcp
+from agent.live.own_log import LogKeeper
 from agent.node import Node
 from agent.protocol.decoding import work_out_all
 from agent.protocol.problems import ProblemError
@@ -47,7 +48,9 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
     """Serve this machine with the GPUs of `gpu` until a signal, or the end of the parent."""
     database = Database(settings.database)
     _open(database)
-    node = this_machine(settings, database, gpu)
+    own_log = LogKeeper()
+    logging.getLogger().addHandler(own_log)
+    node = this_machine(settings, database, gpu, own_log)
     servers = Servers()
     try:
         _listen(servers, node, settings)
@@ -72,6 +75,7 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         await asyncio.gather(serving, starting, return_exceptions=True)
         await node.stop()
         await asyncio.to_thread(database.close)
+        logging.getLogger().removeHandler(own_log)
 
 
 def allow_open_files() -> None:

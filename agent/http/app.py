@@ -50,6 +50,7 @@ from agent.http.metrics import get_metrics
 from agent.http.node import get_node
 from agent.http.node_secrets import list_secrets, remove_secret, set_secret
 from agent.http.openapi import openapi_handler
+from agent.http.own_log import get_own_log
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.site import fetch_layers, get_site, list_held, make_grant
 from agent.http.telemetry import get_history, get_telemetry
@@ -105,6 +106,7 @@ HANDLERS = [
     get_logs,
     get_needs,
     get_node,
+    get_own_log,
     get_readyz,
     get_site,
     get_telemetry,

@@ -11,6 +11,7 @@ _VERBS = {
     "show": ("console.cli.node_show", "show all that is known of one node"),
     "add": ("console.cli.node_add", "add a node to your fleet, once it has answered"),
     "install": ("console.cli.node_install", "put the agent on hosts that ssh reaches"),
+    "support": ("console.cli.node_support", "put what a node knows of itself into one file"),
     "drift": ("console.cli.node_drift", "say which nodes are not as fleet.yaml expects them"),
     "rm": ("console.cli.node_rm", "take a node out of your fleet"),
 }

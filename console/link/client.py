@@ -103,6 +103,17 @@ class NodeClient:
         self.secrets = SecretClient(node, self._requests)
         self.files = FileClient(node, self._requests)
 
+    async def read(
+        self, target: str, *, timeout: float, limit: int, heard: Callable[[int], None]
+    ) -> tuple[bytes, bool]:
+        """What a GET answers as the agent wrote it, and whether it was cut at `limit` bytes.
+
+        `timeout` (seconds) is for the first word, and then between two pieces; `heard` is told of
+        the bytes that are there.
+        """
+        call = Call(target=target, timeout=timeout)
+        return await self._requests.body(call, silence=timeout, limit=limit, heard=heard)
+
     async def node(self) -> NodeFacts:
         return await self._get("/v1/node", NodeFacts)
 

@@ -95,6 +95,34 @@ class Requests:
         self._keep(connection)
         return content
 
+    async def body(
+        self, call: Call, *, silence: float, limit: int, heard: Callable[[int], None]
+    ) -> tuple[bytes, bool]:
+        """What an answer says, whatever it is, over a link as slow as it may be.
+
+        Args:
+            silence: no two pieces may be more than so many seconds apart; `call.timeout` is for
+                the head.
+            limit: what is beyond so many bytes is not read.
+            heard: is told how many bytes there are.
+
+        Returns:
+            The body, and whether it was cut at the limit.
+        """
+        connection, head = await self._start(call)
+        taken = bytearray()
+        with _closed_on_failure(connection), self._told():
+            if head.status >= 400:
+                await within(silence, self._refused(connection, head))
+            while piece := await within(silence, connection.read()):
+                taken += piece
+                heard(len(taken))
+                if len(taken) > limit:
+                    connection.close()
+                    return bytes(taken[:limit]), True
+        self._keep(connection)
+        return bytes(taken), False
+
     async def deliver(
         self,
         call: Call,

@@ -1,0 +1,1 @@
+"""What a node knows of itself in one file to mail home."""

@@ -1,0 +1,141 @@
+"""Asks a node for all that helps to understand it from afar, part by part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from agent.protocol.decoding import from_json
+from agent.protocol.own_log import OwnLog
+from agent.protocol.problems import ProblemError
+from agent.rules.secretive import plain_without_secrets, without_secrets
+from console.link.client import NodeClient
+
+# A link that brings nothing for so long is cut; before the first word the doctor may take long.
+SILENCE_SECONDS = 90.0
+# Of one part, as the node sends it: 4 MiB are nine minutes at 64 kbit/s.
+PART_BYTES = 4 * 1024 * 1024
+# Of the newest jobs that did not succeed, or are under way.
+JOB_LOGS = 20
+LOG_BYTES = 1024 * 1024
+
+
+class Part(NamedTuple):
+    """A file of the support file, or why there is none."""
+
+    name: str
+    text: str | None
+    why: str = ""  # why it could not be had, or is not whole
+
+
+Heard = Callable[[str, int], None]
+
+_ASKED = (
+    ("facts.json", "/v1/node"),
+    ("doctor.json", "/v1/doctor"),
+    ("gpus.json", "/v1/gpus"),
+    ("telemetry.json", "/v1/telemetry"),
+    ("history.json", "/v1/telemetry/history?resolution=1m"),
+    ("containers.json", "/v1/containers"),
+    ("workloads.json", "/v1/workloads"),
+    ("images.json", "/v1/images"),
+    ("engines.json", "/v1/engines"),
+    ("files.json", "/v1/files"),
+    ("secret-names.json", "/v1/secrets"),
+    ("audit.json", "/v1/audit?limit=2000"),
+    ("metrics.txt", "/metrics"),
+)
+_JOBS = ("jobs.json", "/v1/jobs?limit=300")
+_LOG = ("agent.log", f"/v1/log?limit_bytes={LOG_BYTES}")
+
+
+async def gather(client: NodeClient, heard: Heard) -> AsyncIterator[Part]:
+    """Every part, without what looks like a secret; one that fails keeps no other away.
+
+    Args:
+        client: of the node.
+        heard: is told which part is being read, and how many bytes of it there are.
+    """
+    for name, target in _ASKED:
+        yield await _part(client, name, target, heard)
+    jobs = await _part(client, *_JOBS, heard)
+    yield jobs
+    for job in _of_interest(jobs):
+        yield await _job_log(client, job, heard)
+    yield await _own_log(client, heard)
+
+
+async def _part(client: NodeClient, name: str, target: str, heard: Heard) -> Part:
+    try:
+        content, cut = await _read(client, name, target, heard)
+    except ProblemError as problem:
+        return Part(name, None, f"{problem.code}: {problem.detail}")
+    text = content.decode(errors="replace")
+    if not name.endswith(".json"):
+        return Part(name, without_secrets(text), _cut_words(cut=cut))
+    try:
+        told = plain_without_secrets(json.loads(text))
+    except (ValueError, RecursionError):
+        return Part(name, without_secrets(text), _cut_words(cut=cut) or "it is no JSON")
+    return Part(name, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+async def _read(client: NodeClient, name: str, target: str, heard: Heard) -> tuple[bytes, bool]:
+    return await client.read(
+        target,
+        timeout=SILENCE_SECONDS,
+        limit=PART_BYTES,
+        heard=lambda count: heard(name, count),
+    )
+
+
+def _cut_words(*, cut: bool) -> str:
+    return f"cut after {PART_BYTES >> 20} MiB" if cut else ""
+
+
+def _of_interest(jobs: Part) -> list[str]:
+    """Ids of the newest jobs whose logs tell something."""
+    try:
+        found: Any = json.loads(jobs.text or "[]")
+        ids = [str(job["id"]) for job in found if job["state"] not in ("succeeded", "skipped")]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return ids[:JOB_LOGS]
+
+
+async def _job_log(client: NodeClient, job: str, heard: Heard) -> Part:
+    name = f"jobs/{job[:40]}.log"
+    lines: list[str] = []
+    size, cut = 0, False
+    try:
+        async for batch in client.job_log(job, follow=False):
+            for line in batch if isinstance(batch, list) else ():
+                size += len(line.text.encode()) + 1
+                cut = size > LOG_BYTES
+                if not cut:
+                    lines.append(f"{line.at:.3f} {line.text}")
+            heard(name, size)
+            if cut:
+                break
+    except ProblemError as problem:
+        return Part(name, "\n".join(lines) or None, f"{problem.code}: {problem.detail}")
+    text = without_secrets("".join(f"{line}\n" for line in lines))
+    return Part(name, text, f"cut after {LOG_BYTES >> 20} MiB" if cut else "")
+
+
+async def _own_log(client: NodeClient, heard: Heard) -> Part:
+    name, target = _LOG
+    try:
+        content, _ = await _read(client, name, target, heard)
+        log = from_json(content, OwnLog)
+    except ProblemError as problem:
+        return Part(name, None, f"{problem.code}: {problem.detail}")
+    except msgspec.DecodeError as error:
+        return Part(name, None, f"not understood: {error}")
+    # Joined first: a key in PEM goes over many lines.
+    text = without_secrets("".join(f"{line}\n" for line in log.lines))
+    why = [f"from the agent's memory: {log.reason}"] if log.source == "memory" else []
+    return Part(name, text, "; ".join([*why, *(["older lines are left out"] if log.cut else [])]))

@@ -1,0 +1,123 @@
+"""`roost node support`: one file, no secret in it, and what could not be had is said."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agent.cli.token import command as token
+from console.fleet.inventory import NodeEntry
+from tests.agent_process import AgentProcess
+from tests.console.cli.commands import Done, roost, write_fleet
+from tests.real.busybox import IMAGE
+from tests.real.docker_engine import DockerEngine
+
+pytestmark = pytest.mark.timeout(90)
+
+COMPOSE = """\
+name: shop
+services:
+  web:
+    image: {image}
+    command: ["sh", "-c", "sleep 1000", "x", "--password", "PLANTED-argument"]
+    init: true
+    environment:
+      DB_PASSWORD: PLANTED-named
+      MODE: PLANTED-unnamed
+      CAMERA: rtsp://admin:PLANTED-url@10.0.0.7/x
+    labels: {{com.acme.token: PLANTED-label}}
+    secrets: [camera]
+    x-roost: {{soak: 0s}}
+secrets:
+  camera: {{external: true}}
+"""
+
+
+@pytest.fixture
+def node(
+    docker_engine: DockerEngine, short_folder: Path, tmp_path: Path
+) -> Iterator[tuple[Path, str]]:
+    """A real agent with a secret planted wherever one can be; its fleet, and a token of it."""
+    settings = {"runtime": docker_engine.url, "secrets": str(short_folder / "secrets")}
+    with AgentProcess(short_folder, settings) as agent:
+        entry = NodeEntry(name="edge", address=f"unix://{agent.sockets['admin']}")
+        fleet = write_fleet(tmp_path / "fleet.yaml", [entry])
+        (tmp_path / "web.yaml").write_text(COMPOSE.format(image=IMAGE))
+        put = ("--fleet", fleet, "secret", "set", "edge", "camera")
+        done = roost(tmp_path, *put, given="PLANTED-secret")
+        assert done.code == 0, done.err
+        apply = ("--fleet", fleet, "workload", "apply", tmp_path / "web.yaml", "--to", "@edge")
+        done = roost(tmp_path, *apply, "-y")
+        assert done.code == 0, done.out + done.err
+        command = ["sh", "-c", "true", "--api-key=PLANTED-audit"]
+        done = roost(tmp_path, "--fleet", fleet, "container", "exec", "edge", "web", "--", *command)
+        assert done.code == 0, done.err
+        made = CliRunner().invoke(token, ["make", "x", "--config", str(agent.config)])
+        yield fleet, made.output.strip()
+    docker_engine.clear()
+
+
+def support(home: Path, fleet: Path, node: str, *more: str) -> tuple[Done, dict[str, str]]:
+    """How it ended, and the file's parts."""
+    file = home / "out.zip"
+    done = roost(home, "--fleet", fleet, "node", "support", node, "-o", file, *more)
+    if not file.exists():
+        return done, {}
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        return done, {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+@pytest.mark.real
+def test_all_of_a_real_node_and_none_of_its_secrets(tmp_path: Path, node: tuple[Path, str]) -> None:
+    fleet, secret_token = node
+    done, parts = support(tmp_path, fleet, "edge")
+    lacks = [line for line in done.err.splitlines() if line.startswith("not had")]
+    assert (done.code, lacks) == (0, []), done.err
+    assert json.loads(parts["facts.json"])["name"] == "under-test"
+    assert {check["check"] for check in json.loads(parts["doctor.json"])["checks"]} >= {"disk"}
+    assert "image" in parts["containers.json"]
+    assert [each["name"] for each in json.loads(parts["secret-names.json"])] == ["camera"]
+    actions = {record["action"] for record in json.loads(parts["audit.json"])}
+    assert {"secret.set", "container.exec"} <= actions
+    assert "agent of under-test is up" in parts["agent.log"]
+    assert "it does not run under systemd" in parts["README.txt"]
+    assert "shop" in parts["workloads.json"]
+    for name, text in parts.items():
+        assert "PLANTED" not in text, name
+        assert secret_token not in text, name
+        assert "PRIVATE KEY" not in text, name
+    assert (tmp_path / "out.zip").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_part_that_fails_keeps_no_other_away(tmp_path: Path, fleet: Path) -> None:
+    """A simulated node keeps no secrets, and says so."""
+    done, parts = support(tmp_path, fleet, "plant-1-t4", "--json")
+    assert done.code == 1
+    assert set(done.json["lacks"]) == {"secret-names.json"}
+    assert done.json["bytes"] == (tmp_path / "out.zip").stat().st_size
+    assert "secret.simulated" in parts["README.txt"]
+    assert len(json.loads(parts["gpus.json"])["gpus"]) == 2
+    assert "DCGM_FI_DEV_FB_USED" in parts["metrics.txt"]
+
+
+def test_a_node_that_is_away_leaves_what_was_known(tmp_path: Path, fleet: Path) -> None:
+    done, parts = support(tmp_path, fleet, "plant-1-offline")
+    assert done.code == 3
+    assert set(parts) == {"README.txt"}
+    assert "NOT HAD" in parts["README.txt"]
+    assert "link.socket_missing" in parts["README.txt"]
+
+
+def test_a_file_that_cannot_be_written_is_a_problem(tmp_path: Path, fleet: Path) -> None:
+    done = roost(
+        *(tmp_path, "--fleet", fleet, "node", "support", "plant-1-t4"),
+        *("-o", tmp_path / "no" / "x.zip"),
+    )
+    assert done.code != 0
+    assert "No such file" in done.err

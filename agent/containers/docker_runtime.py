@@ -41,6 +41,7 @@ from agent.protocol.containers import (
     ExecRequest,
     LogLine,
 )
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
@@ -240,6 +241,15 @@ class DockerRuntime:
     ) -> LoadedImages:
         """Stream an archive into the runtime."""
         return await self._images.load(chunks, size_bytes=size_bytes, platform=platform)
+
+    async def build_image(
+        self,
+        chunks: AsyncIterator[bytes] | Iterator[bytes],
+        request: BuildImageRequest,
+        told: Callable[[str], None],
+    ) -> str:
+        """Build an image with the runtime's builder."""
+        return await self._images.build(chunks, request, told)
 
     async def check_image(
         self, reference: str, *, diff_ids: Sequence[str] | None = None

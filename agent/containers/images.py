@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from docker.utils import version_lt
 
-from agent.containers import images_load
+from agent.containers import images_build, images_load
 from agent.containers.connection import Connection, Json
 from agent.containers.images_answers import (
     UNKNOWN_PARTS,
@@ -32,6 +32,7 @@ from agent.containers.inspection import listed as listed_container
 from agent.containers.keeper import Keeper
 from agent.containers.refusals import understood
 from agent.protocol.compatibility import ImageNeeds
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 from agent.rules.references import familiar, full, split_tag
@@ -93,6 +94,12 @@ class Images:
         ):
             strict = quote(images_load.platform_query(*platform))
         return await images_load.load(connection, chunks, size_bytes=size_bytes, platform=strict)
+
+    async def build(
+        self, chunks: Chunks, request: BuildImageRequest, told: Callable[[str], None]
+    ) -> str:
+        """Build one."""
+        return await images_build.build(await self._keeper.ready(), chunks, request, told)
 
     async def check(self, reference: str, diff_ids: Sequence[str] | None) -> NodeImage:
         """Look whether it is whole."""

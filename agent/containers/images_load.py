@@ -1,12 +1,12 @@
-"""Loading an archive into the runtime, as a stream."""
+"""Loading an archive into the runtime, or a build's context, as a stream."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from agent.protocol.problems import ProblemError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Chunks: TypeAlias = "AsyncIterator[bytes] | Iterator[bytes]"
 
 CONNECT_SECONDS = 10.0
@@ -48,12 +49,33 @@ async def load(
     target = f"/v{connection.api_version}/images/load?quiet=1"
     if platform is not None:
         target += f"&platform={platform}"
+    try:
+        return await streamed(connection, target, chunks, size_bytes=size_bytes, hear=_hear)
+    except StreamRefusedError as error:
+        raise load_failed(error.message) from error
+
+
+async def streamed(
+    connection: Connection,
+    target: str,
+    chunks: Chunks,
+    *,
+    size_bytes: int | None,
+    hear: Callable[[ApiAnswer], Coroutine[Any, Any, T]],
+) -> T:
+    """POST the chunks to `target`; what `hear` makes of the answer, which it reads to its end.
+
+    Raises:
+        ProblemError: `runtime.*`; `image.load_failed` where `size_bytes` is not their length; what
+            `hear` and `chunks` raise.
+        StreamRefusedError: the runtime answered with an error status.
+    """
     address = connection.address
     try:
         async with Upload.begin(
             socket_path(address), target, connect_seconds=CONNECT_SECONDS
         ) as upload:
-            hearing = asyncio.create_task(_hear(upload.answer))
+            hearing = asyncio.create_task(hear(upload.answer))
             sending = asyncio.create_task(_send(upload, chunks, size_bytes))
             try:
                 return await _outcome(hearing, sending)
@@ -61,8 +83,6 @@ async def load(
                 for task in (hearing, sending):
                     task.cancel()
                 await asyncio.gather(hearing, sending, return_exceptions=True)
-    except StreamRefusedError as error:
-        raise load_failed(error.message) from error
     except (_CutError, StreamBrokenError, FramingError, OSError) as error:
         raise problem_of(_way(error), address) from error
     except _SourceError as error:
@@ -87,9 +107,7 @@ def _way(error: Exception) -> Exception:
     return error
 
 
-async def _outcome(
-    hearing: asyncio.Task[LoadedImages], sending: asyncio.Task[None]
-) -> LoadedImages:
+async def _outcome(hearing: asyncio.Task[T], sending: asyncio.Task[None]) -> T:
     """What the runtime says; it may say it before it has the whole archive."""
     await asyncio.wait({hearing, sending}, return_when=asyncio.FIRST_COMPLETED)
     if sending.done() and not hearing.done():

@@ -9,7 +9,7 @@ from agent.containers.container_problems import short
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 
-_FULL = "no space left on device"
+NO_SPACE = "no space left on device"
 # What Podman's try of a format says when the archive is of another format.
 _OTHER_FORMAT = ("not a directory", "index.json: no such file or directory")
 
@@ -61,7 +61,7 @@ def last_tag(tag: str, image: NodeImage) -> ProblemError:
 
 def load_failed(words: str) -> ProblemError:
     """That a load did not succeed, in the runtime's words; `space.full` where that is why."""
-    if _FULL in words:
+    if NO_SPACE in words:
         return disk_full(words)
     return ProblemError(
         "image.load_failed",
@@ -72,7 +72,7 @@ def load_failed(words: str) -> ProblemError:
 
 def broken(image: NodeImage, reason: str) -> ProblemError:
     """That an image is there but is not what it should be."""
-    if _FULL in reason:
+    if NO_SPACE in reason:
         return disk_full(reason)
     shown = image.tags[0] if image.tags else image.id
     return ProblemError(

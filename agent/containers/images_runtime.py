@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol
 
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
 from agent.protocol.compatibility import ImageNeeds
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
 
 
@@ -50,6 +51,24 @@ class ImageRuntime(Protocol):
             ProblemError: `image.load_failed` with the runtime's words, `space.full`,
                 `runtime.unreachable` when it died or closed the connection without a word.
                 What `chunks` raises comes out as it is.
+        """
+
+    async def build_image(
+        self,
+        chunks: AsyncIterator[bytes] | Iterator[bytes],
+        request: BuildImageRequest,
+        told: Callable[[str], None],
+    ) -> str:
+        """Build an image of a context, a plain tar, with the runtime's builder; its id.
+
+        There is no deadline here, and cancelling cuts the connection, as in `load_image`.
+
+        Args:
+            told: hears each line that the builder says.
+
+        Raises:
+            ProblemError: `image.build_failed` with the builder's words, `space.full`,
+                `runtime.unreachable`. What `chunks` raises comes out as it is.
         """
 
     async def check_image(

@@ -17,7 +17,9 @@ from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImag
 from agent.containers.simulated_archive import SimulatedArchive
 from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import Container
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
+from agent.protocol.problems import ProblemError
 from agent.rules.chains import known_chains
 from agent.rules.references import split_tag
 
@@ -61,6 +63,19 @@ class SimulatedImages:
     async def image(self, reference: str) -> NodeImage:
         """One of them."""
         return find_image(reference, await self.images())
+
+    async def build_image(
+        self,
+        chunks: AsyncIterator[bytes] | Iterator[bytes],
+        request: BuildImageRequest,
+        told: Callable[[str], None],
+    ) -> str:
+        """A simulated node builds nothing."""
+        raise ProblemError(
+            "image.build_failed",
+            f"{request.tag}: this node is simulated: it has no builder",
+            hint="Build on a real node, or on this machine.",
+        )
 
     async def load_image(
         self,

@@ -35,6 +35,7 @@ from agent.http.files import list_files, remove_file
 from agent.http.gpus import get_gpus
 from agent.http.health import get_healthz, get_readyz
 from agent.http.images import (
+    build_image,
     get_needs,
     import_images,
     list_images,
@@ -112,6 +113,7 @@ HANDLERS = [
     get_telemetry,
     get_upload,
     import_engine,
+    build_image,
     import_images,
     list_benches,
     list_containers,

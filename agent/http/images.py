@@ -12,6 +12,7 @@ from agent.http.caller import TheCaller, TheNode
 from agent.http.jobs import IdempotencyKey
 from agent.protocol.access import may
 from agent.protocol.compatibility import ImageNeeds
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import (
     CONFIG_LIMIT_BYTES,
     ImportRequest,
@@ -98,6 +99,19 @@ async def import_images(
     """Load an archive that lies on the node itself."""
     caller.doing("image.import", f"file/{data.path}")
     return await node.images.import_from(data, owner=caller.owner, key=idempotency_key)
+
+
+@post("/v1/images/build", tags=["images"], status_code=202, role="operator")
+async def build_image(
+    node: TheNode,
+    caller: TheCaller,
+    data: JSONBody[BuildImageRequest],
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Build an image with the runtime's builder. Send the context to `/v1/uploads` before."""
+    checked_tag(data.tag)
+    caller.doing("image.build", f"image/{data.tag}", context=data.context)
+    return await node.images.build(data, owner=caller.owner, key=idempotency_key)
 
 
 @post("/v1/images/remove", tags=["images"], status_code=202, role="operator")

@@ -10,6 +10,7 @@ from agent.archives.platforms import Platform
 from agent.containers.runtime import ContainerRuntime
 from agent.containers.workers import Workers
 from agent.images.blobs import BlobStore
+from agent.images.build_job import BuildImageKind
 from agent.images.freeing import Freeing
 from agent.images.import_job import ImportKind, check_path
 from agent.images.keeping import Keeper
@@ -29,6 +30,7 @@ from agent.images.upload_files import FileShelf
 from agent.images.uploads import Admit, Uploads
 from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import ImportRequest, LoadPlan, LoadRequest, Medium
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
@@ -111,6 +113,7 @@ class NodeImages:
             )
         )
         jobs.register(RemoveKind(runtime=runtime, loader=self._loader))
+        jobs.register(BuildImageKind(runtime=runtime, contexts=blobs))
         jobs.register(TagKind(runtime=runtime, naming=naming))
         if isinstance(blobs, BlobStore) and state is not None:
             jobs.register(
@@ -207,6 +210,16 @@ class NodeImages:
         check_path(request.path)
         await self.planner.images()  # the job would wait long for a runtime that is away
         return await self._jobs.submit("image.import", request, owner=owner, key=key)
+
+    async def build(self, request: BuildImageRequest, *, owner: str, key: str | None) -> Job:
+        """The job that builds an image.
+
+        Raises:
+            ProblemError: `blob.not_found`, its context has not come; those of `Jobs.submit`.
+        """
+        if self._jobs.known("image.build", request, key=key) is None:
+            self.blobs.get(request.context)
+        return await self._jobs.submit("image.build", request, owner=owner, key=key)
 
     async def media(self) -> list[Medium]:
         """Removable media and shares, with their archives; none on a simulated node.

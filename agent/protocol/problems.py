@@ -186,6 +186,7 @@ CODES: Mapping[str, Code] = {
     "image.in_use": Code(409, "The image is in use"),
     "image.last_tag": Code(409, "It is the image's only tag"),
     "image.load_failed": Code(502, "The runtime did not load the archive"),
+    "image.build_failed": Code(502, "The image was not built"),
     "image.broken": Code(502, "The image in the runtime is broken"),
     # models and release files
     "file.name": Code(422, "That cannot be a file's name on a node"),
@@ -224,6 +225,11 @@ CODES: Mapping[str, Code] = {
     "site.refused": Code(502, "The other node does not know the grant"),
     "site.lacks": Code(502, "The other node does not have the layer"),
     "site.cut": Code(502, "The other node stopped amid a layer"),
+    # building images on this side
+    "build.files": Code(None, "Files of the build are missing or wrong"),
+    "build.variant": Code(None, "There is no such variant"),
+    "build.base_changed": Code(None, "The base is another one than before"),
+    "build.not_there": Code(None, "What was built is not there"),
     # archives of images
     "archive.unreadable": Code(422, "The archive cannot be read"),
     "archive.unknown": Code(422, "The file is not an image archive"),

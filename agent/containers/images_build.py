@@ -1,0 +1,127 @@
+"""Building an image with the runtime's own builder, the context as a stream."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import msgspec
+
+from agent.containers.api_stream import ApiAnswer, StreamBrokenError, StreamRefusedError
+from agent.containers.connection import Connection
+from agent.containers.container_problems import short
+from agent.containers.images_answers import LINE_LIMIT_BYTES, with_algorithm
+from agent.containers.images_load import Chunks, streamed
+from agent.containers.images_problems import NO_SPACE, disk_full
+from agent.protocol.image_builds import BuildImageRequest
+from agent.protocol.problems import ProblemError
+
+Told = Callable[[str], None]
+# What the builders write at their end: Docker's classic one, and Podman's.
+_BUILT = re.compile(r"Successfully built (?P<id>[0-9a-f]{12,64})")
+_ALONE = re.compile(r"[0-9a-f]{64}")
+
+
+async def build(
+    connection: Connection, chunks: Chunks, request: BuildImageRequest, told: Told
+) -> str:
+    """See `runtime.ImageRuntime.build_image`."""
+    query = {
+        "t": request.tag,
+        "dockerfile": request.dockerfile,
+        "buildargs": json.dumps(request.arguments),
+        "labels": json.dumps(request.labels),
+        "rm": "1",
+        "forcerm": "1",
+        # The classic builder: BuildKit wants a session, which only its own clients have.
+        "version": "1",
+        **({"target": request.target} if request.target else {}),
+        **({"nocache": "1"} if request.no_cache else {}),
+    }
+    answer = BuildAnswer(told)
+
+    async def hear(said: ApiAnswer) -> str:
+        while pieces := await said.read():
+            for piece in pieces:
+                answer.feed(piece.data)
+        return answer.end()
+
+    target = f"/v{connection.api_version}/build?{urlencode(query)}"
+    try:
+        return await streamed(connection, target, chunks, size_bytes=None, hear=hear)
+    except StreamRefusedError as error:
+        raise build_failed(error.message) from error
+
+
+def build_failed(words: str) -> ProblemError:
+    """That a build did not succeed, in the runtime's words; `space.full` where that is why."""
+    if NO_SPACE in words:
+        return disk_full(words)
+    return ProblemError(
+        "image.build_failed",
+        short(words) or "the runtime did not say that it built an image",
+        hint="`roost job log` has what the builder said before.",
+    )
+
+
+class BuildAnswer:
+    """What `POST /build` says, line by line. Its status is 200 also when it failed."""
+
+    def __init__(self, told: Told) -> None:
+        """`told` hears each line of the builder."""
+        self._told = told
+        self._line = b""
+        self._text = ""
+        self._id: str | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Some of the body.
+
+        Raises:
+            StreamBrokenError: a line without end.
+            ProblemError: `image.build_failed`, `space.full`.
+        """
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            self._take(line)
+        if len(self._line) > LINE_LIMIT_BYTES:
+            raise StreamBrokenError("a line without end")
+
+    def end(self) -> str:
+        """The image's id, at the proper end of the body. Raises ProblemError."""
+        self._take(self._line)
+        self._say("\n")
+        if self._id is None:
+            raise build_failed("")
+        return with_algorithm(self._id)
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            message = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            message = None
+        if not isinstance(message, dict):
+            raise build_failed(line.decode(errors="replace").strip())
+        if "errorDetail" in message or "error" in message:
+            detail = message.get("errorDetail")
+            words = detail.get("message") if isinstance(detail, dict) else None
+            raise build_failed(str(words or message.get("error") or "an error without a text"))
+        aux = message.get("aux")
+        if isinstance(aux, dict) and isinstance(aux.get("ID"), str):
+            self._id = aux["ID"]
+        self._say(str(message.get("stream") or ""))
+
+    def _say(self, text: str) -> None:
+        *lines, self._text = (self._text + text).replace("\r", "\n").split("\n")
+        for line in lines:
+            found = _BUILT.match(line)
+            if found and self._id is None:
+                self._id = found["id"]
+            elif self._id is None and _ALONE.fullmatch(line):
+                self._id = line
+            if line.strip():
+                self._told(line.rstrip())

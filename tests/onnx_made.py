@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FLOAT = 1
+INT64 = 7
 INT = 2
 INTS = 7
 
@@ -41,9 +42,16 @@ def weights(name: str, shape: Sequence[int], *, seed: int = 0) -> bytes:
     return _tensor(name, shape) + _bytes(9, data)
 
 
-def constant(name: str, values: Sequence[float]) -> bytes:
-    """A TensorProto of these floats."""
-    return _tensor(name, [len(values)]) + _bytes(9, struct.pack(f"<{len(values)}f", *values))
+def constant(name: str, values: Sequence[float], *, shape: Sequence[int] = ()) -> bytes:
+    """A TensorProto of these floats; without a shape a list."""
+    data = struct.pack(f"<{len(values)}f", *values)
+    return _tensor(name, shape or [len(values)]) + _bytes(9, data)
+
+
+def integers(name: str, values: Sequence[int]) -> bytes:
+    """A TensorProto of these as int64."""
+    data = struct.pack(f"<{len(values)}q", *values)
+    return _tensor(name, [len(values)], kind=INT64) + _bytes(9, data)
 
 
 def external_weights(name: str, shape: Sequence[int], location: str) -> bytes:
@@ -52,8 +60,8 @@ def external_weights(name: str, shape: Sequence[int], location: str) -> bytes:
     return _tensor(name, shape) + _bytes(13, entry) + _number(14, 1)
 
 
-def _tensor(name: str, shape: Sequence[int]) -> bytes:
-    return b"".join(_number(1, size) for size in shape) + _number(2, FLOAT) + _bytes(8, name)
+def _tensor(name: str, shape: Sequence[int], *, kind: int = FLOAT) -> bytes:
+    return b"".join(_number(1, size) for size in shape) + _number(2, kind) + _bytes(8, name)
 
 
 def node(

@@ -1,0 +1,224 @@
+"""The HTTP side: routes, and what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import metrics as prometheus
+from . import v2
+from .batching import Batcher
+from .bodies import ClientGoneError, body_of
+from .boxes import Found, found
+from .letterbox import Fit, letterboxed
+from .metrics import Metrics
+from .model import Loaded, ModelInUse
+from .problems import RequestError
+from .settings import Settings
+
+Answer = Callable[[Request], Awaitable[Response]]
+# The client has gone; nginx's number, for the metrics alone.
+GONE = 499
+VERSION = "1"
+log = logging.getLogger("detector")
+
+
+class DetectorApp:
+    """What answers. `draining` is set once the server is told to end: it is not ready from then."""
+
+    def __init__(
+        self, settings: Settings, model: ModelInUse, batcher: Batcher, metrics: Metrics
+    ) -> None:
+        self._settings, self._model = settings, model
+        self._batcher, self._metrics = batcher, metrics
+        self.draining = False
+
+    def application(self) -> Starlette:
+        """The ASGI application; its lifespan loads the model and watches its files."""
+        name = "/v2/models/{model}"
+        routes = [
+            self._route("/v1/detect", self._detect, "POST"),
+            self._route(f"{name}/infer", self._infer, "POST"),
+            self._route(f"{name}/versions/{{version}}/infer", self._infer, "POST"),
+            self._route("/v2", self._server_metadata),
+            self._route("/v2/health/live", self._live),
+            self._route("/v2/health/ready", self._ready),
+            self._route(name, self._model_metadata),
+            self._route(f"{name}/versions/{{version}}", self._model_metadata),
+            self._route(f"{name}/ready", self._model_ready),
+            self._route(f"{name}/versions/{{version}}/ready", self._model_ready),
+            self._route("/healthz", self._live),
+            self._route("/readyz", self._ready),
+            self._route("/metrics", self._show_metrics),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan)
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """None: it is ready."""
+        return "the server ends" if self.draining else self._model.why_not_ready
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._batcher.start()
+        tending = asyncio.create_task(self._tend(), name="model")
+        yield
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
+        await self._batcher.stop()
+        self._model.stop()
+        log.info("ended; all requests that were begun have their answers")
+
+    async def _tend(self) -> None:
+        """It listens from the begin on, and is ready once the model is."""
+        await self._model.load()
+        await self._model.watch(self._settings.watch_seconds)
+
+    def _route(self, path: str, answer: Answer, method: str = "GET") -> Route:
+        async def answered(request: Request) -> Response:
+            began = time.monotonic()
+            try:
+                response = await answer(request)
+            except RequestError as error:
+                response = _problem(error)
+                log.info("%s: %s %s: %s", path, int(error.status), error.code, error.detail)
+            except ClientGoneError:
+                response = Response(status_code=GONE)
+            except Exception:
+                log.exception("%s failed", path)
+                response = _json({"error": "the server made a mistake", "code": "internal"}, 500)
+            self._metrics.latency.labels(path, str(response.status_code)).observe(
+                time.monotonic() - began
+            )
+            return response
+
+        return Route(path, answered, methods=[method])
+
+    async def _body(self, request: Request) -> bytes:
+        limits = self._settings
+        return await body_of(
+            request, limit_bytes=limits.body_limit_bytes, seconds=limits.body_seconds
+        )
+
+    async def _infer(self, request: Request) -> Response:
+        self._check_name(request)
+        loaded = self._model.loaded
+        with self._arriving():
+            body = await self._body(request)
+            header = request.headers.get(v2.HEADER_LENGTH)
+            asked = v2.read(body, header, loaded.backend.shape)
+            self._model.check(asked.images)
+            answer = asyncio.ensure_future(self._batcher.infer(asked.images))
+            await asyncio.sleep(0)
+        made = await answer
+        content, headers = v2.written(
+            made,
+            asked,
+            model=self._settings.name,
+            version=VERSION,
+            output=loaded.backend.shape.output_name,
+        )
+        return Response(content, headers=headers)
+
+    async def _detect(self, request: Request) -> Response:
+        loaded = self._model.loaded
+        settings = self._settings
+        with self._arriving():
+            body = await self._body(request)
+            picture, fit = await asyncio.to_thread(
+                letterboxed, body, loaded.size, max_pixels=settings.max_pixels
+            )
+            answer = asyncio.ensure_future(self._batcher.infer(picture[None]))
+            await asyncio.sleep(0)
+        (output,) = await answer
+        seen = await asyncio.to_thread(
+            found, output, confidence=settings.confidence, iou=settings.iou
+        )
+        return _json(self._detections(seen, fit, self._model.loaded))
+
+    @contextlib.contextmanager
+    def _arriving(self) -> Iterator[None]:
+        """While it is read and understood, a batch may wait for it."""
+        self._batcher.arriving += 1
+        try:
+            yield
+        finally:
+            self._batcher.arrived()
+
+    def _detections(self, seen: Found, fit: Fit, loaded: Loaded) -> dict[str, Any]:
+        labels = self._settings.labels
+        boxes = fit.back(seen.boxes)
+        return {
+            "width": fit.width,
+            "height": fit.height,
+            "model": loaded.digest,
+            "backend": loaded.backend.kind,
+            "detections": [
+                {
+                    "box": [round(float(each), 2) for each in box],
+                    "score": round(float(score), 4),
+                    "class": int(number),
+                    "label": labels[number] if number < len(labels) else None,
+                }
+                for box, score, number in zip(boxes, seen.scores, seen.classes, strict=True)
+            ],
+        }
+
+    async def _live(self, _: Request) -> Response:
+        return _json({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        why = self.why_not_ready
+        self._metrics.ready(is_ready=why is None)
+        return _json({"ready": why is None, "reason": why}, 200 if why is None else 503)
+
+    async def _model_ready(self, request: Request) -> Response:
+        self._check_name(request)
+        return await self._ready(request)
+
+    async def _server_metadata(self, _: Request) -> Response:
+        return _json(
+            {"name": "roost-detector", "version": VERSION, "extensions": ["binary_tensor_data"]}
+        )
+
+    async def _model_metadata(self, request: Request) -> Response:
+        self._check_name(request)
+        backend = self._model.loaded.backend
+        return _json(
+            v2.metadata(
+                backend.shape, model=self._settings.name, version=VERSION, platform=backend.kind
+            )
+        )
+
+    async def _show_metrics(self, _: Request) -> Response:
+        self._metrics.ready(is_ready=self.why_not_ready is None)
+        return Response(self._metrics.text(), headers={"content-type": prometheus.MEDIA_TYPE})
+
+    def _check_name(self, request: Request) -> None:
+        """Raises RequestError: 404."""
+        name, version = request.path_params["model"], request.path_params.get("version", VERSION)
+        if name != self._settings.name or version != VERSION:
+            raise v2.unknown_model(name if version == VERSION else f"{name}, version {version}")
+
+
+def _json(content: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(
+        json.dumps(content).encode(), status, headers={"content-type": "application/json"}
+    )
+
+
+def _problem(error: RequestError) -> Response:
+    headers = {"content-type": "application/problem+json"}
+    if error.status in (408, 413):
+        headers["connection"] = "close"  # the rest of the body is not read
+    return Response(json.dumps(error.body()).encode(), int(error.status), headers=headers)

@@ -1,0 +1,141 @@
+"""Requests that come together run together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+
+from .backend import Floats
+from .problems import RequestError
+
+Run = Callable[[Floats], Coroutine[Any, Any, Floats]]
+
+
+@dataclass
+class _Waiting:
+    images: Floats
+    answer: asyncio.Future[Floats]
+
+
+class Batcher:
+    """One batch runs at a time; what comes meanwhile is the next one.
+
+    A batch waits for more only while some are on their way (`arriving`), and never longer than
+    `max_delay` seconds: a request that is alone is never held up.
+
+    Args:
+        run: runs a batch; what it raises is the answer of all requests in it.
+    """
+
+    def __init__(self, run: Run, *, max_batch: int, max_delay: float, limit: int) -> None:
+        self._run, self.max_batch, self._delay, self._limit = run, max_batch, max_delay, limit
+        self._waiting: deque[_Waiting] = deque()
+        self._came = asyncio.Event()
+        self.arriving = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def queued(self) -> int:
+        """Images that wait."""
+        return sum(len(each.images) for each in self._waiting)
+
+    def start(self) -> None:
+        """In the running loop."""
+        self._task = asyncio.create_task(self._work(), name="batches")
+
+    async def stop(self) -> None:
+        """Whoever waits still is told that it ends."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for each in self._waiting:
+            if not each.answer.done():
+                each.answer.set_exception(_busy("the server ends"))
+        self._waiting.clear()
+
+    async def infer(self, images: Floats) -> Floats:
+        """The model's output for these images (n, 3, height, width), in their order.
+
+        Raises:
+            RequestError: 503, too many wait; and what the run raises.
+        """
+        if self.queued + len(images) > self._limit:
+            raise _busy(f"{self._limit} images wait already")
+        parts = [
+            images[start : start + self.max_batch]
+            for start in range(0, len(images), self.max_batch)
+        ]
+        loop = asyncio.get_running_loop()
+        asked = [_Waiting(part, loop.create_future()) for part in parts]
+        self._waiting.extend(asked)
+        self._came.set()
+        try:
+            answers = await asyncio.gather(*(each.answer for each in asked))
+        finally:
+            for each in asked:
+                each.answer.cancel()
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self._waiting:
+                self._came.clear()
+                await self._came.wait()
+            deadline = loop.time() + self._delay
+            while self.arriving and self.queued < self.max_batch:
+                self._came.clear()
+                try:
+                    await asyncio.wait_for(self._came.wait(), deadline - loop.time())
+                except (asyncio.TimeoutError, TimeoutError):
+                    break
+            await self._run_batch(self._taken())
+
+    def arrived(self) -> None:
+        """One that was on its way is not any more, whatever became of it."""
+        self.arriving -= 1
+        self._came.set()
+
+    def _taken(self) -> list[_Waiting]:
+        """The longest waiting, and what is of the same size, up to a batch."""
+        taken: list[_Waiting] = []
+        room = self.max_batch
+        while self._waiting:
+            first = self._waiting[0].images
+            if taken and (len(first) > room or first.shape[1:] != taken[0].images.shape[1:]):
+                break
+            each = self._waiting.popleft()
+            if not each.answer.done():  # else its client is gone
+                taken.append(each)
+                room -= len(each.images)
+        return taken
+
+    async def _run_batch(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
+        alone = len(batch) == 1
+        images = batch[0].images if alone else np.concatenate([each.images for each in batch])
+        try:
+            made = await self._run(images)
+        except Exception as error:  # noqa: BLE001 - it is told to each who waits for it
+            for each in batch:
+                if not each.answer.done():
+                    each.answer.set_exception(error)
+            return
+        start = 0
+        for each in batch:
+            if not each.answer.done():
+                each.answer.set_result(made[start : start + len(each.images)])
+            start += len(each.images)
+
+
+def _busy(why: str) -> RequestError:
+    return RequestError(
+        HTTPStatus.SERVICE_UNAVAILABLE, "server.busy", why, "Send it again in a moment."
+    )

@@ -1,0 +1,41 @@
+"""Log lines: one JSON object each, with the fields that the metrics have, too."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+
+class JsonLines(logging.Formatter):
+    """`fields` are in every line; they may change as the model does."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **self._fields,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def start_logging(fields: Mapping[str, Any], stream: TextIO = sys.stdout) -> logging.Logger:
+    """The server's logger; uvicorn's lines come the same way, its one line a request does not."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines(fields))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.getLogger("uvicorn.access").disabled = True
+    return logging.getLogger("detector")

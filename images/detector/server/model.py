@@ -1,0 +1,234 @@
+"""The model in use: loaded, warmed up, replaced when its files change, and never in between."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import numpy as np
+
+from .backend import Backend, Floats, GpuLostError, NotUsableError, Shape
+from .choosing import Chosen, Way, choose
+from .metrics import Metrics
+from .problems import RequestError, bad
+from .settings import OnGpuLoss
+
+WARM_UP_RUNS = 3
+# Of sizes that a model leaves open, the picture's: what YOLO models are exported with.
+OPEN_SIZE = 640
+log = logging.getLogger("detector")
+
+Ways = Callable[[bool], Sequence[Way]]  # whether the GPU is left out
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is warm."""
+
+    backend: Backend
+    digest: str  # the first digits of its file's SHA-256
+    size: tuple[int, int]  # of the input: height, width
+    not_taken: tuple[str, ...]
+
+
+class ModelInUse:
+    """One model at a time. A batch runs on the one that was in use when it began.
+
+    Args:
+        ways: how a model may be run, the best first.
+        files: its files; when one of them changes it is loaded anew.
+        changed: told of each model that is taken into use.
+    """
+
+    def __init__(
+        self,
+        ways: Ways,
+        files: Sequence[Path],
+        *,
+        on_gpu_loss: OnGpuLoss,
+        metrics: Metrics,
+        changed: Callable[[Loaded], None],
+    ) -> None:
+        self._ways, self._files, self._on_gpu_loss = ways, files, on_gpu_loss
+        self._metrics, self._changed = metrics, changed
+        self._loaded: Loaded | None = None
+        self._without_gpu = False
+        self._why_not: str | None = "the model is being loaded"
+        self._seen: tuple[object, ...] = ()
+        # One thread runs the model, another loads the next one.
+        self._runner = ThreadPoolExecutor(1, "model")
+        self._loader = ThreadPoolExecutor(1, "load")
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """None: it is ready."""
+        return self._why_not
+
+    @property
+    def loaded(self) -> Loaded:
+        """Raises RequestError: 503, there is none yet."""
+        if self._loaded is None:
+            raise RequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "model.not_ready",
+                self._why_not or "there is no model",
+                "/readyz tells when.",
+            )
+        return self._loaded
+
+    async def load(self) -> bool:
+        """Load it as it lies there now; what is in use stays in use if that fails."""
+        loop = asyncio.get_running_loop()
+        self._seen = _stamps(self._files)
+        started = time.monotonic()
+        try:
+            loaded = await loop.run_in_executor(self._loader, self._load)
+        except (NotUsableError, OSError) as error:
+            self._said_no(str(error))
+            return False
+        before, self._loaded, self._why_not = self._loaded, loaded, None
+        self._changed(loaded)
+        for reason in loaded.not_taken:
+            log.info("not taken: %s", reason)
+        log.info(
+            "%s runs the model %s, warm after %.2f s",
+            loaded.backend.kind,
+            loaded.digest,
+            time.monotonic() - started,
+        )
+        self._metrics.switches.inc()
+        if before is not None:
+            # Behind the batch that runs on it.
+            await loop.run_in_executor(self._runner, before.backend.close)
+        return True
+
+    async def watch(self, seconds: float) -> None:
+        """Look at the files, and load what is new once it lies still."""
+        before = self._seen
+        while True:
+            await asyncio.sleep(seconds)
+            now = _stamps(self._files)
+            if now == before != self._seen:
+                log.info("the model's files have changed")
+                await self.load()
+            before = now
+
+    async def run(self, images: Floats) -> Floats:
+        """One batch.
+
+        Raises:
+            RequestError: 503, the GPU is lost and nothing else may run it.
+        """
+        loop = asyncio.get_running_loop()
+        loaded = self.loaded
+        try:
+            return await loop.run_in_executor(self._runner, self._run, loaded, images)
+        except GpuLostError as error:
+            self._metrics.failures.labels("gpu").inc()
+            log.error("the GPU is lost: %s", error)  # noqa: TRY400 - in words, the trace says nothing
+            if self._on_gpu_loss == "fail" or self._without_gpu:
+                self._why_not = f"the GPU is lost: {error}"
+                raise RequestError(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "model.gpu_lost",
+                    self._why_not,
+                    "Start the container again once the GPU is back.",
+                ) from error
+        except Exception:
+            self._metrics.failures.labels("model").inc()
+            log.exception("the model failed")
+            raise
+        self._without_gpu = True
+        await self.load()
+        return await loop.run_in_executor(self._runner, self._run, self.loaded, images)
+
+    def stop(self) -> None:
+        """Give threads back; nothing runs any more."""
+        self._runner.shutdown(wait=False, cancel_futures=True)
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def check(self, images: Floats) -> None:
+        """Raises RequestError: 400, the model does not take images of this shape."""
+        want = self.loaded.backend.shape.input
+        given = images.shape
+        fits = len(given) == len(want) and given[0] > 0
+        if fits and all(size in (None, got) for size, got in zip(want[1:], given[1:], strict=True)):
+            return
+        shown = [-1, *(-1 if size is None else size for size in want[1:])]
+        raise bad(
+            "input.shape",
+            f"the input has the shape {list(given)}, the model takes {shown}",
+            "-1 stands for any size.",
+        )
+
+    def _load(self) -> Loaded:
+        chosen: Chosen = choose(self._ways(self._without_gpu))
+        backend = chosen.backend
+        path = self._files[-1] if backend.kind.startswith("onnx") else self._files[0]
+        size = picture_size(backend.shape)
+        blank = np.zeros((1, 3, *size), np.float32)
+        try:
+            for _ in range(WARM_UP_RUNS):
+                output = backend.run(blank)
+        except Exception as error:
+            backend.close()
+            raise NotUsableError(f"{backend.kind}: it does not run: {error}") from error
+        if output.ndim != 3 or output.shape[1] < 5:
+            backend.close()
+            raise NotUsableError(
+                f"its output has the shape {list(output.shape)}: of a YOLO it is"
+                " [batch, 4 + classes, n]"
+            )
+        return Loaded(backend, _digest(path), size, chosen.not_taken)
+
+    def _run(self, loaded: Loaded, images: Floats) -> Floats:
+        backend = loaded.backend
+        most = backend.max_batch or len(images)
+        made: list[Floats] = []
+        for start in range(0, len(images), most):
+            part = images[start : start + most]
+            began = time.monotonic()
+            made.append(backend.run(part))
+            self._metrics.ran(backend.kind, len(part), time.monotonic() - began)
+        return made[0] if len(made) == 1 else np.concatenate(made)
+
+    def _said_no(self, why: str) -> None:
+        if self._loaded is not None:
+            log.error("the new model is not taken, the one before stays: %s", why)
+            return
+        self._why_not = why
+        log.error("no model: %s", why)
+
+
+def picture_size(shape: Shape) -> tuple[int, int]:
+    """Height and width of pictures, for /v1/detect."""
+    height, width = shape.input[2:4]
+    return height or OPEN_SIZE, width or OPEN_SIZE
+
+
+def _stamps(files: Sequence[Path]) -> tuple[object, ...]:
+    """What changes when a file is written or replaced; links are followed."""
+    found: list[object] = []
+    for path in files:
+        try:
+            stat = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(1024 * 1024):
+            digest.update(data)
+    return digest.hexdigest()[:12]

@@ -1,0 +1,164 @@
+"""KServe's V2 protocol: requests and answers in JSON, and with its binary extension.
+
+Fields have the names of the Open Inference Protocol; of types only FP32, the model's own, is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+
+from .backend import Floats, Shape
+from .problems import RequestError, bad
+
+HEADER_LENGTH = "inference-header-content-length"
+_TYPE = "FP32"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was understood."""
+
+    images: Floats
+    id: str | None
+    binary: bool  # how the answer is wanted
+
+
+def read(body: bytes, header_length: str | None, shape: Shape) -> Asked:
+    """Raises RequestError: 400, with what is wrong."""
+    if header_length is None:
+        words, rest = body, b""
+    else:
+        if not header_length.isdecimal() or int(header_length) > len(body):
+            raise bad(
+                "request.header_length",
+                f"Inference-Header-Content-Length is {header_length[:40]!r}, of {len(body)} bytes",
+                "It is the length of the JSON at the body's begin.",
+            )
+        words, rest = body[: int(header_length)], body[int(header_length) :]
+    try:
+        asked = json.loads(words)
+    except (ValueError, RecursionError):
+        raise bad("request.json", "the request is no JSON", "Is it cut off?") from None
+    tensors = asked.get("inputs") if isinstance(asked, dict) else None
+    if not isinstance(tensors, list) or len(tensors) != 1 or not isinstance(tensors[0], dict):
+        raise bad(
+            "input.count",
+            "the model has one input, the request has another number",
+            f"Send `inputs` with {shape.input_name} alone.",
+        )
+    tensor = tensors[0]
+    if tensor.get("name") != shape.input_name:
+        raise bad(
+            "input.name",
+            f"there is no input {str(tensor.get('name'))[:80]!r}",
+            f"The model's is {shape.input_name}.",
+        )
+    if tensor.get("datatype") != _TYPE:
+        raise bad(
+            "input.datatype",
+            f"the input is {str(tensor.get('datatype'))[:40]}, the model takes {_TYPE}",
+            "Convert it before.",
+        )
+    name = asked.get("id")
+    return Asked(
+        _values(tensor, rest),
+        name if isinstance(name, str) else None,
+        _wants_binary(asked, shape.output_name),
+    )
+
+
+def _values(tensor: dict[str, Any], rest: bytes) -> Floats:
+    sizes = tensor.get("shape")
+    if (
+        not isinstance(sizes, list)
+        or not 1 <= len(sizes) <= 8
+        or not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes)
+    ):
+        raise bad("input.shape", f"the shape is {str(sizes)[:80]}", "Send a list of sizes.")
+    count = math.prod(sizes)
+    parameters = tensor.get("parameters")
+    length = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if length is not None:
+        if length != len(rest) or length != 4 * count:
+            raise bad(
+                "input.size",
+                f"{sizes} of {_TYPE} are {4 * count} bytes; binary_data_size is {length}, and"
+                f" {len(rest)} came",
+                "Was it sent whole?",
+            )
+        return np.frombuffer(rest, "<f4").reshape(sizes).astype(np.float32, copy=False)
+    try:
+        values = np.array(tensor.get("data"), np.float32).ravel()
+    except (ValueError, TypeError, OverflowError):
+        raise bad("input.data", "the data are not all numbers", "Send a list of numbers.") from None
+    if values.size != count:
+        raise bad(
+            "input.size",
+            f"{sizes} are {count} values, {values.size} came",
+            "Was it sent whole?",
+        )
+    return values.reshape(sizes)
+
+
+def _wants_binary(asked: dict[str, Any], output: str) -> bool:
+    """Raises RequestError: 400, it asks for an output that there is not."""
+    parameters = asked.get("parameters")
+    wanted = parameters.get("binary_data_output") if isinstance(parameters, dict) else None
+    outputs = asked.get("outputs")
+    for each in outputs if isinstance(outputs, list) else []:
+        if not isinstance(each, dict) or each.get("name") != output:
+            raise bad("output.name", "there is no such output", f"The model's is {output}.")
+        own = each.get("parameters")
+        if isinstance(own, dict) and "binary_data" in own:
+            wanted = own["binary_data"]
+    return wanted is True
+
+
+def written(
+    made: Floats, asked: Asked, *, model: str, version: str, output: str
+) -> tuple[bytes, dict[str, str]]:
+    """The answer's body and headers."""
+    tensor: dict[str, Any] = {"name": output, "datatype": _TYPE, "shape": list(made.shape)}
+    answer: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [tensor]}
+    if asked.id is not None:
+        answer["id"] = asked.id
+    if not asked.binary:
+        # JSON has no NaN and no infinity.
+        tensor["data"] = [each if math.isfinite(each) else None for each in made.ravel().tolist()]
+        return json.dumps(answer).encode(), {"content-type": "application/json"}
+    data = made.astype("<f4", copy=False).tobytes()
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    head = json.dumps(answer).encode()
+    return head + data, {
+        "content-type": "application/octet-stream",
+        HEADER_LENGTH: str(len(head)),
+    }
+
+
+def metadata(shape: Shape, *, model: str, version: str, platform: str) -> dict[str, Any]:
+    """What /v2/models/NAME answers."""
+
+    def tensor(name: str, sizes: tuple[int | None, ...]) -> dict[str, Any]:
+        shown = [-1, *(-1 if size is None else size for size in sizes[1:])]
+        return {"name": name, "datatype": _TYPE, "shape": shown}
+
+    return {
+        "name": model,
+        "versions": [version],
+        "platform": platform,
+        "inputs": [tensor(shape.input_name, shape.input)],
+        "outputs": [tensor(shape.output_name, shape.output)],
+    }
+
+
+def unknown_model(name: str) -> RequestError:
+    """404."""
+    return RequestError(
+        HTTPStatus.NOT_FOUND, "model.not_found", f"there is no model {name[:80]!r}", "See /v2."
+    )

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
@@ -21,7 +20,7 @@ from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.build_display import BuildDisplay
 from console.cli.output import print_json
-from console.cli.own_agent import CONFIG, agent_yaml, own_agent
+from console.cli.own_agent import CONFIG, agent_yaml, own_agent, short_place, until_ready
 from console.engines.fleet_build import FleetBuild, NodeBuild
 from console.engines.words import built_for, short_key, tensorrt
 from console.fleet.back_off import jitter
@@ -31,8 +30,6 @@ from console.link.client import NodeClient
 from console.text import clean, size
 
 HERE = "here"
-READY_SECONDS = 30.0
-READY_POLL_SECONDS = 0.1
 # Where one of these is, there may be a GPU.
 DRIVER_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
 _SM = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])", re.IGNORECASE)
@@ -78,7 +75,7 @@ def build_here(
     recipe.executor, recipe.image = "host", None
     builder = (python or Path(sys.executable)).absolute()
     # Its state is gone with it: what it built is moved out before.
-    with tempfile.TemporaryDirectory(prefix="roost-", dir=_short_place()) as name:
+    with tempfile.TemporaryDirectory(prefix="roost-", dir=short_place()) as name:
         folder = Path(name)
         if any(sign.exists() for sign in DRIVER_SIGNS):
             builder = without_gpu(builder, folder)
@@ -159,26 +156,12 @@ async def _build(entry: NodeEntry, recipe: EngineRecipe) -> Engine:
     ways = Links(os.environ, owner=stated_owner())
     client = ways.client(entry)
     try:
-        await _ready(client)
+        await until_ready(client)
         await _see(ways, entry, request)
         (engine,) = await client.engines.show(recipe.model)
     finally:
         await client.close()
     return engine
-
-
-async def _ready(client: NodeClient) -> None:
-    """It answers before it has read what it kept."""
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            await client.jobs(limit=1)
-        except ProblemError as problem:
-            if problem.code != "node.not_ready" or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        await asyncio.sleep(READY_POLL_SECONDS)
 
 
 async def _see(ways: Links, entry: NodeEntry, request: BuildRequest) -> None:
@@ -227,8 +210,3 @@ def _take(engine: Engine, output: Path) -> list[Path]:
         ) from None
     engine.path = str(taken[0])
     return taken
-
-
-def _short_place() -> str | None:
-    """A unix socket's path is short: not below a TMPDIR that is long."""
-    return None if len(os.fsencode(tempfile.gettempdir())) <= 40 else "/tmp"  # noqa: S108 - a folder made anew in it, for its owner only

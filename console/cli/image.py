@@ -11,6 +11,7 @@ _VERBS = {
     "push": ("console.cli.image_push", "bring the images of archives to nodes"),
     "check": ("console.cli.image_check", "say what a push would send, need and free"),
     "import": ("console.cli.image_import", "load an archive that lies on the node itself"),
+    "build": ("console.cli.image_build", "build images of a matrix with a runtime"),
     "tag": ("console.cli.image_change:tag", "give an image one more name"),
     "rm": ("console.cli.image_change:rm", "remove images"),
 }

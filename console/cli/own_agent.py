@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import grp
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,12 +15,15 @@ from typing import Any
 
 import yaml
 
+from agent.protocol.problems import ProblemError
 from console.cli.children import AgentProcess
 from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
 
 AGENT_SECONDS = 10.0
 POLL_SECONDS = 0.05
-
+READY_SECONDS = 30.0
+READY_POLL_SECONDS = 0.1
 
 CONFIG = "agent.yaml"
 _SOCKET = "this-machine.sock"
@@ -53,6 +58,25 @@ def own_agent(folder: Path, name: str) -> Iterator[NodeEntry | str]:
             yield NodeEntry(name=name, address=f"unix://{path}")
         else:
             yield agent.last_words()
+
+
+async def until_ready(client: NodeClient) -> None:
+    """Wait: it answers before it has read what it kept. Raises ProblemError."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            await client.jobs(limit=1)
+        except ProblemError as problem:
+            if problem.code != "node.not_ready" or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        await asyncio.sleep(READY_POLL_SECONDS)
+
+
+def short_place() -> str | None:
+    """A unix socket's path is short: not below a TMPDIR that is long."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= 40 else "/tmp"  # noqa: S108 - a folder made anew in it, for its owner only
 
 
 def _own_group() -> str:

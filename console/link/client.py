@@ -21,6 +21,7 @@ from agent.protocol.containers import (
 )
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport
+from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import (
     ImportRequest,
     LoadPlan,
@@ -253,6 +254,10 @@ class NodeClient:
     async def import_images(self, request: ImportRequest, key: str) -> Job:
         """Begin, or find, the job that loads an archive which lies on the node."""
         return await self._job("/v1/images/import", request, key)
+
+    async def build_image(self, request: BuildImageRequest, key: str) -> Job:
+        """Begin, or find, the job that builds an image of a context that was uploaded."""
+        return await self._job("/v1/images/build", request, key)
 
     async def remove_images(self, request: RemoveRequest, key: str) -> Job:
         return await self._job("/v1/images/remove", request, key)

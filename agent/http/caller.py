@@ -73,7 +73,7 @@ class Caller:
         Raises:
             ProblemError: `store.failed`; then nothing may be done.
         """
-        self._number = await asyncio.to_thread(self.node.audit.append, self._record("begun"))
+        self._number = await self.node.audit.aside(self.node.audit.append, self._record("begun"))
 
     @property
     def begun(self) -> bool:
@@ -175,7 +175,7 @@ class Callers:
                 status = message["status"]
                 if caller.begun or (caller.mutating and status >= 400):
                     outcome = "done" if status < 400 else f"http.{status}"
-                    await asyncio.to_thread(caller.finish, caller.outcome or outcome)
+                    await caller.node.audit.aside(caller.finish, caller.outcome or outcome)
                 message["headers"] = [
                     *message["headers"],
                     (API_VERSION_HEADER.lower().encode(), API_VERSION.encode()),
@@ -195,7 +195,7 @@ class Callers:
             # A server that stops cancels a stream at once, other work after its grace; a stream
             # is cancelled with its token, too.
             if caller.begun:
-                await asyncio.to_thread(caller.finish, "interrupted")
+                await caller.node.audit.aside(caller.finish, "interrupted")
             if not ended:
                 await _bid_farewell(send, begun=task in self._answering)
         finally:

@@ -66,7 +66,7 @@ class Entry:
             if job is None:
                 return False
             changed: StoredJob = msgspec.structs.replace(self.stored, job=job, **stored)
-            await asyncio.to_thread(self._store.save, changed)
+            await self._store.aside(self._store.save, changed)
             self.stored = changed
         self._on_change()
         return True
@@ -78,7 +78,7 @@ class Entry:
         """
         async with self._writing:
             encoded = msgspec.json.encode(request)
-            await asyncio.to_thread(self._store.save_request, self.id, encoded)
+            await self._store.aside(self._store.save_request, self.id, encoded)
             self.stored = msgspec.structs.replace(self.stored, request_bytes=len(encoded))
             if not self.ended:
                 self.request = request

@@ -63,7 +63,7 @@ class JobLog:
                 lines = list(self._pending)
             if not lines:
                 return
-            await asyncio.to_thread(self._store.add_lines, self._job, lines, kept=KEPT_LINES)
+            await self._store.aside(self._store.add_lines, self._job, lines, kept=KEPT_LINES)
             with self._lock:
                 while self._pending and self._pending[0].number <= lines[-1].number:
                     self._pending.popleft()

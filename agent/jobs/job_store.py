@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from agent.protocol.decoding import from_json
 from agent.protocol.jobs import Job, JobLogLine
 from agent.store.database import Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LOG_READ_LINES = 500  # for one reader at a time
 
@@ -39,6 +43,10 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A method of this one, so that nothing else has to wait. Raises what it raises."""
+        return await self._database.aside(work, *args, **kwargs)
 
     @property
     def empty(self) -> bool:

@@ -252,7 +252,7 @@ class Jobs:
             )
             stored = StoredJob(job=job, request_bytes=len(encoded))
             made = None if key is None else JobKey(key=key, job=job.id, fingerprint=fingerprint)
-            await asyncio.to_thread(self._store.add, stored, encoded, made)
+            await self._store.aside(self._store.add, stored, encoded, made)
             if made is not None:
                 self._keys[made.key] = made
             entry = self._add(stored)
@@ -272,7 +272,7 @@ class Jobs:
     async def _remember(self, key: str | None, entry: Entry, fingerprint: bytes) -> None:
         if key is not None:
             made = JobKey(key=key, job=entry.id, fingerprint=fingerprint)
-            await asyncio.to_thread(self._store.add_key, made)
+            await self._store.aside(self._store.add_key, made)
             self._keys[key] = made
 
     async def _cancel(self, entry: Entry, reason: str) -> None:

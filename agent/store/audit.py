@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import msgspec
 
 from agent.protocol.access import AuditRecord
 from agent.protocol.decoding import from_json
 from agent.store.database import Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Bounded by construction: about 100 MB at most, years of a busy node.
 KEPT_RECORDS = 200_000
@@ -23,6 +29,10 @@ class AuditLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A method of this one, so that nothing else has to wait. Raises what it raises."""
+        return await self._database.aside(work, *args, **kwargs)
 
     def append(self, record: AuditRecord) -> int:
         """Write it down; it is on disk when this returns its number."""

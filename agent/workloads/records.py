@@ -270,7 +270,7 @@ class WorkloadStore:
         some = [_copy(each, WorkloadRecord) for each in workloads]
         one = None if deployment is None else _copy(deployment, DeploymentRecord)
         gone, old = list(forget), self._to_forget()
-        await asyncio.to_thread(self._write, some, one, gone, old)
+        await self._database.aside(self._write, some, one, gone, old)
         for each in some:
             self._workloads[each.name] = each
         for name in gone:

@@ -149,15 +149,18 @@ async def _revert(
             return Seen(node=node.name, what="nothing")
         deployment = found.id
     now = await client.workloads.deployment(deployment)
-    if now.state not in ("reverting", "reverted", "stuck"):
-        try:
-            await client.workloads.revert(deployment)
-        except ProblemError as problem:
-            if problem.code != "deployment.superseded":
-                raise
-            return Seen(node=node.name, what="state", state="stuck", why=problem.detail)
-        now = await client.workloads.deployment(deployment)
-    return _told(node, now)
+    if now.state in ("reverting", "reverted", "stuck"):
+        return _told(node, now)
+    try:
+        await client.workloads.revert(deployment)
+    except ProblemError as problem:
+        if problem.code == "deployment.reverted":  # in between
+            return _told(node, await client.workloads.deployment(deployment))
+        if problem.code != "deployment.superseded":
+            raise
+        return Seen(node=node.name, what="state", state="stuck", why=problem.detail)
+    # It goes back from now on, and how far it is is asked again.
+    return Seen(node=node.name, what="state", state="reverting", weight=now.weight)
 
 
 async def _find(client: NodeClient, asked: ApplyRequest) -> Deployment | None:

@@ -45,10 +45,9 @@ AGAIN_SECONDS: Mapping[Ask, float] = {
     "confirm": 1.0,
     "revert": 1.0,
 }
-# Where very many are watched, each is asked less often: so many questions a second of one kind, and
-# a node no less often than so.
-OF_WATCHED: frozenset[Ask] = frozenset({"renew", "arms"})
-PER_SECOND = 25
+# Where very many are asked the same, each is asked less often: so many questions a second of one
+# kind, and a node no less often than so. Who goes back is waited for, and soon there.
+PER_SECOND: Mapping[Ask, float] = {"renew": 25, "arms": 25, "revert": 100, "look": 100}
 AT_LEAST_SECONDS = 10.0
 # All nodes of a wave may be asked in the same moment; links and files are bounded.
 AT_ONCE = 64
@@ -240,8 +239,8 @@ class Runner:
             return
         node = next(each for each in rollout.nodes if each.name == want.node)
         again = self._pace.lost if node.stage == "lost" else self._pace.again[want.ask]
-        if want.ask in OF_WATCHED:
-            again = max(again, min(AT_LEAST_SECONDS, crowd / PER_SECOND))
+        if want.ask in PER_SECOND:
+            again = max(again, min(AT_LEAST_SECONDS, crowd / PER_SECOND[want.ask]))
         if now - self._asked.get(want, -1e9) < again:
             return
         self._asked[want], self._wants[want.node] = now, want

@@ -18,10 +18,11 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     peer_name: str | None = None
     peer: float | None = None
     note: str = ""
+    void: bool = False  # it was not measured under what it is to be measured under: see `note`
 
     @property
     def within(self) -> bool:
-        return self.limit is None or self.value <= self.limit
+        return not self.void and (self.limit is None or self.value <= self.limit)
 
 
 HEAD = ("benchmark", "Roost", "must reach", "peer", "ratio", "")
@@ -44,6 +45,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         peer = f"{row.peer_name}: {_number(row.peer)} {row.unit}"
         ratio = f"{row.value / row.peer:.2f}x" if row.peer else ""
     verdict = "" if row.limit is None else ("ok" if row.within else "MISSED")
+    verdict = "VOID" if row.void else verdict
     return (
         row.name,
         f"{_number(row.value)} {row.unit}",

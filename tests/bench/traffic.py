@@ -1,4 +1,5 @@
-"""Requests at 500/s while a weighted deployment goes 10 → 50 → 100 → old stopped."""
+"""Requests at 500/s while a weighted deployment goes 10 → 50 → 100 → old stopped; and how soon a
+candidate that fails gets no more of them."""
 
 from __future__ import annotations
 
@@ -8,14 +9,22 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from console.rollouts.judging.analysis import Analysis
 from tests.agent.traffic.weighted import PORT, Told, loaded, serving, steered, weighs
 from tests.agent.workloads.workload_side import HOOK, WorkloadSide, workload_side
 from tests.bench.table import Row
-from tests.real import gateway_image
+from tests.console.rollouts.kills.scene import staged
+from tests.console.rollouts.kills.shop import Shop
+from tests.real import gateway_image, python_image
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 
 RATE = 500
+OFFERED = 0.95  # of the rate: with less a row says nothing
+# Half of them are the candidate's, which fails 1 of 20.
+JUDGED_RATE, HALF, FAILS = 200, 50, 20
+BACK_SECONDS = 15.0
+AFTER_SECONDS = 3.0
 WEIGHTS = (10, 50, 100)
 POINTS = 2.0
 
@@ -30,8 +39,8 @@ class Loaded(NamedTuple):
 
 
 def run(*, short: bool) -> list[Row]:
-    """One deployment in steps; `short` with shorter ones."""
-    return asyncio.run(_measure(2.0 if short else 15.0))
+    """One deployment in steps, `short` with shorter ones; and one that is judged."""
+    return [*asyncio.run(_measure(2.0 if short else 15.0)), _fails()]
 
 
 async def _measure(each: float) -> list[Row]:
@@ -65,6 +74,7 @@ async def _measure(each: float) -> list[Row]:
             peer_name=f"no change, of {still.told.asked}",
             peer=len(still.told.failed),
             note=f"{stepped.rate:.0f}/s came to port {PORT}, {still.rate:.0f}/s without a change",
+            void=min(stepped.rate, still.rate) < OFFERED * RATE,
         ),
         Row(
             name="share of requests beside the weight, the worst step",
@@ -72,6 +82,7 @@ async def _measure(each: float) -> list[Row]:
             unit="points",
             limit=POINTS,
             note=", ".join(f"{share:.2f} % at {weight}" for weight, share in shares.items()),
+            void=stepped.rate < OFFERED * RATE,
         ),
     ]
 
@@ -98,3 +109,43 @@ async def _steps(node: WorkloadSide, engine: DockerEngine, each: float) -> Loade
             raise RuntimeError(f"the deployment is {ended.state}: {ended.problem}")
         await asyncio.sleep(1)
         return Loaded(await load.end(), time.monotonic() - began)
+
+
+def _fails() -> Row:
+    """From the first failed answer until the last that came from the candidate at all.
+
+    The runner is the one that `rollout start` begins, at its own pace; the release says nothing of
+    how it is to be judged.
+    """
+    with tempfile.TemporaryDirectory(prefix="rt") as name:
+        folders = (Path(name) / each for each in "ab")
+
+        def made() -> Path:
+            folder = next(folders)
+            folder.mkdir()
+            return folder
+
+        with staged(made, Shop) as shop:
+            python_image.load_plain(shop.engine)
+            with shop.let_out(
+                JUDGED_RATE, Analysis(), soak=600.0, weight=HALF, calm=True, FAILS=str(FAILS)
+            ) as (running, load):
+                began = time.monotonic()
+                rollout = running.ended()
+                time.sleep(AFTER_SECONDS)  # what the old one alone answers
+                told = asyncio.run(load.end())
+                rate = told.asked / (time.monotonic() - began)
+            new = next(answer for answer in told.last if answer not in ("none", shop.version))
+    if rollout.state != "failed" or told.failed_at is None:
+        raise RuntimeError(f"the rollout is {rollout.state}: {rollout.why}")
+    [answers] = told.answers.values()
+    quiet = told.last[shop.version] - told.last[new]
+    return Row(
+        name=f"a candidate that fails {100 / FAILS:g} %: from its first error to its last request",
+        value=told.last[new] - told.failed_at,
+        unit="s",
+        limit=BACK_SECONDS,
+        note=f"it answered {answers[new]} requests, {len(told.failed)} with 500, and then none for"
+        f" {quiet:.0f} s; {rate:.0f}/s came",
+        void=rate < OFFERED * JUDGED_RATE or quiet < AFTER_SECONDS / 2,
+    )

@@ -1,8 +1,8 @@
 """Requests at a steady rate, each on a connection of its own, until standard input ends.
 
 Run by itself, with the standard library alone: python load.py PORT RATE [PATH]. It tells on its
-output, as JSON, how many were asked, which failed and why, and how often each answer came since
-each "mark NAME" that it read.
+output, as JSON, how many were asked, which failed and why, how often each answer came since each
+"mark NAME" that it read, and when (CLOCK_MONOTONIC) the first one failed and each answer came last.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Load:
         self._mark = "start"
         self.asked = 0
         self.failed: list[str] = []
+        self.failed_at: float | None = None
+        self.last: dict[str, float] = {}
         self.answers: dict[str, Counter[str]] = {"start": Counter()}
 
     def run(self, number: int) -> None:
@@ -39,8 +41,11 @@ class Load:
                 mark = self._mark
             answer, why = self._ask()
             with self._lock:
+                now = time.monotonic()
+                self.last[answer] = now
                 if why is not None:
                     self.failed.append(f"{mark}: {why}")
+                    self.failed_at = self.failed_at or now
                 self.answers[mark][answer] += 1
 
     def mark(self, name: str) -> None:
@@ -78,7 +83,7 @@ def main() -> None:
     for thread in threads:
         thread.join()
     told = {"asked": load.asked, "failed": load.failed, "answers": load.answers}
-    json.dump(told, sys.stdout)
+    json.dump(told | {"failed_at": load.failed_at, "last": load.last}, sys.stdout)
 
 
 if __name__ == "__main__":

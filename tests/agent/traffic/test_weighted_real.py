@@ -25,6 +25,8 @@ async def test_weights_go_up_and_no_request_fails(engine: DockerEngine, tmp_path
         async with loaded(engine, 200) as load:
             deployment = await steered(node, "two")
             await weighs(node, deployment, 0)
+            await load.mark("0")
+            await asyncio.sleep(1)
             for weight in (10, 50, 100):
                 await load.mark("on the way")  # it holds a little before that is told
                 await weighs(node, deployment, weight)
@@ -39,6 +41,8 @@ async def test_weights_go_up_and_no_request_fails(engine: DockerEngine, tmp_path
         assert shown.state == "done"
         assert shown.weight == 100
         assert set(told.answers["start"]) == {"one"}
+        assert sum(told.answers["0"].values()) > 20
+        assert set(told.answers["0"]) == {"one"}, "it runs, and gets nothing"
         assert told.share("10", "two") == pytest.approx(10, abs=2)
         assert told.share("50", "two") == pytest.approx(50, abs=2)
         assert told.share("100", "two") == pytest.approx(100, abs=2)

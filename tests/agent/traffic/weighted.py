@@ -65,6 +65,8 @@ class Told(msgspec.Struct):
     asked: int
     failed: list[str]
     answers: dict[str, dict[str, int]]  # by mark and answer
+    failed_at: float | None  # CLOCK_MONOTONIC
+    last: dict[str, float]  # when each answer came last
 
     def share(self, mark: str, answer: str) -> float:
         """Percent of the answers since a mark."""

@@ -1,7 +1,8 @@
 """A real runner in a process of its own that kills itself, or others, beside a journal write.
 
-`python -m tests.console.rollouts.kills.dying_runner JOURNAL ROLLOUT MARGIN`: its nodes are those of
-`nodes.json` in the journal's folder, MARGIN is what `late.MARGIN_SECONDS` is. A file `die` there
+`python -m tests.console.rollouts.kills.dying_runner JOURNAL ROLLOUT MARGIN [calm]`: its nodes are
+those of `nodes.json` in the journal's folder, MARGIN is what `late.MARGIN_SECONDS` is, with `calm`
+it is as quick as it is, else quicker. A file `die` there
 says when, such as "before canary 30" or "after is gate": before or after the rollout is written
 down so. Points are the stage of each node ("applying", "canary 30" with the weight that it is to
 have), "begun" once a node's deployment is known, and "is STATE" for the rollout's. It is obeyed as
@@ -23,7 +24,7 @@ from console.rollouts import late
 from console.rollouts.asks import Ask
 from console.rollouts.journal import Journal
 from console.rollouts.record import Rollout
-from console.rollouts.runner import Pace, Runner, steering_lock
+from console.rollouts.runner import CALM, Pace, Runner, steering_lock
 from console.rollouts.watching import weight_wanted
 from tests.agent.workloads.dying_agent import Order
 
@@ -54,10 +55,12 @@ def _points(rollout: Rollout) -> Iterator[str]:
             yield "begun"
 
 
-async def _steer(journal: Journal, rollout_id: str, entries: dict[str, NodeEntry]) -> None:
+async def _steer(
+    journal: Journal, rollout_id: str, entries: dict[str, NodeEntry], pace: Pace
+) -> None:
     links = Links({}, owner="maria", timeout=ANSWER_SECONDS)
     runner = Runner(
-        journal, rollout_id, entries=entries, client=links.client, stands=False, pace=QUICKLY
+        journal, rollout_id, entries=entries, client=links.client, stands=False, pace=pace
     )
     await runner.run()
 
@@ -69,7 +72,8 @@ def main() -> None:
     entries = {entry.name: entry for entry in nodes}
     die_by(Order(folder / "die"))
     with steering_lock(folder, rollout_id):
-        asyncio.run(_steer(Journal(folder), rollout_id, entries))
+        pace = CALM if "calm" in sys.argv[4:] else QUICKLY
+        asyncio.run(_steer(Journal(folder), rollout_id, entries, pace))
 
 
 if __name__ == "__main__":

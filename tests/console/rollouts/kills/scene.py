@@ -59,9 +59,10 @@ class Running:
         self.die = journal.folder / "die"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Its runner, as a supervisor starts it again."""
+    def start(self, *, calm: bool = False) -> None:
+        """Its runner, as a supervisor starts it again; `calm`: at the pace of every day."""
         arguments = [str(self.journal.folder), self.rollout, str(self._margin)]
+        arguments += ["calm"] if calm else []
         words = [*self._inside, "env", f"PYTHONPATH={ROOT}", sys.executable, "-m", RUNNER]
         with (self.journal.folder / "runner.log").open("ab") as log:
             self.process = subprocess.Popen([*words, *arguments], stderr=log)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.protocol.measures import PrometheusMeasure, Replay
-from agent.protocol.workloads import HttpProbe, Mount, Port, Workload
 from console.rollouts.judging.analysis import Analysis, Condition
-from tests.agent.traffic.weighted import PORT, Load
+from tests.agent.traffic.weighted import Load
 from tests.console.rollouts.kills import candidate
-from tests.console.rollouts.kills.scene import Running, Scene, staged, until
+from tests.console.rollouts.kills.scene import Running, staged, until
+from tests.console.rollouts.kills.shop import Shop
 from tests.real import python_image
 
 pytestmark = [pytest.mark.real("docker", "haproxy"), pytest.mark.timeout(180)]
@@ -31,42 +30,6 @@ NO_LEAK = Condition(of="measure", name="memory", at_most=120 * MEGABYTE, consecu
 
 def judged(*conditions: Condition, **more: Any) -> Analysis:
     return Analysis(conditions=conditions, measures={"web": (MEMORY,)}, **more)
-
-
-class Shop(Scene):
-    """The node, with a workload that can be worse."""
-
-    def workload(self, version: str, strategy: str = "weighted", **habits: str) -> Any:
-        script = Path(candidate.__file__)
-        mount = Mount(kind="bind", source=str(script), target="/candidate.py", read_only=True)
-        return Workload(
-            name="web",
-            image=python_image.WITHOUT_TENSORRT,
-            command=["python3", "/candidate.py"],
-            environment={"VERSION": version, **habits},
-            mounts=[mount],
-            ports=[Port(target=candidate.PORT, published=PORT)],
-            probes=[HttpProbe(port=candidate.PORT)],
-            strategy="weighted",
-            stop_signal="SIGKILL",
-            soak=0.0,
-        )
-
-    @contextmanager
-    def let_out(
-        self, rate: float, analysis: Analysis, *, soak: float = 1.0, **habits: str
-    ) -> Iterator[tuple[Running, Load]]:
-        """At a weight of 50 %, under that load."""
-        self.settle()
-        workload = self.workload(self.next_version(), **habits)
-        running = self.rollout(workload, weights=(50,), soak=soak, analysis=analysis)
-        load = Load(self.engine, rate)
-        try:
-            running.start()
-            yield running, load
-        finally:
-            running.kill()
-            load.kill()
 
 
 @pytest.fixture(scope="module")

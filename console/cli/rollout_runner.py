@@ -21,11 +21,12 @@ from console.images.judging import TABLES_FILE
 from console.images.vetting import Vetting
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import open_shared
+from console.rollouts.locks import locked, steering_lock
 from console.rollouts.needs import Supplies
 from console.rollouts.notifier import Notifier, with_notices
 from console.rollouts.preparing import Preparer
 from console.rollouts.record import Rollout
-from console.rollouts.runner import Runner, locked, steering_lock
+from console.rollouts.runner import Runner
 from console.rollouts.supervisor import Supervisor, supervising, supervision
 from console.rollouts.supplies import read_supplies
 

@@ -12,12 +12,13 @@ from console.cli.output import print_json, say
 from console.cli.rollout_journal import rollout_argument, this_journal
 from console.cli.table import NODE, Column, print_table
 from console.rollouts.finding import find_rollout
+from console.rollouts.locks import locked
 from console.rollouts.record import Judged, Rollout
-from console.rollouts.runner import locked
 from console.rollouts.waiting import waits_for
 from console.rollouts.words import (
     count_words,
     event_line,
+    lost_lines,
     stage_words,
     state_words,
     unsteered_lines,
@@ -84,6 +85,9 @@ def status(rollout_id: str | None, *, as_json: bool) -> int:
     now = time.time()
     for line in waits_for(rollout, now):
         say(f"it waits: {line}")
+    lost = [node for node in rollout.nodes if node.stage == "lost"]
+    for line in dict.fromkeys("; ".join(lost_lines(rollout, node)) for node in lost):
+        say(f"lost nodes: {line}")
     for line in unsteered_lines(rollout, steered=locked(journal.folder, rollout.id)):
         say(line)
     print_table(

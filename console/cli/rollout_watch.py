@@ -10,8 +10,8 @@ from console.cli.output import say
 from console.cli.rollout_journal import rollout_argument, this_journal
 from console.rollouts.finding import find_rollout
 from console.rollouts.journal import Journal
+from console.rollouts.locks import locked
 from console.rollouts.record import ENDED
-from console.rollouts.runner import locked
 from console.rollouts.words import count_words, event_line, state_words, unsteered_lines
 from console.text import clean
 

@@ -18,8 +18,8 @@ from console.cli.setup import Setup
 from console.fleet.links import stated_owner
 from console.rollouts.effects import TAKES_BACK, check, counted, going_back
 from console.rollouts.finding import find_rollout
+from console.rollouts.locks import locked
 from console.rollouts.record import Rollout, Wish
-from console.rollouts.runner import locked
 
 
 @click.command("pause")

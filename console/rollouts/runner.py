@@ -6,14 +6,10 @@ Only one steers a rollout: it holds a lock that the kernel frees, however it end
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -24,7 +20,6 @@ from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.journal import Asked, Journal
-from console.rollouts.journal_file import open_shared
 from console.rollouts.jumps import JumpWatch
 from console.rollouts.ledger import RUNNER
 from console.rollouts.node_work import ask_node
@@ -66,46 +61,6 @@ class Pace(NamedTuple):
 CALM = Pace()
 
 log = logging.getLogger(__name__)
-
-
-def locked(folder: Path, rollout_id: str) -> bool:
-    """Whether a runner steers it now. Blocks. Raises ProblemError `rollout.journal`."""
-    try:
-        with steering_lock(folder, rollout_id):
-            return False
-    except ProblemError as problem:
-        if problem.code != "rollout.steered":
-            raise
-        return True
-
-
-@contextlib.contextmanager
-def steering_lock(folder: Path, rollout_id: str) -> Iterator[None]:
-    """Steer it alone. Blocks.
-
-    Raises:
-        ProblemError: `rollout.steered`: another process does; `rollout.journal`.
-    """
-    path = folder / f"{rollout_id}.lock"
-    try:
-        handle = open_shared(path, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise ProblemError(
-            "rollout.journal", f"{path}: {error.strerror}", hint="May you write there?"
-        ) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ProblemError(
-                "rollout.steered",
-                f"another process steers rollout {rollout_id}",
-                params={"rollout": rollout_id},
-                hint=f"roost rollout watch {rollout_id}",
-            ) from None
-        yield
-    finally:
-        os.close(handle)
 
 
 class Runner:

@@ -19,11 +19,10 @@ from typing import NamedTuple
 from agent.protocol.problems import ProblemError
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import open_shared
+from console.rollouts.locks import steering_lock, taken
 from console.rollouts.record import UNTOUCHED, Rollout
-from console.rollouts.runner import steering_lock
 
 LOCK = "supervisor.lock"
-LOCK_TRIES = 10
 LOOK_SECONDS = 0.5
 # It is through, and owes notices that are not taken, say.
 AGAIN_SECONDS = 2.0
@@ -79,7 +78,7 @@ def supervising(folder: Path, user: str) -> Iterator[None]:
             "rollout.journal", f"{path}: {error.strerror}", hint="May you write there?"
         ) from error
     with os.fdopen(handle, "w") as file:
-        if not _taken(file.fileno()):
+        if not taken(file.fileno()):
             raise ProblemError(
                 "rollout.steered",
                 f"another process steers all rollouts in {folder}",
@@ -90,18 +89,6 @@ def supervising(folder: Path, user: str) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
-
-
-def _taken(handle: int) -> bool:
-    """Whether the lock is ours now. Who looks whether somebody has it holds it for a moment."""
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return True
-    return False
 
 
 class Supervisor:

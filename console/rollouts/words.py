@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from console.rollouts.judging.words import analysis_lines
-from console.rollouts.lost import outstanding
+from console.rollouts.lost import ask_of, asked_on, outstanding
 from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
 from console.rollouts.strategy import Gate, OnFailure, Strategy
 from console.rollouts.windows import Window
@@ -90,6 +90,22 @@ def stage_words(node: RolloutNode) -> str:
     if node.weight is not None and node.stage in ("canary", "confirming"):
         return f"{node.stage} {node.weight} %"
     return node.stage
+
+
+def lost_lines(rollout: Rollout, node: RolloutNode) -> Iterator[str]:
+    """Of a lost node: what is done about it, and what a person can do. Of others nothing."""
+    if node.stage != "lost":
+        return
+    if not asked_on(node):
+        yield "a newer rollout has this node, and asks it"
+        return
+    asked = ask_of(rollout, node)
+    if asked is None:
+        yield "it is asked no more: undo asks it once more"
+    else:
+        to = "go back" if asked == "revert" else "confirm"
+        yield f"it is asked on to {to}, until it answers"
+    yield "see to its power and its link"
 
 
 def unsteered_lines(rollout: Rollout, *, steered: bool) -> Iterator[str]:

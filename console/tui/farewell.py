@@ -13,7 +13,7 @@ _TOLD = 5
 
 def farewell_lines(desk: Desk) -> list[str]:
     """Empty where no rollout is open. Blocks."""
-    from console.rollouts.runner import locked
+    from console.rollouts.locks import locked
     from console.rollouts.supervisor import supervision
 
     try:

@@ -79,7 +79,7 @@ class Rollouts:
                 self.problem = error.problem()
 
     def _read(self, desk: Desk) -> tuple[list[Rollout], frozenset[str]]:
-        from console.rollouts.runner import locked
+        from console.rollouts.locks import locked
         from console.rollouts.supervisor import supervision
 
         journal = desk.journal()
@@ -137,7 +137,7 @@ class Follower:
 
     def _read(self, node: str | None) -> Followed:
         from console.rollouts.finding import find_rollout
-        from console.rollouts.runner import locked
+        from console.rollouts.locks import locked
 
         journal = self.desk.journal()
         mark = mark_of(journal.folder)

@@ -13,6 +13,7 @@ from console.rollouts.waiting import soak_left, waits_for
 from console.rollouts.watching import weights_of
 from console.rollouts.words import (
     event_line,
+    lost_lines,
     stage_words,
     state_words,
     strategy_lines,
@@ -100,6 +101,7 @@ def count_pieces(rollout: Rollout, glyphs: Glyphs) -> list[Piece]:
 def node_entry(rollout: Rollout, node: RolloutNode, judged: Judged | None) -> Entry:
     """Its name, how it is, for how long, and why."""
     parts = [f"{stage_words(node)} for {words.age(max(0.0, time.time() - node.since))}"]
+    parts += lost_lines(rollout, node)
     if node.why:
         parts.append(node.why)
     if node.stage == "canary":
@@ -216,6 +218,11 @@ def rollout_entries(followed: Followed, glyphs: Glyphs) -> Iterator[Entry]:
         yield Entry("started by  ", rollout.started_by)
     for line in waits_for(rollout, time.time()):
         yield Entry("waits       ", line, "warn")
+    for node in rollout.nodes:
+        if node.stage == "lost":
+            yield Entry(
+                "lost        ", f"{node.name}: {'; '.join(lost_lines(rollout, node))}", "bad"
+            )
     yield BLANK
     for line in strategy_lines(rollout.strategy, len(rollout.nodes)):
         yield Entry("", line)

@@ -186,7 +186,7 @@ class RolloutActions(View):
         desk, name = self.desk, rollout.id
 
         def do() -> str:
-            from console.rollouts.runner import locked
+            from console.rollouts.locks import locked
 
             journal = desk.journal()
             check(journal.load(name), wish, by=desk.by)
@@ -228,7 +228,7 @@ class RolloutActions(View):
             desk, name = self.desk, rollout.id
 
             def do() -> str:
-                from console.rollouts.runner import locked
+                from console.rollouts.locks import locked
 
                 if locked(desk.journal().folder, name):
                     return f"a runner is at work on {name} already"

@@ -17,8 +17,8 @@ import pytest
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
 from console.rollouts.journal import Journal
+from console.rollouts.locks import locked
 from console.rollouts.record import Rollout
-from console.rollouts.runner import locked
 from tests.console.cli.commands import ROOST, Done, environment, roost, write_fleet
 from tests.simulated import simulator_process
 from tests.terminal import Terminal

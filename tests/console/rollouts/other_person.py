@@ -10,8 +10,8 @@ from pathlib import Path
 from agent.protocol.problems import ProblemError
 from console.fleet.links import stated_owner
 from console.rollouts.journal import Journal
+from console.rollouts.locks import locked
 from console.rollouts.record import Wish
-from console.rollouts.runner import locked
 
 
 def main(folder: Path, rollout: str, wish: Wish, user: int, group: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import stat
@@ -21,8 +22,8 @@ from console.rollouts.journal import Journal, journal_folder
 from console.rollouts.journal_file import FILE, transaction
 from console.rollouts.judging.judge import Finding
 from console.rollouts.judging.looks import ConditionLooks, NodeLooks
+from console.rollouts.locks import locked, steering_lock
 from console.rollouts.record import Event, Judged, Rollout, RolloutNode, Stage, Wish
-from console.rollouts.runner import locked, steering_lock
 from console.rollouts.strategy import Strategy
 
 USER, GROUP = 61_234, 61_240  # of nobody
@@ -302,6 +303,25 @@ def test_only_one_steers(tmp_path: Path) -> None:
             pass
         assert raised.value.code == "rollout.steered"
     assert not locked(tmp_path, "aa")
+
+
+def test_who_looks_keeps_nobody_from_steering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = os.open(tmp_path / "aa.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    assert not locked(tmp_path, "aa"), "two look at once"
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        fcntl.flock(looking, fcntl.LOCK_UN)
+
+    monkeypatch.setattr("console.rollouts.locks.time.sleep", sleep)
+    with steering_lock(tmp_path, "aa"):
+        assert locked(tmp_path, "aa")
+    assert len(slept) == 1
+    os.close(looking)
 
 
 def test_where_it_lies(tmp_path: Path) -> None:

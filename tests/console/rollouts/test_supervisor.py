@@ -16,9 +16,9 @@ import pytest
 import console.rollouts
 from agent.protocol.problems import ProblemError
 from console.rollouts.journal import Journal
+from console.rollouts.locks import steering_lock
 from console.rollouts.notices import Target
 from console.rollouts.record import Rollout, RolloutNode
-from console.rollouts.runner import steering_lock
 from console.rollouts.strategy import Strategy
 from console.rollouts.supervisor import Supervisor, supervising, supervision
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from console.rollouts.runner import steering_lock
+from console.rollouts.locks import steering_lock
 from console.tui.look.glyphs import ASCII
 from console.tui.rollouts import Rollouts
 from console.tui.screens.build import BuildScreen

@@ -23,8 +23,9 @@ from console.fleet.links import Links
 from console.rollouts import late
 from console.rollouts.asks import Ask
 from console.rollouts.journal import Journal
+from console.rollouts.locks import steering_lock
 from console.rollouts.record import Rollout
-from console.rollouts.runner import CALM, Pace, Runner, steering_lock
+from console.rollouts.runner import CALM, Pace, Runner
 from console.rollouts.watching import weight_wanted
 from tests.agent.workloads.dying_agent import Order
 

@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from agent.protocol.problems import ProblemError
 from console.rollouts.locks import steering_lock
-from console.rollouts.record import Rollout, Stage
+from console.rollouts.record import Rollout
 from console.tui.app import RoostApp
 from console.tui.rollouts import Rollouts
 from console.tui.screens.rollout import RolloutScreen
@@ -160,44 +160,6 @@ async def test_the_cursor_goes_over_the_nodes_and_enter_tells_all(
         text = await settled(pilot)
         assert "planned by  maria@depot" in text
         assert "waves: 1 node, 10 %, the rest" in text
-
-
-@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
-@pytest.mark.parametrize(
-    ("lost_in", "back", "ended", "words"),
-    [
-        ("confirming", False, False, "it is asked on to confirm, until it answers"),
-        ("canary", True, False, "it is asked on to go back, until it answers"),
-        ("canary", True, True, "it is asked no more: undo asks it once more"),
-        (None, False, False, "a newer rollout has this node, and asks it"),
-    ],
-)
-async def test_of_a_lost_node_it_says_what_is_done_and_what_to_do(
-    make_app: MakeApp,
-    desk: FakeDesk,
-    size: tuple[int, int],
-    lost_in: Stage | None,
-    back: bool,
-    ended: bool,
-    words: str,
-) -> None:
-    rollout = make_rollout(waves=[["lost"], ["canary"]], state="failed" if ended else "running")
-    node = rollout.nodes[0]
-    node.lost_in, node.back = lost_in, back
-    node.why = "not heard of for 16m, and it is not known whether it has confirmed: no route"
-    keep(desk, rollout)
-    app = rollout_app(make_app, desk)
-    with steering_lock(desk.journal().folder, rollout.id):
-        async with app.run_test(size=size) as pilot:
-            await settled(pilot)
-            await pilot.press("n")
-            shown = " ".join((await settled(pilot)).split())
-            assert f"n1-0 lost for 1m; {words}" in shown
-            assert ("see to its power and its link" in shown) == (lost_in is not None)
-            assert "not heard of for 16m" in shown
-            assert "no route" in shown
-            await pilot.press("d")
-            assert f"lost n1-0: {words}" in " ".join((await settled(pilot)).split())
 
 
 async def test_what_happens_is_followed_and_read_once(make_app: MakeApp, desk: FakeDesk) -> None:

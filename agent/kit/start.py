@@ -1,0 +1,243 @@
+"""Starts the agent that is `current`, or one on trial, which goes back unless it is confirmed.
+
+The installer puts it at /opt/roost/start, and systemd runs it: it knows nothing of any version, so
+that it outlives all of them. Standard library only, and what Python 3.6 can read.
+
+Beside it lie `current`, a link to a version's folder; `trial.json` while another one is tried;
+`last-upgrade.json`, what became of the last one. All that it writes is whole and on disk before it
+goes on, and everything is decided anew from these files at each start: killed at any moment it ends
+in the one version or in the other. An upgrade is done when `current` leads to it, and not before.
+"""
+
+import ctypes
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+from typing import Any, Dict, List, Optional
+
+TRIAL, LAST, CURRENT = "trial.json", "last-upgrade.json", "current"
+# What the agent is told: where this file is, and that it is on trial.
+START_VARIABLE, TRIAL_VARIABLE = "ROOST_START", "ROOST_TRIAL"
+# What an agent on trial keeps before it changes the schema of its database.
+COPY_SUFFIX = ".before"
+STARTS = 3
+SECONDS = 60.0  # after each of them
+LOOK_SECONDS = 0.1
+END_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1
+
+Trial = Dict[str, Any]
+
+
+class Supervisor:
+    """Starts what is to run from one folder, with these arguments."""
+
+    def __init__(self, start: str, arguments: List[str]) -> None:
+        self.start, self.root, self.arguments = start, os.path.dirname(start), arguments
+        self.child = None  # type: Optional[subprocess.Popen[bytes]]
+        self.stopping = False
+
+    def run(self) -> int:
+        """Until the agent on trial has ended; where none is, it becomes the current one."""
+        while True:
+            trial = self.trial()
+            if trial is None:
+                self.become_current()
+            elif self.current() == trial["id"]:
+                self.settle(trial, "done", None)
+            elif trial.get("back") is not None:
+                self.go_back(trial)
+            elif trial["starts"] >= STARTS:
+                trial["back"] = "it ended %d times before it was confirmed%s" % (
+                    trial["starts"],
+                    trial.get("ended", ""),
+                )
+                self.tried(trial)
+            else:
+                trial["starts"] += 1
+                if self.tried(trial):
+                    status = self.attempt(trial)
+                    if status is not None and (self.stopping or self.trial() is None):
+                        return status
+
+    def attempt(self, trial: Trial) -> Optional[int]:
+        """Start it and watch it until it ends; its exit status, None: it could not be started."""
+        program = os.path.join(self.root, trial["id"], "bin", "roost-agent")
+        environment = dict(os.environ)
+        environment[START_VARIABLE], environment[TRIAL_VARIABLE] = self.start, trial["id"]
+        try:
+            self.child = subprocess.Popen(
+                [program, *self.arguments],
+                env=environment,
+                preexec_fn=functools.partial(die_with, os.getpid()),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            trial["back"] = "it does not start: %s" % error
+            self.tried(trial)
+            return None
+        if self.stopping:
+            self.child.terminate()
+        say("%s is on trial, start %d of %d" % (trial["id"], trial["starts"], STARTS))
+        until = time.monotonic() + float(trial.get("seconds", SECONDS))
+        while self.child.poll() is None and self.current() != trial["id"]:
+            if time.monotonic() > until and not self.stopping:
+                self.end()
+                trial["back"] = "it was not confirmed within %g s" % trial.get("seconds", SECONDS)
+            time.sleep(LOOK_SECONDS)
+        status = self.child.wait()
+        self.child = None
+        if status < 0:
+            status = 128 - status
+        there = self.trial()
+        if self.current() != trial["id"] and there is not None and there["id"] == trial["id"]:
+            say("%s on trial ended with exit status %d" % (trial["id"], status))
+            # What it wrote there itself stays.
+            there["ended"] = ", the last time with exit status %d" % status
+            if there.get("back") is None and trial.get("back") is not None:
+                there["back"] = trial["back"]
+            self.tried(there)
+        return status
+
+    def end(self) -> None:
+        """The one on trial, for sure."""
+        child = self.child
+        if child is None:
+            return
+        child.terminate()
+        try:
+            child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def go_back(self, trial: Trial) -> None:
+        say("%s goes back to %s: %s" % (trial["id"], self.current(), trial["back"]))
+        try:
+            put_back(trial.get("database"))
+        except OSError as error:
+            say("the database could not be put back: %s" % error)
+        self.settle(trial, "returned", trial["back"])
+
+    def settle(self, trial: Trial, outcome: str, why: Optional[str]) -> None:
+        """The trial is over, whatever the disk says to it."""
+        about = {"outcome": outcome, "why": why, "at": time.time()}
+        for key in ("id", "version", "was", "job"):
+            about[key] = trial.get(key)
+        try:
+            if (self.read(LAST) or {}).get("job") != trial.get("job") or outcome != "done":
+                self.write(LAST, about)
+        except OSError as error:
+            say("it cannot be written down how the upgrade ended: %s" % error)
+        try:
+            os.unlink(os.path.join(self.root, TRIAL))
+            sync_folder(self.root)
+        except OSError as error:
+            say("%s stays: %s" % (TRIAL, error))
+            self.become_current()
+
+    def tried(self, trial: Trial) -> bool:
+        """Write down how far it is. What cannot be counted is not tried."""
+        try:
+            self.write(TRIAL, trial)
+        except OSError as error:
+            trial["back"] = "its trial cannot be written down: %s" % error
+            self.go_back(trial)
+            return False
+        return True
+
+    def become_current(self) -> None:
+        """This very process, so that systemd's main process is the agent."""
+        if self.stopping:
+            sys.exit(0)
+        os.environ[START_VARIABLE] = self.start
+        os.environ.pop(TRIAL_VARIABLE, None)
+        program = os.path.join(self.root, CURRENT, "bin", "roost-agent")
+        os.execv(program, [program, *self.arguments])
+
+    def current(self) -> Optional[str]:
+        try:
+            return os.path.basename(os.readlink(os.path.join(self.root, CURRENT)))
+        except OSError:
+            return None
+
+    def trial(self) -> Optional[Trial]:
+        """What is tried; None: nothing that can be read."""
+        found = self.read(TRIAL)
+        if found is None or not isinstance(found.get("id"), str):
+            return None
+        if not isinstance(found.get("starts"), int):
+            return None
+        return found
+
+    def read(self, name: str) -> Optional[Dict[str, Any]]:
+        try:
+            with open(os.path.join(self.root, name), encoding="utf-8") as file:
+                found = json.load(file)
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def write(self, name: str, content: Dict[str, Any]) -> None:
+        path = os.path.join(self.root, name)
+        part = os.path.join(self.root, "." + name + ".start")
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(part, path)
+        sync_folder(self.root)
+
+    def signalled(self, number: int, _frame: Optional[FrameType]) -> None:
+        """The agent on trial is told what this was told."""
+        self.stopping = True
+        if self.child is not None and self.child.poll() is None:
+            self.child.send_signal(number)
+
+
+def put_back(database: Optional[str]) -> None:
+    """The database as it was before its schema was changed, if it was."""
+    if not database or not os.path.exists(database + COPY_SUFFIX):
+        return
+    # What these have belongs to the newer one.
+    for suffix in ("-wal", "-shm"):
+        if os.path.exists(database + suffix):
+            os.unlink(database + suffix)
+    folder = os.path.dirname(database)
+    sync_folder(folder)
+    os.rename(database + COPY_SUFFIX, database)
+    sync_folder(folder)
+
+
+def sync_folder(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def die_with(parent: int) -> None:
+    """Nobody watches an agent on trial whose supervisor was killed: it must not go on."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def say(text: str) -> None:
+    print("roost start: " + text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    supervisor = Supervisor(os.path.abspath(sys.argv[0]), sys.argv[1:])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.signalled)
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

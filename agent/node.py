@@ -53,6 +53,8 @@ from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
 from agent.traffic.simulated import SimulatedTraffic
 from agent.traffic.traffic import Traffic
+from agent.upgrades.node_upgrades import NodeUpgrades
+from agent.upgrades.trial_files import TrialFiles
 from agent.workloads.applying import Rules
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.node_workloads import NodeWorkloads
@@ -106,6 +108,7 @@ class Node:
         arm_sources: ArmSources | None = None,
         traffic: Traffic | None = None,
         own_log: LogKeeper | None = None,
+        trial: TrialFiles | None = None,
     ) -> None:
         self.name = name
         self.boot = secrets.token_hex(4)
@@ -113,6 +116,7 @@ class Node:
         self.keys = keys or TrustedKeys(None)
         self.secrets = NodeSecrets(rules.secrets)
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
+        self.upgrades = NodeUpgrades(trial, jobs=jobs, blobs=images.blobs, database=database.path)
         self.site = NodeSite(name=name, images=images, jobs=jobs)
         self.simulated = simulated
         self.own_log = own_log or LogKeeper({})
@@ -170,13 +174,15 @@ class Node:
 
         Not `by_itself`: whoever started it calls `sampler.tick` and `look` when they are due.
         """
-        await self.images.start(by_itself=by_itself)
-        await self.site.start()
-        await self.engines.start()
-        await self.gpu.start()
-        await self.runtime.start()
-        self.runtime.on_change(self._runtime_changed)
-        await self.refresh_facts()
+        if self.upgrades.on_trial:
+            # It can be asked what it is, and touches nothing until it is known to be kept.
+            await self._start_sources()
+            await self.upgrades.settled()
+            await self.refresh_facts()
+            await self._start_stores(by_itself=by_itself)
+        else:
+            await self._start_stores(by_itself=by_itself)
+            await self._start_sources()
         await self.workloads.start(by_itself=by_itself)
         try:
             await self.jobs.start()
@@ -192,6 +198,17 @@ class Node:
             asyncio.create_task(self._keep_facts(), name=f"facts {self.name}"),
             asyncio.create_task(self._keep_findings(), name=f"doctor {self.name}"),
         ]
+
+    async def _start_stores(self, *, by_itself: bool) -> None:
+        await self.images.start(by_itself=by_itself)
+        await self.site.start()
+        await self.engines.start()
+
+    async def _start_sources(self) -> None:
+        await self.gpu.start()
+        await self.runtime.start()
+        self.runtime.on_change(self._runtime_changed)
+        await self.refresh_facts()
 
     async def stop(self) -> None:
         """Stop what `start` started."""
@@ -282,6 +299,7 @@ class Node:
                 started_at=self._started_at,
                 capabilities=CAPABILITIES,
                 simulated=self.simulated,
+                upgrade=self.upgrades.about,
             ),
             host=host,
             gpu_stack=inventory.stack,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import platform
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from agent.protocol.decoding import from_json
 from console.kits.making import FORMAT, KitAbout, KitFile
 from console.kits.wheels import write_zip
 
@@ -48,6 +51,7 @@ def small_kit(
     contents = [
         ("agent.yaml", b"{}\n"),
         ("roost-agent.service", b"[Service]\nExecStart=/bin/true\n"),
+        ("start.py", INSTALLER.with_name("start.py").read_bytes()),
         ("wheels/hello-1-py3-none-any.whl", data),
     ]
     files = [
@@ -75,3 +79,45 @@ def small_kit(
     write_zip(path, [*first, *contents], compress=False)
     assert zipfile.is_zipfile(path)
     return path
+
+
+def other_version(
+    kit: Path,
+    folder: Path,
+    version: str,
+    changes: Mapping[str, Callable[[bytes], bytes]] | None = None,
+) -> Path:
+    """A real kit as another version, in whose `roost` wheel these files are other ones."""
+    with zipfile.ZipFile(kit) as whole:
+        contents = [(name, whole.read(name)) for name in whole.namelist()]
+    files = dict(contents)
+    about = from_json(files.pop("kit.json"), KitAbout)
+    for file in about.files:
+        if file.path.startswith("wheels/roost-"):
+            wheel = _changed(files.pop(file.path), about.version, version, changes or {})
+            files[file.path] = wheel
+            file.sha256, file.bytes = hashlib.sha256(wheel).hexdigest(), len(wheel)
+    about.version, about.id = version, f"{version}-{'0' * 8}"
+    path = folder / f"kit-{version}.pyz"
+    first = [("__main__.py", files.pop("__main__.py")), ("kit.json", msgspec.json.encode(about))]
+    write_zip(path, [*first, *files.items()], compress=False)
+    return path
+
+
+def _changed(
+    wheel: bytes, was: str, version: str, changes: Mapping[str, Callable[[bytes], bytes]]
+) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(wheel)) as whole:
+        files = {name: whole.read(name) for name in whole.namelist()}
+    for name, change in changes.items():
+        files[name] = change(files[name])
+    info = f"roost-{was}.dist-info"
+    files[f"{info}/METADATA"] = files[f"{info}/METADATA"].replace(
+        f"\nVersion: {was}".encode(), f"\nVersion: {version}".encode()
+    )
+    renamed = {
+        name.replace(info, f"roost-{version}.dist-info"): data for name, data in files.items()
+    }
+    made = io.BytesIO()
+    write_zip(made, renamed, compress=True)
+    return made.getvalue()

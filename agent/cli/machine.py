@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
 from agent.traffic.choosing import home_of
 from agent.traffic.node_traffic import NodeTraffic
+from agent.upgrades.trial_files import TrialFiles
 from agent.workloads.applying import Rules
 
 # Where JetPack and NVIDIA's packages for Debian and Ubuntu put TensorRT's bindings.
@@ -72,6 +74,7 @@ def this_machine(
         ),
         keys=keys,
         own_log=own_log,
+        trial=TrialFiles.of(os.environ),
         images=images_in(
             settings.state,
             runtime=runtime,

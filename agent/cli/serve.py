@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from agent.protocol.decoding import work_out_all
 from agent.protocol.problems import ProblemError
 from agent.settings import HttpsSettings, Settings, load_settings
 from agent.store.database import Database
+from agent.upgrades.trial_files import TrialFiles
 
 log = logging.getLogger("agent")
 
@@ -41,11 +43,16 @@ def command(config: Path | None, *, with_parent: bool) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     allow_open_files()
     work_out_all()
-    asyncio.run(serve(load_settings(config), gpu_source(), with_parent=with_parent))
+    if asyncio.run(serve(load_settings(config), gpu_source(), with_parent=with_parent)):
+        _hand_over()
 
 
-async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False) -> None:
-    """Serve this machine with the GPUs of `gpu` until a signal, or the end of the parent."""
+async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False) -> bool:
+    """Serve this machine with the GPUs of `gpu` until a signal, or the end of the parent.
+
+    Returns:
+        Whether it ended so that its supervisor starts another version.
+    """
     database = Database(settings.database)
     _open(database)
     own_log = LogKeeper()
@@ -59,6 +66,7 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         raise
     if with_parent:
         await call_when_parent_ends(servers.stop)
+    node.upgrades.on_end(servers.stop)
     await asyncio.to_thread(_settle, node)
     # Callers are answered from the first moment on; /readyz says when the first sample is in.
     serving = asyncio.create_task(servers.serve())
@@ -76,6 +84,15 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         await node.stop()
         await asyncio.to_thread(database.close)
         logging.getLogger().removeHandler(own_log)
+    return node.upgrades.handed_over
+
+
+def _hand_over() -> None:
+    """To the supervisor: it watches this process where that is on trial, else it takes its place,
+    so that for systemd nothing has ended."""
+    files = TrialFiles.of(os.environ)
+    if files is not None and files.tried is None:
+        os.execv(files.start, [str(files.start), *sys.argv[1:]])  # noqa: S606 - no shell is meant
 
 
 def allow_open_files() -> None:

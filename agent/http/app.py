@@ -55,6 +55,12 @@ from agent.http.own_log import get_own_log
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.site import fetch_layers, get_site, list_held, make_grant
 from agent.http.telemetry import get_history, get_telemetry
+from agent.http.upgrades import (
+    begin_upgrade,
+    confirm_upgrade,
+    get_upgrade,
+    revert_upgrade,
+)
 from agent.http.uploads import (
     create_upload,
     get_upload,
@@ -86,10 +92,12 @@ HANDLERS = [
     upload_options,  # first: Litestar would make one of its own for these paths
     act_on_container,
     apply_workloads,
+    begin_upgrade,
     bench_engine,
     build_engine,
     cancel_job,
     confirm_deployment,
+    confirm_upgrade,
     confirm_workload,
     create_upload,
     fetch_layers,
@@ -111,6 +119,7 @@ HANDLERS = [
     get_readyz,
     get_site,
     get_telemetry,
+    get_upgrade,
     get_upload,
     import_engine,
     build_image,
@@ -145,6 +154,7 @@ HANDLERS = [
     restart_workload,
     retry_job,
     revert_deployment,
+    revert_upgrade,
     revoke_key,
     set_secret,
     show_bench,

@@ -234,6 +234,7 @@ async def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> N
 
     A mutating call begins in the audit log here, before its body is read; a route with
     `continues=True` belongs to a call that is in there already: a key stroke, a layer's bytes.
+    While the agent is on trial only routes with `on_trial=True` change anything.
     Asynchronous because Litestar runs a plain function in a thread, for every request.
     """
     needed = handler.opt.get("role", "viewer")
@@ -243,6 +244,8 @@ async def guard_role(connection: ASGIConnection, handler: BaseRouteHandler) -> N
     if handler.opt.get("continues"):
         caller.mutating = False
     elif caller.mutating:
+        if not handler.opt.get("on_trial"):
+            caller.node.upgrades.check_settled()
         await caller.begin()
 
 

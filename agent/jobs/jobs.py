@@ -200,6 +200,18 @@ class Jobs:
         async for lines in entry.log.read(after, lambda: entry.ended, follow=follow):
             yield lines
 
+    def hold(self, why: str | None) -> None:
+        """Begin no more jobs; those that wait say why. None: go on."""
+        self._queue.hold(why)
+
+    def unfinished(self, *, but: str) -> list[Job]:
+        """Those that run, but that one, and that could not go on after a restart of the agent."""
+        return [
+            entry.job()
+            for entry, kind in self._queue.running()
+            if entry.id != but and not kind.resumable
+        ]
+
     def records(self) -> dict[str, Record]:
         """The live picture's section: all that is under way, and the last that ended."""
         shown: dict[str, Record] = {}

@@ -50,6 +50,7 @@ class Queue:
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks = Locks()
         self._stopping = False
+        self._held: str | None = None  # why none begins
 
     def __len__(self) -> int:
         """How many wait."""
@@ -79,7 +80,7 @@ class Queue:
         wanted: dict[str, Entry] = {}  # by jobs that have waited longer
         for waiting in list(self._waiting.values()):
             entry, id_ = waiting.entry, waiting.entry.id
-            reason = self._full(waiting.kind)
+            reason = self._held or self._full(waiting.kind)
             earlier = [wanted[key] for key in sorted(waiting.keys) if key in wanted]
             if reason is None and earlier:
                 reason = f"waits behind {refusals.described(earlier[0].job())}"
@@ -94,6 +95,15 @@ class Queue:
             if entry.waits != reason:
                 entry.waits = reason
                 self._on_change()
+
+    def hold(self, why: str | None) -> None:
+        """Begin none; they say why they wait. None: go on."""
+        self._held = why
+        self.look()
+
+    def running(self) -> list[tuple[Entry, JobKind[Any]]]:
+        """All that runs, with its kind."""
+        return [(run.entry, run.kind) for run in self._runs.values()]
 
     async def stop(self) -> None:
         """Cancel what runs, and wait a moment until it is written how that ended."""

@@ -1,5 +1,7 @@
 """Puts the agent that it comes with on this machine: `python3 KIT check | install | uninstall`.
 
+`unpack` is what an agent that runs here does with the kit that it is to become.
+
 A kit is a zip file that Python runs. This is its first file, and the only one that runs before
 anything is installed: standard library only, and what even Python 3.6 can read, so that an old
 Python is named and not tripped over. It needs no network, no pip and no compiler.
@@ -27,6 +29,7 @@ CONFIG = Path("/etc/roost")
 STATE = Path("/var/lib/roost")
 UNIT = Path("/etc/systemd/system/roost-agent.service")
 COMMAND = Path("/usr/local/bin/roost-agent")
+TRIAL = ROOT / "trial.json"
 GROUP = "roost"
 SERVICE = "roost-agent.service"
 # What the database, uploads and one engine need before any image comes.
@@ -333,6 +336,9 @@ def install(kit: Kit, say: Any, member: str = "") -> None:
             folder.chmod(mode)
     if not (CONFIG / "agent.yaml").exists():
         write(CONFIG / "agent.yaml", kit.read("agent.yaml"), 0o644)
+    write(ROOT / "start", supervisor(kit, python), 0o755)
+    if TRIAL.exists():  # somebody wants this one, whatever is tried
+        TRIAL.unlink()
     link(ROOT / "current", kit.id)
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists() or COMMAND.is_symlink():
@@ -346,6 +352,20 @@ def install(kit: Kit, say: Any, member: str = "") -> None:
         must(["systemctl", "enable", SERVICE], "kit.service")
         must(["systemctl", "restart", SERVICE], "kit.service")
     say(f"agent {kit.version} is installed")
+
+
+def unpack_only(kit: Kit, say: Any) -> None:
+    """Beside what runs, which goes on."""
+    found = problems(kit)
+    python = chosen_python(kit)
+    if found or python is None:
+        raise found[0]
+    unpack(kit, python, say)
+
+
+def supervisor(kit: Kit, python: Python) -> bytes:
+    """What systemd runs: of every version the same."""
+    return f"#!{python.path} -IS\n".encode() + kit.read("start.py")
 
 
 def must(argv: List[str], code: str) -> None:
@@ -488,7 +508,7 @@ def show(kit: Kit, member: str, *, as_json: bool) -> int:
 
 def main(argv: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 KIT", description=__doc__)
-    parser.add_argument("verb", choices=("check", "install", "uninstall"))
+    parser.add_argument("verb", choices=("check", "install", "unpack", "uninstall"))
     parser.add_argument("--json", action="store_true", help="say it for a program")
     parser.add_argument("--member", default="", help="who shall be able to use it, beside root")
     parser.add_argument(
@@ -504,6 +524,8 @@ def main(argv: List[str]) -> int:
             uninstall(say, everything=asked.all)
         elif asked.verb == "install":
             install(Kit(Path(sys.argv[0])), say, asked.member)
+        elif asked.verb == "unpack":
+            unpack_only(Kit(Path(sys.argv[0])), say)
         else:
             return show(Kit(Path(sys.argv[0])), asked.member, as_json=asked.json)
     except KitError as problem:

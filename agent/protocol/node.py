@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from agent.protocol.gpus import Gpu, GpuStack
+from agent.protocol.upgrades import AgentUpgrade
 
 RuntimeState = Literal["ok", "simulated", "not_found", "unreachable", "no_permission"]
 ImageStore = Literal["graphdriver", "containerd", "podman", "memory"]
@@ -21,6 +22,8 @@ class AgentInfo(msgspec.Struct, kw_only=True):
     started_at: float  # Unix time, seconds
     capabilities: list[str] = []  # "containers", "exec", "metrics", ...
     simulated: bool = False
+    # Which kit it runs from, and what became of the last upgrade; None: it is not from a kit.
+    upgrade: AgentUpgrade | None = None
     role: str | None = None  # what the caller of this request may do
 
 

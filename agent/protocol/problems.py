@@ -122,6 +122,11 @@ CODES: Mapping[str, Code] = {
     "secret.storage": Code(503, "The node's folder of secrets cannot be used"),
     "secret.simulated": Code(409, "Simulated nodes keep no secrets"),
     # putting the agent on a machine
+    "upgrade.no_kit": Code(409, "The agent does not run from a kit"),
+    "upgrade.on_trial": Code(503, "The agent is on trial"),
+    "upgrade.not_on_trial": Code(409, "That agent is not on trial"),
+    "upgrade.busy": Code(409, "Work on the node cannot be interrupted"),
+    "upgrade.returned": Code(409, "The upgrade went back"),
     "kit.broken": Code(None, "The kit is not whole"),
     "kit.twice": Code(None, "There are two kits for one architecture"),
     "kit.none": Code(None, "There is no kit for that architecture"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from agent.durable import sync, sync_folder
+from agent.kit.start import COPY_SUFFIX
 from agent.protocol.problems import ProblemError
 
 P = ParamSpec("P")
@@ -114,6 +117,11 @@ class Database:
                 ) from error
 
     @property
+    def path(self) -> Path | None:
+        """Its file; None: it is in memory."""
+        return self._path
+
+    @property
     def untouched(self) -> bool:
         """Whether nothing can be in it: in memory, and never used."""
         return self._path is None and self._connection is None
@@ -172,6 +180,8 @@ class Database:
             )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        if self._path is not None and 0 < version < SCHEMA_VERSION:
+            _keep_copy(connection, self._path)
         if version < SCHEMA_VERSION:
             # All or nothing: what is cut short begins anew with the old file.
             connection.executescript(
@@ -182,3 +192,17 @@ class Database:
 def in_memory(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Here and now. By its name the tests know that this does not block."""
     return work(*args, **kwargs)
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path) -> None:
+    """What an older agent can go on with. Raises OSError, sqlite3.Error."""
+    copy = path.with_name(path.name + COPY_SUFFIX)
+    part = path.with_name(f".{copy.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    with contextlib.closing(sqlite3.connect(part)) as target:
+        connection.backup(target)
+    with part.open("rb+") as file:
+        sync(file)
+    part.replace(copy)
+    sync_folder(path.parent)

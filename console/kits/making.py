@@ -21,7 +21,7 @@ from console.kits.locked import locked_file, locked_for
 from console.kits.wheels import PYTHONS, Wheel, fetch_wheels, own_wheel, packed, write_zip
 
 FORMAT = 1
-_BESIDE = ("agent.yaml", "roost-agent.service")
+_BESIDE = ("agent.yaml", "roost-agent.service", "start.py")
 
 
 class KitFile(msgspec.Struct, kw_only=True):

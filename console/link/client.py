@@ -49,6 +49,7 @@ from console.link.requests import (
 )
 from console.link.site import SiteClient
 from console.link.stream import Stream
+from console.link.upgrades import UpgradeClient
 from console.link.uploads import UploadClient
 from console.link.workloads import WorkloadClient
 
@@ -103,6 +104,7 @@ class NodeClient:
         self.engines = EngineClient(node, self._requests)
         self.secrets = SecretClient(node, self._requests)
         self.files = FileClient(node, self._requests)
+        self.upgrades = UpgradeClient(node, self._requests)
 
     async def read(
         self, target: str, *, timeout: float, limit: int, heard: Callable[[int], None]

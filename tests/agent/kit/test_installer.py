@@ -26,6 +26,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "STATE": "var/lib/roost",
         "UNIT": "etc/systemd/system/roost-agent.service",
         "COMMAND": "usr/local/bin/roost-agent",
+        "TRIAL": "opt/roost/trial.json",
     }.items():
         monkeypatch.setattr(installer, name, root / path)
     (root / "etc" / "systemd" / "system").mkdir(parents=True)
@@ -90,6 +91,7 @@ def test_what_a_cut_left_is_begun_anew(tmp_path: Path, places: Path) -> None:
     assert sorted(each.name for each in (places / "opt/roost").iterdir()) == [
         "1.0.0-abc",
         "current",
+        "start",
     ]
 
 

@@ -1,0 +1,1 @@
+"""Another version of this very agent, tried first, and kept only if it is confirmed."""

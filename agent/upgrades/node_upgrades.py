@@ -1,0 +1,152 @@
+"""Upgrades of one node's agent: what runs, whether it is on trial, and how that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.images.blobs import Blobs
+from agent.jobs.jobs import Jobs
+from agent.protocol.jobs import Job
+from agent.protocol.problems import ProblemError
+from agent.protocol.upgrades import JOB_KIND, AgentUpgrade, UpgradeRequest
+from agent.upgrades.trial_files import TrialFiles
+from agent.upgrades.upgrade_job import UpgradeKind, no_kit
+
+
+class NodeUpgrades:
+    """Registers its jobs. For one event loop."""
+
+    def __init__(
+        self,
+        files: TrialFiles | None,
+        *,
+        jobs: Jobs,
+        blobs: Blobs,
+        database: Path | None = None,
+    ) -> None:
+        """`files` None: the agent was not started by the supervisor of a kit."""
+        self._files, self._jobs = files, jobs
+        self._settled = asyncio.Event()
+        self._on_end: Callable[[], None] = lambda: None
+        if files is None or files.tried is None:
+            self._settled.set()
+        self.about: AgentUpgrade | None = None if files is None else self._look(files)
+        self.handed_over = False
+        jobs.register(
+            UpgradeKind(
+                files=files, jobs=jobs, blobs=blobs, database=database, hand_over=self._hand_over
+            )
+        )
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether this agent goes back unless it is confirmed."""
+        return not self._settled.is_set()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """What ends this agent, so that the supervisor decides what runs next."""
+        self._on_end = callback
+
+    async def settled(self) -> None:
+        """Wait until this agent is no longer on trial."""
+        await self._settled.wait()
+
+    def check_settled(self) -> None:
+        """Raises ProblemError `upgrade.on_trial` while it is."""
+        if self.on_trial:
+            raise ProblemError(
+                "upgrade.on_trial",
+                "this agent is on trial after an upgrade, and changes nothing yet",
+                hint="It is confirmed in a moment, or goes back by itself. Then try again.",
+            )
+
+    async def begin(self, request: UpgradeRequest, *, owner: str, key: str | None) -> Job:
+        """The job that upgrades to a kit which lies here as a blob.
+
+        Raises:
+            ProblemError: `upgrade.no_kit`, and those of `Jobs.submit`.
+        """
+        if self._files is None:
+            raise no_kit()
+        return await self._jobs.submit(JOB_KIND, request, owner=owner, key=key)
+
+    async def confirm(self, kit: str) -> AgentUpgrade:
+        """Keep the agent that answers this, if it is that one. Again changes nothing.
+
+        Raises:
+            ProblemError: `upgrade.no_kit`, `upgrade.not_on_trial`, `kit.write`.
+        """
+        files, about = self._files, self.about
+        if files is None or about is None:
+            raise no_kit()
+        if about.kit != kit:
+            raise ProblemError(
+                "upgrade.not_on_trial",
+                f"agent {about.kit} runs here, and not {kit}",
+                params={"kit": about.kit},
+                hint="See what became of it: roost node show NODE",
+            )
+        if not self.on_trial:
+            return about
+        trial = await asyncio.to_thread(files.trial)
+        if trial is None or trial.id != kit or trial.back is not None:
+            raise ProblemError(
+                "upgrade.not_on_trial",
+                f"the trial of {kit} is over",
+                params={"kit": kit},
+                hint="See what became of it: roost node show NODE",
+            )
+        try:
+            await asyncio.to_thread(files.confirm, trial, at=time.time())
+        except OSError as error:
+            raise ProblemError(
+                "kit.write", f"{files.root}: {error}", hint="It goes back by itself."
+            ) from None
+        self._settled.set()
+        about.on_trial, about.last = False, await asyncio.to_thread(files.last)
+        return about
+
+    async def give_up(self, why: str) -> AgentUpgrade:
+        """Go back to what ran before, at once.
+
+        Raises:
+            ProblemError: `upgrade.no_kit`, `upgrade.not_on_trial`, `kit.write`.
+        """
+        files, about = self._files, self.about
+        if files is None or about is None:
+            raise no_kit()
+        trial = await asyncio.to_thread(files.trial)
+        if not self.on_trial or trial is None:
+            raise ProblemError(
+                "upgrade.not_on_trial",
+                f"agent {about.kit} is not on trial",
+                params={"kit": about.kit},
+                hint="Upgrade to the kit that it was: roost agent upgrade NODE --kit FILE",
+            )
+        try:
+            await asyncio.to_thread(files.give_up, trial, why)
+        except OSError as error:
+            raise ProblemError(
+                "kit.write", f"{files.root}: {error}", hint="It goes back by itself in a moment."
+            ) from None
+        self._hand_over()
+        return about
+
+    def _hand_over(self) -> None:
+        self.handed_over = True
+        self._on_end()
+
+    def _look(self, files: TrialFiles) -> AgentUpgrade | None:
+        kit = files.tried or files.current()
+        if kit is None:
+            return None
+        trial = files.trial() if self.on_trial else None
+        return AgentUpgrade(
+            kit=kit,
+            on_trial=self.on_trial and files.current() != kit,
+            job=None if trial is None else trial.job,
+            last=files.last(),
+        )

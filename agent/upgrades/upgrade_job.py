@@ -1,0 +1,157 @@
+"""The job `agent.upgrade`: it begins under one agent and ends under another, or under the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.images.blobs import Blobs
+from agent.jobs.jobs import Jobs
+from agent.jobs.kind import JobKind, SkippedError
+from agent.jobs.work import Work
+from agent.protocol.problems import ProblemError
+from agent.protocol.upgrades import JOB_KIND, LastUpgrade, UpgradeRequest
+from agent.upgrades import kit_copy
+from agent.upgrades.kit_copy import KitFacts
+from agent.upgrades.trial_files import Trial, TrialFiles
+
+CHECK_SECONDS = 300.0
+UNPACK_SECONDS = 600.0
+HAND_OVER_SECONDS = 120.0
+WAIT_LOOK_SECONDS = 0.2
+HOLD = "waits: the agent is about to be replaced by another version"
+
+log = logging.getLogger(__name__)
+
+
+class UpgradeKind(JobKind[UpgradeRequest]):
+    """One after the other; nothing is touched until the agent ends."""
+
+    name = JOB_KIND
+    request_type = UpgradeRequest
+    resumable = True
+    joins = True
+
+    def __init__(
+        self,
+        *,
+        files: TrialFiles | None,
+        jobs: Jobs,
+        blobs: Blobs,
+        database: Path | None,
+        hand_over: Callable[[], None],
+    ) -> None:
+        """`hand_over` ends this agent, so that the supervisor starts the other one."""
+        self._files, self._jobs, self._blobs = files, jobs, blobs
+        self._database, self._hand_over = database, hand_over
+
+    def subject(self, request: UpgradeRequest) -> str:
+        return request.id
+
+    async def run(self, work: Work[UpgradeRequest]) -> dict[str, str]:
+        files, request = self._files, work.request
+        if files is None:
+            raise no_kit()
+        last = await asyncio.to_thread(files.last)
+        if last is not None and last.job == work.job.id:
+            return await asyncio.to_thread(_ended, files, last)
+        was = await asyncio.to_thread(files.current)
+        if was == request.id:
+            raise SkippedError(f"agent {request.id} runs already")
+        facts = await self._unpacked(files, work)
+        try:
+            self._jobs.hold(HOLD)
+            await self._wait_for_others(work)
+            await work.stage(
+                "handing over", HAND_OVER_SECONDS, leaves=f"the next start tries {request.id}"
+            )
+            trial = Trial(
+                id=request.id,
+                version=facts.version,
+                was=was or "",
+                job=work.job.id,
+                seconds=request.within_seconds,
+                database=None if self._database is None else str(self._database),
+            )
+            await asyncio.to_thread(files.begin, trial)
+            work.log(f"agent {request.id} is started on trial, instead of {was}")
+            self._hand_over()
+            await asyncio.Event().wait()  # this agent ends, and the job goes on under the next
+        finally:
+            self._jobs.hold(None)
+        raise AssertionError  # it waits for ever
+
+    async def _unpacked(self, files: TrialFiles, work: Work[UpgradeRequest]) -> KitFacts:
+        """Have the kit's version beside the one that runs."""
+        request = work.request
+        await work.stage("checking", CHECK_SECONDS)
+        if request.kit is None:
+            return await asyncio.to_thread(kit_copy.kept_kit, files.root, request.id)
+        path, facts = await asyncio.to_thread(
+            kit_copy.copy_kit, self._blobs, request.kit, files.root
+        )
+        try:
+            if facts.id != request.id:
+                raise ProblemError(
+                    "kit.broken",
+                    f"the kit is {facts.id}, and {request.id} was asked for",
+                    hint=kit_copy.AGAIN,
+                )
+            await work.stage("unpacking", UNPACK_SECONDS)
+            await kit_copy.unpack_kit(path, work.log)
+        finally:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        return facts
+
+    async def _wait_for_others(self, work: Work[UpgradeRequest]) -> None:
+        """Those that could not go on under the next agent."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + work.request.wait_seconds
+        told = False
+        while others := self._jobs.unfinished(but=work.job.id):
+            first = others[0]
+            what = f"{first.kind} of {first.subject} (job {first.id})"
+            if loop.time() >= until:
+                raise ProblemError(
+                    "upgrade.busy",
+                    f"{what} has not ended within {work.request.wait_seconds:g} s",
+                    params={"jobs": [each.id for each in others]},
+                    hint=f"Try again when it has, or cancel it: roost job cancel NODE {first.id}",
+                )
+            if not told:
+                await work.stage("waiting", work.request.wait_seconds + CHECK_SECONDS)
+                work.log(f"waits for {what}")
+                told = True
+            await asyncio.sleep(WAIT_LOOK_SECONDS)
+
+
+def _ended(files: TrialFiles, last: LastUpgrade) -> dict[str, str]:
+    if last.outcome == "returned":
+        raise ProblemError(
+            "upgrade.returned",
+            f"agent {last.id} went back to {last.was}: {last.why}",
+            params={"kit": last.id, "was": last.was},
+            hint="See why on the node: journalctl -u roost-agent",
+        )
+    _prune(files.root, {last.id, last.was or ""})
+    return {"kit": last.id, "was": last.was or "", "version": last.version or ""}
+
+
+def _prune(root: Path, keep: set[str]) -> None:
+    """Versions before the last one make room. Blocks."""
+    for folder in root.iterdir():
+        if folder.name not in keep and not folder.is_symlink() and (folder / "kit.json").exists():
+            log.info("version %s is removed", folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def no_kit() -> ProblemError:
+    """This agent was not installed from a kit."""
+    return ProblemError(
+        "upgrade.no_kit",
+        "this agent does not run from a kit, so that it cannot go back to what it was",
+        hint="Install it once from a kit: roost node install ssh://HOST",
+    )

@@ -43,6 +43,7 @@ class AgentProcess:
         module: str = "tests.bench.agent_under_load",
         arguments: Sequence[str] = (),
         inside: Sequence[str] = (),
+        program: Path = BIN / "roost-agent",
     ) -> None:
         self.folder = folder
         self.config = folder / "agent.yaml"
@@ -60,7 +61,7 @@ class AgentProcess:
             ),
             encoding="utf-8",
         )
-        self._command: list[str | Path] = [BIN / "roost-agent", "serve", "--config", self.config]
+        self._command: list[str | Path] = [program, "serve", "--config", self.config]
         self._environment = dict(os.environ)
         if gpus:
             stub = folder / "stub"

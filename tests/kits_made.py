@@ -115,9 +115,8 @@ def _changed(
     files[f"{info}/METADATA"] = files[f"{info}/METADATA"].replace(
         f"\nVersion: {was}".encode(), f"\nVersion: {version}".encode()
     )
-    renamed = {
-        name.replace(info, f"roost-{version}.dist-info"): data for name, data in files.items()
-    }
+    new = f"roost-{version}.dist-info"
+    renamed = [(name.replace(info, new), data) for name, data in files.items()]
     made = io.BytesIO()
     write_zip(made, renamed, compress=True)
     return made.getvalue()

@@ -38,6 +38,7 @@ from agent.protocol import (
     signatures,
     site,
     telemetry,
+    upgrades,
     workloads,
 )
 from agent.protocol.problems import MEDIA_TYPE, Problem
@@ -62,6 +63,7 @@ _MODULES = (
     signatures,
     site,
     telemetry,
+    upgrades,
     workloads,
 )
 

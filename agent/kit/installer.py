@@ -515,6 +515,7 @@ def main(argv: List[str]) -> int:
         "--all", action="store_true", help="uninstall: also its configuration and data"
     )
     asked = parser.parse_args(argv)
+    os.umask(0o022)  # the agent's own keeps others out, and they may call its programs
 
     def say(line: str) -> None:
         print(json.dumps({"says": line}) if asked.json else line, flush=True)

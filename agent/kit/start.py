@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import FrameType
 from typing import Any, Dict, List, Optional
@@ -29,6 +30,7 @@ STARTS = 3
 SECONDS = 60.0  # after each of them
 LOOK_SECONDS = 0.1
 END_SECONDS = 5.0
+LAST_WORDS = 200
 PR_SET_PDEATHSIG = 1
 
 Trial = Dict[str, Any]
@@ -74,6 +76,7 @@ class Supervisor:
             self.child = subprocess.Popen(
                 [program, *self.arguments],
                 env=environment,
+                stderr=subprocess.PIPE,
                 preexec_fn=functools.partial(die_with, os.getpid()),
             )
         except (OSError, subprocess.SubprocessError) as error:
@@ -82,6 +85,8 @@ class Supervisor:
             return None
         if self.stopping:
             self.child.terminate()
+        heard = Heard(self.child.stderr)
+        heard.start()
         say("%s is on trial, start %d of %d" % (trial["id"], trial["starts"], STARTS))
         until = time.monotonic() + float(trial.get("seconds", SECONDS))
         while self.child.poll() is None and self.current() != trial["id"]:
@@ -91,6 +96,7 @@ class Supervisor:
             time.sleep(LOOK_SECONDS)
         status = self.child.wait()
         self.child = None
+        heard.join(END_SECONDS)
         if status < 0:
             status = 128 - status
         there = self.trial()
@@ -98,6 +104,8 @@ class Supervisor:
             say("%s on trial ended with exit status %d" % (trial["id"], status))
             # What it wrote there itself stays.
             there["ended"] = ", the last time with exit status %d" % status
+            if heard.last:
+                there["ended"] += ": " + heard.last
             if there.get("back") is None and trial.get("back") is not None:
                 there["back"] = trial["back"]
             self.tried(there)
@@ -197,6 +205,22 @@ class Supervisor:
         self.stopping = True
         if self.child is not None and self.child.poll() is None:
             self.child.send_signal(number)
+
+
+class Heard(threading.Thread):
+    """Passes on what the agent on trial says, and remembers its last words."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(daemon=True)
+        self.source, self.last = source, ""
+
+    def run(self) -> None:
+        for line in self.source:
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+            text = line.decode("utf-8", "replace").strip()
+            if text and not text.startswith("hint:"):
+                self.last = text[-LAST_WORDS:]
 
 
 def put_back(database: Optional[str]) -> None:

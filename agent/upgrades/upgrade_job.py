@@ -130,20 +130,21 @@ class UpgradeKind(JobKind[UpgradeRequest]):
 
 def _ended(files: TrialFiles, last: LastUpgrade) -> dict[str, str]:
     if last.outcome == "returned":
+        _prune(files.root, lambda name: name == last.id and name != files.current())
         raise ProblemError(
             "upgrade.returned",
             f"agent {last.id} went back to {last.was}: {last.why}",
             params={"kit": last.id, "was": last.was},
             hint="See why on the node: journalctl -u roost-agent",
         )
-    _prune(files.root, {last.id, last.was or ""})
+    _prune(files.root, lambda name: name not in (last.id, last.was))
     return {"kit": last.id, "was": last.was or "", "version": last.version or ""}
 
 
-def _prune(root: Path, keep: set[str]) -> None:
-    """Versions before the last one make room. Blocks."""
+def _prune(root: Path, unwanted: Callable[[str], bool]) -> None:
+    """Versions make room. Blocks."""
     for folder in root.iterdir():
-        if folder.name not in keep and not folder.is_symlink() and (folder / "kit.json").exists():
+        if not folder.is_symlink() and (folder / "kit.json").exists() and unwanted(folder.name):
             log.info("version %s is removed", folder.name)
             shutil.rmtree(folder, ignore_errors=True)
 

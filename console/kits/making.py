@@ -93,7 +93,7 @@ def _write(
         data, unpacked = packed(wheel.path)
         name = f"wheels/{wheel.path.name}"
         contents.append((name, data))
-        listed.append(_listed(name, data, unpacked, None if len(named) == pythons else named))
+        listed.append(_listed(name, data, unpacked, None if len(named) == pythons > 1 else named))
     needs = max((wheel.glibc for wheel, _ in wheels if wheel.glibc), default=(2, 17))
     version = importlib.metadata.version("roost")
     installer = (beside / "installer.py").read_bytes()

@@ -35,11 +35,11 @@ _CONFIRM = """
 ln -s "$ME" "$ROOT/.current" && mv -T "$ROOT/.current" "$ROOT/current"
 rm -f "$ROOT/trial.json"
 """
-CRASHED = "before it was confirmed, the last time with exit status 3"
+CRASHED = "before it was confirmed, the last time with exit status 3: No module named x"
 TOYS = {
     "stays": _RUNS + _STAYS,
     "confirms": _RUNS + _CONFIRM + _STAYS,
-    "crashes": "exit 3\n",
+    "crashes": "echo 'No module named x' >&2; echo 'hint: none' >&2; exit 3\n",
     "hangs": "trap '' TERM\n" + _RUNS + "while :; do sleep 1000; done\n",
     "gives up": f"""{_RUNS}
 sed -i 's/"back": null/"back": "somebody wants it"/' "$ROOT/trial.json"

@@ -30,6 +30,7 @@ STARTS = 3
 SECONDS = 60.0  # after each of them
 LOOK_SECONDS = 0.1
 END_SECONDS = 5.0
+WORDS_SECONDS = 5.0  # until all that it said was heard
 LAST_WORDS = 200
 PR_SET_PDEATHSIG = 1
 
@@ -96,7 +97,7 @@ class Supervisor:
             time.sleep(LOOK_SECONDS)
         status = self.child.wait()
         self.child = None
-        heard.join(END_SECONDS)
+        heard.join(WORDS_SECONDS)
         if status < 0:
             status = 128 - status
         there = self.trial()

@@ -35,7 +35,6 @@ _CONFIRM = """
 ln -s "$ME" "$ROOT/.current" && mv -T "$ROOT/.current" "$ROOT/current"
 rm -f "$ROOT/trial.json"
 """
-CRASHED = "before it was confirmed, the last time with exit status 3: No module named x"
 TOYS = {
     "stays": _RUNS + _STAYS,
     "confirms": _RUNS + _CONFIRM + _STAYS,
@@ -174,7 +173,8 @@ def test_a_stop_reaches_the_agent_on_trial_and_is_no_crash(
         (
             "crashes",
             60.0,
-            "it ended 3 times before it was confirmed, the last time with exit status 3",
+            "it ended 3 times before it was confirmed, the last time with exit status 3:"
+            " No module named x",
         ),
         ("hangs", 0.3, "it was not confirmed within 0.3 s"),
         ("gives up", 60.0, "somebody wants it"),

@@ -35,6 +35,7 @@ _CONFIRM = """
 ln -s "$ME" "$ROOT/.current" && mv -T "$ROOT/.current" "$ROOT/current"
 rm -f "$ROOT/trial.json"
 """
+THREE_TIMES = "it ended 3 times before it was confirmed"
 TOYS = {
     "stays": _RUNS + _STAYS,
     "confirms": _RUNS + _CONFIRM + _STAYS,
@@ -173,8 +174,7 @@ def test_a_stop_reaches_the_agent_on_trial_and_is_no_crash(
         (
             "crashes",
             60.0,
-            "it ended 3 times before it was confirmed, the last time with exit status 3:"
-            " No module named x",
+            f"{THREE_TIMES}, the last time with exit status 3: No module named x",
         ),
         ("hangs", 0.3, "it was not confirmed within 0.3 s"),
         ("gives up", 60.0, "somebody wants it"),

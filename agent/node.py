@@ -46,6 +46,8 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.telemetry import Telemetry
 from agent.protocol.version import API_VERSION
 from agent.site.node_site import NodeSite
+from agent.snapshots.node_snapshots import NodeSnapshots
+from agent.snapshots.taking import Taker
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.node_secrets import NodeSecrets
@@ -109,7 +111,9 @@ class Node:
         traffic: Traffic | None = None,
         own_log: LogKeeper | None = None,
         trial: TrialFiles | None = None,
+        configuration: Mapping[str, str] | None = None,
     ) -> None:
+        """`configuration` is what agent.yaml came to, by dotted key: see `settings.told`."""
         self.name = name
         self.boot = secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
@@ -148,6 +152,22 @@ class Node:
             engines=self.engines,
             traffic=self.traffic,
             procfs=None if simulated else Path("/proc"),
+        )
+        self.snapshots = NodeSnapshots(
+            Taker(
+                facts=self._fresh_facts,
+                images=self.images.planner.images,
+                workloads=self.workloads,
+                states=lambda: {each.id: each.state for each in runtime.containers().values()},
+                engines=self.engines.list,
+                files=self.images.files,
+                secrets=self.secrets,
+                configuration=configuration or {},
+            ),
+            jobs=jobs,
+            images=self.images,
+            engines=self.engines,
+            workloads=self.workloads,
         )
         procfs = None if simulated else Path("/proc")
         self.measuring = Measuring(
@@ -229,6 +249,10 @@ class Node:
 
     def _requests(self, workload: str, *_: object) -> Requests:
         return requests_of(self.traffic.figures(workload))
+
+    async def _fresh_facts(self) -> NodeFacts:
+        await self.refresh_facts()
+        return self.facts
 
     async def _bound(self) -> Mapping[Path, Sequence[str]]:
         return await self.workloads.bound()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
@@ -129,3 +130,18 @@ def parse_settings(text: str, *, file: str) -> Settings:
             hint="Give both, or neither: then the agent makes its own.",
         )
     return settings
+
+
+def told(settings: Settings) -> dict[str, str]:
+    """All settings as texts, by dotted key: "policy.privileged". There is no secret among them."""
+    found: dict[str, str] = {}
+
+    def add(value: object, key: str) -> None:
+        if isinstance(value, dict):
+            for name, each in value.items():
+                add(each, f"{key}.{name}" if key else name)
+        else:
+            found[key] = json.dumps(value)
+
+    add(msgspec.to_builtins(settings, enc_hook=str), "")
+    return found

@@ -25,6 +25,9 @@ ENTRIES_LIMIT = 20_000
 IMAGES_LIMIT = 1000
 FILES_NAMED = 1000
 CONFIG, LAYER, MODEL, RELEASE = "config", "layer", "model", "release"
+SNAPSHOT = "snapshot"  # how a node was; it comes right behind the configs
+SNAPSHOT_NAME = "snapshot.json"
+SNAPSHOT_LIMIT_BYTES = 32 * 1024 * 1024
 CONTENT = frozenset({LAYER, MODEL, RELEASE})  # kinds that others may take from the bundle
 
 
@@ -43,7 +46,7 @@ class ManifestImage(msgspec.Struct, kw_only=True, frozen=True):
 class ManifestEntry(msgspec.Struct, kw_only=True, frozen=True):
     """A file in the bundle, in the order of the file. Readers pass over kinds they do not know."""
 
-    kind: str  # "config", "layer", "model", "release"
+    kind: str  # "config", "snapshot", "layer", "model", "release"
     name: str
     sha256: Digest
     size_bytes: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,8 @@ import msgspec
 from agent.archives.bundle_manifest import (
     CONFIG,
     LAYER,
+    SNAPSHOT,
+    SNAPSHOT_NAME,
     Base,
     Manifest,
     ManifestEntry,
@@ -41,6 +44,7 @@ class BundlePlan(NamedTuple):
     configs: dict[str, bytes]  # by digest, in the manifest's order
     parts: list[Part]
     loose: list[LooseFile]
+    snapshot: bytes | None = None  # how a node was
 
 
 class Difference(NamedTuple):
@@ -58,8 +62,11 @@ def plan_bundle(
     *,
     since: tuple[Base, Manifest] | None,
     created_at: float,
+    snapshot: bytes | None = None,
 ) -> BundlePlan:
     """All images and files of these archives, and files that lie beside them.
+
+    `snapshot` is how a node was, which makes the bundle one.
 
     With `since`, only the layers that no image of it has, and contents that no file of it has.
 
@@ -93,6 +100,15 @@ def plan_bundle(
         ManifestEntry(kind=CONFIG, name=config_name(name), sha256=name, size_bytes=len(config))
         for name, config in configs.items()
     ]
+    if snapshot is not None:
+        entries.append(
+            ManifestEntry(
+                kind=SNAPSHOT,
+                name=SNAPSHOT_NAME,
+                sha256=f"sha256:{hashlib.sha256(snapshot).hexdigest()}",
+                size_bytes=len(snapshot),
+            )
+        )
     by_content = {file.sha256: file for file in reversed(files)}
     entries += [
         _entry_of(by_content.get(layer.diff_id), layer.diff_id, layer.size_bytes)
@@ -114,7 +130,7 @@ def plan_bundle(
         since=None if since is None else since[0],
         needs=needs,
     )
-    return BundlePlan(manifest, configs, parts, beside)
+    return BundlePlan(manifest, configs, parts, beside, snapshot)
 
 
 def _asked(images: Sequence[ArchivedImage], files: Sequence[NodeFile]) -> dict[str, None]:

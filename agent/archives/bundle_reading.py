@@ -14,6 +14,8 @@ from agent.archives.bundle_manifest import (
     CONTENT,
     MANIFEST,
     SIGNATURE,
+    SNAPSHOT,
+    SNAPSHOT_LIMIT_BYTES,
     Manifest,
     check_complete,
     decode_manifest,
@@ -50,6 +52,7 @@ class Bundle(msgspec.Struct, kw_only=True, frozen=True):
     manifest: Manifest
     signed: SignedManifest | None
     index: ArchiveIndex
+    snapshot: bytes | None  # how a node was; None: it is no snapshot
     head: list[bytes]  # the entries before those that the manifest names
     table: FrameTable
 
@@ -100,12 +103,14 @@ def read_bundle(path: Path) -> Bundle:
             head.append(entries.small(SIGNATURE, SEAL_LIMIT_BYTES))
             signed = _signed(*head)
         configs = _configs(entries, manifest)
+        snapshot = _snapshot(entries, manifest)
         table = read_table(archive.file, archive.facts.size_bytes)
         return Bundle(
             id=manifest_id(data),
             manifest=manifest,
             signed=signed,
             index=_index(path, archive, manifest, configs, _layers(manifest, head, table), signed),
+            snapshot=snapshot,
             head=head,
             table=table,
         )
@@ -128,6 +133,15 @@ def _configs(entries: Entries, manifest: Manifest) -> dict[str, bytes]:
     ):
         raise FaultError("archive.too_large", "its configs are too large")
     return {entry.sha256: b"".join(entries.pieces(entry)) for entry in named}
+
+
+def _snapshot(entries: Entries, manifest: Manifest) -> bytes | None:
+    behind = next((entry for entry in manifest.entries if entry.kind != CONFIG), None)
+    if behind is None or behind.kind != SNAPSHOT:
+        return None
+    if behind.size_bytes > SNAPSHOT_LIMIT_BYTES:
+        raise FaultError("archive.too_large", "what it says of the node is too large")
+    return b"".join(entries.pieces(behind))
 
 
 def _layers(manifest: Manifest, head: list[bytes], table: FrameTable) -> list[ArchivedLayer]:

@@ -12,7 +12,7 @@ import msgspec
 import zstandard
 
 from agent.archives.bundle_frames import FRAME_BYTES, Frame, table_bytes
-from agent.archives.bundle_manifest import CONFIG, MANIFEST, SIGNATURE
+from agent.archives.bundle_manifest import CONTENT, MANIFEST, SIGNATURE, SNAPSHOT_NAME
 from agent.archives.bundle_part_writing import PartsWriter, writing_parts
 from agent.archives.bundle_parts import part_names
 from agent.archives.bundle_planning import BundlePlan
@@ -79,7 +79,9 @@ def _write(frames: _Frames, plan: BundlePlan, sign: Sign | None, heard: Heard) -
     names = {entry.sha256: entry.name for entry in plan.manifest.entries}
     for digest, config in plan.configs.items():
         frames.small(names[digest], config)
-    total = sum(entry.size_bytes for entry in plan.manifest.entries if entry.kind != CONFIG)
+    if plan.snapshot is not None:
+        frames.small(SNAPSHOT_NAME, plan.snapshot)
+    total = sum(entry.size_bytes for entry in plan.manifest.entries if entry.kind in CONTENT)
     done = 0
     for part in plan.parts:
         readers = read_layers(part.archive, {layer.diff_id for layer in part.layers})

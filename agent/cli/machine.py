@@ -17,7 +17,7 @@ from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
 from agent.live.own_log import LogKeeper
 from agent.node import Node
-from agent.settings import Settings
+from agent.settings import Settings, told
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.tokens import TokenStore
@@ -75,6 +75,7 @@ def this_machine(
         keys=keys,
         own_log=own_log,
         trial=TrialFiles.of(os.environ),
+        configuration=told(settings),
         images=images_in(
             settings.state,
             runtime=runtime,

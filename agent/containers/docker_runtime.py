@@ -251,6 +251,10 @@ class DockerRuntime:
         """Build an image with the runtime's builder."""
         return await self._images.build(chunks, request, told)
 
+    def save_images(self, references: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """Stream images out as one archive."""
+        return self._images.save(references)
+
     async def check_image(
         self, reference: str, *, diff_ids: Sequence[str] | None = None
     ) -> NodeImage:

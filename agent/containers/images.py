@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
 from docker.utils import version_lt
 
-from agent.containers import images_build, images_load
+from agent.containers import images_build, images_load, images_save
 from agent.containers.connection import Connection, Json
 from agent.containers.images_answers import (
     UNKNOWN_PARTS,
@@ -100,6 +101,14 @@ class Images:
     ) -> str:
         """Build one."""
         return await images_build.build(await self._keeper.ready(), chunks, request, told)
+
+    async def save(self, references: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """Stream images out."""
+        images = [await self.image(reference) for reference in references]
+        connection = await self._keeper.ready()
+        async with aclosing(images_save.save(connection, images)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def check(self, reference: str, diff_ids: Sequence[str] | None) -> NodeImage:
         """Look whether it is whole."""

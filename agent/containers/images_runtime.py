@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol
 
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
@@ -69,6 +69,17 @@ class ImageRuntime(Protocol):
         Raises:
             ProblemError: `image.build_failed` with the builder's words, `space.full`,
                 `runtime.unreachable`. What `chunks` raises comes out as it is.
+        """
+
+    def save_images(self, references: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """These images as one archive that `load_image` takes, each layer once, in pieces.
+
+        The first piece is empty and comes as soon as the runtime agreed: what is wrong with the
+        request is raised before it. Close the generator to end the stream. On Docker's containerd
+        store an archive may lack layers; whoever reads it sees that.
+
+        Raises:
+            ProblemError: `image.export_simulated`.
         """
 
     async def check_image(

@@ -6,7 +6,15 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 
 import msgspec
 
@@ -76,6 +84,18 @@ class SimulatedImages:
             f"{request.tag}: this node is simulated: it has no builder",
             hint="Build on a real node, or on this machine.",
         )
+
+    async def save_images(self, references: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """Refuses: there are no layers to read."""
+        for reference in references:
+            await self.image(reference)
+        if references:
+            raise ProblemError(
+                "image.export_simulated",
+                "this node is simulated: its images have no layers that could be read",
+                hint="Take the snapshot without images.",
+            )
+        yield b""
 
     async def load_image(
         self,

@@ -54,6 +54,7 @@ from agent.http.openapi import openapi_handler
 from agent.http.own_log import get_own_log
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.site import fetch_layers, get_site, list_held, make_grant
+from agent.http.snapshots import export_images, get_snapshot, read_model, restore_snapshot
 from agent.http.telemetry import get_history, get_telemetry
 from agent.http.upgrades import (
     begin_upgrade,
@@ -100,6 +101,7 @@ HANDLERS = [
     confirm_upgrade,
     confirm_workload,
     create_upload,
+    export_images,
     fetch_layers,
     get_audit,
     get_container,
@@ -118,6 +120,7 @@ HANDLERS = [
     get_own_log,
     get_readyz,
     get_site,
+    get_snapshot,
     get_telemetry,
     get_upgrade,
     get_upload,
@@ -142,6 +145,7 @@ HANDLERS = [
     plan_images,
     plan_pin,
     plan_workloads,
+    read_model,
     remove_engine,
     remove_file,
     remove_images,
@@ -152,6 +156,7 @@ HANDLERS = [
     resize_terminal,
     resolve_workload,
     restart_workload,
+    restore_snapshot,
     retry_job,
     revert_deployment,
     revert_upgrade,

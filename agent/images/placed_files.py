@@ -48,6 +48,15 @@ class PlacedFiles(Protocol):
     def list(self) -> list[PlacedFile]:
         """All of them by kind and name. Raises ProblemError `blob.storage`."""
 
+    def digest(self, kind: FileKind, name: str) -> str:
+        """Its SHA-256; it is read, unless it was before.
+
+        Raises ProblemError `file.not_found`, `blob.storage`.
+        """
+
+    def path(self, kind: FileKind, name: str) -> Path:
+        """Where it lies. Raises ProblemError `file.not_found`."""
+
     def remove(self, kind: FileKind, name: str) -> None:
         """Raises ProblemError `file.not_found`, `blob.storage`."""
 
@@ -99,12 +108,21 @@ class FilesOnDisk:
                     )
         return found[:LISTED_LIMIT]
 
+    def digest(self, kind: FileKind, name: str) -> str:
+        path = self.path(kind, name)
+        with told(path):
+            return self._digest(path, _looks(path.stat()))
+
+    def path(self, kind: FileKind, name: str) -> Path:
+        path = self._state / FOLDERS[kind] / name
+        if not path.is_file():
+            raise _not_found(kind, name)
+        return path
+
     def remove(self, kind: FileKind, name: str) -> None:
         top = self._state / FOLDERS[kind]
-        path = top / name
+        path = self.path(kind, name)
         with told(path):
-            if not path.is_file():
-                raise _not_found(kind, name)
             path.unlink()
             for folder in path.parents:
                 if folder == top or any(folder.iterdir()):
@@ -185,6 +203,19 @@ class SimulatedFiles:
             )
             for place, (file, at) in sorted(self._files.items())
         ]
+
+    def digest(self, kind: FileKind, name: str) -> str:
+        there = self._files.get(f"{FOLDERS[kind]}/{name}")
+        if there is None:
+            raise _not_found(kind, name)
+        return there[0].sha256
+
+    def path(self, kind: FileKind, name: str) -> Path:
+        raise ProblemError(
+            "image.export_simulated",
+            f"{kind} {name}: this node is simulated, and has no bytes of it",
+            hint="Take the snapshot without models.",
+        )
 
     def remove(self, kind: FileKind, name: str) -> None:
         if self._files.pop(f"{FOLDERS[kind]}/{name}", None) is None:

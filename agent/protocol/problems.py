@@ -84,6 +84,17 @@ CODES: Mapping[str, Code] = {
     "gpu.lost": Code(409, "The GPU is not there any more"),
     "gpu.not_seen": Code(409, "The container does not see its GPUs"),
     "gpu.could_not_tell": Code(409, "Whether the container sees its GPUs is not known"),
+    # snapshots
+    "snapshot.secret": Code(409, "The snapshot would tell a secret"),
+    "snapshot.step": Code(409, "A step of the restore did not succeed"),
+    "snapshot.unknown": Code(None, "That is no snapshot"),
+    "snapshot.newer": Code(None, "A newer Roost took the snapshot"),
+    "snapshot.damaged": Code(None, "The snapshot cannot be read"),
+    "snapshot.architecture": Code(None, "The snapshot is of another architecture"),
+    "snapshot.withheld": Code(409, "The snapshot lacks values that were withheld"),
+    "snapshot.secrets": Code(None, "The node lacks secrets"),
+    "snapshot.refused": Code(None, "The node cannot be brought to that state"),
+    "image.export_simulated": Code(409, "Simulated nodes have no bytes of images and files"),
     # deployments
     "pin.auto_remove": Code(409, "The container goes away when it stops"),
     "deploy.strategy": Code(409, "That strategy cannot work here"),

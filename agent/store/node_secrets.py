@@ -26,7 +26,8 @@ LEFT = ".*.tmp"
 
 
 class NodeSecrets:
-    """Blocks on the disk; for threads. No method answers, logs or raises with a value.
+    """Blocks on the disk; for threads. No method but `values` answers with a value, and none
+    logs or raises with one.
 
     All methods raise ProblemError `secret.storage`; on a simulated node, `secret.simulated`.
     """
@@ -48,6 +49,12 @@ class NodeSecrets:
                 if NAME.fullmatch(file.name) and stat.S_ISREG(status.st_mode):
                     found[file.name] = status.st_mtime
             return found
+
+    def values(self) -> list[tuple[str, bytes]]:
+        """Names and values, for seeing that nothing tells them."""
+        folder = self._there()
+        with _told(folder):
+            return [(name, (folder / name).read_bytes()) for name in self.all()]
 
     def set(self, name: str, value: bytes) -> float:
         """Keep a value, instead of the one that was there; when that was.

@@ -136,6 +136,7 @@ class Applier:
     ) -> Part | None:
         """None: it runs as it shall already."""
         check_free(self._store, [workload.name])
+        asked = workload
         image = await self._image(workload, there, planned)
         await self._check(workload)
         await self._check_shared(workload, [part.name for part in beside])
@@ -155,6 +156,7 @@ class Applier:
             start_deadline=workload.start_deadline,
             restarts_with=workload.restarts_with,
             awaited=awaited,
+            applied=asked,
             old=await self._old(workload, planned),
             kept_before=self._planner.kept(workload.name),
         )

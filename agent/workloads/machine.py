@@ -327,4 +327,5 @@ def confirmed(
         deployment=record.shown.id,
         kept=part.kept_before if part.stays else kept,
         front=part.front,
+        applied=part.applied,
     )

@@ -228,6 +228,11 @@ class NodeWorkloads:
         found = self._records().values()
         return await self.watcher.look((each, self._status(each)) for each in found)
 
+    async def applied(self) -> builtins.list[WorkloadRecord]:
+        """Those that are not amid their first deployment, by name. Not to be changed."""
+        await self._store.load()
+        return self._store.workloads()
+
     async def show(self, name: str) -> WorkloadStatus:
         """Raises ProblemError `workload.not_found`."""
         record = await self._known(name)

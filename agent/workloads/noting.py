@@ -58,6 +58,8 @@ def noted(held: Part, part: Part) -> list[str]:
     if held.restarts_with != part.restarts_with:
         before, after = (", ".join(each.restarts_with) or "none" for each in (held, part))
         found.append(f"it restarts with: {before} becomes {after}")
+    if held.applied is None and part.applied is not None:
+        found.append("how it was asked for is written down, for snapshots")
     if held.awaited != part.awaited:
         found.append(f"others wait for: {held.awaited} becomes {part.awaited}")
     return found

@@ -13,7 +13,7 @@ from agent.protocol.deployments import DeployPlan, GpuChoice, GpuWay, PinRequest
 from agent.protocol.gpus import GpuSample
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.protocol.workloads import GpuRequest
+from agent.protocol.workloads import GpuRequest, Workload
 from agent.rules.placement import GpuSlot, choose
 from agent.rules.variants import Choice
 from agent.traffic.traffic import Traffic
@@ -103,6 +103,7 @@ class Planner:
         if held is not None:  # what else it was deployed with goes on
             part.probes, part.awaited = held.probes, held.awaited
             part.soak, part.start_deadline = held.soak, held.start_deadline
+            part.applied = _pinned(held.applied, request)
         part.soak = part.soak if request.soak is None else request.soak
         if request.start_deadline is not None:
             part.start_deadline = request.start_deadline
@@ -162,6 +163,7 @@ class Planner:
             gpu=known.gpu if known and managed else None,
             restarts_with=known.restarts_with if known and managed else [],
             front=known.front if known and managed else None,
+            applied=known.applied if known and managed else None,
             gpus=told.gpus if told else container.gpus,
             gpu_way=told.gpu_way if told else _way(container),
         )
@@ -286,6 +288,19 @@ def _crowded(chosen: Sequence[GpuSlot], request: GpuRequest) -> list[str]:
 
 def _way(container: Container) -> GpuWay:
     return "none" if container.gpu_way == "devices" else container.gpu_way
+
+
+def _pinned(applied: Workload | None, request: PinRequest) -> Workload | None:
+    """What was applied, as it is once it is pinned so."""
+    if applied is None:
+        return None
+    return msgspec.structs.replace(
+        applied,
+        gpu=request.gpu,
+        strategy=request.strategy or applied.strategy,
+        soak=applied.soak if request.soak is None else request.soak,
+        start_deadline=request.start_deadline or applied.start_deadline,
+    )
 
 
 def _shown(gpus: Sequence[str], way: str) -> str:

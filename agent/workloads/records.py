@@ -20,7 +20,7 @@ from agent.protocol.deployments import (
 )
 from agent.protocol.measures import Replay
 from agent.protocol.problems import ProblemError
-from agent.protocol.workloads import GpuRequest, Probe, Strategy
+from agent.protocol.workloads import GpuRequest, Probe, Strategy, Workload
 from agent.store.database import Database
 from agent.traffic.state import Bind, Front
 from agent.workloads.fronting import published_itself
@@ -47,6 +47,7 @@ class OldContainer(msgspec.Struct, kw_only=True):
     gpus: list[str] = []
     gpu_way: GpuWay = "none"
     front: Front | None = None  # what its proxy publishes of it; None: it has no proxy
+    applied: Workload | None = None
 
 
 class Part(msgspec.Struct, kw_only=True):
@@ -69,6 +70,7 @@ class Part(msgspec.Struct, kw_only=True):
     stays: bool = False  # the container is `new` already, and is not touched
     tried: bool = True  # whether it has to be well
     front: Front | None = None  # what a proxy publishes of it; None: it does so itself
+    applied: Workload | None = None  # as it was asked for; None: it was only found, or pinned
 
     @property
     def shifts(self) -> bool:
@@ -119,6 +121,9 @@ class WorkloadRecord(msgspec.Struct, kw_only=True):
     kept: str | None = None  # the container before, stopped
     restarts_with: list[str] = []  # when one of these has another container, so has this one
     front: Front | None = None  # what its proxy publishes of it; None: it has no proxy
+    # As it was asked for, pins since then included. None: it was pinned, and nobody applied it, or
+    # an agent applied it that did not keep this.
+    applied: Workload | None = None
 
 
 class WorkloadStore:
@@ -205,6 +210,7 @@ class WorkloadStore:
                         gpus=record.gpus,
                         gpu_way=record.gpu_way,
                         front=record.front,
+                        applied=record.applied,
                         stays=False,
                         tried=True,
                     )
@@ -216,6 +222,7 @@ class WorkloadStore:
             gpus=record.gpus,
             gpu_way=record.gpu_way,
             front=record.front,
+            applied=record.applied,
         )
 
     async def change(

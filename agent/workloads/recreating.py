@@ -103,7 +103,7 @@ async def with_followers(planned: Planned, store: WorkloadStore, recreator: Recr
 
 
 def _noted(made: Part, part: Part) -> Part:
-    names = ("gpu", "probes", "soak", "start_deadline", "restarts_with", "awaited")
+    names = ("gpu", "probes", "soak", "start_deadline", "restarts_with", "awaited", "applied")
     return msgspec.structs.replace(made, **{name: getattr(part, name) for name in names})
 
 

@@ -252,6 +252,7 @@ def reverted(
         deployment=record.shown.id,
         kept=None if removed else part.kept_before,
         front=part.front if part.stays else old.front,
+        applied=old.applied,
     )
 
 

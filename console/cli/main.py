@@ -29,6 +29,7 @@ _NOUNS = {
     "release": ("console.cli.release", "look at a release before it goes out"),
     "rollout": ("console.cli.rollout", "let a release out on many nodes, in waves"),
     "secret": ("console.cli.secret", "keep passwords and keys on nodes, for their workloads"),
+    "snapshot": ("console.cli.snapshot", "take down how a node is, compare, bring it back"),
     "tui": ("console.cli.tui", "open the terminal interface (also: no command at all)"),
     "workload": ("console.cli.workload", "have nodes run the services of Compose files"),
 }

@@ -48,6 +48,7 @@ from console.link.requests import (
     decode,
 )
 from console.link.site import SiteClient
+from console.link.snapshots import SnapshotClient
 from console.link.stream import Stream
 from console.link.upgrades import UpgradeClient
 from console.link.uploads import UploadClient
@@ -105,6 +106,7 @@ class NodeClient:
         self.secrets = SecretClient(node, self._requests)
         self.files = FileClient(node, self._requests)
         self.upgrades = UpgradeClient(node, self._requests)
+        self.snapshots = SnapshotClient(node, self._requests)
 
     async def read(
         self, target: str, *, timeout: float, limit: int, heard: Callable[[int], None]

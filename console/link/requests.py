@@ -87,6 +87,20 @@ class Requests:
             self._check_kind(head, "text/event-stream")
         return Stream(self._node, connection, silence=silence)
 
+    async def pieces(self, call: Call, *, silence: float) -> AsyncIterator[bytes]:
+        """The body of an answer of any length, as it comes.
+
+        No two pieces may be more than `silence` seconds apart; the head may take as long.
+        """
+        connection, head = await self._start(call)
+        with _closed_on_failure(connection), self._told():
+            if head.status >= 400:
+                await within(self._timeout, self._refused(connection, head))
+            self._check_kind(head, "application/octet-stream")
+            while piece := await within(silence, connection.read()):
+                yield piece
+        connection.close()
+
     async def exchange(self, call: Call) -> bytes:
         """A request and the whole body of its answer."""
         connection, head = await self._start(call)

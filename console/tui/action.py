@@ -34,6 +34,8 @@ Scope = Literal[
     "rollouts",
     "rollout",
     "history",
+    "snapshots",
+    "changes",
     "page",
     "logs",
 ]

@@ -11,6 +11,7 @@ from console.tui.actions_compat import COMPAT
 from console.tui.actions_engines import ENGINES
 from console.tui.actions_place import PLACE
 from console.tui.actions_rollouts import ROLLOUTS
+from console.tui.actions_snapshots import SNAPSHOTS
 from console.tui.actions_work import WORK
 
 _TABLES: tuple[Scope, ...] = ("table",)
@@ -253,6 +254,7 @@ ACTIONS: tuple[Action, ...] = (
     *PLACE,
     *ENGINES,
     *ROLLOUTS,
+    *SNAPSHOTS,
     action(
         "section",
         "tab",
@@ -322,7 +324,7 @@ TABLE_SCREENS: frozenset[Scope] = frozenset(
     {
         *("fleet", "node", "containers", "gpus", "doctor", "jobs", "images", "image", "push"),
         *("compat", "drivers", "placement", "workloads", "engines", "engine", "bench"),
-        *("rollouts", "drift"),
+        *("rollouts", "drift", "snapshots", "changes"),
     }
 )
 

@@ -33,6 +33,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "rollouts": ("ro", "releases"),
     "rollout": (),
     "history": ("events",),
+    "snapshots": ("snapshot", "snap"),
+    "changes": ("diff",),
     "logs": ("log",),
     "help": ("keys", "h", "?"),
     "theme": (),

@@ -33,6 +33,8 @@ _SCREENS = {
     "rollouts": "rollouts.RolloutsScreen",
     "rollout": "rollout.RolloutScreen",
     "history": "history.HistoryScreen",
+    "snapshots": "snapshots.SnapshotsScreen",
+    "changes": "changes.ChangesScreen",
 }
 
 

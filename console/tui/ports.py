@@ -32,6 +32,7 @@ from console.tui.profile import Profile
 from console.tui.pushing import Pushes
 from console.tui.rollouts import Rollouts
 from console.tui.shelf import Shelf
+from console.tui.snapshots import NoSnapshots, SnapshotDesk
 from console.tui.terms import Terms
 
 # The images side is imported with the first push.
@@ -262,6 +263,8 @@ class Context(msgspec.Struct, frozen=True):
     """What the nodes measured of them."""
     rollouts: Rollouts = msgspec.field(default_factory=Rollouts)
     """What this host's journal says of rollouts."""
+    snapshots: SnapshotDesk = msgspec.field(default_factory=NoSnapshots)
+    """How nodes were, in files of this console."""
     pushes: Pushes = msgspec.field(default_factory=Pushes)
     """What is sent to nodes, whatever screen is shown."""
     inventory: Inventory = msgspec.field(default_factory=Inventory)

@@ -46,6 +46,7 @@ def run(
     collector.hold_off()
     set_textual_knobs(os.environ)
 
+    from console.snapshots.folder import snapshots_folder
     from console.tui.app import RoostApp
     from console.tui.carrier import LinkCarrier
     from console.tui.commands import parse_command
@@ -55,6 +56,7 @@ def run(
     from console.tui.ports import Context
     from console.tui.pushing import Pushes
     from console.tui.rollouts import Rollouts
+    from console.tui.snapshots import LinkSnapshots
 
     context = Context(
         fleet=fleet,
@@ -64,6 +66,7 @@ def run(
         keymap=keymap or {},
         pushes=Pushes(LinkCarrier(fleet.client, os.environ), _here()),
         rollouts=Rollouts(desk, bell=profile.bell),
+        snapshots=LinkSnapshots(snapshots_folder(os.environ), fleet.client),
         compat=Compat(Looking(os.environ, folder)),
         inventory=inventory or Inventory(),
         shell_command=shell,

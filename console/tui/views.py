@@ -38,6 +38,8 @@ VIEW_HELP: dict[str, ViewHelp] = {
     "rollouts": ViewHelp("", "releases that go out in waves from this host: how far, who waits"),
     "rollout": ViewHelp("ID", "one rollout: waves, figures, events; without an id the newest"),
     "history": ViewHelp("ID", "all that happened in a rollout; without an id the newest"),
+    "snapshots": ViewHelp("", "how nodes were, in files: take one, what changed, bring one back"),
+    "changes": ViewHelp("@NODE FILE", "what changed on a node since a snapshot", required=True),
     "logs": ViewHelp("@NODE CONTAINER", "a container's log, followed", required=True),
     "help": ViewHelp("", "every key of this screen"),
     "theme": ViewHelp("NAME", "another theme; without a name the next one"),

@@ -10,6 +10,7 @@ from console.tui.app import RoostApp
 from console.tui.keys import RESERVED_KEYS, key_words, keys_of
 from console.tui.screens.base import View
 from console.tui.screens.bench import BenchScreen
+from console.tui.screens.changes import ChangesScreen
 from console.tui.screens.compat import CompatScreen
 from console.tui.screens.containers import ContainersScreen
 from console.tui.screens.doctor import DoctorScreen
@@ -30,6 +31,7 @@ from console.tui.screens.placement import PlacementScreen
 from console.tui.screens.push import PushScreen
 from console.tui.screens.rollout import RolloutScreen
 from console.tui.screens.rollouts import RolloutsScreen
+from console.tui.screens.snapshots import SnapshotsScreen
 from console.tui.screens.tables import TableView
 from console.tui.screens.workloads import WorkloadsScreen
 
@@ -55,6 +57,8 @@ SCREENS: dict[Scope, type[View]] = {
     "rollouts": RolloutsScreen,
     "rollout": RolloutScreen,
     "history": HistoryScreen,
+    "snapshots": SnapshotsScreen,
+    "changes": ChangesScreen,
     "logs": LogsScreen,
 }
 # They change nothing, or what takes nothing away: a pause, a runner where there is none.
@@ -62,6 +66,7 @@ LOOKING = {
     *("engine.watch", "engine.bench", "engine.log"),
     *("rollout.history", "rollout.details", "rollout.trouble", "rollout.node", "rollout.bell"),
     *("rollout.pause", "rollout.steer"),
+    *("snapshot.take", "snapshot.diff", "snapshot.read", "snapshot.fold"),
 }
 
 
@@ -109,11 +114,21 @@ def test_whatever_changes_something_asks_first_and_needs_a_role() -> None:
         action
         for action in ACTIONS
         if action.id.startswith(
-            ("container.", "job.", "image.", "push.", "pin.", "engine.", "bench.", "rollout.")
+            (
+                "container.",
+                "job.",
+                "image.",
+                "push.",
+                "pin.",
+                "engine.",
+                "bench.",
+                "rollout.",
+                "snapshot.",
+            )
         )
         and action.id not in LOOKING
     ]
-    assert len(changing) == 27
+    assert len(changing) == 28
     assert all(a.danger != "none" and a.role == "operator" for a in changing)
     for each in ("shell", "rollout.pause", "rollout.steer"):
         assert action_by_id(each).role == "operator"

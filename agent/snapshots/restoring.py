@@ -1,0 +1,146 @@
+"""The job `snapshot.restore`: one after the other, the jobs that bring a node to a state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from agent.jobs.jobs import Jobs
+from agent.jobs.kind import JobKind
+from agent.jobs.work import Work
+from agent.protocol.deployments import ApplyRequest
+from agent.protocol.engines import BuildRequest
+from agent.protocol.images import LoadRequest
+from agent.protocol.jobs import ENDED, Job
+from agent.protocol.problems import ProblemError
+from agent.protocol.snapshots import RESTORE, RestoreRequest
+from agent.snapshots.filling import filled
+from agent.workloads.records import WorkloadRecord
+
+# Layers may come over a link that is gone for a night, and an engine may take hours.
+STEP_SECONDS = 24 * 3600.0
+LOOK_SECONDS = 0.5
+# A build that the agent's end interrupted is begun again so often.
+TRIES = 3
+
+
+class Images(Protocol):
+    async def load(self, request: LoadRequest, *, owner: str, key: str | None) -> Job: ...
+
+
+class Engines(Protocol):
+    async def build(self, request: BuildRequest, *, owner: str, key: str | None) -> Job: ...
+
+
+class Workloads(Protocol):
+    async def applied(self) -> list[WorkloadRecord]: ...
+
+    async def apply(self, request: ApplyRequest, *, owner: str, key: str | None) -> Job: ...
+
+    async def remove(self, name: str, *, owner: str, key: str | None) -> Job: ...
+
+
+Begin = Callable[[str], Awaitable[Job]]  # by an Idempotency-Key
+
+
+class RestoreKind(JobKind[RestoreRequest]):
+    """Resumable: each step has a key of its own, by which it is found again."""
+
+    name = RESTORE
+    request_type = RestoreRequest
+    resumable = True
+    joins = True
+
+    def __init__(
+        self, *, jobs: Jobs, images: Images, engines: Engines, workloads: Workloads
+    ) -> None:
+        self._jobs, self._images = jobs, images
+        self._engines, self._workloads = engines, workloads
+
+    def subject(self, request: RestoreRequest) -> str:
+        return request.name or request.snapshot
+
+    def alike(self, request: RestoreRequest) -> str | None:
+        return request.snapshot
+
+    async def run(self, work: Work[RestoreRequest]) -> dict[str, str]:
+        request, owner = work.request, work.job.owner
+        result: dict[str, str] = {}
+        steps: list[tuple[str, str, Begin]] = []
+        if request.load is not None:
+            load = request.load
+            steps.append(
+                ("loading", "images", lambda key: self._images.load(load, owner=owner, key=key))
+            )
+        steps += [
+            ("building", f"engine {each.recipe.model}", self._build(each, owner))
+            for each in request.builds
+        ]
+        steps += [
+            ("applying", f"release {each.release}", self._apply(each, owner))
+            for each in request.applies
+        ]
+        steps += [
+            ("removing", f"workload {name}", self._remove(name, owner)) for name in request.removes
+        ]
+        for number, (stage, what, begin) in enumerate(steps):
+            await work.stage(stage, STEP_SECONDS)
+            result[what] = await self._step(work, number, what, begin)
+        return result
+
+    def _build(self, request: BuildRequest, owner: str) -> Begin:
+        return lambda key: self._engines.build(request, owner=owner, key=key)
+
+    def _apply(self, request: ApplyRequest, owner: str) -> Begin:
+        async def begin(key: str) -> Job:
+            records = await self._workloads.applied()
+            known = {each.name: each.applied for each in records if each.applied is not None}
+            return await self._workloads.apply(filled(request, known), owner=owner, key=key)
+
+        return begin
+
+    def _remove(self, name: str, owner: str) -> Begin:
+        async def begin(key: str) -> Job:
+            return await self._workloads.remove(name, owner=owner, key=key)
+
+        return begin
+
+    async def _step(self, work: Work[RestoreRequest], number: int, what: str, begin: Begin) -> str:
+        """Do it, or find it done; the id of its job, or how it was there already."""
+        for attempt in range(TRIES):
+            try:
+                job = await begin(f"{work.job.id}-{number}-{attempt}")
+            except ProblemError as problem:
+                if problem.code == "workload.not_found" and what.startswith("workload "):
+                    return "was removed already"
+                raise
+            work.log(f"{what}: job {job.id}")
+            job = await self._ended(work, job)
+            if job.state in ("succeeded", "skipped"):
+                return job.id
+            if job.problem is not None:
+                raise ProblemError.from_problem(job.problem)
+            if job.state != "interrupted":
+                break
+            work.log(f"{what}: {job.reason or 'interrupted'}; it is begun again")
+        raise ProblemError(
+            "snapshot.step",
+            f"{what}: its job {job.id} ended as {job.state}",
+            params={"job": job.id},
+            hint="Run the same restore again: it goes on with what is left.",
+        )
+
+    async def _ended(self, work: Work[RestoreRequest], job: Job) -> Job:
+        try:
+            while job.state not in ENDED:
+                if job.done is not None:
+                    work.progress(job.done, job.total, job.unit)
+                await asyncio.sleep(LOOK_SECONDS)
+                job = self._jobs.get(job.id)
+        except asyncio.CancelledError:
+            # An agent that stops leaves it to go on; a person who cancels means all of it.
+            if work.job.cancelling:
+                await self._jobs.cancel(job.id, by=work.job.owner)
+            raise
+        return job

@@ -1,0 +1,158 @@
+"""What a snapshot leaves out: values of secrets, and what looks like one. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from agent.protocol.decoding import from_plain
+from agent.protocol.problems import ProblemError
+from agent.protocol.snapshots import WITHHELD
+from agent.protocol.workloads import Workload
+
+# A shorter value of a secret is only looked for as a whole text: "1" would be everywhere.
+LEAST_PART = 6
+# A long secret is found by its lines, too: a key in PEM may be anywhere in pieces.
+LEAST_LINE = 16
+# Names and words that have a form of their own, and what is read in the clear elsewhere.
+_PLAIN = frozenset({"name", "image", "variants", "depends_on", "restarts_with", "secrets", "model"})
+_SECRETIVE = re.compile(
+    r"(pass(word|wd|phrase)?|pwd|secret|token|credential|api_?key|access_?key|private_?key|auth)",
+    re.IGNORECASE,
+)
+_USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
+_ASSIGNED = re.compile(r"([\w.-]+)\s*[=:]\s*\S")
+_OPTION = re.compile(r"--?([\w-]+)")
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """A workload without what must not be told, and where that was."""
+
+    workload: Workload
+    places: list[str]  # "environment.TOKEN", "command.2"
+
+
+def withhold(
+    workload: Workload, secrets: Sequence[bytes], *, environment: bool = False
+) -> Withheld:
+    """The workload without secrets.
+
+    Args:
+        secrets: the values of the node's secrets.
+        environment: whether values of the environment may be told that do not look like secrets.
+    """
+    hidden = _Hidden(secrets)
+    places: list[str] = []
+    plain = msgspec.to_builtins(workload)
+    told = _without(plain, "", hidden, places, environment=environment)
+    return Withheld(from_plain(told, Workload), places)
+
+
+def tells_secret(text: str, secrets: Sequence[bytes]) -> bool:
+    """Whether a text has the value of a secret in it, or a user's password in an address."""
+    return _Hidden(secrets).told_by(text)
+
+
+def check_nothing_told(document: bytes, secrets: Sequence[tuple[str, bytes]]) -> None:
+    """See once more that no value of a secret is in a document that is ready to go out.
+
+    Raises:
+        ProblemError: `snapshot.secret`, with the name of the secret.
+    """
+    for name, value in secrets:
+        for piece in _pieces(value):
+            if len(piece) >= LEAST_PART and _in_json(piece) in document:
+                raise ProblemError(
+                    "snapshot.secret",
+                    f"the value of the secret {name} is also somewhere else on the node",
+                    params={"secret": name},
+                    hint="A name, label or path has the same text. Change that or the secret.",
+                )
+
+
+def _in_json(piece: bytes) -> bytes:
+    return msgspec.json.encode(piece.decode(errors="replace"))[1:-1]
+
+
+def _pieces(value: bytes) -> list[bytes]:
+    """A value, and its longer lines: without what surrounds them."""
+    lines = [line.strip() for line in value.splitlines()]
+    return [value.strip(), *(line for line in lines if len(line) >= LEAST_LINE)]
+
+
+class _Hidden:
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        pieces = {piece.decode(errors="replace") for value in secrets for piece in _pieces(value)}
+        self._whole = pieces - {""}
+        self._parts = [piece for piece in self._whole if len(piece) >= LEAST_PART]
+
+    def told_by(self, text: str) -> bool:
+        if text.strip() in self._whole or any(piece in text for piece in self._parts):
+            return True
+        return _USER_IN_URL.search(text) is not None
+
+
+def _without(
+    value: Any, place: str, hidden: _Hidden, places: list[str], *, environment: bool
+) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: each
+            if not place and key in _PLAIN
+            else _without(each, _below(place, key), hidden, places, environment=environment)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _element(value, number, place, hidden, places, environment=environment)
+            for number in range(len(value))
+        ]
+    if not isinstance(value, str) or not value:
+        return value
+    if place.startswith("environment."):
+        named = _SECRETIVE.search(place.partition(".")[2]) is not None
+        out = not environment or named or hidden.told_by(value)
+    else:
+        out = hidden.told_by(value) or _says_password(place, value)
+    if out:
+        places.append(place)
+    return WITHHELD if out else value
+
+
+def _element(
+    values: list[Any],
+    number: int,
+    place: str,
+    hidden: _Hidden,
+    places: list[str],
+    *,
+    environment: bool,
+) -> Any:
+    """One of a list: what follows `--password` is one."""
+    value, here = values[number], _below(place, str(number))
+    before = values[number - 1] if number else None
+    if isinstance(value, str) and isinstance(before, str):
+        option = _OPTION.fullmatch(before)
+        if option and _SECRETIVE.search(option[1]) and not value.startswith("-"):
+            places.append(here)
+            return WITHHELD
+    return _without(value, here, hidden, places, environment=environment)
+
+
+def _says_password(place: str, text: str) -> bool:
+    """Whether a text gives a value to something that is called like a secret."""
+    last = place.rpartition(".")[2]
+    if place.partition(".")[0] in ("labels", "log_options") and _SECRETIVE.search(last):
+        return True
+    if ".driver_options." in place and (
+        _SECRETIVE.search(last) or "password=" in text or "pass=" in text
+    ):
+        return True
+    return any(_SECRETIVE.search(found[1]) for found in _ASSIGNED.finditer(text))
+
+
+def _below(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key

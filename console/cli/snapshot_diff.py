@@ -1,0 +1,80 @@
+"""`roost snapshot diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.protocol.problems import ProblemError
+from agent.protocol.snapshots import NodeSnapshot
+from console.cli.nodes import all_nodes
+from console.cli.options import complete_node, json_option
+from console.cli.output import print_json, say
+from console.cli.run import ask_one
+from console.cli.setup import Setup
+from console.fleet.inventory import NodeEntry
+from console.link.client import NodeClient
+from console.snapshots.comparing import Change, compare, incomparable, tells_values
+from console.snapshots.snapshot_file import read_snapshot
+from console.snapshots.words import diff_lines
+from console.text import clean
+
+
+class DiffRecord(msgspec.Struct, kw_only=True):
+    """As `--json` prints it."""
+
+    before: str
+    after: str
+    changes: list[Change]
+    unknown: dict[str, str] = {}
+
+
+@click.command("diff")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("other", metavar="NODE|FILE", shell_complete=complete_node)
+@click.option("--exit-code", is_flag=True, help="End with 1 where something differs.")
+@json_option
+@click.pass_obj
+def command(setup: Setup, file: Path, other: str, *, exit_code: bool, as_json: bool) -> int:
+    """Say what changed from the snapshot in FILE to another one, or to how NODE is now.
+
+    Driver and GPUs come first, then the runtime, workloads, images, engines, models, secrets and
+    agent.yaml. Nothing changes.
+    """
+    first = read_snapshot(file).snapshot
+    second = _other(setup, other, like=first)
+    found = compare(first, second)
+    unknown = incomparable(first, second)
+    names = str(file), other
+    if as_json:
+        print_json(DiffRecord(before=names[0], after=names[1], changes=found, unknown=unknown))
+    else:
+        say(f"{names[0]} becomes {names[1]}")
+        for line in diff_lines(found):
+            click.echo(clean("  " * line.depth + line.text))
+        if not found:
+            click.echo("nothing differs")
+        for what, why in unknown.items():
+            say(f"not known: {what}: {why}")
+    return int(exit_code and bool(found))
+
+
+def _other(setup: Setup, name: str, *, like: NodeSnapshot) -> NodeSnapshot:
+    """A node goes before a file of the same name without a folder."""
+    nodes = {entry.name for entry in all_nodes(setup)}
+    if name not in nodes and Path(name).exists():
+        return read_snapshot(Path(name)).snapshot
+    if name not in nodes and "/" in name:
+        raise ProblemError(
+            "archive.unreadable",
+            f"{name}: there is no such file, and no such node",
+            params={"file": name},
+            hint="roost node ls lists nodes.",
+        )
+
+    async def ask(_: NodeEntry, client: NodeClient) -> NodeSnapshot:
+        return await client.snapshots.take(environment=tells_values(like))
+
+    return ask_one(setup, name, ask)

@@ -1,0 +1,263 @@
+"""What differs between two snapshots, and in which part of a node: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from agent.protocol.engines import Engine
+from agent.protocol.gpus import Gpu
+from agent.protocol.images import NodeImage
+from agent.protocol.snapshots import WITHHELD, AppliedWorkload, NodeSnapshot
+from agent.protocol.workloads import Workload
+from console.rollouts.release_diff import differences
+from console.text import size
+
+T = TypeVar("T")
+Part = Literal[
+    "driver", "runtime", "machine", "workloads", "images", "engines", "models", "releases",
+    "secrets", "configuration",
+]  # fmt: skip
+Kind = Literal["added", "removed", "changed"]
+DIGITS = 12
+
+
+class Change(msgspec.Struct, kw_only=True, frozen=True):
+    """One thing that is not as it was."""
+
+    part: Part
+    name: str  # "driver", "web", "app:1"
+    kind: Kind
+    before: str = ""
+    after: str = ""
+    words: list[str] = []  # what of it changed, where that is more than a value
+
+
+def compare(before: NodeSnapshot, after: NodeSnapshot) -> list[Change]:
+    """What changed, by what matters most to whoever is called at night: the driver first."""
+    return [
+        *_facts(before, after),
+        *_workloads(before.workloads, after.workloads),
+        *_images(before.images, after.images),
+        *_engines(before.engines, after.engines),
+        *_files(before, after),
+        *_texts("secrets", dict.fromkeys(before.secrets, ""), dict.fromkeys(after.secrets, "")),
+        *_texts("configuration", before.configuration, after.configuration),
+    ]
+
+
+def incomparable(before: NodeSnapshot, after: NodeSnapshot) -> dict[str, str]:
+    """What could not be told when one of them was taken, and why."""
+    return {**before.unknown, **after.unknown}
+
+
+def tells_values(snapshot: NodeSnapshot) -> bool:
+    """Whether it was taken with values of environments."""
+    return any(
+        value != WITHHELD
+        for each in snapshot.workloads
+        if each.workload is not None
+        for value in each.workload.environment.values()
+    )
+
+
+def _facts(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
+    old, new = before.facts, after.facts
+    yield from _values(
+        "driver",
+        {
+            "driver": (old.gpu_stack.driver_version, new.gpu_stack.driver_version),
+            "CUDA": (old.gpu_stack.cuda_version, new.gpu_stack.cuda_version),
+            "GPU stack": (old.gpu_stack.state, new.gpu_stack.state),
+            "L4T": (old.gpu_stack.l4t_version, new.gpu_stack.l4t_version),
+            "container toolkit": (old.toolkit.version, new.toolkit.version),
+            "toolkit mode": (old.toolkit.mode, new.toolkit.mode),
+        },
+    )
+    gpus = ({f"GPU {each.index}": _gpu(each) for each in side.gpus} for side in (old, new))
+    yield from _texts("driver", *gpus)
+    yield from _values(
+        "runtime",
+        {
+            "runtime": (_named(old.runtime.name, old.runtime.version),
+                        _named(new.runtime.name, new.runtime.version)),
+            "state": (old.runtime.state, new.runtime.state),
+            "image store": (old.runtime.image_store, new.runtime.image_store),
+            "storage driver": (old.runtime.storage_driver, new.runtime.storage_driver),
+            "runtimes": (", ".join(sorted(old.runtime.runtimes)),
+                         ", ".join(sorted(new.runtime.runtimes))),
+            "default runtime": (old.runtime.default_runtime, new.runtime.default_runtime),
+            "cgroups": (old.runtime.cgroup_version, new.runtime.cgroup_version),
+        },
+    )  # fmt: skip
+    yield from _values(
+        "machine",
+        {
+            "name": (before.node, after.node),
+            "system": (old.host.os, new.host.os),
+            "kernel": (old.host.kernel, new.host.kernel),
+            "architecture": (old.host.architecture, new.host.architecture),
+            "memory": (size(old.host.memory_total_bytes), size(new.host.memory_total_bytes)),
+            "agent": (old.agent.version, new.agent.version),
+        },
+    )
+
+
+def _gpu(gpu: Gpu) -> str:
+    mig = ", ".join(each.profile or "?" for each in gpu.mig_instances)
+    parts = [gpu.name, size(gpu.memory_total_bytes), gpu.uuid]
+    parts += (
+        [f"persistence {'on' if gpu.persistence else 'off'}"] if gpu.persistence is not None else []
+    )
+    parts += [f"ECC {'on' if gpu.ecc else 'off'}"] if gpu.ecc is not None else []
+    return ", ".join([*parts, *([f"MIG {mig}"] if mig else [])])
+
+
+def _workloads(
+    before: Sequence[AppliedWorkload], after: Sequence[AppliedWorkload]
+) -> Iterator[Change]:
+    old, new = ({each.name: each for each in side} for side in (before, after))
+    for name in sorted({*old, *new}):
+        was, now = old.get(name), new.get(name)
+        if was is None or now is None:
+            kind: Kind = "added" if was is None else "removed"
+            yield Change(part="workloads", name=name, kind=kind, words=_what(was or now))
+            continue
+        words = list(_workload(was, now))
+        if words:
+            yield Change(part="workloads", name=name, kind="changed", words=words)
+
+
+def _what(there: AppliedWorkload | None) -> list[str]:
+    if there is None or there.workload is None:
+        return []
+    return [f"image {there.workload.image}"]
+
+
+def _workload(was: AppliedWorkload, now: AppliedWorkload) -> Iterator[str]:
+    if was.workload is not None and now.workload is not None:
+        for difference in differences(*([each] for each in _alike(was.workload, now.workload))):
+            yield from difference.words
+    elif was.workload is not now.workload:
+        yield "how it was asked for is known of one of them only"
+    plain = {
+        "image behind its name": (_short(was.config_digest), _short(now.config_digest)),
+        "container": (was.state, now.state),
+        "GPUs": (", ".join(was.gpus) or "none", ", ".join(now.gpus) or "none"),
+        "engine": (_short(was.engine), _short(now.engine)),
+        "release": (was.release, now.release),
+    }
+    for what, (one, other) in plain.items():
+        if one != other:
+            yield f"{what}: {one} becomes {other}"
+
+
+def _alike(was: Workload, now: Workload) -> tuple[Workload, Workload]:
+    """Both with the values withheld that one of them has withheld."""
+    names = {
+        name for each in (was, now) for name, value in each.environment.items() if value == WITHHELD
+    }
+
+    def without(workload: Workload) -> Workload:
+        environment = {
+            name: WITHHELD if name in names else value
+            for name, value in workload.environment.items()
+        }
+        return msgspec.structs.replace(workload, environment=environment)
+
+    return without(was), without(now)
+
+
+def _images(before: Sequence[NodeImage], after: Sequence[NodeImage]) -> Iterator[Change]:
+    def named(images: Sequence[NodeImage]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for image in images:
+            for name in image.tags or [_short(image.config_digest or image.id)]:
+                found[name] = f"{_short(_identity(image))}, {size(image.size_bytes)}"
+        return found
+
+    yield from _texts("images", named(before), named(after))
+
+
+def _identity(image: NodeImage) -> str:
+    """The same on every store: of its layers where the config is not known."""
+    return image.config_digest or (image.diff_ids[-1] if image.diff_ids else image.id)
+
+
+def _engines(before: Sequence[Engine], after: Sequence[Engine]) -> Iterator[Change]:
+    def current(engines: Sequence[Engine]) -> dict[str, str]:
+        return {each.model: _engine(each) for each in engines if each.current}
+
+    def others(engines: Sequence[Engine]) -> dict[str, str]:
+        return {
+            f"{each.model} {_short(each.manifest.key)}": _engine(each)
+            for each in engines
+            if not each.current
+        }
+
+    yield from _texts("engines", current(before), current(after))
+    used = {
+        f"{each.model} {_short(each.manifest.key)}" for each in (*before, *after) if each.current
+    }
+    sides = (
+        {name: text for name, text in others(side).items() if name not in used}
+        for side in (before, after)
+    )
+    yield from _texts("engines", *sides)
+
+
+def _engine(engine: Engine) -> str:
+    parts = engine.manifest.parts
+    stale = "".join(f", stale: {each.text}" for each in engine.stale)
+    made = f"{parts.flavour} {parts.tensorrt}, {parts.gpu or 'any GPU'}"
+    return f"{_short(engine.manifest.key)}, {made}, {engine.manifest.verification}{stale}"
+
+
+def _files(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
+    kinds: tuple[tuple[str, Part], ...] = (("model", "models"), ("release", "releases"))
+    for kind, part in kinds:
+        sides = (
+            {
+                each.name: f"{_short(each.sha256)}, {size(each.size_bytes)}"
+                for each in side.files
+                if each.kind == kind
+            }
+            for side in (before, after)
+        )
+        yield from _texts(part, *sides)
+
+
+def _values(part: Part, pairs: Mapping[str, tuple[str | None, str | None]]) -> Iterator[Change]:
+    sides = ({name: pair[side] or "none" for name, pair in pairs.items()} for side in (0, 1))
+    yield from _texts(part, *sides)
+
+
+def _texts(part: Part, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
+    for name in _in_order(before, after):
+        was, now = before.get(name), after.get(name)
+        if was == now:
+            continue
+        kind: Kind = "added" if was is None else "removed" if now is None else "changed"
+        yield Change(part=part, name=name, kind=kind, before=was or "", after=now or "")
+
+
+def _in_order(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*before, *after]))
+
+
+def _named(name: str | None, version: str | None) -> str | None:
+    return " ".join(part for part in (name, version) if part) or None
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "unknown").removeprefix("sha256:")[:DIGITS]
+
+
+def grouped(changes: Sequence[Change], key: Callable[[Change], T]) -> dict[T, list[Change]]:
+    """The changes by what `key` says, in their order."""
+    found: dict[T, list[Change]] = {}
+    for change in changes:
+        found.setdefault(key(change), []).append(change)
+    return found

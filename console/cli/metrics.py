@@ -23,8 +23,8 @@ from console.fleet.fleet_file import load_inventory
 from console.fleet.inventory import Inventory, NodeEntry
 from console.link.client import NodeClient
 from console.rollouts.journal import Journal
+from console.rollouts.locks import locked
 from console.rollouts.record import Rollout
-from console.rollouts.runner import locked
 from console.text import plural
 
 # A rollout that has ended is told of for so long.

@@ -41,8 +41,8 @@ MAGIC = {"tensorrt": b"ftrt", "tensorrt_rtx": b"vtrt"}
 HEADER_BYTES = 28
 # At most so many progress events a second go out, and so many messages of the builder in all.
 PROGRESS_SECONDS = 0.2
-# How soon a signal is looked at, and how long a call into TensorRT gets to end after it.
-HEAR_SECONDS, CANCEL_SECONDS = 0.25, 1.0
+# How long a call into TensorRT gets to end after a signal.
+CANCEL_SECONDS = 1.0
 MESSAGES = 200
 TEXT_LIMIT = 2000
 PROBLEMS = 20
@@ -393,15 +393,16 @@ class Log:
     def __init__(self, trt: Any, report: Reporter) -> None:
         self.errors: list[str] = []
         self._report, self._left = report, MESSAGES
-        log = self
+        log, warning = self, int(trt.ILogger.WARNING)
 
         class Logger(trt.ILogger):  # type: ignore[misc]
             def __init__(self) -> None:
                 trt.ILogger.__init__(self)
 
             def log(self, severity: Any, msg: str) -> None:
-                if severity <= trt.ILogger.WARNING:
-                    log.say(msg.strip()[:TEXT_LIMIT], severity < trt.ILogger.WARNING)
+                level = int(severity)  # numbers: some 75000 messages come in a build of 12 s
+                if level <= warning:
+                    log.say(msg.strip()[:TEXT_LIMIT], level < warning)
 
         self.logger = Logger()
 
@@ -599,11 +600,11 @@ def network_flags(trt: Any, job: Job) -> int:
 
 def _set_precision(trt: Any, config: Any, network: Any, job: Job, log: Log) -> None:
     precision, calibration = job["precision"], job.get("calibration_cache")
-    quantized = _has_quantization(trt, network)
     if precision == "model":
         if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
-            _allow_what_is_there(trt, config, network, quantized)
+            _allow_what_is_there(trt, config, network)
         return
+    quantized = _has_quantization(trt, network)
     names = ["FP16", "INT8"] if precision == "best" else [precision.upper()]
     lacking = [name for name in names if not hasattr(trt.BuilderFlag, name)]
     if lacking:
@@ -643,8 +644,9 @@ def _has_quantization(trt: Any, network: Any) -> bool:
     return any(network.get_layer(n).type in kinds for n in range(network.num_layers))
 
 
-def _allow_what_is_there(trt: Any, config: Any, network: Any, quantized: bool) -> None:
+def _allow_what_is_there(trt: Any, config: Any, network: Any) -> None:
     """Older versions compute in fp32 whatever the ONNX has, unless a flag allows more."""
+    quantized = _has_quantization(trt, network)
     for name in sorted(_flags_of_types(network) | ({"INT8"} if quantized else set())):
         if hasattr(trt.BuilderFlag, name):
             config.set_flag(getattr(trt.BuilderFlag, name))
@@ -753,17 +755,18 @@ def _need(there: bool, trt: Any, what: str) -> None:
         )
 
 
-# Files: whole or not at all, and on disk.
+# Files: whole or not at all.
 
 
-def write_file(path: str, data: Any) -> None:
-    """Raises RefusedError `engine.storage`."""
+def write_file(path: str, data: Any, *, durable: bool) -> None:
+    """On disk when it returns, if `durable`. Raises RefusedError `engine.storage`."""
     new = path + ".new"
     try:
         with open(new, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.rename(new, path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -787,7 +790,7 @@ def read_cache(path: str, log: Log) -> bytes:
 
 def write_cache(path: str, data: Any, log: Log) -> None:
     try:
-        write_file(path, data)
+        write_file(path, data, durable=True)
     except RefusedError as error:
         log.note("the cache is not kept: %s" % error)
 
@@ -1140,7 +1143,7 @@ def keep_outputs(folder: str, outputs: list[Output]) -> None:
     except OSError as error:
         raise RefusedError("engine.storage", "%s: %s" % (folder, error.strerror)) from None
     for output in outputs:
-        write_file(os.path.join(folder, file_name(output.name)), output.data)
+        write_file(os.path.join(folder, file_name(output.name)), output.data, durable=False)
 
 
 class Comparison:
@@ -1547,7 +1550,8 @@ def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], l
     timing.write()
     data = memoryview(plan)
     header = read_header(data, trt.__name__)
-    write_file(job["plan"], data)
+    # The agent makes all that it keeps of a build durable, once.
+    write_file(job["plan"], data, durable=False)
     report.tell(
         "built",
         seconds=round(seconds, 3),
@@ -1600,23 +1604,24 @@ def main() -> int:
     # What the libraries print goes elsewhere, so that every line here is an event.
     report = Reporter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    codes: list[int] = []
+    # No handler would hear a signal amid a call into the builder: a thread waits for it. The work
+    # is in the main thread: glibc gives another one its memory in small bits, with a system call
+    # for each (30000 of mprotect were seen in a build of 5 s).
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    stop, ended = threading.Event(), threading.Event()
 
-    def run() -> None:
-        codes.append(work(sys.argv[1] if len(sys.argv) > 1 else None, report, stop.is_set))
+    def hear() -> None:
+        signal.sigwait({signal.SIGTERM})
+        stop.set()
+        if not ended.wait(CANCEL_SECONDS):
+            # It is in a call that cannot be cancelled: TensorRT before 9, the parser.
+            report.tell("cancelled")
+            os._exit(CANCELLED)
 
-    # In a thread: a signal is heard in the main one only, and never amid a call into the builder.
-    thread = threading.Thread(target=run, name="build", daemon=True)
-    thread.start()
-    while thread.is_alive() and not stop.is_set():
-        thread.join(HEAR_SECONDS)
-    thread.join(CANCEL_SECONDS if stop.is_set() else None)
-    if thread.is_alive():  # in a call that cannot be cancelled: TensorRT before 9, the parser
-        report.tell("cancelled")
-        os._exit(CANCELLED)
-    return codes[0] if codes else FAILED
+    threading.Thread(target=hear, name="signals", daemon=True).start()
+    code = work(sys.argv[1] if len(sys.argv) > 1 else None, report, stop.is_set)
+    ended.set()
+    return code
 
 
 if __name__ == "__main__":

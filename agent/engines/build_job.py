@@ -11,7 +11,7 @@ from typing import Any
 from agent.engines.checking import Checking
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import clear, take_outputs, take_plan
-from agent.engines.store import LOG, OUTPUTS, PLAN, damage
+from agent.engines.store import LOG, OUTPUTS, PLAN
 from agent.engines.told import Told, incomplete
 from agent.engines.workshop import (
     KEEP_SECONDS,
@@ -62,10 +62,7 @@ class BuildKind(JobKind[BuildRequest]):
         key = engine_key(parts)
         there = None
         if not request.rebuild:
-            there = await asyncio.to_thread(shop.store.find, recipe.model, key)
-        if there is not None and (why := await asyncio.to_thread(damage, there, read=True)):
-            work.log(f"engine {key[:12]} is built anew: {why}")
-            there = None
+            there = await asyncio.to_thread(self._whole, work, key)
         manifest = await self._again(work, there, looked, gpu) if there is not None else None
         how = "was there"
         if manifest is None:
@@ -80,6 +77,15 @@ class BuildKind(JobKind[BuildRequest]):
             "gpu": "yes" if gpu is not None else "no",  # whether it could have been tried
             "current": await use_if_good(work, shop, recipe.model, manifest),
         }
+
+    def _whole(self, work: Work[BuildRequest], key: str) -> Engine | None:
+        """The engine of that key, if its plan is what was kept. Blocks."""
+        store = self._shop.store
+        there = store.find(work.request.recipe.model, key)
+        if there is not None and (why := store.damage(there, read=True)):
+            work.log(f"engine {key[:12]} is built anew: {why}")
+            return None
+        return there
 
     async def _again(
         self, work: Work[BuildRequest], there: Engine, looked: Looked, gpu: Gpu | None
@@ -165,7 +171,7 @@ def keep_unless_worse(shop: Workshop, place: Path, model: str, manifest: EngineM
         before is not None
         and why is not None
         and why_not_good(before.manifest) is None
-        and damage(before, read=True) is None
+        and shop.store.damage(before, read=True) is None
     ):
         raise ProblemError(
             "engine.not_verified",

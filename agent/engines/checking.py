@@ -10,7 +10,7 @@ import msgspec
 
 from agent.engines.host_executor import Looked
 from agent.engines.plan_files import take_outputs
-from agent.engines.store import damage
+from agent.engines.store import EngineStore
 from agent.engines.workshop import CHECK_SECONDS, KEPT_OUTPUTS, OUT, Workshop
 from agent.jobs.work import Work
 from agent.protocol.engines import Engine, EngineManifest, Validation
@@ -66,7 +66,7 @@ class Checking:
         await work.stage("checking", CHECK_SECONDS)
         async with shop.place(engine.model, f"check-{work.job.id}") as place:
             try:
-                await asyncio.to_thread(_is_whole, engine)
+                await asyncio.to_thread(_is_whole, shop.store, engine)
                 told = await shop.run(
                     work,
                     place,
@@ -115,7 +115,7 @@ class Checking:
         there = store.list(engine.model)
         if any(each.current and each.manifest.key == manifest.key for each in there):
             facts = self._shop.facts()
-            whole = [each for each in there if damage(each, read=True) is None]
+            whole = [each for each in there if store.damage(each, read=True) is None]
             found = next_in_use(whole, manifest.key, facts.gpus, facts.gpu_stack.driver_version)
             if found is None:
                 store.use_none(engine.model)
@@ -136,7 +136,7 @@ class Checking:
             return False
 
 
-def _is_whole(engine: Engine) -> None:
+def _is_whole(store: EngineStore, engine: Engine) -> None:
     """Blocks. Raises ProblemError `engine.plan`."""
-    if why := damage(engine, read=True):
+    if why := store.damage(engine, read=True):
         raise ProblemError("engine.plan", why, hint="Build it anew, or import it again.")

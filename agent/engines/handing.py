@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from agent.containers.runtime import NodeRuntime
 from agent.engines.executors import Executors
 from agent.engines.onnx_file import Digests
 from agent.engines.staleness import Staleness
-from agent.engines.store import RUNTIME, EngineStore, damage
+from agent.engines.store import RUNTIME, EngineStore
 from agent.protocol.engines import Engine, EngineRecipe
+from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse
-from agent.rules.engine_stale import why_not_usable
-from agent.rules.engine_use import ModelNow, notes_on, why_another
+from agent.rules.engine_stale import other_gpu, why_not_usable
+from agent.rules.engine_use import ModelNow, built_alike, notes_on, why_another
 from agent.workloads.engine_use import HandedEngine, short, sources_of
 
 # By path on the node, who has it bound.
@@ -45,8 +48,9 @@ class Handing:
         self._digests, self._executors = digests, executors
         self._runtime, self._bound = runtime, bound
 
-    async def hand(self, use: EngineUse) -> HandedEngine:
-        """The engine in use, where it is what is wanted.
+    async def hand(self, use: EngineUse, gpus: Sequence[Gpu] = ()) -> HandedEngine:
+        """The engine in use, where it is what is wanted; on a node with several kinds of GPU the
+        newest that may be used where the one in use is not for `gpus`.
 
         Raises:
             ProblemError: `workload.no_engine`; `engine.storage`, `runtime.*`.
@@ -56,14 +60,35 @@ class Handing:
         engine = next((each for each in there if each.current), None)
         if engine is None:
             raise _none(use.model, _why_none(use.model, there))
-        if why := await asyncio.to_thread(damage, engine):
+        now = await self._now(use.recipe)
+        if gpus and other_gpu(engine.manifest, gpus):
+            others = [each for each in there if why_another(each, use.recipe, now) is None]
+            if (other := await self._first_for(gpus, others)) is not None:
+                return await self._instead(engine, other, use.recipe)
+        if why := await asyncio.to_thread(self._store.damage, engine):
             key = engine.manifest.key
             raise _none(use.model, f"engine {short(key)} of {use.model} is in use: {why}", key)
-        now = await self._now(use.recipe)
         if why := why_another(engine, use.recipe, now):
             key = engine.manifest.key
             raise _none(use.model, f"engine {short(key)} of {use.model} is in use: {why}", key)
         return await asyncio.to_thread(_handed, engine, notes_on(engine, use.recipe))
+
+    async def known(self, key: str) -> HandedEngine | None:
+        """An engine by its whole key; None: it is not here. Raises ProblemError `engine.storage`"""
+        there = await asyncio.to_thread(self._store.list)
+        engine = next((each for each in there if each.manifest.key == key), None)
+        return None if engine is None else await asyncio.to_thread(_handed, engine, ())
+
+    async def instead(self, before: HandedEngine, gpus: Sequence[Gpu]) -> HandedEngine | None:
+        """The newest that was built as this one, and is for `gpus`; None: there is none.
+
+        Raises:
+            ProblemError: `engine.storage`.
+        """
+        found = await asyncio.to_thread(self._store.list, before.model)
+        alike = [each for each in found if built_alike(each.manifest.parts, before.manifest.parts)]
+        other = await self._first_for(gpus, await self._staleness.told(alike))
+        return None if other is None else await asyncio.to_thread(_handed, other, ())
 
     async def users(self) -> dict[Path, list[str]] | None:
         """Which workloads have which folders of engines; None: that cannot be told now."""
@@ -93,6 +118,21 @@ class Handing:
                 for source in sources_of(answer):
                     bound.setdefault(source, set()).add(container.name)
         return self._by_folder(bound)
+
+    async def _first_for(self, gpus: Sequence[Gpu], engines: Sequence[Engine]) -> Engine | None:
+        """The first that may be used on these GPUs."""
+        for each in engines:
+            usable = why_not_usable(each) is None and other_gpu(each.manifest, gpus) is None
+            if usable and await asyncio.to_thread(self._store.damage, each) is None:
+                return each
+        return None
+
+    async def _instead(
+        self, used: Engine, other: Engine, recipe: EngineRecipe | None
+    ) -> HandedEngine:
+        handed = await asyncio.to_thread(_handed, other, notes_on(other, recipe))
+        words = f"{handed.words} ({short(used.manifest.key)}, which is in use, is not for its GPU)"
+        return msgspec.structs.replace(handed, words=words)
 
     async def _image(self, name: str) -> str:
         """Its config digest; "" where it is not here. Raises ProblemError `runtime.*`."""

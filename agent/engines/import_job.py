@@ -92,6 +92,7 @@ class ImportKind(JobKind[PlanImportRequest]):
             "model": request.model,
             "key": manifest.key,
             "engine": "imported",
+            "gpu": "yes" if gpu is not None else "no",  # whether it could have been tried
             "current": await use_if_good(work, shop, request.model, manifest),
         }
 

@@ -28,7 +28,7 @@ from agent.engines.import_job import IMPORT, ImportKind
 from agent.engines.onnx_file import Digests
 from agent.engines.orphans import end_orphans
 from agent.engines.staleness import Staleness
-from agent.engines.store import LOG, EngineStore, damage, not_usable
+from agent.engines.store import LOG, EngineStore, not_usable
 from agent.engines.verify_job import VERIFY, VerifyKind, request_of
 from agent.engines.workshop import Workshop
 from agent.jobs.jobs import Jobs
@@ -38,14 +38,13 @@ from agent.protocol.engines import (
     BuildRequest,
     Engine,
     EngineLog,
-    EngineManifest,
     EngineRecipe,
     EngineRemoveRequest,
     PlanImportRequest,
     UseRequest,
     VerifyRequest,
 )
-from agent.protocol.gpus import GpuSample
+from agent.protocol.gpus import Gpu, GpuSample
 from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.node_files import FOLDERS
@@ -199,7 +198,7 @@ class NodeEngines:
         store = self._here().shop.store
         found = await asyncio.to_thread(store.get, model, request.key)
         (engine,) = await self._here().staleness.told([found])
-        why = why_not_usable(engine) or await asyncio.to_thread(damage, engine, read=True)
+        why = why_not_usable(engine) or await asyncio.to_thread(store.damage, engine, read=True)
         if why is not None:
             raise not_usable(engine, why)
         used = await asyncio.to_thread(store.use, model, engine.manifest.key)
@@ -219,16 +218,20 @@ class NodeEngines:
         )
         return await self.list(model)
 
-    async def known(self, key: str) -> EngineManifest | None:
-        """What is known of an engine, by its whole key; None: it is not here."""
-        if self._known is None:
-            return None
-        there = await asyncio.to_thread(self._known.shop.store.list)
-        return next((each.manifest for each in there if each.manifest.key == key), None)
+    async def known(self, key: str) -> HandedEngine | None:
+        """An engine by its whole key; None: it is not here."""
+        return None if self._known is None else await self._known.handing.known(key)
 
-    async def hand(self, use: EngineUse) -> HandedEngine:
-        """The engine that a workload gets. Raises `workload.no_engine`, `runtime.*`."""
-        return await self._here().handing.hand(use)
+    async def hand(self, use: EngineUse, gpus: Sequence[Gpu] = ()) -> HandedEngine:
+        """The engine that a workload on these GPUs gets; none: they are not known yet.
+
+        Raises `workload.no_engine`, `runtime.*`.
+        """
+        return await self._here().handing.hand(use, gpus)
+
+    async def instead(self, before: HandedEngine, gpus: Sequence[Gpu]) -> HandedEngine | None:
+        """One that was built as this one for these GPUs; None: there is none."""
+        return await self._here().handing.instead(before, gpus)
 
     async def build(self, request: BuildRequest, *, owner: str, key: str | None) -> Job:
         """The job that has the engine.

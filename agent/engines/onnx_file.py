@@ -96,4 +96,4 @@ class Digests:
 
 def _looks(file: BinaryIO) -> tuple[int, ...]:
     now = os.fstat(file.fileno())
-    return now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev
+    return now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_dev

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from agent import durable
-from agent.engines.plan_files import digest_of
+from agent.engines.whole_plans import WholePlans
 from agent.protocol.decoding import from_json
 from agent.protocol.engines import Engine, EngineManifest
 from agent.protocol.problems import ProblemError
@@ -44,6 +44,7 @@ class EngineStore:
         self._folder = folder
         # Requests and jobs are at it from several threads.
         self._lock = threading.RLock()
+        self._plans = WholePlans()
 
     def tidy(self) -> None:
         """Bring in order what an agent left that was killed."""
@@ -108,7 +109,7 @@ class EngineStore:
         """
         with self._disk():
             engine = self.get(model, key)
-            if why := why_not_good(engine.manifest) or damage(engine):
+            if why := why_not_good(engine.manifest) or self.damage(engine):
                 raise not_usable(engine, why)
             target = Path(engine.path).parent
             folder = target.parent
@@ -166,14 +167,15 @@ class EngineStore:
     def too_many(self, model: str, *, keep: int) -> bool:
         """Whether `prune` has something to look at."""
         engines = self.list(model)
-        return len(engines) > keep or any(
+        return any(len(alike) > keep for alike in _by_gpu(engines)) or any(
             len(self._folders_of(model, each.manifest.key)) > 1 for each in engines
         )
 
     def prune(self, model: str, *, keep: int, handed: Collection[Path]) -> list[str]:
         """Remove the oldest until `keep` are left, and those that others of their key came after.
 
-        Never the one in use, nor those of `handed`. Returns the keys that are no more.
+        So many of each kind of GPU: workloads on one have no use for those of another. Never
+        the one in use, nor those of `handed`. Returns the keys that are no more.
         """
         with self._disk():
             stay = {*handed, self._used(model)}
@@ -182,11 +184,15 @@ class EngineStore:
                 for before in self._folders_of(model, engine.manifest.key)[:-1]:
                     if before not in stay:
                         self._discard(before)
-            others = [each.manifest.key for each in engines if not each.current]
-            stays = keep - (len(engines) - len(others))
-            gone = [
-                key for key in others[max(stays, 0) :] if not stay & {*self._folders_of(model, key)}
-            ]
+            gone = []
+            for alike in _by_gpu(engines):
+                others = [each.manifest.key for each in alike if not each.current]
+                stays = keep - (len(alike) - len(others))
+                gone += [
+                    key
+                    for key in others[max(stays, 0) :]
+                    if not stay & {*self._folders_of(model, key)}
+                ]
             for key in gone:
                 self.remove(model, key, force=False, handed={})
             return gone
@@ -230,10 +236,9 @@ class EngineStore:
         ]
 
     def find(self, model: str, key: str) -> Engine | None:
-        """The engine with that key, if its plan is there whole."""
+        """The engine with that key, whatever became of its plan: see `damage`."""
         folders = self._folders_of(model, key)
-        found = self._engine(folders[-1]) if folders else None
-        return None if found is None or damage(found) else found
+        return self._engine(folders[-1]) if folders else None
 
     def get(self, model: str, start: str) -> Engine:
         """The engine by its key or the start of it.
@@ -252,6 +257,10 @@ class EngineStore:
             params={"model": model, "key": start},
             hint="roost engine show NODE MODEL lists their keys.",
         )
+
+    def damage(self, engine: Engine, *, read: bool = False) -> str | None:
+        """Why its plan is not what was kept; None: it is. See `WholePlans.damage`."""
+        return self._plans.damage(engine, read=read)
 
     def outputs_of(self, engine: Engine) -> Path | None:
         """The folder of its outputs, where they were kept."""
@@ -310,24 +319,6 @@ class EngineStore:
                 raise unstorable(error, self._folder) from None
 
 
-def damage(engine: Engine, *, read: bool = False) -> str | None:
-    """Why its plan is not what was kept; None: it is. Blocks.
-
-    Args:
-        read: all of it, for its digest; else its size alone tells.
-    """
-    plan, known = Path(engine.path), engine.manifest
-    try:
-        size = plan.stat().st_size
-        if size != known.plan_bytes:
-            return f"its plan has {size} bytes, and had {known.plan_bytes}"
-        if read and digest_of(plan)[0] != known.plan_sha256:
-            return "its plan is damaged: it has another digest than it had"
-    except OSError as error:
-        return f"its plan cannot be read: {os.strerror(error.errno or 0)}"
-    return None
-
-
 def not_usable(engine: Engine, why: str) -> ProblemError:
     """Of an engine that may not become current."""
     key = engine.manifest.key
@@ -346,6 +337,17 @@ def unstorable(error: OSError, folder: Path) -> ProblemError:
         f"{error.filename or folder}: {os.strerror(error.errno or 0)}",
         hint="See that the node's state folder has room and can be written to.",
     )
+
+
+def _by_gpu(engines: Sequence[Engine]) -> list[list[Engine]]:
+    """Those for the same kinds of GPU together, in their order."""
+    found: dict[tuple[object, ...], list[Engine]] = {}
+    for engine in engines:
+        parts = engine.manifest.parts
+        named = parts.recipe.compute_capabilities if parts.recipe else ()
+        kind = (parts.gpu, parts.compute_capability, parts.gpu_memory_bytes, *sorted(named))
+        found.setdefault(kind, []).append(engine)
+    return list(found.values())
 
 
 def _folders(folder: Path) -> list[Path]:

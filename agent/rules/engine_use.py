@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agent.protocol.engines import Engine, EngineRecipe, Stale
+from agent.protocol.engines import Engine, EngineParts, EngineRecipe, Stale
 from agent.rules.engine_keys import NOT_BUILT_IN
+
+# What of a recipe says which GPUs an engine is for; and what an engine is made from and with.
+_FOR = ("compute_capabilities",)
+_MODEL = ("onnx_sha256", "external_sha256", "calibration_sha256", "flavour", "tensorrt", "image")
 
 
 class ModelNow(msgspec.Struct, kw_only=True, frozen=True):
@@ -48,6 +52,13 @@ def why_another(engine: Engine, recipe: EngineRecipe | None, now: ModelNow) -> s
     return None
 
 
+def built_alike(one: EngineParts, other: EngineParts) -> bool:
+    """Whether these differ in nothing but the GPUs that they are for."""
+    if one.recipe is None or other.recipe is None or _differing(one.recipe, other.recipe, _FOR):
+        return False
+    return all(getattr(one, name) == getattr(other, name) for name in _MODEL)
+
+
 def notes_on(engine: Engine, recipe: EngineRecipe | None) -> list[str]:
     """What one may want to know of an engine that is handed over all the same."""
     return [
@@ -62,10 +73,10 @@ def _matters(stale: Stale, recipe: EngineRecipe | None) -> bool:
     return recipe is not None and stale.rebuild and stale.what != "power_mode"
 
 
-def _differing(built: EngineRecipe, wanted: EngineRecipe) -> list[str]:
+def _differing(built: EngineRecipe, wanted: EngineRecipe, but: Sequence[str] = ()) -> list[str]:
     """What of a recipe makes another engine, and is another one in these."""
     return [
         name
         for name in EngineRecipe.__struct_fields__
-        if name not in NOT_BUILT_IN and getattr(built, name) != getattr(wanted, name)
+        if name not in (*NOT_BUILT_IN, *but) and getattr(built, name) != getattr(wanted, name)
     ]

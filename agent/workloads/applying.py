@@ -20,7 +20,7 @@ from agent.protocol.workloads import GpuRequest, Mount, Workload
 from agent.rules.placement import SPREAD
 from agent.rules.references import familiar
 from agent.workloads.compiling import compiled
-from agent.workloads.engine_use import EngineGiver, engine_of, short, with_engine
+from agent.workloads.engine_use import EngineGiver, Given, change, engine_of, with_engine
 from agent.workloads.fronting import wished_front, without_ports
 from agent.workloads.machine import no_network
 from agent.workloads.noting import (
@@ -32,6 +32,7 @@ from agent.workloads.noting import (
     stays,
 )
 from agent.workloads.planning import Planned, Planner
+from agent.workloads.recipe import Recipe
 from agent.workloads.records import OldContainer, Part, WorkloadRecord, WorkloadStore
 from agent.workloads.under_way import check_free
 
@@ -140,15 +141,19 @@ class Applier:
         image = await self._image(workload, there, planned)
         await self._check(workload)
         await self._check_shared(workload, [part.name for part in beside])
-        handed = await self._engines.give(workload, image, planned)
-        workload = with_engine(msgspec.structs.replace(workload, image=planned.image), handed)
-        recipe = compiled(workload, image, release=release, secrets=self._rules.secrets or Path())
+        workload = msgspec.structs.replace(workload, image=planned.image)
         known = self._store.workload(workload.name)
-        front = wished_front(workload.strategy, recipe, known.front if known else None)
+
+        def equip(part: Part, given: Given) -> None:
+            equipped = with_engine(workload, given.engine)
+            secrets = self._rules.secrets or Path()
+            recipe = compiled(equipped, image, release=release, secrets=secrets)
+            part.front = wished_front(workload.strategy, recipe, known.front if known else None)
+            part.recipe = recipe if part.front is None else without_ports(recipe)
+
         part = Part(
             name=workload.name,
-            recipe=recipe if front is None else without_ports(recipe),
-            front=front,
+            recipe=Recipe(image=image.id, body={}),  # until it has its engine
             strategy="stop-then-start",
             gpu=workload.gpu,
             probes=workload.probes,
@@ -160,12 +165,21 @@ class Applier:
             old=await self._old(workload, planned),
             kept_before=self._planner.kept(workload.name),
         )
-        same = known if known is not None and makes_the_same(known, part) else None
-        if same is not None and places_the_same(same.gpu, part.gpu):
-            part.gpus, part.gpu_way = same.gpus, same.gpu_way
+        stays = known is not None and places_the_same(known.gpu, part.gpu)
+        if known is not None and stays:
+            part.gpus, part.gpu_way = known.gpus, known.gpu_way
         else:
             self._planner.place(part, planned, beside=beside)
-        self._engines.check(part, workload, handed, planned)
+        given = await self._engines.give(workload, image, part)
+        equip(part, given)
+        same = known if known is not None and makes_the_same(known, part) else None
+        if stays and same is None:
+            self._planner.place(part, planned, beside=beside)
+            if not self._engines.fits(given.engine, part):
+                given = await self._engines.give(workload, image, part)
+                equip(part, given)
+        given.tell(planned)
+        self._engines.check(part, workload, given.engine, planned)
         if same is not None and has_its_gpus(same, part):
             return self._noted(same, part, planned)
         await self._planner.judge(part, planned)
@@ -358,7 +372,7 @@ def _changes(part: Part) -> list[str]:
     found = []
     engines = [engine_of(each) for each in (part.old.recipe, part.recipe)]
     if engines[0] != engines[1]:
-        found.append(f"engine: {short(engines[0])} becomes {short(engines[1])}")
+        found.append(change(*engines))
     if part.old.recipe.image != part.recipe.image:
         found.append(f"image: {part.old.recipe.reference} becomes {part.recipe.reference}")
     if list(part.old.gpus) != list(part.gpus):

@@ -40,18 +40,33 @@ class HandedEngine(msgspec.Struct, kw_only=True, frozen=True):
     notes: Sequence[str] = ()
 
 
+class Given(msgspec.Struct, kw_only=True, frozen=True):
+    """What a workload gets; `notes` are warnings of its plan."""
+
+    engine: HandedEngine | None = None
+    notes: Sequence[str] = ()
+
+    def tell(self, planned: PlannedWorkload) -> None:
+        if self.engine is not None:
+            planned.engine = self.engine.words
+        planned.warnings += self.notes
+
+
 class Engines(Protocol):
     """The engines of the node."""
 
-    async def known(self, key: str) -> EngineManifest | None:
-        """Of an engine that is there, by its whole key. Raises ProblemError `engine.storage`."""
+    async def known(self, key: str) -> HandedEngine | None:
+        """One that is there, by its whole key. Raises ProblemError `engine.storage`."""
 
-    async def hand(self, use: EngineUse) -> HandedEngine:
-        """The one in use, where it is what is wanted.
+    async def hand(self, use: EngineUse, gpus: Sequence[Gpu] = ()) -> HandedEngine:
+        """The one in use, where it is what is wanted; or one for these GPUs, where that is not.
 
         Raises:
             ProblemError: `workload.no_engine`, `engine.*`, `runtime.*`.
         """
+
+    async def instead(self, before: HandedEngine, gpus: Sequence[Gpu]) -> HandedEngine | None:
+        """One that was built as this one for these GPUs. Raises ProblemError `engine.storage`."""
 
 
 class EngineGiver:
@@ -60,19 +75,17 @@ class EngineGiver:
     def __init__(self, engines: Engines, gpus: Callable[[], Sequence[Gpu]]) -> None:
         self._engines, self._gpus = engines, gpus
 
-    async def give(
-        self, workload: Workload, image: NodeImage, planned: PlannedWorkload
-    ) -> HandedEngine | None:
-        """The engine that it gets; None: none. `image` is what it will run.
+    async def give(self, workload: Workload, image: NodeImage, part: Part) -> Given:
+        """The engine that it gets on the GPUs of `part`. `image` is what it will run.
 
         Raises:
             ProblemError: `workload.no_engine` where it cannot do without; `engine.*`, `runtime.*`.
         """
         use = workload.engine
         if use is None:
-            return None
+            return Given()
         try:
-            handed = await self._engines.hand(use)
+            handed = await self._engines.hand(use, self._gpus_of(part))
         except ProblemError as problem:
             if use.required or problem.code not in ("workload.no_engine", "engine.simulated"):
                 raise ProblemError(
@@ -81,29 +94,37 @@ class EngineGiver:
                     params={**problem.params, "workload": workload.name},
                     hint=problem.hint,
                 ) from None
-            planned.warnings.append(f"it is deployed without an engine: {problem.detail}")
-            return None
-        planned.engine = handed.words
-        planned.warnings += handed.notes
-        built_in = handed.manifest.parts.image
-        if built_in not in (None, image.config_digest, image.id):
-            planned.warnings.append(
+            return Given(notes=[f"it is deployed without an engine: {problem.detail}"])
+        notes = [*handed.notes]
+        if handed.manifest.parts.image not in (None, image.config_digest, image.id):
+            notes.append(
                 "its engine was built in another image than it will run: they must have the same"
                 " TensorRT"
             )
-        return handed
+        return Given(engine=handed, notes=notes)
 
     async def look(self, planned: Planned) -> Planned:
-        """The plan of a pin, with what its engine has to say of the new GPU."""
+        """The plan of a pin, with an engine for the new GPU, or with what is wrong with its own."""
         shown = {each.name: each for each in planned.answer.workloads}
         for part in planned.parts:
             key = engine_of(part.recipe)
-            manifest = None if key is None else await self._engines.known(key)
-            there = self._given(part)
-            other = other_gpu(manifest, there) if manifest is not None and there else None
-            if other is not None:
+            before = None if key is None else await self._engines.known(key)
+            there = self._gpus_of(part)
+            other = other_gpu(before.manifest, there) if before is not None and there else None
+            if before is None or other is None:
+                continue
+            if (after := await self._engines.instead(before, there)) is not None:
+                part.recipe = exchanged(part.recipe, before, after)
+                shown[part.name].engine = after.words
+                shown[part.name].changes.append(change(key, after.manifest.key))
+            else:
                 shown[part.name].warnings.append(f"its engine may not run there: {other.text}")
         return planned
+
+    def fits(self, handed: HandedEngine | None, part: Part) -> bool:
+        """Whether it is for the GPUs that were chosen, as far as they are known."""
+        there = self._gpus_of(part)
+        return handed is None or not there or other_gpu(handed.manifest, there) is None
 
     def check(
         self,
@@ -118,7 +139,7 @@ class EngineGiver:
         """
         if workload.engine is None or handed is None:
             return
-        there = self._given(part)
+        there = self._gpus_of(part)
         other = other_gpu(handed.manifest, there) if there else None
         if other is None:
             return
@@ -132,7 +153,7 @@ class EngineGiver:
             )
         planned.warnings.append(f"its engine may not run: {other.text}")
 
-    def _given(self, part: Part) -> list[Gpu]:
+    def _gpus_of(self, part: Part) -> list[Gpu]:
         given = {*part.gpus}
         return [
             gpu
@@ -165,6 +186,41 @@ def with_engine(workload: Workload, handed: HandedEngine | None) -> Workload:
         mounts=[*workload.mounts, *mounts],
         environment={**environment, **workload.environment},
     )
+
+
+def exchanged(recipe: Recipe, before: HandedEngine, after: HandedEngine) -> Recipe:
+    """The recipe of a container that has one engine, with another one of the same TensorRT."""
+    place, key = before.plan.parent.parent, before.manifest.key
+
+    def moved(source: str) -> str:
+        path = Path(source)
+        if not path.is_relative_to(place) or path == place:
+            return source
+        name, *rest = path.relative_to(place).parts
+        # Where one was built again the container may have the one before, KEY or KEY.2.
+        return str(Path(after.plan.parent, *rest)) if name.partition(".")[0] == key else source
+
+    host = dict(recipe.body.get("HostConfig") or {})
+    if host.get("Mounts"):
+        host["Mounts"] = [
+            {**each, "Source": moved(str(each.get("Source") or ""))} if each.get("Source") else each
+            for each in host["Mounts"]
+        ]
+    if host.get("Binds"):
+        parts = [str(each).partition(":") for each in host["Binds"]]
+        host["Binds"] = [moved(source) + colon + rest for source, colon, rest in parts]
+    name = f"{KEY_NAME}="
+    environment = [
+        name + after.manifest.key if str(each).startswith(name) else each
+        for each in recipe.body.get("Env") or []
+    ]
+    body = {**recipe.body, "HostConfig": host, "Env": environment}
+    return msgspec.structs.replace(recipe, body=body)
+
+
+def change(before: str | None, after: str | None) -> str:
+    """Of one key to another, in a plan."""
+    return f"engine: {short(before)} becomes {short(after)}"
 
 
 def engine_of(recipe: Recipe | None) -> str | None:

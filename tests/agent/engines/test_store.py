@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from agent.engines import whole_plans
 from agent.engines.store import EngineStore
 from agent.protocol.engines import EngineManifest, EngineParts
 from agent.protocol.problems import ProblemError
@@ -29,7 +31,7 @@ def manifest(key: str, *, built_at: float = 1.0) -> EngineManifest:
         build_seconds=1.0,
         peak_memory_bytes=1,
         plan_bytes=4,
-        plan_sha256="",
+        plan_sha256=hashlib.sha256(b"plan").hexdigest(),
         plan_version=[10, 13, 2, 6],
         layers=1,
         warnings=0,
@@ -61,9 +63,65 @@ def test_what_is_kept_is_found(store: EngineStore, tmp_path: Path) -> None:
     assert store.find("other", A) is None
 
 
-def test_a_plan_that_lost_bytes_is_not_found(store: EngineStore, tmp_path: Path) -> None:
+def damage(store: EngineStore, key: str) -> str | None:
+    engine = store.find("detector", key)
+    assert engine is not None
+    return store.damage(engine)
+
+
+def test_a_plan_that_lost_bytes(store: EngineStore, tmp_path: Path) -> None:
     put(store, A, plan=b"pl")
-    assert store.find("detector", A) is None
+    assert damage(store, A) == "its plan has 2 bytes, and had 4"
+    (tmp_path / "detector" / A / "model.plan").unlink()
+    assert damage(store, A) == "its plan cannot be read: No such file or directory"
+
+
+def test_another_plan_of_the_same_size_is_seen(store: EngineStore, tmp_path: Path) -> None:
+    """Put in its place, or written into it, even with its time of change set back."""
+    put(store, A)
+    plan = tmp_path / "detector" / A / "model.plan"
+    assert damage(store, A) is None
+    before = plan.stat()
+    plan.write_bytes(b"PLAN")
+    os.utime(plan, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "damaged" in str(damage(store, A))
+    plan.write_bytes(b"plan")
+    assert damage(store, A) is None
+    other = tmp_path / "other"
+    other.write_bytes(b"PLAN")
+    other.replace(plan)
+    assert "damaged" in str(damage(store, A))
+
+
+def test_a_plan_that_looks_as_before_is_not_read_again(
+    store: EngineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, A)
+    engine = store.find("detector", A)
+    assert engine is not None
+    reads: list[Path] = []
+
+    def digest_of(path: Path) -> tuple[str, int]:
+        reads.append(path)
+        return engine.manifest.plan_sha256, 4
+
+    monkeypatch.setattr(whole_plans, "digest_of", digest_of)
+    for read, times in ((False, 1), (False, 1), (True, 2), (False, 2)):
+        assert store.damage(engine, read=read) is None
+        assert reads == [Path(engine.path)] * times
+
+
+def test_each_kind_of_gpu_keeps_its_engines(store: EngineStore) -> None:
+    for number, (key, gpu) in enumerate([(A, "T4"), (B, "A10"), (C, "A10")]):
+        place = store.begin("detector", "j")
+        (place / "model.plan").write_bytes(b"plan")
+        made = manifest(key, built_at=float(number))
+        made.parts.gpu = gpu
+        store.keep(place, "detector", made)
+    assert store.too_many("detector", keep=1)
+    assert store.prune("detector", keep=1, handed=()) == [B]
+    assert [each.manifest.key for each in store.list("detector")] == [C, A]
+    assert not store.too_many("detector", keep=1)
 
 
 def test_all_of_an_engine_is_durable_before_it_has_its_name(

@@ -252,6 +252,11 @@ async def test_a_plan_that_lost_bytes_is_not_handed(side: EngineSide, onnx: Path
     with pytest.raises(ProblemError, match="its plan has 33 bytes, and had 34") as caught:
         await side.engines.hand(EngineUse(model="detector"))
     assert caught.value.code == "workload.no_engine"
+    put(Path((await only(side)).path), PLAN)
+    await side.engines.hand(EngineUse(model="detector"))
+    rot(await only(side))
+    with pytest.raises(ProblemError, match="its plan is damaged"):
+        await side.engines.hand(EngineUse(model="detector"))
 
 
 async def test_use_goes_back(side: EngineSide, onnx: Path) -> None:
@@ -347,7 +352,8 @@ async def test_a_plan_is_taken_in(tmp_path: Path, side: EngineSide, *, prefix: b
     put(tmp_path / "yolo.engine", plan)
     job = await take_in(side, tmp_path / "yolo.engine")
     assert job.problem is None, job.problem
-    assert (job.result["engine"], job.result["current"]) == ("imported", "yes")
+    told = [job.result[name] for name in ("engine", "gpu", "current")]
+    assert told == ["imported", "yes", "yes"]
     engine = await only(side, "imported")
     manifest = engine.manifest
     assert content(engine.path) == PLAN

@@ -47,8 +47,10 @@ async def side(engine: DockerEngine, folder: Path, **more: Any) -> AsyncIterator
         yield made
 
 
-async def build(node: WorkloadSide, made: EngineRecipe, *, rebuild: bool = False) -> str:
-    request = BuildRequest(recipe=made, rebuild=rebuild)
+async def build(
+    node: WorkloadSide, made: EngineRecipe, *, rebuild: bool = False, gpu: str | None = None
+) -> str:
+    request = BuildRequest(recipe=made, rebuild=rebuild, gpu=gpu)
     job = await node.ended(await node.engines.build(request, owner="maria", key=None))
     assert (job.problem, job.result.get("current")) == (None, "yes"), job
     return job.result["key"]
@@ -210,6 +212,46 @@ async def test_the_gpu_that_it_gets_is_another_one(
         )
 
 
+async def test_each_kind_of_gpu_has_an_engine_of_its_own(
+    engine: DockerEngine, tmp_path: Path, onnx: Path
+) -> None:
+    """Only one is in use, and a workload gets the one for its GPU; a pin brings the other one."""
+    t4 = msgspec.structs.replace(GPUS[1], name="Tesla T4", compute_capability="7.5")
+    async with side(engine, tmp_path, node=Node(gpus=[GPUS[0], t4])) as node:
+        made = recipe(onnx)
+        first = await build(node, made, gpu=UUIDS[0])
+        second = await build(node, made, gpu=UUIDS[1])
+        folder = tmp_path / "engines" / "detector"
+        assert names(folder) == sorted([first, second, "current"])  # one of each is kept
+        assert (folder / "current").readlink() == Path(second)
+
+        there = using(made, gpu=GpuRequest(select=UUIDS[0]))
+        [planned] = await node.plan(there)
+        assert (planned.problems, planned.warnings) == ([], [])
+        assert planned.engine == (
+            f"{first[:12]} of detector, TensorRT 10.13.2.6"
+            f" ({second[:12]}, which is in use, is not for its GPU)"
+        )
+        assert (await node.apply(there)).problem is None
+        assert (await seen(node, "echo $ROOST_ENGINE_KEY")).strip() == first
+        [planned] = await node.plan(there)
+        assert planned.action == "keep"
+
+        pinned = await node.workloads.plan_pin("detector", pin_request(UUIDS[1]))
+        [shown] = pinned.workloads
+        assert f"engine: {first[:12]} becomes {second[:12]}" in shown.changes
+        assert not any("engine" in each for each in shown.warnings)
+        assert (await node.pin("detector", UUIDS[1])).problem is None
+        assert (
+            await seen(node, "test -s $ROOST_ENGINE && echo $ROOST_ENGINE_KEY")
+        ).strip() == second
+        assert await asyncio.to_thread(bound, node) == [str(folder / second)]
+
+        plan = folder / first / "model.plan"
+        await asyncio.to_thread(plan.write_bytes, b"cut")
+        assert "built on Tesla T4, here is NVIDIA A10" in await refused(node, there)
+
+
 async def test_one_for_both_gpus_that_was_tried_on_the_other(
     engine: DockerEngine, tmp_path: Path, onnx: Path
 ) -> None:
@@ -254,6 +296,12 @@ async def refused(node: WorkloadSide, one: Workload) -> str:
     [problem] = planned.problems
     assert problem.code == "workload.no_engine"
     return problem.detail
+
+
+def bound(node: WorkloadSide) -> list[str]:
+    """What of the node the container has."""
+    form = "{{range .HostConfig.Mounts}}{{.Source}} {{end}}"
+    return node.engine.docker("inspect", "--format", form, "detector").split()
 
 
 def names(folder: Path) -> list[str]:

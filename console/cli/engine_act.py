@@ -15,10 +15,11 @@ from agent.protocol.jobs import Job
 from console.cli.consent import consent
 from console.cli.deploying import follow_one
 from console.cli.engine_options import gpu_option, key_argument, key_option, model_argument
+from console.cli.engine_runs import not_in_use
 from console.cli.nodes import one_node
 from console.cli.options import json_option, node_argument, yes_option
 from console.cli.output import print_json
-from console.cli.run import ask_one
+from console.cli.run import Answer, ask_one, conclude
 from console.cli.setup import Setup
 from console.engines.words import short_key
 from console.text import clean
@@ -44,7 +45,8 @@ def verify(
     job = follow_one(
         setup, entry, lambda client, again: client.engines.verify(model, request, again)
     )
-    return _told(entry.name, job, as_json=as_json)
+    _tell(entry.name, job, as_json=as_json)
+    return 0
 
 
 @click.command("use")
@@ -122,6 +124,8 @@ def take_in(
     It is tried as one that was built there, and not used if it does not run. What Ultralytics
     writes before a plan is taken off and kept beside it. What lies beside PLAN as
     NAME.manifest.json, as roost engine build --local writes it, says what it was built from.
+
+    The exit code is 1 where it could be tried and is not in use after that.
     """
     setup.refuse_changes("engine import")
     entry = one_node(setup, node)
@@ -129,13 +133,15 @@ def take_in(
     executor: Executor = "container" if image else "host"
     request = PlanImportRequest(model=model, plan=plan, gpu=gpu, executor=executor, image=image)
     job = follow_one(setup, entry, lambda client, key: client.engines.import_plan(request, key))
-    return _told(entry.name, job, as_json=as_json)
+    _tell(entry.name, job, as_json=as_json)
+    answer: Answer[Job] = Answer(entry, job, not_in_use(entry.name, model, job.result))
+    return conclude([answer])
 
 
-def _told(node: str, job: Job, *, as_json: bool) -> int:
+def _tell(node: str, job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
-        return 0
+        return
     result = job.result
     parts = [node, result.get("model", ""), short_key(result.get("key", ""))]
     if "verification" in result:
@@ -145,4 +151,3 @@ def _told(node: str, job: Job, *, as_json: bool) -> int:
     if "current" in result:
         parts.append(f"in use: {result['current']}")
     click.echo(clean("  ".join(part for part in parts if part)))
-    return 0

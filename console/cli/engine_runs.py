@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -79,19 +79,25 @@ def see_builds(
 
 
 def why_failed(build: NodeBuild) -> ProblemError | None:
-    """What speaks against a build: its problem, or that nothing uses what it built.
+    """What speaks against a build: its problem, or that nothing uses what it built."""
+    if build.problem is not None or build.job is None:
+        return build.problem
+    return not_in_use(build.entry.name, build.model, build.job.result)
+
+
+def not_in_use(node: str, model: str, done: Mapping[str, str]) -> ProblemError | None:
+    """That an engine that was built or imported is not used, of the job's result.
 
     On a node without a GPU nothing can be tried, so that is as it has to be there.
     """
-    done = build.job.result if build.job is not None else {}
-    if build.problem is not None or done.get("gpu") != "yes" or done.get("current") == "yes":
-        return build.problem
+    if done.get("gpu") != "yes" or done.get("current") == "yes":
+        return None
     return ProblemError(
         "engine.not_verified",
-        f"the engine of {build.model} is {done.get('engine', 'there')}, and not in use:"
+        f"the engine of {model} is {done.get('engine', 'there')}, and not in use:"
         f" {done.get('current')}",
-        params={"model": build.model, "key": done.get("key")},
-        hint=f"Once that is mended: roost engine verify {build.entry.name} {build.model}",
+        params={"model": model, "key": done.get("key")},
+        hint=f"Once that is mended: roost engine verify {node} {model}",
     )
 
 

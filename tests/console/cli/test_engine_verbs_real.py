@@ -11,6 +11,7 @@ import pytest
 
 from console.fleet.inventory import NodeEntry
 from tests import onnx_made
+from tests.agent.engines.engine_side import PLAN, stand_in
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import Done, roost, write_fleet
 
@@ -86,6 +87,25 @@ def test_an_engine_file_is_taken_in(node: Node) -> None:
     noise = node.roost("import", "edge", "copy", node.home / "noise")
     assert noise.code == 1
     assert "hint: " in noise.err
+
+
+def test_an_engine_file_that_does_not_run_is_no_success(short_folder: Path, tmp_path: Path) -> None:
+    """On a node with a GPU (NVML's stub; the builder is a stand-in that tells of no run)."""
+    python = stand_in(tmp_path)
+    python.write_text(python.read_text().replace("'ran' if ran", "'deserialised' if ran"))
+    (tmp_path / "copy.plan").write_bytes(PLAN)
+    settings = {"engines": {"python": str(python)}}
+    with AgentProcess(short_folder, settings, gpus=1) as agent:
+        entry = NodeEntry(name="edge", address=f"unix://{agent.sockets['operator']}")
+        fleet = write_fleet(tmp_path / "fleet.yaml", [entry])
+        node = Node(tmp_path, fleet, tmp_path, "")
+        taken = node.roost("import", "edge", "copy", tmp_path / "copy.plan")
+        assert "in use: not switched: it was loaded, and did not run" in taken.out
+        assert (taken.code, "the engine of copy is imported, and not in use" in taken.err) == (
+            1,
+            True,
+        ), taken.err
+        assert "hint: Once that is mended: roost engine verify edge copy" in taken.err
 
 
 def test_a_table_of_what_could_not_be_measured(node: Node) -> None:

@@ -79,7 +79,7 @@ def command(
         file=", ".join(map(str, asked.files)),
         owner=stated_owner(),
         zones={name: look.zone for name, look in looks.items()},
-        fleet=_fleet(setup),
+        fleet=fleet_path(setup),
         archives=[remembered(each) for each in supplies.parcels.archives] if supplies else [],
     )
     this_journal().plan(rollout, requests)
@@ -103,7 +103,8 @@ def with_earlier(looks: dict[str, Look]) -> None:
     )
 
 
-def _fleet(setup: Setup) -> str:
+def fleet_path(setup: Setup) -> str:
+    """The fleet.yaml that a runner goes by; "": this machine alone."""
     path = fleet_file(setup)
     return str(path.absolute()) if path.exists() else ""
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from agent.rules.tables import read_tables
@@ -19,6 +20,7 @@ from console.cli.setup import Setup
 from console.fleet.links import stated_owner
 from console.images.judging import TABLES_FILE
 from console.images.vetting import Vetting
+from console.rollouts.agent_work import as_planned, bringing
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import open_shared
 from console.rollouts.locks import locked, steering_lock
@@ -125,7 +127,7 @@ def runner_of(setup: Setup, journal: Journal, rollout: Rollout, *, stands: bool 
         journal,
         rollout.id,
         entries=entries,
-        client=links(setup).client,
+        client=partial(links(setup).client, admin=bool(rollout.kits)),
         preparer=preparer_of(setup, rollout),
         stands=stands,
     )
@@ -137,6 +139,10 @@ async def _steered(runner: Runner, notifier: Notifier) -> Rollout:
 
 def preparer_of(setup: Setup, rollout: Rollout) -> Preparer:
     """Who brings the images of its archives to nodes, and has engines built there."""
+    if rollout.kits:
+        return Preparer(
+            rollout.id, bring=bringing({kit.arch: kit for kit in rollout.kits}, as_planned)
+        )
     if not rollout.archives:
         return Preparer(rollout.id)
 

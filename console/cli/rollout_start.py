@@ -18,6 +18,7 @@ from console.cli.rollout_watch import watch
 from console.cli.setup import Setup
 from console.fleet.links import stated_owner
 from console.rollouts.finding import find_rollout
+from console.rollouts.journal import Journal
 from console.rollouts.record import ENDED, Rollout
 from console.rollouts.words import count_words, state_words, unsteered_lines
 
@@ -39,6 +40,17 @@ def start(setup: Setup, rollout_id: str, *, attached: bool, detach: bool, yes: b
     setup.refuse_changes("rollout start")
     journal = this_journal()
     rollout = find_rollout(journal, rollout_id)
+    return let_out(setup, journal, rollout, attached=attached, detach=detach, yes=yes)
+
+
+def let_out(
+    setup: Setup, journal: Journal, rollout: Rollout, *, attached: bool, detach: bool, yes: bool
+) -> int:
+    """What `roost rollout start` does; its exit code.
+
+    Raises:
+        ProblemError: `rollout.*`, `fleet.*`, `console.*`, and why its runner would not get through.
+    """
     names = {node.name for node in rollout.nodes if node.stage == "planned"}
     entries = [entry for entry in all_nodes(setup) if entry.name in names]
     gone = sorted(names - {entry.name for entry in entries})

@@ -60,9 +60,11 @@ def ask_nodes(
     setup: Setup,
     entries: Sequence[NodeEntry],
     ask: Callable[[NodeEntry, NodeClient], Awaitable[T]],
+    *,
+    admin: bool = False,
 ) -> list[Answer[T]]:
-    """Ask these nodes; a node's own problem is in its answer."""
-    return asyncio.run(_ask_all(setup, entries, ask))
+    """Ask these nodes, as an admin where that is needed; a node's own problem is in its answer."""
+    return asyncio.run(_ask_all(setup, entries, ask, admin=admin))
 
 
 def ask_one(
@@ -107,6 +109,8 @@ async def _ask_all(
     setup: Setup,
     entries: Sequence[NodeEntry],
     ask: Callable[[NodeEntry, NodeClient], Awaitable[T]],
+    *,
+    admin: bool,
 ) -> list[Answer[T]]:
     ways = links(setup)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -114,7 +118,7 @@ async def _ask_all(
     async def one(entry: NodeEntry) -> Answer[T]:
         async with gate:
             try:
-                async with _client(ways, entry) as client:
+                async with _client(ways, entry, admin=admin) as client:
                     return Answer(entry, await ask(entry, client))
             except ProblemError as problem:
                 _tell_token_file(setup, entry, problem)

@@ -10,6 +10,7 @@ from agent.protocol.arms import Arms
 from agent.protocol.deployments import ApplyRequest, Deployment, DeployOptions
 from agent.protocol.problems import ProblemError
 from console.link.client import NodeClient
+from console.rollouts.agent_work import ask_agent
 from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.needed_engines import in_their_images
 from console.rollouts.preparing import Preparer
@@ -20,7 +21,7 @@ _UNREACHED = ("link.", "ssh.", "auth.", "node.stopping", "node.not_ready", "flee
 # It answers, and what keeps it from that may pass: its state's deadline is the limit.
 _MAY_PASS = (
     *("runtime.unreachable", "store.", "deployment.under_way", "job.locked", "job.queue_full"),
-    *("upload.locked", "upload.too_many"),
+    *("upload.locked", "upload.too_many", "upgrade.on_trial"),
 )
 # After these it may have begun: the answer was lost, or its store or its own code failed amid it.
 _BEGUN = ("link.", "ssh.", "node.", "store.", "job.key_reused")
@@ -45,6 +46,8 @@ async def ask_node(
     """What came of it; a problem of the node's is an answer, too. Never raises ProblemError."""
     ask = want.ask
     try:
+        if rollout.kits:
+            return await ask_agent(client, rollout, node, want, preparer)
         if ask == "reach":
             await client.node()
             return Seen(node=node.name, what="reached")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from random import Random
 
 from agent.protocol.deployments import ApplyRequest
@@ -36,6 +36,10 @@ ARCHIVE_SECONDS = 10.0
 _MAY_COME_BACK = ("archive.unreadable", "archive.missing")
 
 
+# Has a node get what it needs; hears how far it is, and answers what was done.
+Bring = Callable[[NodeClient, Callable[[str], None]], Awaitable[str]]
+
+
 class _Work:
     """One node that is being prepared."""
 
@@ -60,9 +64,11 @@ class Preparer:
         vetting: Vetting | None = None,
         random: Random | None = None,
         archive_seconds: float = ARCHIVE_SECONDS,
+        bring: Bring | None = None,
     ) -> None:
         """`read` reads the rollout's archives, and blocks; None: there are none. `vetting` is
-        stopped here."""
+        stopped here. `bring` is all that is done, where this is no release of workloads."""
+        self._bring = bring
         self._rollout, self._read, self._vetting = rollout_id, read, vetting
         self._random = random or jitter()
         self._events: list[Event] = []
@@ -118,6 +124,10 @@ class Preparer:
         self, work: _Work, client: NodeClient, node: RolloutNode, request: ApplyRequest
     ) -> str:
         """What was done, in words."""
+        if self._bring is not None:
+            work.says(f"waits: {plural(NODES_AT_ONCE, 'node')} are prepared at a time")
+            async with self._gate:
+                return await self._bring(client, work.says)
         supplies = await self._archives(work)
         needs = (await look_at(client, request, supplies)).needs
         for problem in needs.problems:

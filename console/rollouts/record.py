@@ -107,8 +107,19 @@ class ArchiveFile(msgspec.Struct, kw_only=True, frozen=True):
     digest: str
 
 
+class KitFile(msgspec.Struct, kw_only=True, frozen=True):
+    """A kit as a plan remembers it, by its own SHA-256."""
+
+    path: str
+    arch: str
+    id: str
+    version: str
+    size_bytes: int
+    sha256: str
+
+
 class Rollout(msgspec.Struct, kw_only=True):
-    """One release on many nodes."""
+    """One release on many nodes; or one version of the agent, which has `kits`."""
 
     id: str
     release: str
@@ -130,6 +141,7 @@ class Rollout(msgspec.Struct, kw_only=True):
     # It has ended, and nodes that were offline may still get it, or lost ones are asked on.
     stands_until: float | None = None
     archives: list[ArchiveFile] = []  # that have what nodes lack
+    kits: list[KitFile] = []  # it upgrades agents to these, one for each architecture
     fleet: str = ""  # the fleet.yaml that it was planned with; "": this machine alone
 
     @property

@@ -18,6 +18,7 @@ from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
+from console.rollouts.agent_work import NO_WORKLOADS
 from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.journal import Asked, Journal
 from console.rollouts.jumps import JumpWatch
@@ -211,7 +212,7 @@ class Runner:
             client = self._clients.get(node.name)
             if client is None:
                 client = self._clients[node.name] = self._make(entry)
-            request = self._requests.get(node.name)
+            request = NO_WORKLOADS if rollout.kits else self._requests.get(node.name)
             if request is None:
                 request = await asyncio.to_thread(self._journal.request, self._id, node.name)
                 self._requests[node.name] = request

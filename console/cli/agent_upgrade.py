@@ -27,16 +27,19 @@ from console.compose.scalars import duration
 from console.fleet.links import stated_owner
 from console.kits.reading import Kit, kits_by_arch
 from console.rollouts.agent_work import kit_of
+from console.rollouts.judging.analysis import Analysis
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.planning import plan_rollout
 from console.rollouts.record import KitFile, Rollout
 from console.rollouts.strategy import Amount, Gate, Strategy
-from console.rollouts.words import strategy_lines
+from console.rollouts.words import how_lines
 from console.text import clean, plural, size
 
 RELEASE = "agent"
 # The agent answers, or it does not: what takes longer to show is not the agent's.
 SOAK_SECONDS = 60.0
+# Three starts of a minute each, and what it takes to go back: then it is lost from sight.
+SILENT_SECONDS = 300.0
 COLUMNS = (
     NODE,
     Column("WAVE", keep=7, right=True),
@@ -147,6 +150,9 @@ def command(
                 soak=SOAK_SECONDS if soak is None else soak,
                 max_unavailable=max_unavailable or Strategy().max_unavailable,
                 gate=cast("Gate", gate),
+                weights=(100,),
+                analysis=Analysis(conditions=()),  # it answers, or goes back by itself
+                confirm_within=SILENT_SECONDS,
             ),
             release=RELEASE,
             version=", ".join(sorted({kit.version for kit in found.values()})),
@@ -212,11 +218,12 @@ def _text(
     for kit in kits.values():
         yield f"{kit.path}: agent {kit.id} for {kit.arch}, {size(kit.size_bytes)}"
     if current:
-        yield f"{plural(len(current), 'node')} run it already: {', '.join(current)}"
+        verb = "runs" if len(current) == 1 else "run"
+        yield f"{plural(len(current), 'node')} {verb} it already: {', '.join(current)}"
     if rollout is None:
         return
     yield f"rollout {rollout.id}: {rollout.release}, version {rollout.version}"
-    yield from (f"  {line}" for line in strategy_lines(rollout.strategy, len(rollout.nodes)))
+    yield from (f"  {line}" for line in how_lines(rollout))
     rows: list[Row] = []
     for node in rollout.nodes:
         if node.stage == "cannot":

@@ -12,7 +12,7 @@ from console.fleet.plan_words import plan_lines
 from console.rollouts.needed_engines import NeededEngine
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.record import Rollout, RolloutNode
-from console.rollouts.words import left_out_lines, strategy_lines
+from console.rollouts.words import how_lines, left_out_lines
 from console.text import age, plural, size
 
 NAMED = 8
@@ -47,7 +47,7 @@ def plan_text(rollout: Rollout, said: Said, *, limit: int, steps: bool = False) 
 
 def _lines(rollout: Rollout, said: Said, *, limit: int, steps: bool) -> Iterator[str]:
     yield f"rollout {rollout.id}: {rollout.release}, version {rollout.version}"
-    yield from (f"  {line}" for line in strategy_lines(rollout.strategy, len(rollout.nodes)))
+    yield from (f"  {line}" for line in how_lines(rollout))
     able = [node for node in rollout.nodes if node.stage != "cannot"]
     for wave in range(rollout.waves):
         names = [node.name for node in able if node.wave == wave]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
+from agent.protocol.upgrades import WITHIN_SECONDS
 from console.rollouts.judging.words import analysis_lines
 from console.rollouts.lost import ask_of, asked_on, outstanding
 from console.rollouts.record import ENDED, Event, Rollout, RolloutNode
@@ -55,6 +56,22 @@ def strategy_lines(strategy: Strategy, nodes: int) -> Iterator[str]:
     for target in strategy.notify:
         signed = ", signed" if target.signed else ""
         yield f"told to {target}{signed}: {', '.join(target.on)}"
+
+
+def how_lines(rollout: Rollout) -> Iterator[str]:
+    """How this one goes out: a release, or another version of the agent."""
+    strategy, nodes = rollout.strategy, len(rollout.nodes)
+    if not rollout.kits:
+        yield from strategy_lines(strategy, nodes)
+        return
+    yield f"waves: {', '.join(map(str, strategy.waves))}, the rest"
+    yield f"at most {plural(strategy.at_once(nodes), 'node')} at a time"
+    yield (
+        "each new agent is tried first: it goes back if it does not answer within"
+        f" {age(WITHIN_SECONDS)}, or crashes three times"
+    )
+    yield f"each wave is watched for {age(strategy.soak)}, {_GATES[strategy.gate]}"
+    yield f"if a node fails, {_ENDS[strategy.on_failure]}"
 
 
 def left_out_lines(rollout: Rollout) -> Iterator[str]:

@@ -13,10 +13,10 @@ from console.rollouts.waiting import soak_left, waits_for
 from console.rollouts.watching import weights_of
 from console.rollouts.words import (
     event_line,
+    how_lines,
     lost_lines,
     stage_words,
     state_words,
-    strategy_lines,
     unsteered_lines,
 )
 from console.tui.look import words
@@ -224,7 +224,7 @@ def rollout_entries(followed: Followed, glyphs: Glyphs) -> Iterator[Entry]:
                 "lost        ", f"{node.name}: {'; '.join(lost_lines(rollout, node))}", "bad"
             )
     yield BLANK
-    for line in strategy_lines(rollout.strategy, len(rollout.nodes)):
+    for line in how_lines(rollout):
         yield Entry("", line)
     yield BLANK
     for stage, look in STAGES.items():

@@ -9,7 +9,7 @@ from agent.protocol.problems import ProblemError
 from console.rollouts.effects import TAKES_BACK, check, counted, going_back
 from console.rollouts.record import Rollout, Wish
 from console.rollouts.wishes import may_retry, why_not
-from console.rollouts.words import strategy_lines, unsteered_lines
+from console.rollouts.words import how_lines, unsteered_lines
 from console.text import plural
 from console.tui.action import Action
 from console.tui.rollouts import Desk, Followed
@@ -209,7 +209,7 @@ class RolloutActions(View):
         names = {node.name for node in rollout.nodes if node.stage == "planned"}
         told = [
             f"It goes to {plural(len(names), 'node')} in {plural(rollout.waves, 'wave')}.",
-            *strategy_lines(rollout.strategy, len(rollout.nodes)),
+            *how_lines(rollout),
         ]
         self._confirm(rollout, "Start", told, names, lambda: self._start(rollout))
 

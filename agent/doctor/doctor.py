@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from agent.doctor.check import Check, could_not_tell
 from agent.doctor.checks import (
+    agent_upgrade,
     cdi_spec,
     clock,
     container_gpu,
@@ -63,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
     Check(stale_engines.NAME, stale_engines.check),
     Check(disk.NAME, disk.check),
     Check(clock.NAME, clock.check),
+    Check(agent_upgrade.NAME, agent_upgrade.check),
 )
 
 

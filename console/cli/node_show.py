@@ -18,6 +18,7 @@ from console.cli.output import print_json
 from console.cli.run import ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN
+from console.fleet.agent_words import upgrade_lines
 from console.fleet.gpu_ways import way_lines
 from console.text import age, clean, plural, size
 
@@ -62,6 +63,7 @@ def _lines(record: NodeRecord, facts: NodeFacts) -> list[tuple[str, str]]:
         ("address", record.address),
         ("labels", labels or UNKNOWN),
         ("agent", f"{facts.agent.version} (API {facts.agent.api_version})"),
+        *(("", line) for line in upgrade_lines(facts.agent)),
         ("host", f"{host.hostname}, {host.machine or 'unknown machine'}"),
         ("system", f"{host.os}, kernel {host.kernel}, {host.architecture}, {_up(host.booted_at)}"),
         ("processor", f"{plural(host.cpu_count, 'core')}, {host.cpu_model or 'unknown model'}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.protocol.node import NodeFacts, ToolkitFacts
+from console.fleet.agent_words import upgrade_lines
 from console.fleet.gpu_ways import way_lines
 from console.fleet.picture import NodeView
 from console.text import plural
@@ -180,5 +181,7 @@ def _facts(facts: NodeFacts) -> Iterator[tuple[str, str]]:
         )
     agent = facts.agent
     yield "agent", words.join([f"{agent.version}, API {agent.api_version}"])
+    for line in upgrade_lines(agent):
+        yield "agent's kit", line
     if agent.simulated:
         yield "simulated", "yes: nothing here is a real machine"

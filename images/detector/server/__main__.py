@@ -12,7 +12,7 @@ import uvicorn
 from .app import DetectorApp
 from .batching import Batcher
 from .choosing import ways
-from .cuda import GpuFacts, gpu_facts
+from .cuda import first_words, gpu_facts
 from .logs import start_logging
 from .metrics import Metrics
 from .model import Loaded, ModelInUse
@@ -85,29 +85,6 @@ def main() -> int:
     server.app = detector
     server.run()
     return 0 if server.started else 3
-
-
-def first_words(gpu: GpuFacts, image_cuda: str | None) -> str:
-    """What a person wants to know first: whether this image's CUDA can work here."""
-    if image_cuda is None:
-        return "this image has no CUDA: the model runs on the CPU"
-    if gpu.reason is not None:
-        return f"this image has CUDA {image_cuda}, and no GPU can be used: {gpu.reason}"
-    ours, theirs = _pair(image_cuda), _pair(gpu.cuda or "")
-    if ours and theirs and ours[0] > theirs[0]:
-        return (
-            f"this image's CUDA {image_cuda} is too new for the driver"
-            f" {gpu.driver or 'of this machine'}, which has CUDA {gpu.cuda}: use an image for CUDA"
-            f" {theirs[0]}, or a newer driver"
-        )
-    return f"CUDA {image_cuda} on {gpu.name}, driver {gpu.driver} with CUDA {gpu.cuda}"
-
-
-def _pair(version: str) -> tuple[int, int] | None:
-    parts = version.split(".")
-    if len(parts) > 1 and parts[0].isdecimal() and parts[1].isdecimal():
-        return int(parts[0]), int(parts[1])
-    return None
 
 
 def _files(engine: Path | None, onnx: Path) -> list[Path]:

@@ -75,6 +75,29 @@ def _kernel_driver() -> str | None:
         return None
 
 
+def first_words(gpu: GpuFacts, image_cuda: str | None) -> str:
+    """What a person wants to know first: whether this image's CUDA can work here."""
+    if image_cuda is None:
+        return "this image has no CUDA: the model runs on the CPU"
+    if gpu.reason is not None:
+        return f"this image has CUDA {image_cuda}, and no GPU can be used: {gpu.reason}"
+    ours, theirs = _pair(image_cuda), _pair(gpu.cuda or "")
+    if ours and theirs and ours[0] > theirs[0]:
+        return (
+            f"this image's CUDA {image_cuda} is too new for the driver"
+            f" {gpu.driver or 'of this machine'}, which has CUDA {gpu.cuda}: use an image for CUDA"
+            f" {theirs[0]}, or a newer driver"
+        )
+    return f"CUDA {image_cuda} on {gpu.name}, driver {gpu.driver} with CUDA {gpu.cuda}"
+
+
+def _pair(version: str) -> tuple[int, int] | None:
+    parts = version.split(".")
+    if len(parts) > 1 and parts[0].isdecimal() and parts[1].isdecimal():
+        return int(parts[0]), int(parts[1])
+    return None
+
+
 class Stream:
     """The first GPU's primary context, a stream in it, and memory. For one thread."""
 

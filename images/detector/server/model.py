@@ -11,14 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .backend import Backend, Floats, GpuLostError, NotUsableError, Shape
 from .choosing import Chosen, Way, choose
-from .metrics import Metrics
 from .problems import RequestError, bad
 from .settings import OnGpuLoss
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 WARM_UP_RUNS = 3
 # Of sizes that a model leaves open, the picture's: what YOLO models are exported with.

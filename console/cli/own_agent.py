@@ -20,7 +20,7 @@ from console.cli.children import AgentProcess
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 
-AGENT_SECONDS = 10.0
+AGENT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 READY_SECONDS = 30.0
 READY_POLL_SECONDS = 0.1

@@ -7,6 +7,7 @@ import click
 from console.cli.lazy import LazyGroup
 
 _VERBS = {
+    "new": ("console.cli.release_new", "write a release of the reference detector"),
     "check": ("console.cli.release_check", "say all that is wrong with a release, or missing"),
     "diff": ("console.cli.release_diff", "say what changes from one release to another"),
 }

@@ -50,6 +50,7 @@ test-quick: $(VENV)/.test ## the tests that need nothing but Python
 test-runtimes: $(VENV)/.test ## the tests on newer runtimes and on whole machines; makes both, some 1.5 GB
 	@tests/real/install-parts
 	@tests/real/make-roots
+	@tests/real/make-detector
 	$(BIN)/python -m pytest --runtimes -n 2 --dist loadfile $(ARGS)
 
 .venv-bench/.done: requirements/bench.txt

@@ -17,7 +17,7 @@ from tests.bench.table import Row, render
 
 NAMES = (
     *("startup", "terminal", "console", "agent", "images"),
-    *("compatibility", "pins", "traffic", "engines", "site", "judging", "rollouts"),
+    *("compatibility", "pins", "traffic", "engines", "site", "judging", "rollouts", "detector"),
 )
 
 

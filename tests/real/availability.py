@@ -25,7 +25,7 @@ class Part:
     enclosed: bool = True
     # Makes cgroups for containers.
     cgroups: bool = False
-    # Run from folders that tests/real/make-roots makes.
+    # Run from folders that tests/real/make-roots and make-detector make.
     roots: tuple[str, ...] = ()
 
 
@@ -72,6 +72,11 @@ PARTS = {
     "systemd": Part(("systemctl", *ENCLOSURE)),
     # For a test marked `real("haproxy")`, and the image of a traffic gateway.
     "haproxy": Part(("haproxy", *ENCLOSURE), ("gateways",)),
+    "detector": Part(
+        ("tar",),
+        ("detector_image",),
+        roots=("machine-bookworm", "detector-wheels", "detector-client"),
+    ),
     # This machine's GPUs, under a Docker Engine of its own.
     "gpus": Part(
         ("nvidia-smi", "gcc", "dockerd", "containerd", "runc", "docker", "busybox", *ENCLOSURE[:4]),
@@ -108,7 +113,7 @@ def why_not(name: str) -> str | None:
             return f"no namespaces of its own: {tried.stderr.strip()}"
     for root in part.roots:
         if not roots.is_made(root):
-            return f"no {roots.folder(root)}: tests/real/make-roots makes it"
+            return f"no {roots.folder(root)}: `make test-runtimes` makes it"
     if part.cgroups and os.statvfs(_cgroup_mount()).f_flag & os.ST_RDONLY:
         return "cgroups are read-only"
     return None

@@ -1,0 +1,157 @@
+"""What a build gets, and the lock of what came out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from agent.protocol.images import NodeImage
+from agent.protocol.problems import ProblemError
+from agent.rules.tables import built_in
+from agent.rules.versions import numbers
+from console.builds.context import labels_of, render, write_context
+from console.builds.lock import (
+    Lock,
+    check_base,
+    locked_base,
+    packages_of,
+    read_lock,
+    write_lock,
+)
+from console.builds.matrix import Variant, read_matrix
+
+IMAGES = Path(__file__).parent.parent.parent.parent / "images"
+MATRIX = read_matrix(IMAGES / "matrix.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "detector"
+    (made / "server").mkdir(parents=True)
+    (made / "server" / "one.py").write_text("1\n")
+    (made / "server" / "__pycache__").mkdir()
+    (made / "server" / "__pycache__" / "one.pyc").write_text("1\n")
+    (made / "Dockerfile").write_bytes((IMAGES / "detector" / "Dockerfile").read_bytes())
+    (made / "requirements.txt").write_text(
+        "a==1.0 \\\n    --hash=sha256:11\n"
+        "b==2.0 ; python_version < '3.11' \\\n    --hash=sha256:22\n"
+    )
+    return made
+
+
+VARIANT = Variant(name="cpu", base="b:1", python="3.11", requirements="requirements.txt")
+
+
+def context_of(folder: Path, variant: Variant = VARIANT) -> tuple[str, dict[str, bytes]]:
+    out = io.BytesIO()
+    digest = write_context(render(folder, variant), None, out)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        return digest, {
+            each.name: file.read() for each in tar if (file := tar.extractfile(each)) is not None
+        }
+
+
+def test_the_same_tree_makes_the_same_bytes(folder: Path) -> None:
+    first, _ = context_of(folder)
+    os.utime(folder / "server" / "one.py", (1, 1))
+    (folder / "server" / "one.py").chmod(0o600)
+    assert context_of(folder)[0] == first
+    (folder / "server" / "one.py").write_text("2\n")
+    assert context_of(folder)[0] != first
+
+
+def test_what_is_in_it(folder: Path) -> None:
+    _, files = context_of(folder)
+    assert set(files) == {"Dockerfile", "requirements.txt", "app.tar"}
+    assert files["requirements.txt"] == b"a==1.0 --hash=sha256:11\n"
+    assert packages_of(files["requirements.txt"]) == {"a": "1.0"}
+    with tarfile.open(fileobj=io.BytesIO(files["app.tar"])) as tar:
+        entries = tar.getmembers()
+    place = "opt/detector/app/detector_server"
+    assert [each.name for each in entries] == [
+        "opt",
+        "opt/detector",
+        "opt/detector/app",
+        place,
+        f"{place}/one.py",
+    ]
+    assert {(each.mtime, each.uid, each.gid) for each in entries} == {(0, 0, 0)}
+
+
+def test_wheels_go_along_and_none_is_told(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="no wheels lie there"):
+        write_context(render(folder, VARIANT), tmp_path, io.BytesIO())
+    (tmp_path / "a-1.0-py3-none-any.whl").write_bytes(b"a")
+    out = io.BytesIO()
+    write_context(render(folder, VARIANT), tmp_path, out)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        assert tar.getnames()[-2:] == ["wheelhouse", "wheelhouse/a-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize("variant", MATRIX.variants, ids=lambda each: each.name)
+def test_every_variant_can_be_rendered_and_fits_what_is_known_of_drivers(variant: Variant) -> None:
+    rendered = render(IMAGES / MATRIX.folder, variant)
+    text = rendered.dockerfile.decode()
+    labels = labels_of(variant, rendered, base=variant.base)
+    packages = packages_of(rendered.requirements)
+    assert {"starlette", "uvicorn", "numpy", "pillow"} <= packages.keys()
+    if variant.cuda is None:
+        assert "CUDA_VERSION" not in text
+        return
+    assert f'ENV CUDA_VERSION="{variant.cuda}"' in text
+    assert labels["com.nvidia.cuda.version"] == variant.cuda
+    tables = built_in()
+    major = variant.cuda.split(".")[0]
+    if variant.minimum_driver is not None:
+        assert variant.minimum_driver == tables.driver_floors[major].driver
+    for capability in variant.compute_capabilities:
+        row = tables.gpu_architectures[capability]
+        first, own = numbers(row.first_cuda), numbers(variant.cuda)
+        assert first is not None
+        assert own is not None
+        assert first <= own
+        last = row.last_cuda
+        assert last is None or int(last.split(".")[0]) >= int(major)
+
+
+def test_a_base_that_changed_is_told(tmp_path: Path) -> None:
+    before = image("1", "sha256:" + "a" * 64, "sha256:" + "b" * 64)
+    now = image("2", "sha256:" + "a" * 64, "sha256:" + "c" * 64)
+    locked = locked_base("b:1", before)
+    check_base(locked, before, variant="cpu", name="b:1")
+    check_base(None, now, variant="cpu", name="b:1")
+    with pytest.raises(ProblemError) as raised:
+        check_base(locked, now, variant="cpu", name="b:1")
+    assert raised.value.code == "build.base_changed"
+    assert "of which the first 1 are the same" in raised.value.detail
+    with pytest.raises(ProblemError, match="it was called b:1"):
+        check_base(locked, before, variant="cpu", name="c:1")
+
+
+def image(digit: str, *diff_ids: str) -> NodeImage:
+    return NodeImage(id=f"sha256:{digit * 64}", diff_ids=list(diff_ids), size_bytes=10)
+
+
+def test_the_lock_says_of_each_variant_whether_it_was_built(tmp_path: Path) -> None:
+    file = tmp_path / "lock.json"
+    assert read_lock(file) == Lock()
+    write_lock(file, Lock(), MATRIX)
+    written = json.loads(file.read_text())["variants"]
+    assert list(written) == [each.name for each in MATRIX.variants]
+    assert {each["why"] for each in written.values()} == {"nobody has built it yet"}
+    file.write_text("{")
+    with pytest.raises(ProblemError) as raised:
+        read_lock(file)
+    assert raised.value.code == "build.files"
+
+
+def test_the_lock_of_the_repository_is_of_this_matrix(tmp_path: Path) -> None:
+    file = IMAGES / "image-manifest.lock.json"
+    again = tmp_path / "lock.json"
+    write_lock(again, read_lock(file), MATRIX)
+    assert again.read_bytes() == file.read_bytes()

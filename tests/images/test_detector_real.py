@@ -1,0 +1,303 @@
+"""The detector's image: built, run, asked rightly and wrongly, drained, given another model."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+
+from tests.detector_made import colour_detector
+from tests.images.conftest import Start
+from tests.images.detector_side import (
+    BASE,
+    PORT,
+    Answer,
+    Built,
+    Detector,
+    build,
+    in_client_python,
+    until,
+)
+from tests.images.loading import JPEG, load
+
+pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(300)]
+
+
+RED = JPEG.read_bytes()
+MIB = 1024 * 1024
+NO_ENGINE = "not taken: tensorrt: ROOST_ENGINE is not set: no engine was handed to this container"
+
+
+def test_it_is_small_and_the_lock_says_what_is_in_it(detector_image: Built) -> None:
+    image = detector_image.image
+    assert image["added_bytes"] <= 250 * MIB
+    assert image["application_bytes"] <= 200_000
+    assert image["diff_ids"][-1] == image["application_diff_id"]
+    lock = json.loads((detector_image.images / "image-manifest.lock.json").read_text())["variants"]
+    assert lock["cpu"]["image"] == image
+    assert lock["cpu"]["base"]["name"] == BASE
+    assert lock["cu118"] == {"base": None, "image": None, "why": "nobody has built it yet"}
+    listed = detector_image.engine.docker(
+        *("run", "--rm", "--entrypoint", "python3", image["tag"], "-c"),
+        "from importlib.metadata import distributions as d;"
+        "print(*(f'{e.name.lower()}=={e.version}' for e in d(path=['/opt/detector/lib'])))",
+    )
+    said = {name.replace("-", "_"): version for name, version in image["packages"].items()}
+    found = dict(each.replace("-", "_").split("==") for each in listed.split())
+    assert found == said
+    about = json.loads(detector_image.engine.docker("inspect", image["tag"]))[0]["Config"]
+    assert about["User"] == "10001:10001"
+    assert about["StopSignal"] == "SIGTERM"
+    assert about["Labels"]["org.opencontainers.image.base.name"] == BASE
+    assert about["Labels"]["roost.variant"] == "cpu"
+
+
+def test_an_application_change_changes_the_last_layer_alone(detector_image: Built) -> None:
+    """Also where nothing is cached, the same tree gives the same layer."""
+    before = detector_image.image["diff_ids"]
+    source = detector_image.images / "detector" / "server" / "boxes.py"
+    text = source.read_text()
+    source.write_text(text + "# another line\n")
+    try:
+        changed = built_again(detector_image)
+    finally:
+        source.write_text(text)
+        source.touch()
+    assert changed["diff_ids"][:-1] == before[:-1]
+    assert changed["diff_ids"][-1] != before[-1]
+    assert changed["tag"] != detector_image.image["tag"]
+    anew = built_again(detector_image, "--no-cache")
+    assert anew["application_diff_id"] == before[-1]
+    assert anew["tag"] == detector_image.image["tag"]
+
+
+def built_again(built: Built, *more: str) -> dict[str, Any]:
+    done = build(built.engine, built.images, "--json", *more)
+    assert done.returncode == 0, done.stderr
+    image: dict[str, Any] = json.loads(done.stdout)["cpu"]["variant"]["image"]
+    return image
+
+
+def test_another_base_stops_the_build(detector_image: Built) -> None:
+    built, lock = detector_image, detector_image.images / "image-manifest.lock.json"
+    before = lock.read_bytes()
+    document = json.loads(before)
+    document["variants"]["cpu"]["base"]["diff_ids"] = ["sha256:" + "0" * 64]
+    lock.write_text(json.dumps(document))
+    try:
+        refused = build(built.engine, built.images)
+        assert refused.returncode == 1
+        assert f"error: cpu: the base {BASE} is another one: it was" in refused.stderr
+        assert "hint: If that is meant: --update-lock" in refused.stderr
+        assert json.loads(lock.read_bytes()) == document
+        allowed = build(built.engine, built.images, "--update-lock")
+        assert allowed.returncode == 0
+        assert json.loads(lock.read_bytes()) == json.loads(before)
+    finally:
+        lock.write_bytes(before)
+
+
+def test_a_failing_step_is_told(detector_image: Built) -> None:
+    done = build(detector_image.engine, detector_image.images, "--python", "3.12")
+    assert done.returncode == 1
+    assert "the base has Python 3.11, the variant says 3.12" in done.stderr
+    assert "error: The command '/bin/sh -c set -eu;" in done.stderr
+    assert "not built" in done.stdout
+
+
+def test_it_finds_what_is_there(detector: Detector) -> None:
+    answer = detector.detect(RED)
+    assert answer.status == 200
+    (found,) = answer.json["detections"]
+    assert (found["label"], found["class"]) == ("red", 0)
+    assert found["score"] > 0.9
+    left, top, right, bottom = found["box"]
+    # The cells of the model are 25 pixels of this picture.
+    assert left < 60
+    assert top < 35
+    assert right > 90
+    assert bottom > 40
+    assert (answer.json["width"], answer.json["height"]) == (200, 100)
+    assert answer.json["backend"] == "onnx-cpu"
+    log = detector.log()
+    assert log[0]["message"] == "this image has no CUDA: the model runs on the CPU"
+    assert NO_ENGINE in [line["message"] for line in log]
+    assert log[-1]["backend"] == "onnx-cpu"
+    assert detector.metric('detector_request_seconds_count{route="/v1/detect",status="200"}') == 1
+    assert detector.metric("detector_info{") == 1
+    until(lambda: health(detector) == "healthy")
+
+
+def health(detector: Detector) -> str:
+    return detector.engine.docker("inspect", "--format", "{{.State.Health.Status}}", detector.name)
+
+
+def test_a_kserve_client(detector: Detector) -> None:
+    words = in_client_python(detector.engine, "v2_requests.py", f"{detector.address}:{PORT}")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [told[each] for each in ("live", "ready", "model_ready")] == [True, True, True]
+    assert told["server"]["extensions"] == ["binary_tensor_data"]
+    assert told["model"]["inputs"] == [
+        {"name": "images", "datatype": "FP32", "shape": [-1, 3, 64, 64]}
+    ]
+    for way in ("binary", "json"):
+        assert told[way] == {"shape": [2, 7, 64], "red": [0, 4], "id": "seven"}
+    assert "the input has the shape [1, 3, 32, 32]" in told["wrong_shape"]
+    assert "the input is INT32, the model takes FP32" in told["wrong_type"]
+    assert "there is no input 'pictures'" in told["wrong_name"]
+    assert "there is no model 'other'" in told["wrong_model"]
+    assert told["other_ready"] == "False"
+
+
+def test_what_is_wrong_is_told(start_detector: Start) -> None:
+    detector = start_detector(environment={"DETECTOR_BODY_SECONDS": "1"})
+    detector.wait_ready()
+    for body, code in ((RED[:500], "image.damaged"), (b"GIF89a", "image.not_jpeg")):
+        answer = detector.detect(body)
+        assert (answer.status, answer.json["code"]) == (400, code)
+    for text, code in (
+        (b"{", "request.json"),
+        (b"[]", "input.count"),
+        (
+            b'{"inputs":[{"name":"images","datatype":"FP32","shape":[1,3,64,64],"data":[1]}]}',
+            "input.size",
+        ),
+    ):
+        answer = detector.ask("POST", "/v2/models/detector/infer", text)
+        assert answer.status == 400
+        assert answer.json["code"] == code
+    assert detector.ask("GET", "/nowhere").status == 404
+    huge = refused(detector, b"Content-Length: 1073741824\r\n\r\nsome")
+    assert b" 413 " in huge
+    assert b'"request.too_large"' in huge
+    slow = refused(detector, b"Content-Length: 1000\r\n\r\nsome")
+    assert b" 408 " in slow
+    assert taken_of_an_endless_body(detector) < 256 * MIB
+    assert detector.detect(RED).status == 200
+
+
+def taken_of_an_endless_body(detector: Detector) -> int:
+    """How much of 1 GiB, whose length is not said before, it takes until it cuts the connection."""
+    with detector.connect() as connection:
+        connection.sendall(
+            b"POST /v1/detect HTTP/1.1\r\nHost: detector\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        chunk = b"100000\r\n" + bytes(MIB) + b"\r\n"
+        for number in range(1024):
+            try:
+                connection.sendall(chunk)
+            except OSError:
+                return number * MIB
+        return 1024 * MIB
+
+
+def refused(detector: Detector, rest: bytes) -> bytes:
+    """What it answers to a request that stops amid its body, until it closes the connection."""
+    with detector.connect() as connection:
+        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: detector\r\n" + rest)
+        said = b""
+        while data := _received(connection):
+            said += data
+        return said
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65536)
+    except ConnectionResetError:  # it closed with bytes of ours unread
+        return b""
+
+
+def test_it_waits_for_its_model_and_goes_on_with_the_one_before(start_detector: Start) -> None:
+    detector = start_detector(model=b"no model")
+    until(lambda: any(each.startswith("no model: ") for each in detector.messages()))
+    answer = detector.ask("GET", "/readyz")
+    assert (answer.status, answer.json["ready"]) == (503, False)
+    assert "onnx-cpu: ONNX Runtime: " in answer.json["reason"]
+    assert detector.ask("GET", "/healthz").status == 200
+    assert detector.detect(RED).status == 503
+    detector.place_model(colour_detector())
+    detector.wait_ready()
+    first = detector.detect(RED).json["model"]
+    # One that is written in place, and looked at in between.
+    whole = colour_detector(shift=4.0)
+    path = detector.models / "detector.onnx"
+    path.write_bytes(whole[: len(whole) // 2])
+    stays = "the new model is not taken, the one before stays: "
+    until(lambda: any(each.startswith(stays) for each in detector.messages()))
+    assert detector.detect(RED).json["model"] == first
+    path.write_bytes(whole)
+    until(lambda: bool(detector.detect(RED).json["model"] != first))
+    assert detector.ready()
+
+
+def test_no_request_is_lost_when_the_model_is_replaced(detector: Detector) -> None:
+    outcome: dict[str, Any] = {}
+    count = 'detector_request_seconds_count{route="/v1/detect"'
+    first = detector.detect(RED).json["model"]
+
+    def answered(more: int) -> None:
+        before = detector.metric(count)
+        until(lambda: detector.metric(count) >= before + more)
+
+    with load(detector, 200, outcome):
+        answered(100)
+        for shift in (1.0, 2.0, 3.0):
+            switches = detector.metric("detector_model_switches_total")
+            detector.place_model(colour_detector(shift=shift))
+            until(
+                lambda before=switches: detector.metric("detector_model_switches_total") > before  # type: ignore[misc]  # a default that is a number
+            )
+            answered(100)
+    assert outcome["failed"] == []
+    assert outcome["asked"] >= 400
+    assert len(outcome["models"]) == 4
+    assert first in outcome["models"]
+
+
+def test_what_was_begun_is_answered_when_it_is_told_to_end(start_detector: Start) -> None:
+    detector = start_detector(model=colour_detector(size=640, work=12))
+    detector.wait_ready()
+    answers: list[Answer] = []
+    askers = [
+        threading.Thread(target=lambda: answers.append(detector.detect(RED))) for _ in range(6)
+    ]
+    for asker in askers:
+        asker.start()
+    until(lambda: detector.metric("detector_queue") >= 2)
+    detector.engine.docker("stop", "--time=60", detector.name)
+    for asker in askers:
+        asker.join()
+    assert [answer.status for answer in answers] == [200] * 6
+    code = detector.engine.docker("inspect", "--format", "{{.State.ExitCode}}", detector.name)
+    assert code == "0"
+    assert "ended; all requests that were begun have their answers" in detector.messages()
+
+
+def test_requests_that_come_together_run_together(start_detector: Start) -> None:
+    detector = start_detector(model=colour_detector(size=320, work=6))
+    detector.wait_ready()
+    runs, images = "detector_batch_size_count", "detector_batch_size_sum"
+    answers: list[Answer] = []
+    askers = [
+        threading.Thread(target=lambda: answers.append(detector.detect(RED))) for _ in range(16)
+    ]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert [answer.status for answer in answers] == [200] * 16
+    assert detector.metric(images) == 16
+    assert detector.metric(runs) < 16
+
+
+def test_a_setting_that_is_wrong_ends_it_with_words(start_detector: Start) -> None:
+    detector = start_detector(environment={"DETECTOR_MAX_BATCH": "many"})
+    assert detector.engine.docker("wait", detector.name) == "2"
+    assert detector.messages()[-1] == "DETECTOR_MAX_BATCH is 'many', which is no number"

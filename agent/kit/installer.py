@@ -224,6 +224,20 @@ def problems(kit: Kit) -> List[KitError]:
     return found
 
 
+def newer_there(kit: Kit) -> List[KitError]:
+    """An older agent may not be able to read what a newer one wrote."""
+    there = installed()
+    if there is None or version_key(there["version"]) <= version_key(kit.version):
+        return []
+    return [
+        KitError(
+            "kit.older",
+            "agent {} is there, and the kit has {}".format(there["version"], kit.version),
+            "Take a newer kit. Or first: roost node uninstall, which keeps its data.",
+        )
+    ]
+
+
 def libc_problem(kit: Kit) -> Optional[KitError]:
     have, need = glibc(), str(kit.about["glibc"])
     if have is None:
@@ -315,7 +329,7 @@ def joins(member: str) -> bool:
 
 
 def install(kit: Kit, say: Any, member: str = "") -> None:
-    found = problems(kit)
+    found = problems(kit) + newer_there(kit)
     python = chosen_python(kit)
     if found or python is None:
         raise found[0]
@@ -343,13 +357,16 @@ def install(kit: Kit, say: Any, member: str = "") -> None:
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists() or COMMAND.is_symlink():
         link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))
+    unit, was = kit.read("roost-agent.service"), UNIT.read_bytes() if UNIT.exists() else None
     if UNIT.parent.is_dir() or has_systemd():
         UNIT.parent.mkdir(parents=True, exist_ok=True)
-        write(UNIT, kit.read("roost-agent.service"), 0o644)
+        write(UNIT, unit, 0o644)
     if has_systemd():
         say(f"starting {SERVICE}")
-        must(["systemctl", "daemon-reload"], "kit.service")
-        must(["systemctl", "enable", SERVICE], "kit.service")
+        # Only where systemd knows another: a reload can take running containers their GPUs.
+        if was not in (None, unit):
+            must(["systemctl", "daemon-reload"], "kit.service")
+        must(["systemctl", "enable", "--no-reload", SERVICE], "kit.service")
         must(["systemctl", "restart", SERVICE], "kit.service")
     say(f"agent {kit.version} is installed")
 
@@ -475,27 +492,89 @@ def uninstall(say: Any, *, everything: bool) -> None:
     """The agent goes; containers, images and what Roost did not make stay."""
     if os.geteuid() != 0:
         raise KitError("kit.root", "it needs root", "Run it with sudo.")
+    used = in_use(STATE, CONFIG) if everything else []
+    if used:
+        raise KitError(
+            "kit.in_use",
+            "containers or proxies have mounted {}".format(", ".join(used[:5])),
+            "First remove those workloads, or keep data and configuration.",
+        )
+    # Without a reload of systemd, which can take running containers their GPUs.
     if has_systemd() and UNIT.exists():
         say(f"stopping {SERVICE}")
-        must(["systemctl", "disable", "--now", SERVICE], "kit.service")
+        must(["systemctl", "disable", "--no-reload", SERVICE], "kit.service")
+        must(["systemctl", "stop", SERVICE], "kit.service")
+        quiet(["systemctl", "reset-failed", SERVICE])
     if UNIT.exists():
         UNIT.unlink()
-        if has_systemd():
-            must(["systemctl", "daemon-reload"], "kit.service")
+        sync_folder(UNIT.parent)
     if COMMAND.is_symlink() and os.readlink(str(COMMAND)).startswith(str(ROOT)):
         COMMAND.unlink()
-    shutil.rmtree(str(ROOT), ignore_errors=True)
+    foreign = remove_own()
     if everything:
         for place in (STATE, CONFIG):
             shutil.rmtree(str(place), ignore_errors=True)
         if group_id() is not None:
             must(["groupdel", GROUP], "kit.group")
-    kept = [str(place) for place in (STATE, CONFIG) if place.exists()]
+    kept = [str(place) for place in (STATE, CONFIG) if place.exists()] + foreign
     say("the agent is gone%s" % (", kept: " + ", ".join(kept) if kept else ""))
 
 
+def remove_own() -> List[str]:
+    """What was put into ROOT goes; what somebody else put there stays, and is told."""
+    if not ROOT.is_dir():
+        return []
+    own = {"current", "start", "trial.json", "last-upgrade.json"}
+    foreign: List[str] = []
+    for path in sorted(ROOT.iterdir()):
+        name = path.name
+        part = name.startswith(".") and name.endswith(".part")
+        if path.is_dir() and not path.is_symlink() and (part or (path / "kit.json").exists()):
+            shutil.rmtree(str(path))
+        elif name in own or part:
+            path.unlink()
+        else:
+            foreign.append(str(path))
+    if not foreign:
+        ROOT.rmdir()
+    return foreign
+
+
+def in_use(*places: Path) -> List[str]:
+    """Which paths at or below them other mount namespaces have mounted, as containers do."""
+    # Of each place its filesystem, and where in that it is: so mountinfo names what is mounted.
+    roots = [found for found in (in_filesystem(place) for place in places) if found]
+    seen = set()
+    for entry in Path("/proc").iterdir():
+        text = read_text(str(entry / "mountinfo")) if entry.name.isdigit() else None
+        for line in (text or "").splitlines():
+            words = line.split(" ")
+            for device, inside, place in roots:
+                below = words[3] == inside or words[3].startswith(inside.rstrip("/") + "/")
+                if words[2] == device and below and not words[4].startswith(str(place)):
+                    seen.add(str(place) + words[3][len(inside) :])
+    return sorted(seen)
+
+
+def in_filesystem(place: Path) -> Optional[Tuple[str, str, Path]]:
+    """Its device, its path within that filesystem, and itself. None: it is not there."""
+    if not place.is_dir():
+        return None
+    best: Optional[Tuple[str, str, str]] = None
+    for line in (read_text("/proc/self/mountinfo") or "").splitlines():
+        device, inside, at = line.split(" ")[2:5]
+        holds = str(place) == at or str(place).startswith(at.rstrip("/") + "/")
+        if holds and (best is None or len(at) >= len(best[2])):
+            best = (device, inside, at)
+    if best is None:
+        return None
+    device, inside, at = best
+    within = inside.rstrip("/") + "/" + os.path.relpath(str(place), at)
+    return device, os.path.normpath(within), place
+
+
 def show(kit: Kit, member: str, *, as_json: bool) -> int:
-    found = problems(kit)
+    found = problems(kit) + newer_there(kit)
     if as_json:
         about = {"version": kit.version, "id": kit.id, "facts": facts(), "plan": plan(kit, member)}
         print(json.dumps(dict(about, problems=[problem.told() for problem in found])))

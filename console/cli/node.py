@@ -13,6 +13,7 @@ _VERBS = {
     "install": ("console.cli.node_install", "put the agent on hosts that ssh reaches"),
     "support": ("console.cli.node_support", "put what a node knows of itself into one file"),
     "drift": ("console.cli.node_drift", "say which nodes are not as fleet.yaml expects them"),
+    "uninstall": ("console.cli.node_uninstall", "take the agent off a host, and leave the rest"),
     "rm": ("console.cli.node_rm", "take a node out of your fleet"),
 }
 

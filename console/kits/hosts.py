@@ -11,6 +11,7 @@ import msgspec
 
 from agent.protocol.decoding import from_json
 from agent.protocol.problems import CODES, ProblemError
+from console.kits.making import installer_source
 from console.kits.reading import READ_BYTES, Kit
 from console.link.ssh_host import SshHost
 
@@ -163,6 +164,19 @@ class KitHost:
         await self._hear(shlex.join(words), hear)
         await self.host.do(shlex.join(["rm", "-f", place]), timeout=LOOK_SECONDS)
 
+    async def uninstall(
+        self, look: HostLook, *, everything: bool, hear: Callable[[str], None]
+    ) -> None:
+        """Remove the agent; `everything`: its data and configuration, too. No kit is needed.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
+        """
+        more = ["--all"] if everything else []
+        source = await asyncio.to_thread(installer_source)
+        words = [*_python(look), "-", "uninstall", "--json", *more]
+        await self._hear(shlex.join(words), hear, feed=_once(source))
+
     async def _small(
         self, kit: Kit, look: HostLook, *words: str
     ) -> tuple[str, AsyncIterator[bytes]]:
@@ -172,7 +186,13 @@ class KitHost:
         small = await asyncio.to_thread(kit.without_wheels)
         return shlex.join(["sh", "-c", script]), _once(small)
 
-    async def _hear(self, command: str, hear: Callable[[str], None]) -> None:
+    async def _hear(
+        self,
+        command: str,
+        hear: Callable[[str], None],
+        *,
+        feed: AsyncIterator[bytes] | None = None,
+    ) -> None:
         told: list[ProblemError] = []
 
         def line(text: str) -> None:
@@ -185,7 +205,9 @@ class KitHost:
             elif said.problem is not None:
                 told.append(said.problem.problem())
 
-        status, said, complaints = await self.host.do(command, hear=line, timeout=INSTALL_SECONDS)
+        status, said, complaints = await self.host.do(
+            command, feed=feed, hear=line, timeout=INSTALL_SECONDS
+        )
         if told:
             raise told[0]
         if status:

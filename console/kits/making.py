@@ -22,6 +22,8 @@ from console.kits.wheels import PYTHONS, Wheel, fetch_wheels, own_wheel, packed,
 
 FORMAT = 1
 _BESIDE = ("agent.yaml", "roost-agent.service", "start.py")
+# Read as data: this side never imports it.
+_FOLDER = Path(agent.__file__).parent / "kit"
 
 
 class KitFile(msgspec.Struct, kw_only=True):
@@ -49,6 +51,11 @@ class KitAbout(msgspec.Struct, kw_only=True):
         """Those that it has wheels for."""
         found = {each for file in self.files for each in file.pythons or []}
         return sorted(found, key=lambda version: tuple(map(int, version.split("."))))
+
+
+def installer_source() -> bytes:
+    """The installer, which Python 3.6 and newer run with nothing beside it."""
+    return (_FOLDER / "installer.py").read_bytes()
 
 
 def make_kit(
@@ -86,8 +93,7 @@ def make_kit(
 def _write(
     folder: Path, arch: str, pythons: int, wheels: list[tuple[Wheel, list[str]]]
 ) -> tuple[Path, KitAbout]:
-    beside = Path(agent.__file__).parent / "kit"
-    contents: list[tuple[str, bytes]] = [(name, (beside / name).read_bytes()) for name in _BESIDE]
+    contents: list[tuple[str, bytes]] = [(name, (_FOLDER / name).read_bytes()) for name in _BESIDE]
     listed = [_listed(name, data, len(data), None) for name, data in contents]
     for wheel, named in wheels:
         data, unpacked = packed(wheel.path)
@@ -96,7 +102,7 @@ def _write(
         listed.append(_listed(name, data, unpacked, None if len(named) == pythons > 1 else named))
     needs = max((wheel.glibc for wheel, _ in wheels if wheel.glibc), default=(2, 17))
     version = importlib.metadata.version("roost")
-    installer = (beside / "installer.py").read_bytes()
+    installer = installer_source()
     digest = hashlib.sha256(installer + msgspec.json.encode(listed)).hexdigest()
     about = KitAbout(
         format=FORMAT,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -139,3 +142,89 @@ def test_uninstall_leaves_data_unless_told(tmp_path: Path, places: Path) -> None
     assert not (places / "etc/systemd/system/roost-agent.service").exists()
     assert (places / "var/lib/roost").is_dir()
     assert said[-1].startswith("the agent is gone, kept: ")
+
+
+def test_uninstall_leaves_what_others_put_beside_it(tmp_path: Path, places: Path) -> None:
+    install(small_kit(tmp_path))
+    other = places / "opt/roost/notes.txt"
+    other.write_text("mine")
+    command = places / "usr/local/bin/roost-agent"
+    command.unlink()
+    command.write_text("somebody's own")
+    said: list[str] = []
+    installer.uninstall(said.append, everything=False)
+    assert [each.name for each in (places / "opt/roost").iterdir()] == ["notes.txt"]
+    assert command.read_text() == "somebody's own"
+    assert str(other) in said[-1]
+    installer.uninstall(said.append, everything=False)  # again: nothing to do, nothing broken
+    assert other.read_text() == "mine"
+
+
+def test_what_a_container_has_mounted_is_not_purged(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(small_kit(tmp_path))
+    secret = places / "etc/roost/secrets/camera"
+    secret.write_text("x")
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    script = (
+        f"touch {tmp_path}/at && mount --bind {secret} {tmp_path}/at && echo up && exec sleep 60"
+    )
+    argv = ["unshare", "--mount", "sh", "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as container:
+        assert container.stdout is not None
+        assert container.stdout.readline() == b"up\n"
+        with pytest.raises(installer.KitError) as caught:
+            installer.uninstall(print, everything=True)
+        container.kill()
+    assert caught.value.code == "kit.in_use"
+    assert "secrets/camera" in str(caught.value)
+    assert (places / "opt/roost/current").exists()
+    monkeypatch.setattr(installer, "group_id", lambda: None)
+    installer.uninstall(print, everything=True)
+    assert not (places / "etc/roost").exists()
+    assert not (places / "var/lib/roost").exists()
+
+
+def test_a_newer_kit_takes_the_place_and_an_older_one_is_refused(
+    tmp_path: Path, places: Path
+) -> None:
+    old = small_kit(tmp_path, version="1.9.0")
+    new = small_kit(tmp_path, version="1.10.0")
+    install(old)
+    assert "instead of 1.9.0" in " ".join(installer.plan(installer.Kit(new), ""))
+    install(new)
+    assert (places / "opt/roost/current").readlink() == Path("1.10.0-abc")
+    assert refusal(old) == "kit.older"
+    assert (places / "opt/roost/current").readlink() == Path("1.10.0-abc")
+
+
+def test_a_filesystem_that_is_read_only_is_seen_beforehand(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = small_kit(tmp_path)
+    real = os.statvfs(tmp_path)
+    values = {name: getattr(real, name) for name in dir(real) if name.startswith("f_")}
+    monkeypatch.setattr(
+        "os.statvfs", lambda _: SimpleNamespace(**{**values, "f_flag": os.ST_RDONLY})
+    )
+    assert refusal(kit) == "kit.read_only"
+    assert not (places / "opt/roost").exists()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """With a program in the place of the agent's, which is not installed here."""
+    unit = INSTALLER.with_name("roost-agent.service").read_text()
+    (line,) = [each for each in unit.splitlines() if each.startswith("ExecStart=")]
+    (tmp_path / "roost-agent.service").write_text(unit.replace(line, "ExecStart=/bin/true serve"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "roost-agent.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:/usr/lib/systemd/system"},
+    )
+    about = [each for each in done.stderr.splitlines() if "roost-agent" in each]
+    assert (done.returncode, about) == (0, []), done.stderr

@@ -17,7 +17,8 @@ from tests.bench.table import Row, render
 
 NAMES = (
     *("startup", "terminal", "console", "agent", "images"),
-    *("compatibility", "pins", "traffic", "engines", "site", "judging", "rollouts", "detector"),
+    *("kits", "compatibility", "pins", "traffic", "engines", "site", "judging", "rollouts"),
+    "detector",
 )
 
 

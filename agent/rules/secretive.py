@@ -11,7 +11,7 @@ from typing import Any
 
 REMOVED = "<removed>"
 _NAME = (
-    "(?:pass(?:word|wd|phrase)?|pwd|secret|token|credential|auth|api_?key|access_?key|private_?key)"
+    "(?:pass(?:word|wd|phrase)?|pwd|secret|token|credential|auth|(?:api|access|private)[_-]?key)"
 )
 _REST = r"[\w-]{0,64}"  # bounded: a text may be a megabyte without a space
 _VALUE = r"\"[^\"]*\"|'[^']*'"

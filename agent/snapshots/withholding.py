@@ -12,6 +12,7 @@ from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import WITHHELD
 from agent.protocol.workloads import Workload
+from agent.rules.secretive import SECRETIVE
 
 # A shorter value of a secret is only looked for as a whole text: "1" would be everywhere.
 LEAST_PART = 6
@@ -19,10 +20,6 @@ LEAST_PART = 6
 LEAST_LINE = 16
 # Names and words that have a form of their own, and what is read in the clear elsewhere.
 _PLAIN = frozenset({"name", "image", "variants", "depends_on", "restarts_with", "secrets", "model"})
-_SECRETIVE = re.compile(
-    r"(pass(word|wd|phrase)?|pwd|secret|token|credential|api_?key|access_?key|private_?key|auth)",
-    re.IGNORECASE,
-)
 _USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
 _ASSIGNED = re.compile(r"([\w.-]+)\s*[=:]\s*\S")
 _OPTION = re.compile(r"--?([\w-]+)")
@@ -113,7 +110,7 @@ def _without(
     if not isinstance(value, str) or not value:
         return value
     if place.startswith("environment."):
-        named = _SECRETIVE.search(place.partition(".")[2]) is not None
+        named = SECRETIVE.search(place.partition(".")[2]) is not None
         out = not environment or named or hidden.told_by(value)
     else:
         out = hidden.told_by(value) or _says_password(place, value)
@@ -136,7 +133,7 @@ def _element(
     before = values[number - 1] if number else None
     if isinstance(value, str) and isinstance(before, str):
         option = _OPTION.fullmatch(before)
-        if option and _SECRETIVE.search(option[1]) and not value.startswith("-"):
+        if option and SECRETIVE.search(option[1]) and not value.startswith("-"):
             places.append(here)
             return WITHHELD
     return _without(value, here, hidden, places, environment=environment)
@@ -145,13 +142,13 @@ def _element(
 def _says_password(place: str, text: str) -> bool:
     """Whether a text gives a value to something that is called like a secret."""
     last = place.rpartition(".")[2]
-    if place.partition(".")[0] in ("labels", "log_options") and _SECRETIVE.search(last):
+    if place.partition(".")[0] in ("labels", "log_options") and SECRETIVE.search(last):
         return True
     if ".driver_options." in place and (
-        _SECRETIVE.search(last) or "password=" in text or "pass=" in text
+        SECRETIVE.search(last) or "password=" in text or "pass=" in text
     ):
         return True
-    return any(_SECRETIVE.search(found[1]) for found in _ASSIGNED.finditer(text))
+    return any(SECRETIVE.search(found[1]) for found in _ASSIGNED.finditer(text))
 
 
 def _below(place: str, key: str) -> str:

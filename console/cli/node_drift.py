@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import msgspec
@@ -16,11 +17,12 @@ from console.cli.output import print_json, say
 from console.cli.run import Answer, ask_nodes, conclude
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, print_table
-from console.fleet.drift import Drift, drift_of
+from console.fleet.drift import Drift, drift_of, expected_of
 from console.fleet.expectations import Expectation, expectations
 from console.fleet.fleet_file import load_inventory
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
+from console.snapshots.snapshot_file import read_snapshot
 from console.text import plural
 
 _COLUMNS = (
@@ -44,17 +46,24 @@ class DriftRecord(msgspec.Struct, kw_only=True):
 
 @click.command("drift")
 @selector_argument
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="SNAPSHOT",
+    help="Instead of fleet.yaml: facts as they were when this snapshot was taken.",
+)
 @click.option("--all", "everything", is_flag=True, help="Also what is as expected.")
 @json_option
 @click.pass_obj
-def command(setup: Setup, selector: str | None, *, everything: bool, as_json: bool) -> int:
+def command(
+    setup: Setup, selector: str | None, *, against: Path | None, everything: bool, as_json: bool
+) -> int:
     """Say which facts of nodes are not as `expect` in fleet.yaml says.
 
     Exits with 1 if a fact is off, or could not be told.
     """
     nodes = selected_nodes(setup, selector)
-    inventory = load_inventory(fleet_file(setup))
-    expected = {node.name: expectations(inventory, node) for node in nodes}
+    expected = _expected(setup, nodes, against)
     asked = [node for node in nodes if expected[node.name]]
     answers = ask_nodes(setup, asked, _facts)
     records = [_record(answer, expected[answer.entry.name]) for answer in answers]
@@ -66,6 +75,16 @@ def command(setup: Setup, selector: str | None, *, everything: bool, as_json: bo
     code = conclude(answers)
     drifted = any(each.state != "as_expected" for record in records for each in record.drift)
     return FAILED if drifted else code
+
+
+def _expected(
+    setup: Setup, nodes: Sequence[NodeEntry], against: Path | None
+) -> dict[str, list[Expectation]]:
+    if against is None:
+        inventory = load_inventory(fleet_file(setup))
+        return {node.name: expectations(inventory, node) for node in nodes}
+    was = expected_of(read_snapshot(against).snapshot.facts, against.name)
+    return {node.name: was for node in nodes}
 
 
 async def _facts(_entry: NodeEntry, client: NodeClient) -> NodeFacts:

@@ -36,6 +36,8 @@ Heard = Callable[[str, int], None]
 _ASKED = (
     ("facts.json", "/v1/node"),
     ("doctor.json", "/v1/doctor"),
+    # Workloads, engines and files as they are, and configuration.
+    ("snapshot.json", "/v1/snapshot"),
     ("gpus.json", "/v1/gpus"),
     ("telemetry.json", "/v1/telemetry"),
     ("history.json", "/v1/telemetry/history?resolution=1m"),
@@ -44,7 +46,6 @@ _ASKED = (
     ("images.json", "/v1/images"),
     ("engines.json", "/v1/engines"),
     ("files.json", "/v1/files"),
-    ("secret-names.json", "/v1/secrets"),
     ("audit.json", "/v1/audit?limit=2000"),
     ("metrics.txt", "/metrics"),
 )

@@ -19,6 +19,7 @@ PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIHunter2\nabc\n-----END EC PRIVAT
         ("DB_PASSWORD=hunter2 next", f"DB_PASSWORD={REMOVED} next"),
         ("password: hunter2", f"password: {REMOVED}"),
         ('{"api_key": "hunter2", "n": 1}', f'{{"api_key": {REMOVED}, "n": 1}}'),
+        ("run --api-key=hunter2 -v", f"run --api-key={REMOVED} -v"),
         ("run --auth-token hunter2 -v", f"run --auth-token {REMOVED} -v"),
         ("run --token='hunter 2' -v", f"run --token={REMOVED} -v"),
         ("rtsp://admin:hunter2@10.0.0.7/cam", f"rtsp://{REMOVED}@10.0.0.7/cam"),
@@ -29,7 +30,7 @@ PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIHunter2\nabc\n-----END EC PRIVAT
     ],
 )
 def test_what_goes(text: str, left: str) -> None:
-    assert without_secrets(text) == left.replace(f"{REMOVED} {REMOVED}", without_secrets(text)[15:])
+    assert without_secrets(text) == left
     assert "unter" not in without_secrets(text)
 
 

@@ -72,3 +72,19 @@ def test_a_slip_is_told_with_its_line(tmp_path: Path, fleet: Path) -> None:
     assert done.code == 2
     assert f"line {lines + 2}: unknown key 'drivr'" in done.err
     assert "Did you mean 'driver'?" in done.err
+
+
+def test_against_a_snapshot_of_the_same_node_and_of_another(tmp_path: Path, fleet: Path) -> None:
+    was = tmp_path / "was.snapshot"
+    taken = roost(tmp_path, "--fleet", fleet, "snapshot", "take", "plant-1-t4", "-o", was)
+    assert taken.code == 0, taken.err
+    same = roost(tmp_path, "--fleet", fleet, "node", "drift", "@plant-1-t4", "--against", was)
+    assert (same.code, same.out) == (0, "")
+    other = roost(
+        *(tmp_path, "--fleet", fleet, "node", "drift", "@plant-2-a10", "--against", was, "--json")
+    )
+    assert other.code == 1
+    (record,) = other.json
+    off = {each["fact"]: each for each in record["drift"] if each["state"] == "off"}
+    assert {"driver", "gpu", "gpus"} <= off.keys()
+    assert off["driver"]["said_by"] == "was.snapshot"

@@ -82,7 +82,9 @@ def test_all_of_a_real_node_and_none_of_its_secrets(tmp_path: Path, node: tuple[
     assert json.loads(parts["facts.json"])["name"] == "under-test"
     assert {check["check"] for check in json.loads(parts["doctor.json"])["checks"]} >= {"disk"}
     assert "image" in parts["containers.json"]
-    assert [each["name"] for each in json.loads(parts["secret-names.json"])] == ["camera"]
+    snapshot = json.loads(parts["snapshot.json"])
+    assert snapshot["secrets"] == ["camera"]
+    assert snapshot["configuration"]["name"] == '"under-test"'
     actions = {record["action"] for record in json.loads(parts["audit.json"])}
     assert {"secret.set", "container.exec"} <= actions
     assert "agent of under-test is up" in parts["agent.log"]
@@ -95,13 +97,23 @@ def test_all_of_a_real_node_and_none_of_its_secrets(tmp_path: Path, node: tuple[
     assert (tmp_path / "out.zip").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_part_that_fails_keeps_no_other_away(tmp_path: Path, fleet: Path) -> None:
-    """A simulated node keeps no secrets, and says so."""
-    done, parts = support(tmp_path, fleet, "plant-1-t4", "--json")
+def test_a_part_that_fails_keeps_no_other_away(tmp_path: Path, short_folder: Path) -> None:
+    """The agent's log is not for viewers."""
+    with AgentProcess(short_folder) as agent:
+        entry = NodeEntry(name="edge", address=f"unix://{agent.sockets['viewer']}")
+        fleet = write_fleet(tmp_path / "fleet.yaml", [entry])
+        done, parts = support(tmp_path, fleet, "edge", "--json")
     assert done.code == 1
-    assert set(done.json["lacks"]) == {"secret-names.json"}
+    assert "agent.log" in done.json["lacks"]
+    assert "agent.log" not in parts
     assert done.json["bytes"] == (tmp_path / "out.zip").stat().st_size
-    assert "secret.simulated" in parts["README.txt"]
+    assert "NOT HAD  auth.role" in parts["README.txt"]
+    assert json.loads(parts["facts.json"])["name"] == "under-test"
+
+
+def test_a_simulated_node_has_all_parts(tmp_path: Path, fleet: Path) -> None:
+    done, parts = support(tmp_path, fleet, "plant-1-t4", "--json")
+    assert (done.code, done.json["lacks"]) == (0, {})
     assert len(json.loads(parts["gpus.json"])["gpus"]) == 2
     assert "DCGM_FI_DEV_FB_USED" in parts["metrics.txt"]
 

@@ -47,7 +47,9 @@ async def plan_workloads(
     request: Request[Any, Any, Any], node: TheNode, data: JSONBody[PlanRequest]
 ) -> DeployPlan:
     """What an apply would do. Nothing changes."""
-    return await node.workloads.plan_apply(await exactly(request, data))
+    asked = await exactly(request, data)
+    plan = await node.workloads.plan_apply(asked)
+    return await node.measuring.warned(plan, asked.options.measures)
 
 
 @post(

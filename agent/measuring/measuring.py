@@ -6,23 +6,30 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+
+import msgspec
 
 from agent.containers.runtime import ContainerRuntime
 from agent.live.sampler import Sampler
 from agent.measuring.arm_watch import ArmOf
 from agent.measuring.gpu_watch import Moment
+from agent.measuring.readings import NotMeasuredError
 from agent.measuring.sources import ArmSources
 from agent.measuring.workload_watch import Means, WorkloadWatch
 from agent.protocol.arms import Arms
-from agent.protocol.deployments import AT_REST, Deployment
+from agent.protocol.deployments import AT_REST, Deployment, DeployPlan
 from agent.protocol.gpus import Gpu, XidEvent
+from agent.protocol.measures import Measure, PrometheusMeasure
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import GpuProbe
 from agent.workloads.gpu_check import GpuCheck, GpuSeen
 from agent.workloads.node_workloads import NodeWorkloads
 from agent.workloads.records import DeploymentRecord, Part
+
+# A plan does not wait longer for a page.
+TRY_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +121,33 @@ class Measuring:
         for each in watches:
             each.look(self._runtime.containers())
         return Arms(deployment=deployment_id, workloads=[each.shown() for each in watches])
+
+    async def warned(
+        self, plan: DeployPlan, measures: Mapping[str, Sequence[Measure]]
+    ) -> DeployPlan:
+        """The plan, with a warning for each metric, by workload, that what runs now has not.
+
+        Commands are not run: a plan changes nothing.
+        """
+        for each in plan.workloads:
+            pages = [m for m in measures.get(each.name, ()) if isinstance(m, PrometheusMeasure)]
+            held = self._workloads.stable(each.name) if pages else None
+            container = self._runtime.containers().get(held or "")
+            if container is None or container.state != "running":
+                continue
+            tried = [self._try(container.id, page) for page in pages]
+            each.warnings += [why for why in await asyncio.gather(*tried) if why is not None]
+        return plan
+
+    async def _try(self, container: str, page: PrometheusMeasure) -> str | None:
+        """Why it cannot be read now; None: it can."""
+        short = msgspec.structs.replace(page, timeout=min(page.timeout, TRY_SECONDS))
+        try:
+            await self._means.reader(short).read(container, self._clock())
+        except NotMeasuredError as error:
+            if error.broke:
+                return f"metric {page.name} cannot be read of what runs now: {error}"
+        return None
 
     def _begin(self, record: DeploymentRecord) -> list[WorkloadWatch]:
         options = record.shown.options

@@ -253,6 +253,11 @@ class NodeWorkloads:
             and (record.shown.options.confirm == "manual" or record.shown.options.steered_by)
         ]
 
+    def stable(self, name: str) -> str | None:
+        """The id of a workload's stable container; None: there is none."""
+        record = self._store.workload(name)
+        return None if record is None else record.stable
+
     def held_to(self, name: str) -> Part | None:
         """What a workload's stable container is held to, where that is known."""
         record = self._store.workload(name)

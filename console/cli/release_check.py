@@ -25,7 +25,7 @@ from console.cli.workload_options import Asked, release_arguments, tell_problems
 from console.compose.compose_file import NodeWorkloads
 from console.compose.findings import ComposeProblem, gathered
 from console.rollouts.needs import Look, Supplies, look_at, sends
-from console.rollouts.planning import requests_for
+from console.rollouts.planning import requests_for, with_measures
 from console.rollouts.release_check import check_release
 from console.text import plural, size
 
@@ -40,6 +40,7 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     images: list[str] = []  # that come from the archives
     engines: list[str] = []  # models whose engine is to be built
     problems: list[Problem] = []  # why it cannot take the release, or did not answer
+    warnings: list[str] = []  # what is to be known before, such as a metric that is not there
 
 
 class ReleaseRecord(msgspec.Struct, kw_only=True):
@@ -73,10 +74,14 @@ def command(setup: Setup, *, asked: Asked, archives: tuple[Path, ...], as_json: 
     means = _checked(release, supplies)
     refused = any(each.refused for each in means)
     version, requests = (None, {}) if refused else requests_for(means, release.strategy)
+    asked_for = {
+        name: with_measures(request, release.strategy.analysis)
+        for name, request in requests.items()
+    }
     answers = ask_nodes(
         setup,
         [] if refused else release.entries,
-        lambda entry, client: look_at(client, requests[entry.name], supplies),
+        lambda entry, client: look_at(client, asked_for[entry.name], supplies),
     )
     record = ReleaseRecord(
         release=means[0].project,
@@ -127,6 +132,9 @@ def _node(answer: Answer[Look]) -> NodeRecord:
         images=sends(needs),
         engines=[each.model for each in needs.builds],
         problems=needs.problems,
+        warnings=[
+            f"{each.name}: {text}" for each in needs.plan.workloads for text in each.warnings
+        ],
     )
 
 
@@ -137,6 +145,7 @@ def _rows(node: NodeRecord) -> list[Row]:
         comes = [f"{image} is sent" for image in node.images]
         comes += [f"the engine of {model} is built" for model in node.engines]
         lacks = [", ".join(["nothing", *comes])]
+    lacks += [f"warning: {text}" for text in node.warnings]
     first = size(node.send_bytes) if node.send_bytes else ""
     return [
         (node.node if not number else "", first if not number else "", words)

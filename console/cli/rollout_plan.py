@@ -22,7 +22,7 @@ from console.fleet.links import stated_owner
 from console.rollouts.needed_engines import with_times
 from console.rollouts.needs import Look, NodeNeeds, look_at
 from console.rollouts.parcels import remembered
-from console.rollouts.planning import plan_rollout, requests_for
+from console.rollouts.planning import plan_rollout, requests_for, with_measures
 from console.rollouts.record import Rollout
 from console.text import clean
 
@@ -61,8 +61,12 @@ def command(
         return 1
     supplies = read_supplies(setup, archives)
     version, requests = requests_for(found, release.strategy)
+    asked_for = {
+        name: with_measures(request, release.strategy.analysis)
+        for name, request in requests.items()
+    }
     answers = ask_nodes(
-        setup, entries, lambda entry, client: look_at(client, requests[entry.name], supplies)
+        setup, entries, lambda entry, client: look_at(client, asked_for[entry.name], supplies)
     )
     looks = {each.entry.name: each.value for each in answers if each.value is not None}
     with_earlier(looks)

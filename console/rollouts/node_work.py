@@ -100,7 +100,7 @@ def request_of(request: ApplyRequest, rollout: Rollout, node: RolloutNode) -> Ap
         confirm="manual",
         confirm_within=rollout.strategy.confirm_within,
         steered_by=_mark(rollout, node),
-        measures={name: list(given) for name, given in analysis.measures.items() if name in names},
+        measures=analysis.measures_of(names),
         replays={name: given for name, given in analysis.replays.items() if name in names},
     )
     return msgspec.structs.replace(request, options=options)

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agent.protocol.deployments import ApplyRequest
+from agent.protocol.deployments import ApplyRequest, DeployOptions
 from agent.protocol.problems import ProblemError
 from console.compose.compose_file import NodeWorkloads
 from console.fleet.inventory import NodeEntry
 from console.rollouts.cron import BadCronError
+from console.rollouts.judging.analysis import Analysis
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.record import ArchiveFile, Rollout, RolloutNode
 from console.rollouts.strategy import Strategy
@@ -43,6 +44,12 @@ def requests_for(
         )
         for node in found
     }
+
+
+def with_measures(request: ApplyRequest, analysis: Analysis) -> ApplyRequest:
+    """As a node is asked for its plan: it says what would be judged by and cannot be read now."""
+    measures = analysis.measures_of(workload.name for workload in request.workloads)
+    return msgspec.structs.replace(request, options=DeployOptions(measures=measures))
 
 
 def plan_rollout(

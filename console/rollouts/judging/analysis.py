@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -81,3 +82,7 @@ class Analysis(msgspec.Struct, kw_only=True, frozen=True):
     # What nodes read and send for it, by workload; they go with the deployment.
     measures: dict[str, tuple[Measure, ...]] = {}
     replays: dict[str, Replay] = {}
+
+    def measures_of(self, workloads: Iterable[str]) -> dict[str, list[Measure]]:
+        """What is read of these."""
+        return {name: list(self.measures[name]) for name in workloads if name in self.measures}

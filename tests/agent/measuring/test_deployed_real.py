@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.doctor.inside import InsideLooker
@@ -18,7 +19,8 @@ from agent.measuring.requests import NO_PROXY, requests_of
 from agent.measuring.sources import real_sources
 from agent.protocol.arms import Arm, Arms, WorkloadArms
 from agent.protocol.deployments import ApplyRequest, DeployOptions
-from agent.protocol.measures import PrometheusMeasure, Replay
+from agent.protocol.measures import ExecMeasure, Measure, PrometheusMeasure, Replay
+from agent.protocol.plan_request import PlanRequest
 from agent.protocol.workloads import HttpProbe, Mount, Port, Workload
 from agent.workloads.gpu_check import GpuCheck
 from tests.agent.doubles import FixedGpus, FixedHost
@@ -109,6 +111,33 @@ async def begin(node: WorkloadSide, **options: Any) -> str:
     request = ApplyRequest(release="r2", workloads=[web("2")], options=DeployOptions(**options))
     await node.workloads.apply(request, owner="maria", key=None)
     return (await node.reaches("canary")).id
+
+
+async def test_a_plan_warns_of_metrics_that_what_runs_now_has_not(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Not of a counter that takes two readings; and no command is run."""
+    missing = msgspec.structs.replace(DEPTH, name="missing", metric="queue_length")
+    rate = msgspec.structs.replace(DEPTH, name="rate", metric="frames_total", read="rate")
+    command = ExecMeasure(name="command", command=["false"])
+    web_ones: list[Measure] = [DEPTH, missing, rate, command, HANGS]
+    measures: dict[str, list[Measure]] = {"web": web_ones, "other": [missing]}
+    async with measured(engine, tmp_path / "agent.db") as (node, measuring):
+        request = PlanRequest(
+            release="r2", workloads=[web("2")], options=DeployOptions(measures=measures)
+        )
+        plan = await measuring.warned(await node.workloads.plan_apply(request), measures)
+        before = plan.workloads[0].warnings
+        await node.apply(web("1"))
+        plan = await measuring.warned(await node.workloads.plan_apply(request), measures)
+        after = plan.workloads[0].warnings
+    assert not any(text.startswith("metric ") for text in before)
+    told = [text for text in after if text.startswith("metric ")]
+    assert told[0] == (
+        "metric missing cannot be read of what runs now: its page has no queue_length"
+    )
+    assert told[1].startswith("metric hangs cannot be read of what runs now: GET :8000/hang: ")
+    assert len(told) == 2
 
 
 async def test_the_candidate_is_measured_until_it_is_confirmed(

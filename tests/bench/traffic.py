@@ -128,7 +128,7 @@ def _fails() -> Row:
         with staged(made, Shop) as shop:
             python_image.load_plain(shop.engine)
             with shop.let_out(
-                JUDGED_RATE, Analysis(), soak=600.0, weight=HALF, calm=True, FAILS=str(FAILS)
+                JUDGED_RATE, Analysis(), soak=600.0, weight=HALF, ways=["calm"], FAILS=str(FAILS)
             ) as (running, load):
                 began = time.monotonic()
                 rollout = running.ended()

@@ -33,18 +33,17 @@ class Case(NamedTuple):
 
 
 RUNNER = [
-    Case(("runner",), "before preparing"),
     Case(("runner",), "after preparing"),
     Case(("runner",), "after applying"),
     Case(("runner",), "before begun"),
     Case(("runner",), "after canary 30"),
-    Case(("runner",), "before canary 100"),
     Case(("runner",), "after canary 100"),
     Case(("runner",), "after is gate"),
     Case(("runner",), "after confirming"),
     Case(("runner",), "before done"),
     Case(("runner",), "after is done"),
     Case(("runner",), "after begun", strategy="start-then-stop"),
+    Case(("runner",), "before reverting", "aborted", back_at=30),  # the wish is not taken
     Case(("runner",), "after reverting", "aborted", back_at=30),
     Case(("runner",), "before reverted", "aborted", back_at=100),
 ]
@@ -71,13 +70,13 @@ PROXY = [
     Case(("proxy",), "after canary"),
     Case(("proxy",), "before telling 30"),
     Case(("proxy",), "after weight 30"),
-    Case(("proxy",), "after weight 100"),
     Case(("proxy",), "before draining"),
     Case(("proxy",), "after reverting", "aborted", back_at=30),
     Case(("proxy",), "before draining", "aborted", back_at=30),
 ]
 DOCKERD = [
     Case(("dockerd",), "after preparing"),
+    Case(("dockerd",), "after prepared"),
     Case(("dockerd",), "after starting"),
     Case(("dockerd",), "after probing"),
     Case(("dockerd",), "after weight 30"),

@@ -1,8 +1,9 @@
 """A real runner in a process of its own that kills itself, or others, beside a journal write.
 
-`python -m tests.console.rollouts.kills.dying_runner JOURNAL ROLLOUT MARGIN [calm]`: its nodes are
-those of `nodes.json` in the journal's folder, MARGIN is what `late.MARGIN_SECONDS` is, with `calm`
-it is as quick as it is, else quicker. A file `die` there
+`python -m tests.console.rollouts.kills.dying_runner JOURNAL ROLLOUT MARGIN [calm] [stands]`: its
+nodes are those of `nodes.json` in the journal's folder, MARGIN is what `late.MARGIN_SECONDS` and
+`late.REACH_SECONDS` are at most. With `calm` it is as quick as every day, with `stands` it stands
+for nodes that come back. A file `die` there
 says when, such as "before canary 30" or "after is gate": before or after the rollout is written
 down so. Points are the stage of each node ("applying", "canary 30" with the weight that it is to
 have), "begun" once a node's deployment is known, and "is STATE" for the rollout's. It is obeyed as
@@ -57,24 +58,30 @@ def _points(rollout: Rollout) -> Iterator[str]:
 
 
 async def _steer(
-    journal: Journal, rollout_id: str, entries: dict[str, NodeEntry], pace: Pace
+    journal: Journal, rollout_id: str, entries: dict[str, NodeEntry], ways: list[str]
 ) -> None:
     links = Links({}, owner="maria", timeout=ANSWER_SECONDS)
     runner = Runner(
-        journal, rollout_id, entries=entries, client=links.client, stands=False, pace=pace
+        journal,
+        rollout_id,
+        entries=entries,
+        client=links.client,
+        stands="stands" in ways,
+        pace=CALM if "calm" in ways else QUICKLY,
     )
     await runner.run()
 
 
 def main() -> None:
     folder, rollout_id = Path(sys.argv[1]), sys.argv[2]
-    setattr(late, "MARGIN_SECONDS", float(sys.argv[3]))  # noqa: B010 - for this process alone
+    margin = float(sys.argv[3])
+    setattr(late, "MARGIN_SECONDS", margin)  # noqa: B010 - for this process alone
+    setattr(late, "REACH_SECONDS", min(margin, late.REACH_SECONDS))  # noqa: B010
     nodes = from_json((folder / NODES).read_bytes(), list[NodeEntry])
     entries = {entry.name: entry for entry in nodes}
     die_by(Order(folder / "die"))
     with steering_lock(folder, rollout_id):
-        pace = CALM if "calm" in sys.argv[4:] else QUICKLY
-        asyncio.run(_steer(Journal(folder), rollout_id, entries, pace))
+        asyncio.run(_steer(Journal(folder), rollout_id, entries, sys.argv[4:]))
 
 
 if __name__ == "__main__":

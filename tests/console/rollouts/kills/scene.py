@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[4]
 PROXY = "roost-traffic-web"
 RATE = 40
 WEIGHTS = (30, 100)
+Way = Literal["calm", "stands"]
 RUNNER = "tests.console.rollouts.kills.dying_runner"
 
 
@@ -59,10 +60,9 @@ class Running:
         self.die = journal.folder / "die"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, calm: bool = False) -> None:
-        """Its runner, as a supervisor starts it again; `calm`: at the pace of every day."""
-        arguments = [str(self.journal.folder), self.rollout, str(self._margin)]
-        arguments += ["calm"] if calm else []
+    def start(self, *ways: Way) -> None:
+        """Its runner, as a supervisor starts it again; `ways` as `dying_runner` has them."""
+        arguments = [str(self.journal.folder), self.rollout, str(self._margin), *ways]
         words = [*self._inside, "env", f"PYTHONPATH={ROOT}", sys.executable, "-m", RUNNER]
         with (self.journal.folder / "runner.log").open("ab") as log:
             self.process = subprocess.Popen([*words, *arguments], stderr=log)

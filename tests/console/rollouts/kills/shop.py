@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from agent.protocol.workloads import HttpProbe, Mount, Port, Workload
 from console.rollouts.judging.analysis import Analysis
 from tests.agent.traffic.weighted import PORT, Load
 from tests.console.rollouts.kills import candidate
-from tests.console.rollouts.kills.scene import Running, Scene
+from tests.console.rollouts.kills.scene import Running, Scene, Way
 from tests.real import python_image
 
 
@@ -40,18 +40,18 @@ class Shop(Scene):
         rate: float,
         analysis: Analysis,
         *,
+        ways: Sequence[Way] = (),
         soak: float = 1.0,
         weight: int = 50,
-        calm: bool = False,
         **habits: str,
     ) -> Iterator[tuple[Running, Load]]:
-        """A version with these habits, at a weight, under that load; `calm`: as quick as it is."""
+        """A version with these habits, at a weight, under that load."""
         self.settle()
         workload = self.workload(self.next_version(), **habits)
         running = self.rollout(workload, weights=(weight,), soak=soak, analysis=analysis)
         load = Load(self.engine, rate)
         try:
-            running.start(calm=calm)
+            running.start(*ways)
             yield running, load
         finally:
             running.kill()

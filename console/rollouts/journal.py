@@ -23,6 +23,7 @@ from console.rollouts.journal_file import BUSY_SECONDS, transaction
 from console.rollouts.notice_file import add_notices
 from console.rollouts.notices import STARTED
 from console.rollouts.record import ENDED, SETTLED, Event, Judged, Rollout, Wish
+from console.rollouts.replay_file import keep_bodies, with_bodies
 
 SHARED_FOLDER = Path("/var/lib/roost-console")
 
@@ -66,8 +67,9 @@ class Journal:
         """
         with self._transaction(write=True) as connection:
             _check_free(connection, rollout)
+            kept = keep_bodies(connection, rollout)
             connection.execute(
-                "INSERT INTO rollouts (id, record) VALUES (?, ?)", (rollout.id, _encoded(rollout))
+                "INSERT INTO rollouts (id, record) VALUES (?, ?)", (rollout.id, _encoded(kept))
             )
             connection.executemany(
                 "INSERT INTO requests (rollout, node, body) VALUES (?, ?, ?)",
@@ -99,9 +101,14 @@ class Journal:
             return rollout
 
     def load(self, rollout_id: str) -> Rollout:
-        """Raises ProblemError `rollout.not_found`."""
+        """Without the bodies of its replays. Raises ProblemError `rollout.not_found`."""
         with self._transaction(write=False) as connection:
             return _load(connection, rollout_id)
+
+    def whole(self, rollout_id: str) -> Rollout:
+        """With all that nodes are to get. Raises ProblemError `rollout.not_found`."""
+        with self._transaction(write=False) as connection:
+            return with_bodies(connection, _load(connection, rollout_id))
 
     def rollouts(self) -> list[Rollout]:
         """All of them, the newest first."""
@@ -230,9 +237,8 @@ def _load(connection: sqlite3.Connection, rollout_id: str) -> Rollout:
 
 
 def _save(connection: sqlite3.Connection, rollout: Rollout) -> None:
-    connection.execute(
-        "UPDATE rollouts SET record = ? WHERE id = ?", (_encoded(rollout), rollout.id)
-    )
+    kept = keep_bodies(connection, rollout)
+    connection.execute("UPDATE rollouts SET record = ? WHERE id = ?", (_encoded(kept), rollout.id))
 
 
 def _add(connection: sqlite3.Connection, rollout_id: str, events: Sequence[Event]) -> None:

@@ -16,7 +16,7 @@ from console.text import size
 
 FILE = "rollouts.db"
 BUSY_SECONDS = 10.0
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # With less than this, it is the disk that is to blame.
 ROOM_BYTES = 1 << 20
 _SCHEMA = """
@@ -63,6 +63,12 @@ CREATE TABLE IF NOT EXISTS notices (
     tries INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS notices_by_rollout ON notices (rollout);
+CREATE TABLE IF NOT EXISTS replays (
+    rollout TEXT NOT NULL,
+    workload TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (rollout, workload)
+);
 CREATE TABLE IF NOT EXISTS superseded (
     rollout TEXT NOT NULL,
     node TEXT NOT NULL,

@@ -106,7 +106,7 @@ class Runner:
             ProblemError: `rollout.*`. A journal that cannot be used for the moment is tried again:
                 nothing is done meanwhile, and nodes go back by themselves.
         """
-        rollout = await asyncio.to_thread(self._journal.load, self._id)
+        rollout = await asyncio.to_thread(self._journal.whole, self._id)
         judged = await asyncio.to_thread(self._journal.judged, self._id)
         steering = Steering(rollout, self._events.append, judged)
         try:

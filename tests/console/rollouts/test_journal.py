@@ -13,13 +13,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.protocol.deployments import ApplyRequest
+from agent.protocol.measures import Replay
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Workload
 from console.rollouts.journal import Journal, journal_folder
 from console.rollouts.journal_file import FILE, transaction
+from console.rollouts.judging.analysis import Analysis
 from console.rollouts.judging.judge import Finding
 from console.rollouts.judging.looks import ConditionLooks, NodeLooks
 from console.rollouts.locks import locked, steering_lock
@@ -64,6 +67,36 @@ def test_what_is_written_is_there(tmp_path: Path) -> None:
     assert [event.what for _, event in events] == ["planned", "running", "paused"]
     assert journal.events("aa", after=events[1][0]) == events[2:]
     assert [each.id for each in journal.rollouts()] == ["aa"]
+
+
+def test_what_is_replayed_is_written_once(tmp_path: Path) -> None:
+    """Its bodies are in no record, which is written again and again; nodes get them."""
+    body = b"\xff\x00image" * 1000
+    replays = {"web": Replay(port=80, method="POST", body=body), "db": Replay(port=5432)}
+    planned = made("aa", "n1")
+    planned.strategy = Strategy(analysis=Analysis(replays=replays))
+    journal = Journal(tmp_path)
+    journal.plan(planned, {})
+    assert planned.strategy.analysis.replays == replays, "it stays as it was"
+    journal.begin("aa", by="maria")
+    rollout = journal.whole("aa")
+    assert rollout.strategy == planned.strategy
+    for state in ("paused", "running"):
+        rollout.state = state
+        journal.save(rollout)
+    assert len(msgspec.json.encode(journal.load("aa"))) < 5000
+    again = journal.whole("aa")
+    assert (again.state, again.strategy.analysis.replays) == ("running", replays)
+    assert {each.id for each in journal.rollouts()} == {"aa"}
+
+    # A record of before has them in it: from the next time that it is written on, it has not.
+    inside = msgspec.json.encode(planned).decode()
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("DELETE FROM replays")
+        connection.execute("UPDATE rollouts SET record = ?", (inside,))
+    journal.save(journal.whole("aa"))
+    assert len(msgspec.json.encode(journal.load("aa"))) < 5000
+    assert journal.whole("aa").strategy.analysis.replays == replays
 
 
 def test_one_release_at_a_time_on_a_node(tmp_path: Path) -> None:

@@ -111,6 +111,21 @@ class Rollouts(RuleBasedStateMachine):
             setattr(self.fleet.nodes[found[number % len(found)]], what, True)
             self.fleet.run(240, step=7)
 
+    @rule(
+        number=st.integers(0, 11),
+        what=st.sampled_from(["away", "mute"]),
+        wish=st.sampled_from(["undo", "undo-at-once", "abort-all"]),
+    )
+    def it_is_taken_back_while_a_link_is_down(self, number: int, what: str, wish: Wish) -> None:
+        done = [name for name, stage in self.stages().items() if stage == "done"]
+        if not done or self.fleet.steering.wish(wish, "ann", self.fleet.now) is not None:
+            return
+        name = done[number % len(done)]
+        setattr(self.fleet.nodes[name], what, True)
+        self.fleet.run(240, step=7)
+        node = self.fleet.rollout.node(name)
+        assert not node.failed or node.stage != "lost", "whoever was well has not failed by silence"
+
     @rule(number=st.integers(0, 11), what=st.sampled_from(get_args(Measured)))
     def a_node_measures(self, number: int, what: Measured) -> None:
         self.fleet.nodes[self.names[number % len(self.names)]].measured = what
@@ -151,6 +166,7 @@ class Rollouts(RuleBasedStateMachine):
         self.fleet.steering.supersede({name: "bb"}, self.fleet.now)
         assert self.stages() == before | ({name: "skipped"} if before[name] == "offline" else {})
         assert self.fleet.rollout.node(name).lost_in is None
+        self.fleet.steering.step(self.fleet.now)
 
     # what must hold
 

@@ -12,7 +12,7 @@ import msgspec
 from agent.protocol.arms import Arms, Figure
 from agent.protocol.decoding import from_json
 from agent.protocol.deployments import DeploymentState
-from console.rollouts.asks import Seen, Want
+from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.judging.analysis import Analysis, Condition
 from console.rollouts.record import Event, Judged, Rollout, RolloutNode
 from console.rollouts.steering import Steering
@@ -39,6 +39,7 @@ class NodeDouble(msgspec.Struct):
     fails: bool = False  # it does not get well, and goes back by itself
     away: bool = False
     mute: bool = False  # what it is asked arrives, and its answers do not
+    mute_from: Ask | None = None  # from when it is asked this
     attempt: int = 0  # the newest that it was told to change by
     refuses: bool = False
     has_it: bool = False
@@ -120,6 +121,8 @@ class FleetDouble:
     def answer(self, want: Want) -> Seen:
         """What that node says, and what it does by itself meanwhile."""
         node = self.nodes[want.node]
+        if node.mute_from == want.ask:
+            node.mute, node.mute_from = True, None
         seen = self._answer(node, want)
         if node.mute:
             tried = want.ask == "apply"

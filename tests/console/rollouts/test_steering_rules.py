@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from console.rollouts.asks import Ask
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.lost import outstanding
 from console.rollouts.record import ENDED, SETTLED, UNTOUCHED, Wish
@@ -110,6 +111,12 @@ class Rollouts(RuleBasedStateMachine):
         if found:
             setattr(self.fleet.nodes[found[number % len(found)]], what, True)
             self.fleet.run(240, step=7)
+
+    @rule(number=st.integers(0, 11), ask=st.sampled_from(["apply", "confirm", "revert"]))
+    def a_link_is_cut_when_it_is_asked_something(self, number: int, ask: Ask) -> None:
+        """What it is told arrives, and for longer than a lease nothing is heard of it."""
+        self.fleet.nodes[self.names[number % len(self.names)]].mute_from = ask
+        self.fleet.run(240, step=7)
 
     @rule(
         number=st.integers(0, 11),
@@ -249,7 +256,7 @@ class Rollouts(RuleBasedStateMachine):
     def it_comes_to_an_end_when_all_is_well_again(self) -> None:
         for node in self.fleet.nodes.values():
             node.away = node.mute = node.sticks = node.lags = False
-            node.measured = "well"
+            node.measured, node.mute_from = "well", None
         for _ in range(2000):
             rollout = self.fleet.rollout
             if not rollout.wants_runner:

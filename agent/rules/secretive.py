@@ -79,16 +79,18 @@ def _field(name: str, value: Any) -> Any:
 
 def _element(values: list[Any], number: int) -> Any:
     """One of a list: what follows `--password` is one."""
-    before = values[number - 1] if number else None
-    value = values[number]
-    if (
+    return REMOVED if follows_option(values, number) else _without(values[number])
+
+
+def follows_option(values: list[Any], number: int) -> bool:
+    """Whether this one of a list of words is the value of an option like `--password`."""
+    before, value = values[number - 1] if number else None, values[number]
+    return (
         isinstance(before, str)
         and isinstance(value, str)
-        and _OPTION.fullmatch(before)
+        and _OPTION.fullmatch(before) is not None
         and not value.startswith("-")
-    ):
-        return REMOVED
-    return _without(value)
+    )
 
 
 def _assigned(value: Any) -> Any:

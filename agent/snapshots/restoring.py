@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -57,12 +58,26 @@ class RestoreKind(JobKind[RestoreRequest]):
     ) -> None:
         self._jobs, self._images = jobs, images
         self._engines, self._workloads = engines, workloads
+        self._children: dict[str, str] = {}  # the step that each is in
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     def subject(self, request: RestoreRequest) -> str:
         return request.name or request.snapshot
 
     def alike(self, request: RestoreRequest) -> str | None:
         return request.snapshot
+
+    def ended(self, job: Job) -> None:
+        """Who cancels it means its step, too; after the agent's end both go on."""
+        child = self._children.pop(job.id, None)
+        if child is not None and self._jobs.get(child).state not in ENDED:
+            task = asyncio.create_task(self._cancel(child, by=job.owner))
+            self._cancelling.add(task)
+            task.add_done_callback(self._cancelling.discard)
+
+    async def _cancel(self, child: str, *, by: str) -> None:
+        with contextlib.suppress(ProblemError):  # it has ended meanwhile
+            await self._jobs.cancel(child, by=by)
 
     async def run(self, work: Work[RestoreRequest]) -> dict[str, str]:
         request, owner = work.request, work.job.owner
@@ -132,15 +147,10 @@ class RestoreKind(JobKind[RestoreRequest]):
         )
 
     async def _ended(self, work: Work[RestoreRequest], job: Job) -> Job:
-        try:
-            while job.state not in ENDED:
-                if job.done is not None:
-                    work.progress(job.done, job.total, job.unit)
-                await asyncio.sleep(LOOK_SECONDS)
-                job = self._jobs.get(job.id)
-        except asyncio.CancelledError:
-            # An agent that stops leaves it to go on; a person who cancels means all of it.
-            if work.job.cancelling:
-                await self._jobs.cancel(job.id, by=work.job.owner)
-            raise
+        self._children[work.job.id] = job.id
+        while job.state not in ENDED:
+            if job.done is not None:
+                work.progress(job.done, job.total, job.unit)
+            await asyncio.sleep(LOOK_SECONDS)
+            job = self._jobs.get(job.id)
         return job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,16 +12,25 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import WITHHELD
 from agent.protocol.workloads import Workload
 from agent.rules.secretive import SECRETIVE
+from agent.rules.secretive import SECRETIVE, follows_option, without_secrets
 
 # A shorter value of a secret is only looked for as a whole text: "1" would be everywhere.
 LEAST_PART = 6
 # A long secret is found by its lines, too: a key in PEM may be anywhere in pieces.
 LEAST_LINE = 16
+        *("name", "image", "variants", "depends_on", "restarts_with", "secrets", "strategy"),
+        *("restart", "gpu", "ports", "engine"),
+    {
+    }
 # Names and words that have a form of their own, and what is read in the clear elsewhere.
-_PLAIN = frozenset({"name", "image", "variants", "depends_on", "restarts_with", "secrets", "model"})
-_USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
+# Names and words that have a form of their own. `check_nothing_told` looks at them, too.
+)
 _ASSIGNED = re.compile(r"([\w.-]+)\s*[=:]\s*\S")
 _OPTION = re.compile(r"--?([\w-]+)")
+_PLAIN = frozenset(
+_PLAIN = frozenset({"name", "image", "variants", "depends_on", "restarts_with", "secrets", "model"})
+_USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
+_WORDS = frozenset({"kind", "type", "protocol"})
 
 
 class Withheld(msgspec.Struct, frozen=True):
@@ -49,7 +57,7 @@ def withhold(
 
 
 def tells_secret(text: str, secrets: Sequence[bytes]) -> bool:
-    """Whether a text has the value of a secret in it, or a user's password in an address."""
+    """Whether a text has the value of a secret in it, or what looks like one."""
     return _Hidden(secrets).told_by(text)
 
 
@@ -89,7 +97,7 @@ class _Hidden:
     def told_by(self, text: str) -> bool:
         if text.strip() in self._whole or any(piece in text for piece in self._parts):
             return True
-        return _USER_IN_URL.search(text) is not None
+        return without_secrets(text) != text
 
 
 def _without(
@@ -98,7 +106,7 @@ def _without(
     if isinstance(value, dict):
         return {
             key: each
-            if not place and key in _PLAIN
+            if key in (_WORDS if place else _PLAIN)
             else _without(each, _below(place, key), hidden, places, environment=environment)
             for key, each in value.items()
         }
@@ -113,7 +121,7 @@ def _without(
         named = SECRETIVE.search(place.partition(".")[2]) is not None
         out = not environment or named or hidden.told_by(value)
     else:
-        out = hidden.told_by(value) or _says_password(place, value)
+        out = hidden.told_by(value) or _called_secret(place)
     if out:
         places.append(place)
     return WITHHELD if out else value
@@ -129,26 +137,35 @@ def _element(
     environment: bool,
 ) -> Any:
     """One of a list: what follows `--password` is one."""
-    value, here = values[number], _below(place, str(number))
-    before = values[number - 1] if number else None
-    if isinstance(value, str) and isinstance(before, str):
-        option = _OPTION.fullmatch(before)
-        if option and SECRETIVE.search(option[1]) and not value.startswith("-"):
+
             places.append(here)
             return WITHHELD
-    return _without(value, here, hidden, places, environment=environment)
-
-
-def _says_password(place: str, text: str) -> bool:
-    """Whether a text gives a value to something that is called like a secret."""
-    last = place.rpartition(".")[2]
-    if place.partition(".")[0] in ("labels", "log_options") and SECRETIVE.search(last):
-        return True
-    if ".driver_options." in place and (
         SECRETIVE.search(last) or "password=" in text or "pass=" in text
-    ):
+        if option and SECRETIVE.search(option[1]) and not value.startswith("-"):
+        option = _OPTION.fullmatch(before)
+        places.append(here)
+        return False
         return True
+        return WITHHELD
+    """Whether a text gives a value to something that is called like a secret."""
+    """Whether it is the value of a label or an option that is called like a secret."""
+    ):
+    before = values[number - 1] if number else None
+    here = _below(place, str(number))
+    if ".driver_options." in place and (
+    if follows_option(values, number):
+    if isinstance(value, str) and isinstance(before, str):
+    if place.partition(".")[0] in ("labels", "log_options") and SECRETIVE.search(last):
+    if top not in ("labels", "log_options", "sysctls") and ".driver_options." not in place:
+    last = place.rpartition(".")[2]
+    return SECRETIVE.search(rest.rpartition("driver_options.")[2]) is not None
+    return _without(value, here, hidden, places, environment=environment)
+    return _without(values[number], here, hidden, places, environment=environment)
     return any(SECRETIVE.search(found[1]) for found in _ASSIGNED.finditer(text))
+    top, _, rest = place.partition(".")
+    value, here = values[number], _below(place, str(number))
+def _called_secret(place: str) -> bool:
+def _says_password(place: str, text: str) -> bool:
 
 
 def _below(place: str, key: str) -> str:

@@ -1,0 +1,51 @@
+"""Withheld values put back from what the node knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.protocol.deployments import ApplyRequest
+from agent.protocol.problems import ProblemError
+from agent.protocol.snapshots import WITHHELD
+from agent.protocol.workloads import Workload
+from agent.snapshots.filling import filled
+
+
+def asked(**fields: object) -> ApplyRequest:
+    workload = Workload(name="web", image="app:1", **fields)  # type: ignore[arg-type]
+    return ApplyRequest(release="app", workloads=[workload])
+
+
+def known(**fields: object) -> dict[str, Workload]:
+    return {"web": asked(**fields).workloads[0]}
+
+
+def test_as_the_node_has_it() -> None:
+    request = asked(
+        environment={"TOKEN": WITHHELD, "MODE": "fast"}, command=["run", WITHHELD], labels={}
+    )
+    there = known(environment={"TOKEN": "t0p", "MODE": "slow"}, command=["go", "--key=1"])
+    [workload] = filled(request, there).workloads
+    assert workload.environment == {"TOKEN": "t0p", "MODE": "fast"}
+    assert workload.command == ["run", "--key=1"]
+
+
+@pytest.mark.parametrize(
+    ("there", "place"),
+    [
+        ({}, "environment.TOKEN"),
+        (known(environment={"OTHER": "x"}), "environment.TOKEN"),
+        (known(environment={"TOKEN": WITHHELD}), "environment.TOKEN"),
+    ],
+)
+def test_what_nobody_knows_is_refused_with_its_place(
+    there: dict[str, Workload], place: str
+) -> None:
+    with pytest.raises(ProblemError, match=place) as refused:
+        filled(asked(environment={"TOKEN": WITHHELD}), there)
+    assert refused.value.code == "snapshot.withheld"
+
+
+def test_a_list_of_another_length_is_no_help() -> None:
+    with pytest.raises(ProblemError, match=r"command\.1"):
+        filled(asked(command=["run", WITHHELD]), known(command=["run", "--key=1", "more"]))

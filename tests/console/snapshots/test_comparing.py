@@ -1,0 +1,151 @@
+"""What differs between two snapshots."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.protocol.decoding import from_json
+from agent.protocol.engines import Stale
+from agent.protocol.snapshots import WITHHELD, NodeSnapshot, RecordedFile
+from agent.protocol.workloads import GpuRequest
+from console.snapshots.comparing import Change, compare, tells_values
+from console.snapshots.words import diff_lines
+from tests.console.snapshots.made import applied, digest, engine, facts, gpu, image, snapshot
+
+NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=6)
+
+
+def told(before: NodeSnapshot, after: NodeSnapshot) -> list[tuple[str, str, str]]:
+    return [(each.part, each.kind, each.name) for each in compare(before, after)]
+
+
+def test_what_matters_at_night_comes_first() -> None:
+    before = snapshot(
+        facts(gpus=[gpu(0), gpu(1)]),
+        images=[image("app:1", 1), image("old:1", 2)],
+        workloads=[applied(gpu=GpuRequest(select="0")), applied("gone")],
+        engines=[engine()],
+        files=[RecordedFile(kind="model", name="detector.onnx", size_bytes=3, sha256=digest(7))],
+        secrets=["camera"],
+        configuration={"policy.privileged": "true"},
+    )
+    stale = engine()
+    stale.stale = [Stale(what="driver", rebuild=True, text="driver 535 then, 580 now")]
+    after = snapshot(
+        facts(driver="580.65.06", cuda="13.0", gpus=[gpu(0), gpu(1, gib=16, name="Tesla T4")]),
+        images=[image("app:1", 3), image("new:1", 4)],
+        workloads=[applied(number=3, gpu=GpuRequest(select="1"))],
+        engines=[stale],
+        files=[RecordedFile(kind="model", name="detector.onnx", size_bytes=3, sha256=digest(8))],
+        secrets=[],
+        configuration={"policy.privileged": "false"},
+    )
+    assert told(before, after) == [
+        ("driver", "changed", "driver"),
+        ("driver", "changed", "CUDA"),
+        ("driver", "changed", "GPU 1"),
+        ("workloads", "removed", "gone"),
+        ("workloads", "changed", "web"),
+        ("images", "changed", "app:1"),
+        ("images", "removed", "old:1"),
+        ("images", "added", "new:1"),
+        ("engines", "changed", "detector"),
+        ("models", "changed", "detector.onnx"),
+        ("secrets", "removed", "camera"),
+        ("configuration", "changed", "policy.privileged"),
+    ]
+    lines = [line.text for line in diff_lines(compare(before, after))]
+    assert lines[0] == "driver and GPUs (3)"
+    assert "~ driver: 535.183.01 becomes 580.65.06" in lines
+    assert "x-roost.gpu.select: 0 becomes 1" in lines
+    assert f"image behind its name: {digest(1)[7:19]} becomes {digest(3)[7:19]}" in lines
+
+
+def test_a_value_that_one_of_them_withholds_is_no_difference() -> None:
+    before = snapshot(workloads=[applied(environment={"MODE": "fast", "A": "1"})])
+    after = snapshot(workloads=[applied(environment={"MODE": WITHHELD, "A": "2"})])
+    [change] = compare(before, after)
+    assert len(change.words) == 1
+    assert "A" in change.words[0]
+    assert tells_values(before)
+    assert not tells_values(snapshot(workloads=[applied(environment={"A": WITHHELD})]))
+
+
+def test_the_order_of_lists_is_no_difference() -> None:
+    one = snapshot(images=[image("a:1", 1), image("b:1", 2)], workloads=[applied("a"), applied()])
+    other = snapshot(images=[image("b:1", 2), image("a:1", 1)], workloads=[applied(), applied("a")])
+    assert compare(one, other) == []
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> NodeSnapshot:
+    names = draw(st.lists(NAMES, unique=True, max_size=4))
+    return snapshot(
+        facts(
+            driver=draw(st.sampled_from(["535.1", "580.2"])),
+            gpus=[gpu(index) for index in range(draw(st.integers(0, 2)))],
+        ),
+        images=[image(f"{name}:1", draw(st.integers(1, 3))) for name in names],
+        workloads=[
+            applied(name, draw(st.integers(1, 2)), environment={"A": draw(NAMES)})
+            for name in draw(st.lists(NAMES, unique=True, max_size=3))
+        ],
+        engines=[engine(name, key=draw(st.sampled_from(["ab" * 32, "cd" * 32]))) for name in names],
+        secrets=draw(st.lists(NAMES, unique=True, max_size=3)),
+        configuration=draw(st.dictionaries(NAMES, NAMES, max_size=3)),
+    )
+
+
+@given(snapshots())
+def test_nothing_differs_from_itself(one: NodeSnapshot) -> None:
+    again = from_json(msgspec.json.encode(one), NodeSnapshot)
+    assert compare(one, again) == []
+
+
+@given(snapshots(), snapshots())
+def test_the_other_way_round_it_is_the_opposite(one: NodeSnapshot, other: NodeSnapshot) -> None:
+    opposite = {"added": "removed", "removed": "added", "changed": "changed"}
+
+    def key(change: Change) -> Any:
+        return change.part, change.name
+
+    there = {key(each): each for each in compare(one, other)}
+    back = {key(each): each for each in compare(other, one)}
+    assert there.keys() == back.keys()
+    for each in there.values():
+        assert back[key(each)].kind == opposite[each.kind]
+        assert (back[key(each)].before, back[key(each)].after) == (each.after, each.before)
+
+
+@given(snapshots(), snapshots())
+def test_what_is_told_makes_one_of_the_other(one: NodeSnapshot, other: NodeSnapshot) -> None:
+    """Applying the changes to the one's texts gives the other's: none is missing or too many."""
+    assert _applied(_texts(one), compare(one, other)) == _texts(other)
+
+
+def _texts(one: NodeSnapshot) -> dict[tuple[str, str], str]:
+    nothing = snapshot(facts(gpus=[]))
+    return {
+        (each.part, each.name): each.after or " ".join(each.words)
+        for each in compare(nothing, one)
+        if each.part in ("images", "engines", "secrets", "configuration")
+    }
+
+
+def _applied(
+    texts: dict[tuple[str, str], str], changes: list[Change]
+) -> dict[tuple[str, str], str]:
+    found = dict(texts)
+    for each in changes:
+        if each.part not in ("images", "engines", "secrets", "configuration"):
+            continue
+        if each.kind == "removed":
+            del found[each.part, each.name]
+        else:
+            found[each.part, each.name] = each.after
+    return found

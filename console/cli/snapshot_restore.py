@@ -202,7 +202,7 @@ def _show(plan: RestorePlan) -> None:
     say(f"{plan.node}:")
     for line in plan.lines:
         click.echo(clean(f"  {_STEPS[line.step]:6}  {line.text}"))
-    if not plan.lines:
+    if not plan.lines and not plan.problems:
         click.echo("  nothing to do")
 
 

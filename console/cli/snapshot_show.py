@@ -31,11 +31,10 @@ def command(_: Setup, file: Path, *, as_json: bool) -> None:
 
 def lines_of(found: SnapshotFile) -> list[str]:
     """A snapshot in a screenful."""
-    snapshot, manifest = found.snapshot, found.bundle.manifest
+    snapshot = found.snapshot
     facts = snapshot.facts
     taken = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(snapshot.taken_at))
     stack = facts.gpu_stack
-    carried = [tag for image in manifest.images for tag in image.tags]
     lines = [
         f"snapshot  {found.path}, {size(found.bundle.index.size_bytes)}",
         f"node      {snapshot.node}, {taken}",
@@ -46,9 +45,7 @@ def lines_of(found: SnapshotFile) -> list[str]:
         ),
         f"runtime   {facts.runtime.name or 'none'} {facts.runtime.version or ''}".rstrip(),
         f"machine   {facts.host.os}, {facts.host.architecture}",
-        f"carries   {plural(len(manifest.images), 'image')}"
-        + (f" ({', '.join(carried)})" if carried else "")
-        + f", {plural(len(manifest.files), 'model')}",
+        f"carries   {_carried(found)}",
     ]
     lines += [f"workload  {text}" for text in _workloads(snapshot)]
     lines += [
@@ -58,6 +55,17 @@ def lines_of(found: SnapshotFile) -> list[str]:
     if snapshot.secrets:
         lines.append(f"secrets   {', '.join(snapshot.secrets)} (names only)")
     return lines
+
+
+def _carried(found: SnapshotFile) -> str:
+    manifest = found.bundle.manifest
+    names = [tag for image in manifest.images for tag in image.tags]
+    parts = []
+    if manifest.images:
+        parts.append(f"{plural(len(manifest.images), 'image')} ({', '.join(names)})")
+    if manifest.files:
+        parts.append(plural(len(manifest.files), "model"))
+    return ", ".join(parts) or "no images, no models"
 
 
 def _workloads(snapshot: NodeSnapshot) -> list[str]:

@@ -71,14 +71,14 @@ def read_snapshot(path: Path) -> SnapshotFile:
         ProblemError: `snapshot.unknown`, `snapshot.newer`, `snapshot.damaged`, `bundle.*`,
             `archive.*`.
     """
-    bundle = read_bundle(path)
+    try:
+        bundle = read_bundle(path)
+    except ProblemError as problem:
+        if problem.code != "bundle.unknown":
+            raise
+        raise _unknown(path, "its beginning is another one, or damaged") from None
     if bundle.snapshot is None:
-        raise ProblemError(
-            "snapshot.unknown",
-            f"{path}: it is a bundle without a snapshot",
-            params={"file": str(path)},
-            hint="roost snapshot take NODE -o FILE makes one; push bundles with roost bundle push.",
-        )
+        raise _unknown(path, "it is a bundle without one; roost bundle push takes those")
     try:
         version = from_json(bundle.snapshot, _Version).format
         if version > FORMAT:
@@ -97,3 +97,12 @@ def read_snapshot(path: Path) -> SnapshotFile:
             hint="Take another copy of the file.",
         ) from None
     return SnapshotFile(path, snapshot, bundle)
+
+
+def _unknown(path: Path, why: str) -> ProblemError:
+    return ProblemError(
+        "snapshot.unknown",
+        f"{path} is no snapshot: {why}",
+        params={"file": str(path)},
+        hint="roost snapshot take NODE -o FILE makes one.",
+    )

@@ -58,7 +58,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_what_is_no_snapshot(tmp_path: Path) -> None:
     archive = tmp_path / "app.tar"
     archive.write_bytes(docker_archive([Made([LAYER], tags=["app:1"])]))
-    assert refused(archive) == "bundle.unknown"
+    assert refused(archive) == "snapshot.unknown"
     bundle = tmp_path / "app.bundle"
     plan = plan_bundle([index_archive(archive)], since=None, created_at=1.0)
     write_bundle(bundle, plan, sign=None)

@@ -66,7 +66,9 @@ class TwoNodes:
         for service in services.values():
             service.setdefault("x-roost", {}).setdefault("soak", "0s")
         file = self.home / "compose.yaml"
-        file.write_text(json.dumps({"name": "app", "services": services}))
+        names = sorted({each for one in services.values() for each in one.get("secrets", [])})
+        secrets = {name: {"external": True} for name in names}
+        file.write_text(json.dumps({"name": "app", "secrets": secrets, "services": services}))
         return file
 
 

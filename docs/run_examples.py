@@ -2,7 +2,8 @@
 
 `python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated, and the archives made
 here, of noise and a small model; on rollouts.md they are simulated, too; on engines.md they are
-real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md it is a real one, over a Docker.
+real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md it is a real one, over a Docker;
+on snapshots.md they are two, each over a Docker of its own.
 """
 
 from __future__ import annotations
@@ -124,6 +125,36 @@ def _traffic() -> Iterator[Path]:
 
 
 @contextmanager
+def _snapshots() -> Iterator[Path]:
+    """A person's home with a release, and two real agents, of which one has its images."""
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r", dir="/tmp")))
+        nodes = []
+        for name in ("cam-01", "spare"):
+            folder = home / f".docker-{name}"
+            folder.mkdir()
+            enclosure = Enclosure(folder, network=True)
+            stack.callback(enclosure.close)
+            engine = DockerEngine(enclosure)
+            engine.start()
+            root = folder / "root.tar"
+            write_root(root)
+            for version in ("1", "2") if name == "cam-01" else ():
+                words = ["env", f"VERSION={version}", "sleep", "3600"]
+                command = f"CMD {msgspec.json.encode(words).decode()}"
+                engine.docker("import", "--change", command, str(root), f"edge/web:{version}")
+            state = home / f".{name}"
+            state.mkdir()
+            own = {"name": name, "runtime": engine.url, "secrets": str(state / "secrets")}
+            agent = stack.enter_context(AgentProcess(state, own))
+            address = f"unix://{agent.sockets['operator']}"
+            nodes.append(NodeEntry(name=name, address=address))
+        _write_fleet(home, Inventory(nodes=nodes))
+        (home / "plant.yaml").write_text(_first_yaml("snapshots.md"), "utf-8")
+        yield home
+
+
+@contextmanager
 def _rollouts() -> Iterator[Path]:
     """A person's home with the release that the page shows, and a fleet of simulated nodes."""
     with (
@@ -155,6 +186,7 @@ PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "engines.md": _engines,
     "releases.md": _releases,
     "rollouts.md": _rollouts,
+    "snapshots.md": _snapshots,
     "traffic.md": _traffic,
 }
 

@@ -11,25 +11,19 @@ from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import WITHHELD
 from agent.protocol.workloads import Workload
-from agent.rules.secretive import SECRETIVE
 from agent.rules.secretive import SECRETIVE, follows_option, without_secrets
 
 # A shorter value of a secret is only looked for as a whole text: "1" would be everywhere.
 LEAST_PART = 6
 # A long secret is found by its lines, too: a key in PEM may be anywhere in pieces.
 LEAST_LINE = 16
+# Names and words that have a form of their own. `check_nothing_told` looks at them, too.
+_PLAIN = frozenset(
+    {
         *("name", "image", "variants", "depends_on", "restarts_with", "secrets", "strategy"),
         *("restart", "gpu", "ports", "engine"),
-    {
     }
-# Names and words that have a form of their own, and what is read in the clear elsewhere.
-# Names and words that have a form of their own. `check_nothing_told` looks at them, too.
 )
-_ASSIGNED = re.compile(r"([\w.-]+)\s*[=:]\s*\S")
-_OPTION = re.compile(r"--?([\w-]+)")
-_PLAIN = frozenset(
-_PLAIN = frozenset({"name", "image", "variants", "depends_on", "restarts_with", "secrets", "model"})
-_USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
 _WORDS = frozenset({"kind", "type", "protocol"})
 
 
@@ -137,35 +131,19 @@ def _element(
     environment: bool,
 ) -> Any:
     """One of a list: what follows `--password` is one."""
-
-            places.append(here)
-            return WITHHELD
-        SECRETIVE.search(last) or "password=" in text or "pass=" in text
-        if option and SECRETIVE.search(option[1]) and not value.startswith("-"):
-        option = _OPTION.fullmatch(before)
-        places.append(here)
-        return False
-        return True
-        return WITHHELD
-    """Whether a text gives a value to something that is called like a secret."""
-    """Whether it is the value of a label or an option that is called like a secret."""
-    ):
-    before = values[number - 1] if number else None
     here = _below(place, str(number))
-    if ".driver_options." in place and (
     if follows_option(values, number):
-    if isinstance(value, str) and isinstance(before, str):
-    if place.partition(".")[0] in ("labels", "log_options") and SECRETIVE.search(last):
-    if top not in ("labels", "log_options", "sysctls") and ".driver_options." not in place:
-    last = place.rpartition(".")[2]
-    return SECRETIVE.search(rest.rpartition("driver_options.")[2]) is not None
-    return _without(value, here, hidden, places, environment=environment)
+        places.append(here)
+        return WITHHELD
     return _without(values[number], here, hidden, places, environment=environment)
-    return any(SECRETIVE.search(found[1]) for found in _ASSIGNED.finditer(text))
-    top, _, rest = place.partition(".")
-    value, here = values[number], _below(place, str(number))
+
+
 def _called_secret(place: str) -> bool:
-def _says_password(place: str, text: str) -> bool:
+    """Whether it is the value of a label or an option that is called like a secret."""
+    top, _, rest = place.partition(".")
+    if top not in ("labels", "log_options", "sysctls") and ".driver_options." not in place:
+        return False
+    return SECRETIVE.search(rest.rpartition("driver_options.")[2]) is not None
 
 
 def _below(place: str, key: str) -> str:

@@ -19,6 +19,7 @@ NAMES = (
     *("startup", "terminal", "console", "agent", "images"),
     *("kits", "compatibility", "pins", "traffic", "engines", "site", "judging", "rollouts"),
     "detector",
+    "snapshots",
 )
 
 

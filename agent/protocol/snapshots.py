@@ -59,6 +59,9 @@ class NodeSnapshot(msgspec.Struct, kw_only=True):
     facts: NodeFacts
     images: list[NodeImage] = []
     workloads: list[AppliedWorkload] = []
+    # Variables that the node has, or once had, a value for, by workload: also of those that are
+    # gone. A restore there can do without it.
+    remembered: dict[str, list[str]] = {}
     engines: list[Engine] = []
     files: list[RecordedFile] = []
     secrets: list[str] = []  # names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from agent.jobs.jobs import Jobs
@@ -16,8 +16,8 @@ from agent.protocol.images import LoadRequest
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import RESTORE, RestoreRequest
+from agent.protocol.workloads import Workload
 from agent.snapshots.filling import filled
-from agent.workloads.records import WorkloadRecord
 
 # Layers may come over a link that is gone for a night, and an engine may take hours.
 STEP_SECONDS = 24 * 3600.0
@@ -35,7 +35,7 @@ class Engines(Protocol):
 
 
 class Workloads(Protocol):
-    async def applied(self) -> list[WorkloadRecord]: ...
+    async def remembered(self) -> Mapping[str, Sequence[Workload]]: ...
 
     async def apply(self, request: ApplyRequest, *, owner: str, key: str | None) -> Job: ...
 
@@ -109,8 +109,7 @@ class RestoreKind(JobKind[RestoreRequest]):
 
     def _apply(self, request: ApplyRequest, owner: str) -> Begin:
         async def begin(key: str) -> Job:
-            records = await self._workloads.applied()
-            known = {each.name: each.applied for each in records if each.applied is not None}
+            known = await self._workloads.remembered()
             return await self._workloads.apply(filled(request, known), owner=owner, key=key)
 
         return begin

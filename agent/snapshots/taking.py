@@ -15,6 +15,7 @@ from agent.protocol.images import NodeImage
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RecordedFile
+from agent.protocol.workloads import Workload
 from agent.snapshots.withholding import check_nothing_told, tells_secret, withhold
 from agent.store.node_secrets import NodeSecrets
 from agent.workloads.engine_use import engine_of
@@ -33,6 +34,8 @@ class Workloads(Protocol):
     """What is asked of the node's workloads."""
 
     async def applied(self) -> list[WorkloadRecord]: ...
+
+    async def remembered(self) -> Mapping[str, Sequence[Workload]]: ...
 
 
 class Taker:
@@ -86,6 +89,7 @@ class Taker:
             workloads=[
                 _applied(each, by_id, states, values, environment=environment) for each in records
             ],
+            remembered=await self._remembered(),
             engines=engines,
             files=files,
             secrets=[name for name, _ in secrets],
@@ -97,6 +101,16 @@ class Taker:
         )
         await asyncio.to_thread(check_nothing_told, msgspec.json.encode(snapshot), secrets)
         return snapshot
+
+    async def _remembered(self) -> dict[str, list[str]]:
+        try:
+            known = await self._workloads.remembered()
+        except ProblemError:
+            return {}  # it is told of the workloads
+        return {
+            name: sorted({variable for each in some for variable in each.environment})
+            for name, some in sorted(known.items())
+        }
 
     def _values(self) -> list[tuple[str, bytes]]:
         """Names and values of the node's secrets; none on a simulated node."""

@@ -27,6 +27,7 @@ from agent.protocol.gpus import GpuSample
 from agent.protocol.jobs import Job
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import Workload
 from agent.store.database import Database
 from agent.traffic.traffic import Traffic
 from agent.workloads.applying import Applier, Rules
@@ -232,6 +233,18 @@ class NodeWorkloads:
         """Those that are not amid their first deployment, by name. Not to be changed."""
         await self._store.load()
         return self._store.workloads()
+
+    async def remembered(self) -> Mapping[str, builtins.list[Workload]]:
+        """As workloads were asked for, by name: as now first, then as in earlier deployments."""
+        await self._store.load()
+        found: dict[str, builtins.list[Workload]] = {}
+        now = [each.applied for each in self._store.workloads()]
+        parts = [part for each in self._store.deployments() for part in each.parts]
+        before = [old.applied for part in parts for old in (part, part.old) if old is not None]
+        for workload in (*now, *before):
+            if workload is not None:
+                found.setdefault(workload.name, []).append(workload)
+        return found
 
     async def show(self, name: str) -> WorkloadStatus:
         """Raises ProblemError `workload.not_found`."""

@@ -170,7 +170,8 @@ class _Planner:
         known = (
             None if here is None or here.workload is None else msgspec.to_builtins(here.workload)
         )
-        unknown = [place for place in lacking if not _has(known, place)]
+        once = {f"environment.{name}" for name in self._now.remembered.get(workload.name, ())}
+        unknown = [place for place in lacking if not _has(known, place) and place not in once]
         if unknown:
             raise ProblemError(
                 "snapshot.withheld",
@@ -182,7 +183,8 @@ class _Planner:
             )
         if lacking:
             self._line(
-                "apply", f"{workload.name}: {', '.join(lacking)} as the node itself has them"
+                "apply",
+                f"{workload.name}: {', '.join(lacking)} as the node has them, or had them last",
             )
         return workload
 

@@ -16,8 +16,8 @@ def asked(**fields: object) -> ApplyRequest:
     return ApplyRequest(release="app", workloads=[workload])
 
 
-def known(**fields: object) -> dict[str, Workload]:
-    return {"web": asked(**fields).workloads[0]}
+def known(**fields: object) -> dict[str, list[Workload]]:
+    return {"web": asked(**fields).workloads}
 
 
 def test_as_the_node_has_it() -> None:
@@ -39,7 +39,7 @@ def test_as_the_node_has_it() -> None:
     ],
 )
 def test_what_nobody_knows_is_refused_with_its_place(
-    there: dict[str, Workload], place: str
+    there: dict[str, list[Workload]], place: str
 ) -> None:
     with pytest.raises(ProblemError, match=place) as refused:
         filled(asked(environment={"TOKEN": WITHHELD}), there)
@@ -49,3 +49,11 @@ def test_what_nobody_knows_is_refused_with_its_place(
 def test_a_list_of_another_length_is_no_help() -> None:
     with pytest.raises(ProblemError, match=r"command\.1"):
         filled(asked(command=["run", WITHHELD]), known(command=["run", "--key=1", "more"]))
+
+
+def test_what_it_has_not_any_more_is_as_it_had_it_last() -> None:
+    values = [{"TOKEN": "now"}, {"TOKEN": "before", "OLD": "last"}, {"OLD": "first"}]
+    before = [asked(environment=each).workloads[0] for each in values]
+    request = asked(environment={"TOKEN": WITHHELD, "OLD": WITHHELD})
+    [workload] = filled(request, {"web": before}).workloads
+    assert workload.environment == {"TOKEN": "now", "OLD": "last"}

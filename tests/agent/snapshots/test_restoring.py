@@ -21,7 +21,6 @@ from agent.protocol.snapshots import RESTORE, WITHHELD, RestoreRequest
 from agent.protocol.workloads import Workload
 from agent.snapshots.restoring import RestoreKind
 from agent.store.database import Database
-from agent.workloads.records import WorkloadRecord
 from tests.agent.jobs.kinds import until
 
 REQUEST = RestoreRequest(
@@ -89,9 +88,9 @@ class Node:
     async def build(self, request: BuildRequest, *, owner: str, key: str | None) -> Job:
         return await self._begin(f"build {request.recipe.model}", owner, key)
 
-    async def applied(self) -> list[WorkloadRecord]:
+    async def remembered(self) -> dict[str, list[Workload]]:
         known = Workload(name="web", image="app:0", environment={"TOKEN": "its own"})
-        return [WorkloadRecord(name="web", applied=known)]
+        return {"web": [known]}
 
     async def apply(self, request: ApplyRequest, *, owner: str, key: str | None) -> Job:
         self.values += [each.environment["TOKEN"] for each in request.workloads]

@@ -133,7 +133,11 @@ def test_withheld_values_are_given_or_the_nodes_own() -> None:
     now = snapshot(HERE.facts, images=HERE.images, workloads=[own])
     found = plan(then, now)
     assert codes(found) == []
-    assert "environment.TOKEN, environment.a.b as the node itself has them" in lines(found, "apply")
+    assert "environment.TOKEN, environment.a.b as the node has them" in lines(found, "apply")
+
+    once = snapshot(HERE.facts, images=HERE.images)
+    once.remembered = {"web": ["TOKEN", "a.b"]}
+    assert codes(plan(then, once)) == []
 
 
 def test_the_image_of_then_is_meant_whatever_has_its_name_now() -> None:

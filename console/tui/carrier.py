@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agent.protocol.site import SiteStatus
     from console.fleet.inventory import NodeEntry
     from console.images.push import Push, PushState
+    from console.images.quiet import Quiet
     from console.images.rate import RateLimit
     from console.images.sites import Account
     from console.link.client import NodeClient
@@ -86,6 +87,7 @@ class LinkConvoy:
             [archive],
             limit=limit,
             budget_bytes=terms.budget_bytes,
+            quiet=self._quiet,
             at_once=self._at_once,
             random=jitter(),
             changed=on_change,
@@ -107,6 +109,7 @@ class LinkConvoy:
             [self._archive],
             limit=self._limit,
             budget_bytes=self._terms.budget_bytes,
+            quiet=self._quiet(),
             at_once=self._at_once,
             other_way=self._sites.other_way(node),
             vetting=self._vetting,
@@ -114,6 +117,12 @@ class LinkConvoy:
             on_change=self._changed,
             random=jitter(),
         )
+
+    def _quiet(self) -> Quiet | None:
+        """The quiet hours of one node."""
+        from console.images.quiet import Quiet, parse_quiet
+
+        return Quiet(parse_quiet(self._terms.quiet)) if self._terms.quiet else None
 
     def goes_first(self, node: str) -> bool:
         """Whether it is a seed."""

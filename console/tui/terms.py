@@ -14,6 +14,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     bytes_per_second: int | None = None  # to all nodes together
     budget_bytes: int | None = None  # to each node
+    quiet: tuple[str, ...] = ()  # hours of each node's day in which nothing is sent: "06:00-22:00"
     via_site: bool = False  # once to each site, whose nodes pass it on
     make_room: bool = False  # nodes may remove images for it; never suggested for the next push
 
@@ -24,6 +25,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         parts = [
             f"at most {words.size(rate)}/s" if rate is not None else "",
             f"{words.size(budget)} to each node" if budget is not None else "",
+            f"not at {', '.join(self.quiet)}" if self.quiet else "",
             "via site" if self.via_site else "",
             "may remove images" if self.make_room else "",
         ]
@@ -36,6 +38,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         parts = [
             f" --limit {rate}B/s" if rate is not None else "",
             f" --budget {budget}B" if budget is not None else "",
+            *(f" --quiet {hours}" for hours in self.quiet),
             " --via-site" if self.via_site else "",
             " --make-room" if self.make_room else "",
         ]

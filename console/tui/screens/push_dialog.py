@@ -6,10 +6,12 @@ Cancel has the focus.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from textual.widget import Widget
 from textual.widgets import Input
 
+from console.images.quiet import parse_quiet
 from console.images.rate import parse_bytes, parse_rate
 from console.text import age
 from console.tui.look import words
@@ -17,10 +19,10 @@ from console.tui.ports import Context
 from console.tui.screens.dialog import Dialog
 from console.tui.terms import Terms
 from console.tui.widgets.bars import Bar
-from console.tui.widgets.fields import AmountField, SwitchField
+from console.tui.widgets.fields import AmountField, SwitchField, TypedField
 from console.tui.widgets.page import Entry
 
-Stop = AmountField | SwitchField | Input | str
+Stop = TypedField[Any] | SwitchField | Input | str
 """Where Tab stops: a field, what has to be typed, or one of the two choices."""
 
 
@@ -57,6 +59,10 @@ class PushDialog(Dialog[Terms | None]):
         look = context.look
         self.limit = AmountField(look, "limit", parse_rate, self._rate, first.bytes_per_second)
         self.budget = AmountField(look, "budget", parse_bytes, _budget, first.budget_bytes)
+        self.quiet: TypedField[tuple[str, ...]] = TypedField(
+            look, "quiet", _hours, _quiet, first.quiet or None, typed=" ".join
+        )
+        self._typed = (self.limit, self.budget, self.quiet)
         self.via_site = (
             SwitchField(look, "via site", sites, on=first.via_site) if sites is not None else None
         )
@@ -69,7 +75,7 @@ class PushDialog(Dialog[Terms | None]):
             self._input.cursor_blink = False
             self._input.styles.height = 1
         self._bar = Bar(look)
-        fields: list[Stop] = [self.limit, self.budget, *self._switches()]
+        fields: list[Stop] = [*self._typed, *self._switches()]
         self._stops = [*fields, "cancel", "push"] if self._input is None else [*fields, self._input]
         self._at = len(fields)
 
@@ -83,7 +89,7 @@ class PushDialog(Dialog[Terms | None]):
 
     def below(self) -> Sequence[Widget]:
         typed = [self._input] if self._input is not None else []
-        return [self.limit, self.budget, *self._switches(), *typed, self._bar]
+        return [*self._typed, *self._switches(), *typed, self._bar]
 
     def arrive(self) -> None:
         super().arrive()
@@ -101,7 +107,7 @@ class PushDialog(Dialog[Terms | None]):
         for switch in self._switches():
             switch.here = switch is here
             switch.draw()
-        if isinstance(here, AmountField):
+        if isinstance(here, TypedField):
             here.input.focus()
         elif isinstance(here, Input):
             here.focus()
@@ -147,7 +153,7 @@ class PushDialog(Dialog[Terms | None]):
             self._bar.show([(f" That is not {self.typed}. Esc cancels.", "warn")])
 
     def _push(self) -> None:
-        for field in (self.limit, self.budget):
+        for field in self._typed:
             if field.problem is not None:
                 self._go(self._stops.index(field) - self._at)
                 self._bar.show([(f" {field.problem.detail}: {field.problem.hint}", "bad")])
@@ -160,6 +166,7 @@ class PushDialog(Dialog[Terms | None]):
             Terms(
                 bytes_per_second=self.limit.value,
                 budget_bytes=self.budget.value,
+                quiet=self.quiet.value or (),
                 via_site=self.via_site is not None and self.via_site.on,
                 make_room=self.make_room is not None and self.make_room.on,
             )
@@ -167,6 +174,19 @@ class PushDialog(Dialog[Terms | None]):
 
     def cancel(self) -> None:
         self.dismiss(None)
+
+
+def _hours(text: str) -> tuple[str, ...]:
+    """As `--quiet` each. Raises ProblemError `console.usage`."""
+    texts = tuple(text.replace(",", " ").split())
+    parse_quiet(texts)
+    return texts
+
+
+def _quiet(hours: tuple[str, ...] | None) -> str:
+    if hours is None:
+        return "hours with nothing sent: 06:00-22:00, by each node's clock"
+    return "nothing is sent then, by each node's clock"
 
 
 def _budget(budget: int | None) -> str:

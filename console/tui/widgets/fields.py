@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -14,14 +15,16 @@ from console.tui.widgets.bars import Bar
 
 _LABEL, _INPUT = 11, 12
 
+T = TypeVar("T")
 
-class AmountField(Horizontal):
-    """A number that is checked while it is typed; empty is none. Of bytes, unless said."""
+
+class TypedField(Horizontal, Generic[T]):
+    """What is checked while it is typed; empty is none."""
 
     DEFAULT_CSS = f"""
-    AmountField {{ height: 1; }}
-    AmountField .label {{ width: {_LABEL}; }}
-    AmountField Input {{
+    TypedField {{ height: 1; }}
+    TypedField .label {{ width: {_LABEL}; }}
+    TypedField Input {{
         width: {_INPUT}; height: 1; border: none; padding: 0; background: $background;
     }}
     """
@@ -30,11 +33,11 @@ class AmountField(Horizontal):
         self,
         look: Look,
         label: str,
-        parse: Callable[[str], int],
-        say: Callable[[int | None], str],
-        first: int | None,
+        parse: Callable[[str], T],
+        say: Callable[[T | None], str],
+        first: T | None,
         *,
-        typed: Callable[[int], str] | None = None,
+        typed: Callable[[T], str],
     ) -> None:
         """`say` tells in words what a value means; `typed`, how it is typed."""
         super().__init__()
@@ -42,7 +45,7 @@ class AmountField(Horizontal):
         self.value = first
         self.problem: ProblemError | None = None
         self.label = label
-        text = "" if first is None else (typed or _exact)(first)
+        text = "" if first is None else typed(first)
         self.input = Input(text, compact=True)
         self.input.cursor_blink = False
         self._parse, self._say = parse, say
@@ -83,6 +86,22 @@ class AmountField(Horizontal):
 
     def on_descendant_blur(self) -> None:
         self.show()
+
+
+class AmountField(TypedField[int]):
+    """A number; of bytes, unless said."""
+
+    def __init__(
+        self,
+        look: Look,
+        label: str,
+        parse: Callable[[str], int],
+        say: Callable[[int | None], str],
+        first: int | None,
+        *,
+        typed: Callable[[int], str] | None = None,
+    ) -> None:
+        super().__init__(look, label, parse, say, first, typed=typed or _exact)
 
 
 class SwitchField(Bar):

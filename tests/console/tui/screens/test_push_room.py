@@ -88,7 +88,7 @@ async def test_on_all_are_pushed_to_and_it_is_not_suggested_again(
 ) -> None:
     app, carrier = room_app(make_app, folder, "a")
     async with app.run_test(size=(100, 30)) as pilot:
-        await begun(pilot, "site=lab", "tab", "tab", "tab", "space")
+        await begun(pilot, "site=lab", "tab", "tab", "tab", "tab", "space")
         await shows(pilot, "[x] remove 2 images")
         await pilot.press("tab", *"push", "space", "2", "enter")
         await settled(pilot)
@@ -129,7 +129,7 @@ async def test_cancel_has_the_focus(make_app: MakeApp, folder: Path) -> None:
 async def test_again_it_is_asked_again(make_app: MakeApp, folder: Path) -> None:
     app, _ = room_app(make_app, folder, "a")
     async with app.run_test(size=(100, 30)) as pilot:
-        await begun(pilot, "@a", "tab", "tab", "tab", "tab", "space", "tab", "tab", "enter")
+        await begun(pilot, "@a", "tab", "tab", "tab", "tab", "tab", "space", "tab", "tab", "enter")
         await shows(pilot, "sending")
         await pilot.press("x")
         await shows(pilot, "[ Go on ]")

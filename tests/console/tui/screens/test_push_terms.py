@@ -38,7 +38,7 @@ async def test_cancel_has_the_focus_and_tab_goes_round(make_app: MakeApp, folder
         assert ">[ Cancel ]" in await begin(pilot, "@a")
         await pilot.press("tab")
         assert ">[ Push ]" in await settled(pilot)
-        for field in ("limit", "budget"):
+        for field in ("limit", "budget", "quiet"):
             await pilot.press("tab")
             text = await settled(pilot)
             assert f">{field}" in text
@@ -62,14 +62,18 @@ async def test_each_is_checked_as_it_is_typed(
         assert "not that: Write it as 2MB/s" in await settled(pilot)
         await pilot.press("enter", *"many")
         assert "not that: Write it as 800KB" in await settled(pilot)
+        await pilot.press("enter", *"06:00")
+        assert "not that: Write them as 06:00" in await settled(pilot)
         await pilot.press("enter", *"push", "space", "2", "enter")
         text = await settled(pilot)
         assert "'2MBx' is not a rate" in text
         assert app.context.pushes.nodes == {}
-        await pilot.press(*"2MB/s", "enter", *"5m", "enter", "enter")
+        await pilot.press(*"2MB/s", "enter", *"5m", "enter", *"22:00-6:00, 7:00-8:30")
+        assert "nothing is sent then" in await settled(pilot)
+        await pilot.press("enter", "enter")
         await settled(pilot)
         assert carrier.convoys[-1].terms == Terms(
-            bytes_per_second=2_000_000, budget_bytes=5 * 10**6
+            bytes_per_second=2_000_000, budget_bytes=5 * 10**6, quiet=("22:00-6:00", "7:00-8:30")
         )
 
 
@@ -95,7 +99,9 @@ async def test_the_progress_says_the_terms(
 ) -> None:
     app, carrier = site_app(make_app, folder, "b")
     async with app.run_test(size=size) as pilot:
-        await begin(pilot, "site=lab", "tab", *"1MB/s", "enter", *"9MB", "enter", "space", "tab")
+        await begin(
+            pilot, "site=lab", "tab", *"1MB/s", "enter", *"9MB", "enter", "tab", "space", "tab"
+        )
         await pilot.press(*"push", "space", "2", "enter")
         await settled(pilot)
         convoy = carrier.convoys[-1]
@@ -146,7 +152,7 @@ async def test_again_suggests_the_same_terms_and_those_that_have_it_help(
     app, carrier = site_app(make_app, folder, "a")
     carrier.ends["b"] = ProblemError("link.timeout", "b did not answer")
     async with app.run_test(size=(100, 24)) as pilot:
-        await begin(pilot, "site=lab", "tab", *"1MB/s", "enter", "enter", "space", "tab")
+        await begin(pilot, "site=lab", "tab", *"1MB/s", "enter", "enter", "enter", "space", "tab")
         await pilot.press(*"push", "space", "2", "enter")
         await settled(pilot)
         for pusher in carrier.pushers.values():
@@ -158,7 +164,7 @@ async def test_again_suggests_the_same_terms_and_those_that_have_it_help(
         text = await settled(pilot)
         assert "977K/s: 20s before compression" in text
         assert "via site  [x] send once to lab" in text
-        await pilot.press("tab", "tab", "enter", *"5MB", "enter", "tab", "tab", "enter")
+        await pilot.press("tab", "tab", "enter", *"5MB", "enter", "tab", "tab", "tab", "enter")
         await settled(pilot)
         last = carrier.convoys[-1]
         assert (last.nodes, last.helpers) == (["b"], ["a"])
@@ -172,7 +178,7 @@ async def test_a_stopped_node_gets_nothing_for_others_either(
 ) -> None:
     app, carrier = site_app(make_app, folder, "a")
     async with app.run_test(size=(100, 24)) as pilot:
-        await begin(pilot, "site=lab", "tab", "tab", "tab", "space", "tab")
+        await begin(pilot, "site=lab", "tab", "tab", "tab", "tab", "space", "tab")
         await pilot.press(*"push", "space", "2", "enter")
         await settled(pilot)
         await pilot.press("x", "tab", "enter")
@@ -186,7 +192,9 @@ async def test_leaving_names_the_options_for_the_command_line(
 ) -> None:
     app, _ = site_app(make_app, folder)
     async with app.run_test(size=(200, 24)) as pilot:
-        await begin(pilot, "@a", "tab", "tab", *"1MB/s", "enter", *"9MB", "enter", "tab", "enter")
+        await begin(
+            pilot, "@a", "tab", "tab", *"1MB/s", "enter", *"9MB", "enter", "tab", "tab", "enter"
+        )
         await pilot.press("ctrl+c")
         text = " ".join((await settled(pilot)).split())
         assert "--to @a --limit" in text
@@ -197,6 +205,9 @@ async def test_leaving_names_the_options_for_the_command_line(
 def test_what_terms_say() -> None:
     assert Terms().text == Terms().options == ""
     assert Terms(via_site=True).options == " --via-site"
+    hours = Terms(quiet=("06:00-12:00", "13:00-22:00"))
+    assert hours.text == "not at 06:00-12:00, 13:00-22:00"
+    assert hours.options == " --quiet 06:00-12:00 --quiet 13:00-22:00"
 
 
 async def test_a_mistake_of_ours_ends_the_push(make_app: MakeApp, folder: Path) -> None:

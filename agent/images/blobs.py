@@ -67,6 +67,9 @@ class Blobs(Protocol):
     def touch(self, diff_id: str) -> None:
         """Count as used now, if it is here."""
 
+    def age(self, diff_id: str, seconds: float) -> None:
+        """Whenever it is used, from now on: count as used so many seconds before."""
+
     def remove(self, diff_id: str) -> None:
         """Remove it, if it is here. Who has it open reads on."""
 
@@ -87,6 +90,7 @@ class BlobStore:
         self._lock = threading.Lock()
         self._files: dict[str, Path] = {}
         self._sizes: dict[str, int] = {}
+        self._aged: dict[str, float] = {}
 
     def load(self) -> None:
         """Find what is there, and remove files that are no blobs (left by a crash).
@@ -168,10 +172,16 @@ class BlobStore:
     def touch(self, diff_id: str) -> None:
         path = self._files.get(diff_id)
         if path is not None:
+            used_at = time.time() - self._aged.get(diff_id, 0.0)
             try:
-                os.utime(path)
+                os.utime(path, (used_at, used_at))
             except FileNotFoundError:
                 self._forget(diff_id)
+
+    def age(self, diff_id: str, seconds: float) -> None:
+        if diff_id in self._files:
+            self._aged[diff_id] = seconds
+            self.touch(diff_id)
 
     def remove(self, diff_id: str) -> None:
         path = self._files.get(diff_id)
@@ -205,6 +215,7 @@ class BlobStore:
         with self._lock:
             self._files.pop(diff_id, None)
             self._sizes.pop(diff_id, None)
+            self._aged.pop(diff_id, None)
 
     def _path(self, diff_id: str) -> Path:
         path = self._files.get(diff_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.archives.bundle_reading import read_bundle
+from agent.archives.bundle_reading import is_bundle, read_bundle
 from agent.archives.detached import with_signature
+from agent.archives.faults import FaultError
 from agent.archives.index import ArchiveIndex
 from agent.archives.indexing import Heard, index_archive
 from agent.archives.layers import open_layer
@@ -24,6 +25,17 @@ def read_index(path: Path, heard: Heard) -> ArchiveIndex:
         ProblemError: `archive.*`, `bundle.*`.
     """
     return with_signature(index_archive(path, heard=heard))
+
+
+def brings_only_files(path: Path) -> bool:
+    """Whether it is a bundle without images: models and releases need no runtime. Blocks shortly.
+
+    What cannot be read is none: the job says why.
+    """
+    try:
+        return is_bundle(path) and not read_bundle(path).index.images
+    except (OSError, FaultError, ProblemError):
+        return False
 
 
 def with_bases(index: ArchiveIndex) -> list[ArchiveIndex]:

@@ -23,6 +23,8 @@ KEPT_BYTES = 20 * 10**9
 KEPT_SHARE = 1 / 8
 # A site that gets a release each quarter still finds the base of the one before.
 KEPT_SECONDS = 120 * 86400.0
+# What lies in its place is not needed twice; the others of a site may fetch it for so long.
+PLACED_SECONDS = 86400.0
 HASH_BYTES = 1024 * 1024
 
 
@@ -71,6 +73,15 @@ class Keeper:
             max_age_seconds=KEPT_SECONDS,
             pinned=pinned,
         )
+
+    async def placed(self, files: Iterable[NodeFile]) -> None:
+        """These lie where they belong: what they came as goes first, and soon."""
+
+        def age() -> None:
+            for file in files:
+                self._blobs.age(file.sha256, KEPT_SECONDS - PLACED_SECONDS)
+
+        await asyncio.to_thread(age)
 
     def open(self, diff_id: str) -> StoredLayer:
         """A layer for the runtime. Raises ProblemError `blob.not_found`, `blob.storage`."""

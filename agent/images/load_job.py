@@ -114,6 +114,7 @@ class LoadKind(JobKind[LoadRequest]):
                 planned = await self._ready(work, arrival, [])
                 placed = planned.answer.files
                 result |= await self._placer.place(work, placed, self._keeper.open)
+                await self._keeper.placed(files)
         finally:
             await arrival.stop()
         return result

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from agent.archives.platforms import Platform
 from agent.containers.runtime import ContainerRuntime
-from agent.containers.workers import Workers
+from agent.containers.workers import Workers, WorkersBusyError
 from agent.images.blobs import BlobStore
 from agent.images.build_job import BuildImageKind
+from agent.images.bundle_source import brings_only_files
 from agent.images.freeing import Freeing
 from agent.images.import_job import ImportKind, check_path
 from agent.images.keeping import Keeper
@@ -208,8 +209,18 @@ class NodeImages:
                 hint="Use a real node.",
             )
         check_path(request.path)
-        await self.planner.images()  # the job would wait long for a runtime that is away
+        try:
+            await self.planner.images()  # the job would read for long before it needs the runtime
+        except ProblemError:
+            if not await self._brings_only_files(Path(request.path)):
+                raise
         return await self._jobs.submit("image.import", request, owner=owner, key=key)
+
+    async def _brings_only_files(self, path: Path) -> bool:
+        try:
+            return await self._readers.run(lambda: brings_only_files(path))
+        except WorkersBusyError:  # earlier reads of sticks never came back
+            return False
 
     async def build(self, request: BuildImageRequest, *, owner: str, key: str | None) -> Job:
         """The job that builds an image.

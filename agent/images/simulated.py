@@ -51,8 +51,12 @@ class SimulatedBlobs:
         return cast("BinaryIO", _Zeros(self.get(diff_id).size_bytes))
 
     def touch(self, diff_id: str) -> None:
+        self.age(diff_id, 0.0)
+
+    def age(self, diff_id: str, seconds: float) -> None:
         if diff_id in self._blobs:
-            self._blobs[diff_id] = self._blobs[diff_id]._replace(last_used_at=time.time())
+            used_at = time.time() - seconds
+            self._blobs[diff_id] = self._blobs[diff_id]._replace(last_used_at=used_at)
 
     def remove(self, diff_id: str) -> None:
         self._blobs.pop(diff_id, None)

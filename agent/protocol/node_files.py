@@ -26,7 +26,8 @@ NAME_HINT = (
     f" {NAME_LIMIT} characters at most."
 )
 FileName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN, max_length=NAME_LIMIT)]
-FILES_LIMIT = 64
+# Of one request, which is the whole of a release: its job places them all, the release last.
+FILES_LIMIT = 1000
 
 
 FOLDERS: Mapping[FileKind, str] = {"model": "models", "release": "releases"}  # below the agent's

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import hashlib
 import io
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,14 +16,16 @@ import pytest
 
 from agent.archives.writing import OpenLayer
 from agent.images import placed_files
+from agent.images.keeping import KEPT_SECONDS, PLACED_SECONDS
 from agent.images.placed_files import FilesOnDisk, Heard
-from agent.protocol.images import LoadRequest
+from agent.protocol.images import ImportRequest, LoadRequest
 from agent.protocol.jobs import Job
 from agent.protocol.node_files import FileKind, NodeFile
 from agent.protocol.problems import ProblemError
 from tests.agent.doubles import FixedRuntime
 from tests.agent.images.image_side import ImageSide, content, image_side, until
 from tests.archives_made import Made, layer
+from tests.bundles_made import make_bundle
 
 MODEL = b"weights " * 20_000
 APP = Made([layer("base"), layer("app")], tags=["app:1"])
@@ -194,6 +198,52 @@ async def test_files_alone_need_no_runtime(side: ImageSide) -> None:
     job = await ask(side, file_of(MODEL))
     await side.send(MODEL)
     assert (await side.ended(job)).state == "succeeded"
+
+
+async def test_a_bundle_of_files_alone_is_imported_without_a_runtime(
+    side: ImageSide, tmp_path: Path
+) -> None:
+    async def away() -> None:
+        raise ProblemError("runtime.unreachable", "it is away", hint="Start it.")
+
+    side.runtime.images = away  # type: ignore[assignment, method-assign]  # a runtime that is away
+    files = {"model/detector.onnx": MODEL}
+    bundle = await asyncio.to_thread(partial(make_bundle, tmp_path, [], files=files))
+    request = ImportRequest(path=str(bundle))
+    ended = await side.ended(await side.images.import_from(request, owner="maria", key=None))
+    assert (ended.state, ended.problem) == ("succeeded", None)
+    assert lying(tmp_path / "state") == ["models/detector.onnx"]
+    noise = tmp_path / "noise.tar"
+    await asyncio.to_thread(noise.write_bytes, b"no archive")
+    for path in (noise, tmp_path / "gone.bundle"):
+        request = ImportRequest(path=str(path))
+        with pytest.raises(ProblemError) as caught:
+            await side.images.import_from(request, owner="maria", key=None)
+        assert caught.value.code == "runtime.unreachable"
+
+
+async def test_what_files_came_as_goes_soon_after_they_are_placed(side: ImageSide) -> None:
+    """Layers stay for releases to come; a site's others may fetch a file for a day."""
+    file = file_of(MODEL)
+    job = await ask(side, file, images=(APP,))
+    await side.send(*APP.layers, MODEL)
+    assert (await side.ended(job)).state == "succeeded"
+    blobs = side.images.blobs
+    for _ in range(2):  # also after somebody of its site has fetched it
+        ages = {blob.diff_id: time.time() - blob.last_used_at for blob in blobs.list()}
+        assert KEPT_SECONDS - PLACED_SECONDS <= ages[file.sha256] < KEPT_SECONDS
+        assert all(ages[layer] < PLACED_SECONDS for layer in APP.diff_ids)
+        blobs.touch(file.sha256)
+    assert blobs.list()[0].diff_id == file.sha256, "it is the first to go"
+
+
+@pytest.mark.timeout(60)
+async def test_a_whole_release_is_one_request(side: ImageSide) -> None:
+    many = [b"%d" % number for number in range(80)]
+    job = await ask(side, *(file_of(data, f"m{data.decode()}.bin") for data in many))
+    await side.send(*many)
+    ended = await side.ended(job)
+    assert (ended.state, len(ended.result)) == ("succeeded", 80)
 
 
 async def test_requests_that_cannot_be(side: ImageSide) -> None:

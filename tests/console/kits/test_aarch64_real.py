@@ -11,8 +11,8 @@ from console.kits.making import make_kit
 from console.kits.reading import read_kit
 from console.kits.wheels import PYTHONS
 
-# Fetched with pip, for four Pythons; its cache makes that quick the second time.
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+# pip fetches some 140 MB for four Pythons: minutes, so it is not among what runs at every change.
+pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(600)]
 LIMIT_BYTES = 40 * 10**6
 
 

@@ -228,6 +228,7 @@ class Rollouts(RuleBasedStateMachine):
             elif node.stage == "lost":
                 unknown = "it is not known" in node.why
                 assert unknown or node.failed
+                assert node.lost_in != "confirming" or not node.failed
                 assert unknown or there.state != "done", "it cannot have been confirmed"
                 assert node.lost_in is not None or self.fleet.rollout.state in ENDED
             assert there.applied <= node.attempt

@@ -204,12 +204,13 @@ class Jobs:
         """Begin no more jobs; those that wait say why. None: go on."""
         self._queue.hold(why)
 
-    def unfinished(self, *, but: str) -> list[Job]:
-        """Those that run, but that one, and that could not go on after a restart of the agent."""
+    def unfinished(self, *, but: str, resumable: bool) -> list[Job]:
+        """Those that run, but that one; without `resumable` those that could not go on after a
+        restart of the agent."""
         return [
             entry.job()
             for entry, kind in self._queue.running()
-            if entry.id != but and not kind.resumable
+            if entry.id != but and (resumable or not kind.resumable)
         ]
 
     def records(self) -> dict[str, Record]:

@@ -24,8 +24,9 @@ class UpgradeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, o
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]  # as its kit.json has it
     # The new agent goes back unless it is confirmed so soon after each of its starts.
     within_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = WITHIN_SECONDS
-    # How long jobs are waited for that could not go on under the new agent.
-    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 600.0
+    # How long jobs under way are waited for. Those that can go on under the new agent do then;
+    # for another one it is not upgraded.
+    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
 
 class LastUpgrade(msgspec.Struct, kw_only=True):

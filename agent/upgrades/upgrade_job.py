@@ -107,11 +107,11 @@ class UpgradeKind(JobKind[UpgradeRequest]):
         return facts
 
     async def _wait_for_others(self, work: Work[UpgradeRequest]) -> None:
-        """Those that could not go on under the next agent."""
+        """For a while; then those go on under the next agent that can."""
         loop = asyncio.get_running_loop()
         until = loop.time() + work.request.wait_seconds
         told = False
-        while others := self._jobs.unfinished(but=work.job.id):
+        while others := self._jobs.unfinished(but=work.job.id, resumable=loop.time() < until):
             first = others[0]
             what = f"{first.kind} of {first.subject} (job {first.id})"
             if loop.time() >= until:

@@ -46,7 +46,23 @@ class _Verbs(click.Group):
             formatter.write_dl(list(_VERBS.items()))
 
 
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: object) -> None:
+    if wanted:
+        from agent.cli.version import version_line
+
+        click.echo(version_line())
+        ctx.exit()
+
+
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Print the version.",
+)
 def cli() -> None:
     """The agent of Roost: reports a node's GPUs and containers, and does the work there."""
 

@@ -10,6 +10,11 @@ from agent.protocol.version import API_VERSION
 @click.command("version")
 def command() -> None:
     """Print the agent's version and its API's."""
+    click.echo(version_line())
+
+
+def version_line() -> str:
+    """`roost-agent 1.2.0 (API 1.0)`."""
     from importlib.metadata import version
 
-    click.echo(f"roost-agent {version('roost')} (API {API_VERSION})")
+    return f"roost-agent {version('roost')} (API {API_VERSION})"

@@ -20,6 +20,7 @@ NAMES = (
     *("kits", "compatibility", "pins", "traffic", "engines", "site", "judging", "rollouts"),
     "detector",
     "snapshots",
+    "upgrades",
 )
 
 

@@ -25,11 +25,7 @@ def test_containers_notice_nothing_and_a_job_goes_on_under_the_new_agent(
 ) -> None:
     engine = docker_engine
     engine.docker("run", "-d", "--name", "by-hand", IMAGE, *SERVES)
-    versions = Versions(short_folder)
-    config = versions.agent.config.read_text()
-    silent = f"unix://{short_folder}/no-runtime.sock"
-    assert silent in config
-    versions.agent.config.write_text(config.replace(silent, engine.url))
+    versions = Versions(short_folder, runtime=engine.url)
     try:
         versions.agent.start()
         web = {"name": "web", "image": IMAGE, "command": SERVES, "soak": 600.0}

@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Versions:
     """`agent` is the supervisor's process, and what it became."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, runtime: str | None = None) -> None:
         self.root = folder / "opt"
         self.root.mkdir()
         self.add("a-1")
@@ -35,7 +35,8 @@ class Versions:
         program = self.root / "start"
         program.write_text(f"#!{sys.executable} -IS\n{Path(start.__file__).read_text()}")
         program.chmod(0o755)
-        self.agent = AgentProcess(folder, program=program)
+        settings = {} if runtime is None else {"runtime": runtime}
+        self.agent = AgentProcess(folder, settings, program=program)
 
     def add(self, name: str, line: str = "") -> None:
         """A version; `line` runs before its `main`."""

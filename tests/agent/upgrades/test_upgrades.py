@@ -13,12 +13,15 @@ import pytest
 from agent.store.database import SCHEMA_VERSION
 from tests.agent.upgrades.versions import Versions
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 NEWER = (
     "import agent.store.database as d; d.SCHEMA_VERSION += 1;"
     " d._SCHEMA += 'CREATE TABLE to_come (id INTEGER PRIMARY KEY);'"
 )
+
+
+OLDER = "import agent.store.database as d; d.SCHEMA_VERSION -= 1"
 
 
 @pytest.fixture
@@ -109,12 +112,24 @@ def test_a_newer_schema_that_is_confirmed_keeps_a_copy_of_the_older(versions: Ve
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
-def test_an_agent_that_crashes_goes_back_with_its_last_words(versions: Versions) -> None:
-    versions.add("b-2", "raise SystemExit('there is no such thing')")
-    ended = versions.ended(versions.begin("b-2"))
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("import there_is_no_such", "exit status 1: ModuleNotFoundError: No module named"),
+        (OLDER, "exit status 1: error: a newer agent wrote the database"),
+        ("import time; time.sleep(1000)", "it was not confirmed within 1 s"),
+    ],
+    ids=["crashes at import", "cannot read the database", "hangs"],
+)
+def test_a_broken_agent_goes_back_with_its_last_words(
+    versions: Versions, line: str, why: str
+) -> None:
+    versions.add("b-2", line)
+    ended = versions.ended(versions.begin("b-2", within_seconds=1 if "sleep" in line else 60))
     assert ended["problem"]["code"] == "upgrade.returned"
-    assert "exit status 1: there is no such thing" in ended["problem"]["detail"]
+    assert why in ended["problem"]["detail"]
     assert not (versions.root / "b-2").exists()
+    assert versions.state()["kit"] == "a-1"
 
 
 def test_killed_on_trial_it_is_tried_again(versions: Versions) -> None:

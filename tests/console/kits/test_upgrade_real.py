@@ -63,7 +63,7 @@ async def test_an_upgrade_is_tried_confirmed_and_then_current(
     assert node.machine.path("/var/lib/roost/agent.db.before").is_file()
 
 
-async def test_six_broken_kits_leave_the_agent_that_was(
+async def test_broken_kits_leave_the_agent_that_was(
     node: MachineNode, first: Kit, kits: Path, tmp_path: Path
 ) -> None:
     await node.install(first)
@@ -81,21 +81,15 @@ async def test_six_broken_kits_leave_the_agent_that_was(
         assert ended.problem is not None, path
         assert ended.problem.code == code
     assert (await node.shown()).last is None  # nothing was ever started
-    for number, (how, why) in enumerate(
-        (
-            ("crashes at import", "No module named 'there_is_no_such_module'"),
-            ("cannot read the database", "a newer agent wrote the database"),
-            ("changes the schema and hangs", "it was not confirmed within 4 s"),
-        )
-    ):
-        kit = read_kit(broken_kit(first.path, kits, how, f"5.{number}"))
-        job = await node.begin(kit, within=60.0 if "hangs" not in how else 4.0)
-        ended = await node.ended(job)
-        assert ended.problem is not None, how
-        assert (ended.problem.code, why in ended.problem.detail) == ("upgrade.returned", True)
-        await node.shows(first, on_trial=False)
-        assert node.agents() == ["current"]
-        assert not node.machine.path(f"/opt/roost/{kit.about.id}").exists()
+    how = "changes the schema and hangs"
+    kit = read_kit(broken_kit(first.path, kits, how, "5.0"))
+    ended = await node.ended(await node.begin(kit, within=4.0))
+    assert ended.problem is not None
+    assert ended.problem.code == "upgrade.returned"
+    assert "it was not confirmed within 4 s" in ended.problem.detail
+    await node.shows(first, on_trial=False)
+    assert node.agents() == ["current"]
+    assert not node.machine.path(f"/opt/roost/{kit.about.id}").exists()
     assert not node.machine.path("/var/lib/roost/agent.db.before").exists()
 
 

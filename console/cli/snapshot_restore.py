@@ -241,8 +241,8 @@ class _Heard:
         if state.trouble:
             self._say(state.trouble)
         elif state.total_bytes:
-            tenth = 10 * state.done_bytes // state.total_bytes
-            self._say(f"sending, {10 * tenth} % of {size(state.total_bytes)}")
+            quarter = 4 * state.done_bytes // state.total_bytes
+            self._say(f"sending, {25 * quarter} % of {size(state.total_bytes)}")
 
     def _say(self, text: str) -> None:
         if text != self._last and not self._quiet:

@@ -18,6 +18,7 @@ from console.tui.ports import Context
 from console.tui.profile import choose_profile
 from console.tui.pushing import Pushes
 from console.tui.rollouts import Rollouts
+from console.tui.snapshots import NoSnapshots, SnapshotDesk
 from tests.console.tui.fake_fleet import FakeFleet
 from tests.console.tui.fakes import NOW, varied_nodes
 
@@ -48,6 +49,7 @@ def make_app() -> MakeApp:
         compat: Compat | None = None,
         rollouts: Rollouts | None = None,
         inventory: Inventory | None = None,
+        snapshots: SnapshotDesk | None = None,
     ) -> RoostApp:
         profile = choose_profile({}, theme=theme, read_only=read_only)
         context = Context(
@@ -60,6 +62,7 @@ def make_app() -> MakeApp:
             compat=compat or Compat(),
             rollouts=rollouts or Rollouts(),
             inventory=inventory or Inventory(),
+            snapshots=snapshots or NoSnapshots(),
             shell_command=lambda view, container: ["true", view.name, container or ""],
         )
         view, _, argument = first.partition(" ")

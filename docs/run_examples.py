@@ -181,7 +181,22 @@ def _releases() -> Iterator[Path]:
         yield home
 
 
+@contextmanager
+def _drift() -> Iterator[Path]:
+    """A fleet of simulated nodes, of which the page's own YAML expects something."""
+    with (
+        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
+        simulator_process(6, faults=False) as simulator,
+    ):
+        home = Path(name)
+        _write_fleet(home, simulator.nodes)
+        with (home / ".config" / "roost" / "fleet.yaml").open("a", encoding="utf-8") as file:
+            file.write(_first_yaml("drift.md"))
+        yield home
+
+
 PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
+    "drift.md": _drift,
     "images.md": _images,
     "engines.md": _engines,
     "releases.md": _releases,

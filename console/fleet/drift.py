@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -11,8 +12,9 @@ from agent.protocol.findings import Finding
 from agent.protocol.gpus import Gpu
 from agent.protocol.node import NodeFacts
 from agent.rules.constraints import holds
-from agent.rules.versions import numbers
 from console.fleet.expectations import VERSIONS, Expectation, Value
+
+_NUMBERS = re.compile(r"\d{1,18}(?:\.\d{1,18}){0,7}", re.ASCII)
 
 State = Literal["as_expected", "off", "unknown"]
 
@@ -192,9 +194,9 @@ def expected_of(facts: NodeFacts, said_by: str) -> list[Expectation]:
             continue  # unknown, or GPUs that differ
         value: Value = values[0]
         if fact in VERSIONS:
-            version = numbers(values[0])
+            version = _NUMBERS.match(values[0])
             if version is None:
                 continue
-            value = "=" + ".".join(map(str, version))
+            value = f"={version[0]}"
         found.append(Expectation(fact, value, said_by))
     return found

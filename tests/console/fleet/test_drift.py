@@ -91,6 +91,7 @@ def test_a_finding_says_what_is_off_and_where_that_is_said() -> None:
 def test_what_a_node_was_can_be_expected_of_it_and_of_no_other() -> None:
     expected = expected_of(GOOD, "last-week.snapshot")
     assert {each.state for each in drift_of(expected, GOOD)} == {"as_expected"}
+    assert Expectation("driver", "=535.183.01", "last-week.snapshot") in expected
     newer = {each.fact for each in drift_of(expected, node("550.1", T4)) if each.state == "off"}
     assert newer == {"driver", "cuda"}
     # Two kinds of GPU are no one name; what was not known is not expected.

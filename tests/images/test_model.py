@@ -100,6 +100,45 @@ async def test_a_gpu_that_is_lost_and_nothing_else_may_run_it(tmp_path: Path) ->
         assert "CUDA_ERROR_LAUNCH_FAILED" in model.why_not_ready
 
 
+async def test_a_gpu_that_is_lost_and_the_cpu_cannot_run_it(tmp_path: Path) -> None:
+    gpu, cpu = FakeBackend("onnx-cuda"), FakeBackend("onnx-cpu")
+    async with in_use(tmp_path, gpu, cpu) as model:
+        gpu.lost = cpu.lost = True
+        for _ in range(2):
+            with pytest.raises(RequestError) as raised:
+                await model.run(BLANK)
+            assert raised.value.code == "model.gpu_lost"
+        assert model.why_not_ready is not None
+
+
+async def test_a_file_that_is_gone_is_told_and_the_one_before_stays(
+    tmp_path: Path,
+) -> None:
+    gpu, cpu = FakeBackend("onnx-cuda"), FakeBackend("onnx-cpu")
+    async with in_use(tmp_path, gpu, cpu) as model:
+        (tmp_path / "model.onnx").unlink()
+        before = model.loaded
+        assert not await model.load()
+        assert model.loaded is before
+        assert model.why_not_ready is None
+
+
+async def test_what_nobody_foresaw_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    def make() -> Backend:
+        raise ValueError("odd")
+
+    model = ModelInUse(
+        lambda _: [("onnx-cpu", make)],
+        [tmp_path / "model.onnx"],
+        on_gpu_loss="fail",
+        metrics=MagicMock(),
+        changed=lambda _: None,
+    )
+    assert not await model.load()
+    assert model.why_not_ready == "ValueError: odd"
+    model.stop()
+
+
 async def test_a_batch_goes_in_parts_where_the_model_takes_less(tmp_path: Path) -> None:
     gpu = FakeBackend("tensorrt", max_batch=2)
     async with in_use(tmp_path, gpu, FakeBackend("onnx-cpu")) as model:

@@ -96,6 +96,11 @@ class ModelInUse:
         except (NotUsableError, OSError) as error:
             self._said_no(str(error))
             return False
+        except Exception as error:
+            # Whatever a file of somebody else's brings: what looks at the files goes on.
+            log.exception("loading the model failed")
+            self._said_no(f"{type(error).__name__}: {error}")
+            return False
         before, self._loaded, self._why_not = self._loaded, loaded, None
         self._changed(loaded)
         for reason in loaded.not_taken:
@@ -136,7 +141,7 @@ class ModelInUse:
         except GpuLostError as error:
             self._metrics.failures.labels("gpu").inc()
             log.error("the GPU is lost: %s", error)  # noqa: TRY400 - in words, the trace says nothing
-            if self._on_gpu_loss == "fail" or self._without_gpu:
+            if self._on_gpu_loss == "fail" or not await self._fallen_back():
                 self._why_not = f"the GPU is lost: {error}"
                 raise RequestError(
                     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -148,9 +153,14 @@ class ModelInUse:
             self._metrics.failures.labels("model").inc()
             log.exception("the model failed")
             raise
-        self._without_gpu = True
-        await self.load()
         return await loop.run_in_executor(self._runner, self._run, self.loaded, images)
+
+    async def _fallen_back(self) -> bool:
+        """Whether something without the GPU runs the model from now on."""
+        if self._without_gpu:
+            return False
+        self._without_gpu = True
+        return await self.load()
 
     def stop(self) -> None:
         """Give threads back; nothing runs any more."""

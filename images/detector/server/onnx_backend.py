@@ -45,7 +45,10 @@ class OnnxBackend:
             raise NotUsableError(f"ONNX Runtime: {_short(error)}") from None
         if device == "cuda" and _CUDA not in self._session.get_providers():
             raise NotUsableError("ONNX Runtime did not take CUDA: its libraries or the driver")
-        (given,), outputs = self._session.get_inputs(), self._session.get_outputs()
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1:
+            raise NotUsableError(f"it has {len(inputs)} inputs, and a detector's one is a picture")
+        (given,) = inputs
         if given.type != "tensor(float)":
             raise NotUsableError(f"its input {given.name} is {given.type}, not tensor(float)")
         self.shape = Shape(

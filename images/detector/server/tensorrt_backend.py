@@ -1,6 +1,7 @@
 """A TensorRT engine that was built for this GPU.
 
-Not yet run on hardware: neither a GPU nor TensorRT was there when this was written.
+Not yet run: TensorRT was nowhere to be had when this was written. What it does with memory, streams
+and graphs (`cuda.py`) was, on an H200.
 """
 
 from __future__ import annotations

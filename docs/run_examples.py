@@ -2,14 +2,15 @@
 
 `python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated, and the archives made
 here, of noise and a small model; on rollouts.md they are simulated, too; on engines.md they are
-real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md it is a real one, over a Docker;
-on snapshots.md they are two, each over a Docker of its own.
+real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md and detector.md it is a real
+one, over a Docker; on snapshots.md they are two, each over a Docker of its own.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,9 @@ from console.fleet.inventory import Inventory, NodeEntry
 from tests import onnx_made
 from tests.agent_process import AgentProcess
 from tests.archives_made import Made, docker_archive, tar
-from tests.real import gateway_image
+from tests.detector_made import colour_detector
+from tests.images import detector_side
+from tests.real import gateway_image, roots
 from tests.real.busybox import write_root
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
@@ -155,6 +158,42 @@ def _snapshots() -> Iterator[Path]:
 
 
 @contextmanager
+def _detector() -> Iterator[Path]:
+    """A home with images/ and wheels, and a real agent over a Docker without a network.
+
+    Both are in an enclosure, whose /var/lib is its own: there the agent has its usual folder.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r", dir="/tmp")))
+        folder = home / ".docker-engine"
+        folder.mkdir()
+        enclosure = Enclosure(folder, network=True)
+        stack.callback(enclosure.close)
+        engine = DockerEngine(enclosure)
+        engine.start()
+        detector_side.load_base(engine)
+        engine.docker("tag", detector_side.BASE, "our/python:3.11")
+        state = home / ".cam-01"
+        state.mkdir()
+        settings = {
+            "name": "cam-01",
+            "state": "/var/lib/roost",
+            "runtime": engine.url,
+            "traffic": {"image": gateway_image.load(engine)},
+        }
+        inside = enclosure.entering()
+        agent = stack.enter_context(AgentProcess(state, settings, inside=inside))
+        address = f"unix://{agent.sockets['operator']}"
+        _write_fleet(home, Inventory(nodes=[NodeEntry(name="cam-01", address=address)]))
+        away = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(detector_side.IMAGES, home / "images", ignore=away)
+        (home / "wheels").symlink_to(roots.folder("detector-wheels"))
+        (home / "fast.yaml").write_text(_first_yaml("detector.md"), "utf-8")
+        (home / "colours.onnx").write_bytes(colour_detector())
+        yield home
+
+
+@contextmanager
 def _rollouts() -> Iterator[Path]:
     """A person's home with the release that the page shows, and a fleet of simulated nodes."""
     with (
@@ -203,6 +242,7 @@ PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "rollouts.md": _rollouts,
     "snapshots.md": _snapshots,
     "traffic.md": _traffic,
+    "detector.md": _detector,
 }
 
 

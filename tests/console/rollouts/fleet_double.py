@@ -44,6 +44,7 @@ class NodeDouble(msgspec.Struct):
     refuses: bool = False
     has_it: bool = False
     sticks: bool = False  # it cannot go back
+    lingers: int = 0  # answers that it takes to go back
     lacks: int = 0  # answers that it takes to have all that it needs
     slow: int = 0  # answers that it takes to get well
     measured: Measured = "well"  # of its candidate
@@ -154,7 +155,9 @@ class FleetDouble:
 
     def _live(self, node: NodeDouble, want: Want) -> None:
         if want.ask == "revert" and node.state not in ("reverted", "stuck"):
-            node.state = "stuck" if node.sticks else "reverted"
+            node.lingers -= 1
+            ended: DeploymentState = "stuck" if node.sticks else "reverted"
+            node.state = ended if node.lingers < 0 else "reverting"
         elif want.ask == "confirm" and node.state == "canary":
             node.state = "done"
         elif node.state == "starting":

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from console.rollouts.asks import Ask
+from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.lost import outstanding
 from console.rollouts.record import ENDED, SETTLED, UNTOUCHED, Wish
@@ -85,6 +85,16 @@ class Rollouts(RuleBasedStateMachine):
             node.groups, node.zone = {"site": SITES[number % 2]}, "Asia/Kathmandu"
             double = self.fleet.nodes[node.name]
             double.slow, double.lacks, double.weighted = number % 4, number % 3, number % 3 > 0
+            double.lingers = number % 2
+        answer = self.fleet.answer
+
+        def asked(want: Want) -> Seen:
+            node = self.fleet.rollout.node(want.node)
+            if want.ask in ("confirm", "revert"):
+                assert (node.back or node.stage == "reverting") == (want.ask == "revert")
+            return answer(want)
+
+        self.fleet.answer = asked  # type: ignore[method-assign]
         self.newer: set[str] = set()  # that a newer rollout has
 
     # what happens

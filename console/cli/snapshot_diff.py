@@ -17,6 +17,7 @@ from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 from console.snapshots.comparing import Change, compare, incomparable, tells_values
+from console.snapshots.folder import SUFFIX
 from console.snapshots.snapshot_file import read_snapshot
 from console.snapshots.words import diff_lines
 from console.text import clean
@@ -62,19 +63,18 @@ def command(setup: Setup, file: Path, other: str, *, exit_code: bool, as_json: b
 
 
 def _other(setup: Setup, name: str, *, like: NodeSnapshot) -> NodeSnapshot:
-    """A node goes before a file of the same name without a folder."""
-    nodes = {entry.name for entry in all_nodes(setup)}
-    if name not in nodes and Path(name).exists():
+    """A file by its name or path; a node goes before a file that is called as it is."""
+    if "/" in name or name.endswith(SUFFIX) or (Path(name).exists() and not _is_node(setup, name)):
         return read_snapshot(Path(name)).snapshot
-    if name not in nodes and "/" in name:
-        raise ProblemError(
-            "archive.unreadable",
-            f"{name}: there is no such file, and no such node",
-            params={"file": name},
-            hint="roost node ls lists nodes.",
-        )
 
     async def ask(_: NodeEntry, client: NodeClient) -> NodeSnapshot:
         return await client.snapshots.take(environment=tells_values(like))
 
     return ask_one(setup, name, ask)
+
+
+def _is_node(setup: Setup, name: str) -> bool:
+    try:
+        return any(entry.name == name for entry in all_nodes(setup))
+    except ProblemError:
+        return False  # two files are compared without a fleet, too

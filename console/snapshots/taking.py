@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,11 +62,12 @@ async def take(
     models: list[LooseFile] = []
     images = images_wanted(snapshot, wanted)
     files = [each for each in snapshot.files if wanted.models and each.kind == "model"]
-    _check_room(
+    await asyncio.to_thread(
+        _check_room,
         file,
         sum(image.size_bytes for image in images) + sum(each.size_bytes for each in files),
     )
-    with _beside(file) as folder:
+    async with _beside(file) as folder:
         if images:
             said(f"reading {len(images)} images, at most {size(_total(images))}")
             path = folder / "images.tar"
@@ -130,17 +132,18 @@ def _check_room(file: Path, needed: int) -> None:
         )
 
 
-@contextmanager
-def _beside(file: Path) -> Iterator[Path]:
+@asynccontextmanager
+async def _beside(file: Path) -> AsyncIterator[Path]:
     """A folder on the same disk, gone afterwards."""
+    make = partial(tempfile.mkdtemp, prefix=f".{file.name}.", dir=file.parent)
     try:
-        folder = tempfile.TemporaryDirectory(
-            prefix=f".{file.name}.", dir=file.absolute().parent, ignore_cleanup_errors=True
-        )
+        folder = await asyncio.to_thread(make)
     except OSError as error:
         raise _unwritable(file, error.strerror or str(error)) from None
-    with folder as name:
-        yield Path(name)
+    try:
+        yield Path(folder)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _written(pieces: AsyncIterator[bytes], path: Path) -> str:
@@ -153,13 +156,16 @@ async def _written(pieces: AsyncIterator[bytes], path: Path) -> str:
         file.write(data)
 
     try:
-        with path.open("wb") as file:
+        file = await asyncio.to_thread(path.open, "wb")
+        try:
             async for piece in pieces:
                 buffer += piece
                 if len(buffer) >= WRITE_BYTES:
                     await asyncio.to_thread(put, file, bytes(buffer))
                     buffer.clear()
             await asyncio.to_thread(put, file, bytes(buffer))
+        finally:
+            await asyncio.to_thread(file.close)
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
     return f"sha256:{digest.hexdigest()}"

@@ -52,6 +52,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse
 from agent.rules.engine_keys import impossible, misplaced
 from agent.rules.engine_stale import why_not_usable
+from agent.rules.engine_use import in_use
 from agent.workloads.engine_use import HandedEngine
 
 SWEEP_AGAIN_SECONDS = 10.0
@@ -167,12 +168,8 @@ class NodeEngines:
         return await self._known.staleness.told(found)
 
     async def in_use(self) -> builtins.list[Engine]:
-        """Of each model the current engine, or else the newest: what the doctor looks at."""
-        chosen: dict[str, Engine] = {}
-        for engine in await self.list():
-            if engine.current or engine.model not in chosen:
-                chosen[engine.model] = engine
-        return list(chosen.values())
+        """What the doctor looks at."""
+        return in_use(await self.list())
 
     async def show(self, model: str) -> builtins.list[Engine]:
         """The engines of one model, newest first. Raises `engine.not_found`."""

@@ -26,6 +26,7 @@ from agent.protocol.decoding import from_json
 from agent.protocol.engines import Engine, EngineManifest
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_stale import why_not_good
+from agent.rules.engine_use import gpu_kind
 
 PLAN, MANIFEST, LOG = "model.plan", "manifest.json", "build.log"
 CURRENT = "current"
@@ -343,10 +344,7 @@ def _by_gpu(engines: Sequence[Engine]) -> list[list[Engine]]:
     """Those for the same kinds of GPU together, in their order."""
     found: dict[tuple[object, ...], list[Engine]] = {}
     for engine in engines:
-        parts = engine.manifest.parts
-        named = parts.recipe.compute_capabilities if parts.recipe else ()
-        kind = (parts.gpu, parts.compute_capability, parts.gpu_memory_bytes, *sorted(named))
-        found.setdefault(kind, []).append(engine)
+        found.setdefault(gpu_kind(engine.manifest.parts), []).append(engine)
     return list(found.values())
 
 

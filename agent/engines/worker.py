@@ -185,7 +185,8 @@ class Driver:
         try:
             self._library = ctypes.CDLL(library)
         except OSError as error:
-            raise CudaError(library, "not loaded", str(error)) from None
+            why = str(error)[len(library) + 2 :] if str(error).startswith(library) else str(error)
+            raise CudaError(library, "not loaded", why) from None
         self.call("cuInit", 0)
 
     def function(self, *names: str) -> Any:

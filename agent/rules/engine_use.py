@@ -22,6 +22,36 @@ class ModelNow(msgspec.Struct, kw_only=True, frozen=True):
     image: str | None = None  # config digest; None: it names none, "": it is not here
 
 
+def gpu_kind(parts: EngineParts) -> tuple[object, ...]:
+    """The kind of GPU that an engine is for, or those that its recipe names."""
+    named = parts.recipe.compute_capabilities if parts.recipe else ()
+    return (parts.gpu, parts.compute_capability, parts.gpu_memory_bytes, *sorted(named))
+
+
+def in_use(engines: Sequence[Engine]) -> list[Engine]:
+    """Of each model the one that `current` points at; where there is none, the newest.
+
+    After it, of each other kind of GPU for which workloads have one, the newest.
+
+    Args:
+        engines: of a node, newest first.
+    """
+    chosen: dict[str, Engine] = {}
+    for engine in engines:
+        if engine.current or engine.model not in chosen:
+            chosen[engine.model] = engine
+    found = []
+    for model, first in chosen.items():
+        others: dict[tuple[object, ...], list[Engine]] = {}
+        for engine in engines:
+            kind = gpu_kind(engine.manifest.parts)
+            gone = any(stale.what == "gpu" for stale in engine.stale)
+            if engine.model == model and kind != gpu_kind(first.manifest.parts) and not gone:
+                others.setdefault(kind, []).append(engine)
+        found += [first, *(alike[0] for alike in others.values() if any(e.used_by for e in alike))]
+    return found
+
+
 def why_another(engine: Engine, recipe: EngineRecipe | None, now: ModelNow) -> str | None:
     """Why an engine is not what is wanted, in words; None: it is.
 

@@ -10,6 +10,7 @@ import msgspec
 
 from agent.protocol.engines import Engine
 from agent.protocol.problems import Problem
+from agent.rules.engine_use import in_use
 from console.cli.nodes import one_node
 from console.cli.options import json_option, node_argument, selector_argument
 from console.cli.output import print_json
@@ -18,7 +19,6 @@ from console.cli.setup import Setup
 from console.cli.table import NODE, Column, Row, print_table
 from console.engines.words import (
     built_for,
-    in_use,
     milliseconds,
     precision,
     short_key,

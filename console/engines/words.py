@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from agent.protocol.engine_figures import EngineLatency
 from agent.protocol.engines import Engine
 
@@ -76,12 +74,3 @@ def milliseconds(value: float) -> str:
     """ "0.82 ms", "8.1 ms", "120 ms"."""
     digits = 0 if value >= 100 else 1 if value >= 1 else 2
     return f"{value:.{digits}f} ms"
-
-
-def in_use(engines: Sequence[Engine]) -> list[Engine]:
-    """Of each model the one that `current` points at; where there is none, the newest."""
-    found: dict[str, Engine] = {}
-    for engine in engines:
-        if engine.current or engine.model not in found:
-            found[engine.model] = engine
-    return list(found.values())

@@ -12,12 +12,17 @@ _KEY = 12
 
 
 def check(evidence: Evidence) -> CheckOutcome:
-    """Of each model the current engine, or else the newest."""
+    """Of each model the current engine, or else the newest; and those for other kinds of GPU."""
     if evidence.engines is None:
         return could_not_tell(NAME, "which engines there are could not be read")
     if not evidence.engines:
         return does_not_apply(NAME, "no engine was built here")
-    findings = [_stale(each, evidence.facts.name) for each in evidence.engines if each.stale]
+    first = {each.model: each for each in reversed(evidence.engines)}
+    findings = [
+        _stale(each, evidence.facts.name, beside=each is not first[each.model])
+        for each in evidence.engines
+        if each.stale
+    ]
     findings += [
         _not_good(each, evidence.facts.name)
         for each in evidence.engines
@@ -38,10 +43,12 @@ def _was_good(engine: Engine) -> bool:
     return engine.current or (check is not None and check.state != "header")
 
 
-def _stale(engine: Engine, node: str) -> Finding:
+def _stale(engine: Engine, node: str, *, beside: bool) -> Finding:
+    """`beside`: it is for another kind of GPU than the first of its model."""
     rebuild = any(each.rebuild for each in engine.stale)
     key = engine.manifest.key[:_KEY]
-    verify = f"`roost engine verify {node} {engine.model}` tries it again"
+    which = f"{engine.model} --key {key}" if beside else engine.model
+    verify = f"`roost engine verify {node} {which}` tries it again"
     if not rebuild:
         mend = f"{verify}; it need not be built anew unless that fails."
     elif engine.manifest.parts.recipe is None:
@@ -51,7 +58,7 @@ def _stale(engine: Engine, node: str) -> Finding:
     return Finding(
         code="engine.stale",
         severity="warning",
-        subject=f"engine/{engine.model}",
+        subject=f"engine/{engine.model}/{key}" if beside else f"engine/{engine.model}",
         title=f"the engine of {engine.model} is stale"
         if rebuild
         else f"the engine of {engine.model} must be tried again",

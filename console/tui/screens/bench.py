@@ -11,7 +11,8 @@ from textual.widget import Widget
 from agent.protocol.engine_figures import EngineBench
 from agent.protocol.engines import BenchRequest
 from agent.protocol.jobs import ENDED, Job
-from console.engines.words import in_use, milliseconds
+from agent.rules.engine_use import in_use
+from console.engines.words import milliseconds
 from console.fleet.job_words import doing
 from console.fleet.picture import NodeView
 from console.text import clean

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agent.protocol.engines import Engine, EngineRecipe, Stale
-from agent.rules.engine_use import ModelNow, notes_on, why_another
+from agent.rules.engine_use import ModelNow, built_alike, in_use, notes_on, why_another
 from tests.agent.engines.engine_side import recipe
 from tests.agent.engines.test_store import A, manifest
 
@@ -72,3 +72,32 @@ def test_what_is_told_of_one_that_is_handed_over() -> None:
         "the engine is stale: another model",
     ]
     assert notes_on(there, wanted()) == ["the engine is stale: another driver"]
+
+
+def test_what_is_in_use_on_gpus_of_several_kinds() -> None:
+    """The one of `current`, and what workloads on the others have; nothing for GPUs that went."""
+    current, newer, older = engine(gpu="A10"), engine(gpu="T4"), engine(gpu="T4")
+    gone = engine(stale("gpu", rebuild=True), gpu="P100")
+    for each in (newer, older, gone):
+        each.current = False
+    there = [newer, gone, current, older]
+    assert in_use(there) == [current]
+    older.used_by = gone.used_by = ["detector"]
+    assert in_use(there) == [current, newer]
+    current.current = False
+    assert in_use(there) == [newer]  # nothing is in use: the newest alone
+
+
+@pytest.mark.parametrize(
+    ("changed", "alike"),
+    [
+        ({"gpu": "T4", "compute_capability": "7.5"}, True),
+        ({"recipe": wanted(compute_capabilities=["7.5"])}, True),
+        ({"recipe": wanted(precision="fp16")}, False),
+        ({"onnx_sha256": "1" * 64}, False),
+        ({"tensorrt": "11.0.0.1"}, False),
+        ({"recipe": None}, False),
+    ],
+)
+def test_what_differs_in_its_gpu_only(changed: dict[str, Any], *, alike: bool) -> None:
+    assert built_alike(engine().manifest.parts, engine(**changed).manifest.parts) == alike

@@ -9,8 +9,9 @@ import msgspec
 from agent.protocol.engines import Stale
 from agent.protocol.jobs import Job
 from agent.rules.engine_keys import recipe_digest
+from agent.rules.engine_use import in_use
 from console.engines.build_times import earlier_build, seconds_left, share_done
-from console.engines.words import in_use, is_outdated, why_stale
+from console.engines.words import is_outdated, why_stale
 from tests.console.tui.fake_engines import LIKE, make_engine
 from tests.console.tui.screens.test_engines import DRIVER, MODEL, stale
 

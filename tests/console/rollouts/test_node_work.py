@@ -9,6 +9,7 @@ import pytest
 from agent.protocol.deployments import (
     ApplyRequest,
     Deployment,
+    DeploymentState,
     DeployOptions,
     DeployPlan,
     PlannedWorkload,
@@ -32,6 +33,7 @@ class Workloads:
     def __init__(self, fails_at: str, code: str) -> None:
         self.fails_at, self.code = fails_at, code
         self.told: list[str] = []
+        self.states: list[DeploymentState] = []  # what it answers in turn
         self.problems: list[ProblemError] = []
 
     def _call(self, name: str) -> None:
@@ -60,11 +62,15 @@ class Workloads:
         self.told.append(key)
         self._call("apply")
 
+    async def revert(self, name: str) -> None:
+        self.told.append(f"revert {name}")
+        self._call("revert")
+
     async def deployment(self, name: str) -> Deployment:
         return Deployment(
             id=name,
             release="app@1",
-            state="starting",
+            state=self.states.pop(0) if self.states else "starting",
             owner="maria",
             created_at=0.0,
             options=DeployOptions(steered_by="r1.1"),
@@ -86,9 +92,16 @@ class FailingPreparer:
         raise ProblemError(self.code, f"{self.code}!")
 
 
-async def asked(node: Node, ask: Ask = "apply", *, tried: bool = False, code: str = "") -> Seen:
+async def asked(
+    node: Node,
+    ask: Ask = "apply",
+    *,
+    tried: bool = False,
+    code: str = "",
+    deployment: str | None = None,
+) -> Seen:
     rollout = FleetDouble([1], CALM).rollout
-    rollout.nodes[0].tried = tried
+    rollout.nodes[0].tried, rollout.nodes[0].deployment = tried, deployment
     return await ask_node(
         cast("NodeClient", node),
         rollout,
@@ -104,6 +117,25 @@ async def test_it_is_told_once_and_found() -> None:
     seen = [await asked(node), await asked(node)]
     assert [(each.what, each.deployment) for each in seen] == [("begun", "d1")] * 2
     assert node.workloads.told == ["r1.1-n0-0"]
+
+
+async def test_it_is_told_to_go_back_once_and_asked_how_far_it_is() -> None:
+    node = Node()
+    node.workloads.states = ["canary", "reverting", "reverted"]
+    seen = [await asked(node, "revert", deployment="d1") for _ in range(3)]
+    assert [each.state for each in seen] == ["reverting", "reverting", "reverted"]
+    assert node.workloads.told == ["revert d1"]
+
+
+@pytest.mark.parametrize(
+    ("code", "state"), [("deployment.reverted", "reverted"), ("deployment.superseded", "stuck")]
+)
+async def test_what_came_in_between_when_it_was_to_go_back(code: str, state: str) -> None:
+    """It went back by itself, or somebody has deployed something else."""
+    node = Node("revert", code)
+    node.workloads.states = ["canary", "reverted"]
+    seen = await asked(node, "revert", deployment="d1")
+    assert (seen.what, seen.state) == ("state", state)
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,8 @@ class Rollouts(RuleBasedStateMachine):
                 unknown = "it is not known" in node.why
                 assert unknown or node.failed
                 assert node.lost_in != "confirming" or not node.failed
+                heard = node.heard_at > node.since
+                assert not (heard and node.back and node.lost_in), "it goes back, and says so"
                 assert unknown or there.state != "done", "it cannot have been confirmed"
                 assert node.lost_in is not None or node.name in self.newer
             assert there.applied <= node.attempt

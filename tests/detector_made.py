@@ -11,7 +11,12 @@ CLASSES = ("red", "green", "blue")
 
 
 def colour_detector(
-    *, size: int = 64, batch: int | str = "batch", shift: float = 0.0, work: int = 0
+    *,
+    size: int = 64,
+    batch: int | str = "batch",
+    shift: float = 0.0,
+    work: int = 0,
+    dense: int = 0,
 ) -> bytes:
     """Input `images` (batch, 3, size, size), RGB from 0 to 1; output `output0` (batch, 4 + 3, n).
 
@@ -21,6 +26,8 @@ def colour_detector(
     Args:
         shift: added to the boxes' centres, so that two models can be told apart.
         work: so many 3x3 convolutions of 16 channels come before, and add nothing but time.
+        dense: so many outputs has a layer that is connected to all of the image, and adds nothing:
+            its weights are read once for each run, however many images are in it.
     """
     side = size // CELL
     count = side * side
@@ -29,6 +36,8 @@ def colour_detector(
     at = "images"
     if work:
         nodes, made, at = _work(work)
+    if dense:
+        at = _dense(nodes, made, at, values=3 * size * size, outputs=dense)
     # For each class: the mean of its colour less the means of the others.
     kernel = [
         (1.0 if channel == label else -1.0) / CELL**2
@@ -68,6 +77,26 @@ def _boxes(side: int, shift: float) -> list[float]:
     across = [x for _ in range(side) for x in centres]
     down = [y for y in centres for _ in range(side)]
     return [*across, *down, *[BOX] * (2 * side * side)]
+
+
+def _dense(nodes: list[bytes], made: list[bytes], at: str, *, values: int, outputs: int) -> str:
+    """The images, to which the sum of the layer's outputs times nothing is added."""
+    made += [
+        onnx_made.repeated("all", (values, outputs), [0.5, -0.5, 0.25, -0.25]),
+        onnx_made.integers("row", [0, values]),
+        onnx_made.integers("last", [1]),
+        onnx_made.integers("one", [0, 1, 1, 1]),
+        onnx_made.constant("nil", [0.0]),
+    ]
+    nodes += [
+        onnx_made.node("Reshape", [at, "row"], "rows", name="/dense/rows"),
+        onnx_made.node("MatMul", ["rows", "all"], "outs", name="/dense/outs"),
+        onnx_made.node("ReduceSum", ["outs", "last"], "sum", name="/dense/sum", keepdims=1),
+        onnx_made.node("Reshape", ["sum", "one"], "sum4", name="/dense/sum4"),
+        onnx_made.node("Mul", ["sum4", "nil"], "none", name="/dense/none"),
+        onnx_made.node("Add", [at, "none"], "densed", name="/dense/add"),
+    ]
+    return "densed"
 
 
 def _work(layers: int) -> tuple[list[bytes], list[bytes], str]:

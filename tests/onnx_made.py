@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,14 @@ def weights(name: str, shape: Sequence[int], *, seed: int = 0) -> bytes:
     made = random.Random(seed)
     data = struct.pack(f"<{count}f", *(made.uniform(-0.1, 0.1) for _ in range(count)))
     return _tensor(name, shape) + _bytes(9, data)
+
+
+def repeated(name: str, shape: Sequence[int], values: Sequence[float]) -> bytes:
+    """A TensorProto of these floats over and over; how many there are divides its size."""
+    block = struct.pack(f"<{len(values)}f", *values)
+    times, rest = divmod(math.prod(shape), len(values))
+    assert rest == 0
+    return _tensor(name, shape) + _bytes(9, block * times)
 
 
 def constant(name: str, values: Sequence[float], *, shape: Sequence[int] = ()) -> bytes:

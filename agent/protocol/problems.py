@@ -375,6 +375,7 @@ CODES: Mapping[str, Code] = {
     "console.read_only": Code(None, "The console is read-only"),
     "console.unwritable": Code(None, "The file cannot be written"),
     "console.terminal": Code(None, "This needs a terminal"),
+    "demo.real": Code(None, "The demo cannot be shown"),
     "demo.simulator": Code(None, "The simulated nodes did not start"),
     "console.agent_missing": Code(None, "roost-agent is not installed here"),
 }

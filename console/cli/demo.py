@@ -50,11 +50,56 @@ LONGEST_NAME = 63
 @click.option(
     "--no-tui", is_flag=True, help="Print the path of the demo's fleet.yaml, and wait for Ctrl-C."
 )
-def command(nodes: int, change: float, faults: str, seed: int, *, no_tui: bool) -> None:
+@click.option(
+    "--real",
+    is_flag=True,
+    help="Instead: the detector's image on this machine's own Docker, with a load.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("images"),
+    show_default=True,
+    help="For --real: the folder whose lock says what was built.",
+)
+@click.option(
+    "--gateway",
+    metavar="IMAGE",
+    default="haproxy:3.0",
+    show_default=True,
+    help="For --real: an image with HAProxy.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="For --real: where the detector answers.",
+)
+def command(
+    nodes: int,
+    change: float,
+    faults: str,
+    seed: int,
+    images: Path,
+    gateway: str,
+    port: int,
+    *,
+    no_tui: bool,
+    real: bool,
+) -> None:
     """Show this machine's GPUs and containers beside simulated nodes.
+
+    With --real: run the detector that `roost image build cpu` built on this machine, behind a
+    gateway and under load, with a good and a bad release to try by hand.
 
     Your own fleet is not touched, and everything ends with this command.
     """
+    if real:
+        from console.cli.demo_real import real_demo
+
+        real_demo(images, gateway=gateway, port=port)
+        return
     simulate = [
         f"--nodes={nodes}",
         f"--change={change}",

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.images.detector_side import PORT, Detector
+from tests.images.detector_side import IMAGES, PORT, Detector
 from tests.real.docker_engine import DockerEngine
 
 HERE = Path(__file__).parent
 # 200 x 100, grey, with a red square from (50, 25) to (100, 50).
-JPEG = HERE.parent / "data" / "red.jpg"
+JPEG = IMAGES / "detector" / "sample" / "red.jpg"
 
 
 def load(detector: Detector, rate: int, into: dict[str, Any]) -> AbstractContextManager[None]:

@@ -22,8 +22,9 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
             **self._fields,
+            # Last, for who shows a container's last words shows the end of them.
+            "message": record.getMessage(),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

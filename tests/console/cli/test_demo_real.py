@@ -30,7 +30,7 @@ def test_without_an_image_it_says_how_to_build_one(tmp_path: Path) -> None:
 def test_without_its_sample_it_says_what_is_missing(tmp_path: Path) -> None:
     image = dict.fromkeys(("tag", "id", "application_diff_id", "content"), "roost/detector:cpu-1")
     sizes = dict.fromkeys(("size_bytes", "added_bytes", "application_bytes"), 1)
-    more = {"config_digest": None, "diff_ids": [], "packages": {}}
+    more: dict[str, object] = {"config_digest": None, "diff_ids": [], "packages": {}}
     lock = {"variants": {"cpu": {"image": {**image, **sizes, **more}}}}
     (tmp_path / "image-manifest.lock.json").write_text(json.dumps(lock))
     problem = refusal(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -134,13 +135,23 @@ async def run(
     pushing = asyncio.create_task(push.run())
     try:
         await asyncio.wait({following, pushing}, return_when=asyncio.FIRST_COMPLETED)
-        if pushing.done() and not following.done() and pushing.result().problem is not None:
-            raise pushing.result().problem or AssertionError
+        problem = pushing.result().problem if pushing.done() else None
+        if problem is not None and not following.done():
+            await _give_up(client, job, problem)
+            raise problem
         return await following
     finally:
         for task in (pushing, following):
             task.cancel()
         await asyncio.gather(pushing, following, return_exceptions=True)
+
+
+async def _give_up(client: NodeClient, job: Job, problem: ProblemError) -> None:
+    """What the snapshot itself lacks no later try brings; after a cut the node waits for it."""
+    if problem.code.startswith("archive."):
+        with contextlib.suppress(ProblemError):
+            await client.cancel_job(job.id)
+            problem.hint = "Take another copy of the snapshot; what it had begun is cancelled."
 
 
 def _write_before(file: Path, before: NodeSnapshot) -> None:

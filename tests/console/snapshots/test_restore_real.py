@@ -21,7 +21,8 @@ from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+# Two Docker Engines and two agents are started within it.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
 SECRET, PASSWORD = "the camera's own words", "hunter2-is-too-short"
 
@@ -203,6 +204,8 @@ def test_what_goes_wrong(nodes: TwoNodes) -> None:
     whole.write_bytes(content[:middle] + b"\0" * 64 + content[middle + 64 :])
     damaged = nodes.roost("snapshot", "restore", whole, "--to", "new", "--yes", *values)
     assert damaged.code == 1, damaged
+    assert "what it had begun is cancelled" in damaged.err
+    until(lambda: {job["state"] for job in restores(nodes)} <= {"cancelled", "failed"})
     assert "web" not in nodes.new.engine.docker("ps", "--all", "--format", "{{.Names}}")
     assert nodes.new.engine.docker("images", "--quiet") == ""
 

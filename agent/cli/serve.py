@@ -84,7 +84,7 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         await node.stop()
         await asyncio.to_thread(database.close)
         logging.getLogger().removeHandler(own_log)
-    return node.upgrades.handed_over
+    return node.upgrades.handed_over and not servers.signalled
 
 
 def _hand_over() -> None:

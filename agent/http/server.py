@@ -42,6 +42,7 @@ class Servers:
         self._tls: list[tuple[socket.socket, ssl.SSLContext]] = []
         self._servers: list[_Server] = []
         self._stopping = False
+        self.signalled = False  # somebody wants the process to end
         self._app: Callers | None = None
 
     def add_unix(
@@ -95,7 +96,7 @@ class Servers:
             self._servers.append(server)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT) if until_signal else ():
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self._signalled)
         try:
             await asyncio.gather(
                 *(
@@ -114,6 +115,10 @@ class Servers:
             unix.remove()
         for sock, _ in self._tls:
             sock.close()
+
+    def _signalled(self) -> None:
+        self.signalled = True
+        self.stop()
 
     def stop(self) -> None:
         """Ask `serve` to end, also before it has begun."""

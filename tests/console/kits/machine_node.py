@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,8 +31,28 @@ class MachineNode:
 
     def __init__(self, machine: BareMachine, folder: Path) -> None:
         self.machine = machine
-        environment = os.environ | {"ROOST_SSH": machine.ssh, "XDG_RUNTIME_DIR": str(folder)}
-        self.links = Links(environment, owner="test")
+        fleet = folder / "fleet.yaml"
+        fleet.write_text(f"nodes:\n  - name: {ENTRY.name}\n    address: {ENTRY.address}\n")
+        self._environment = os.environ | {
+            "ROOST_SSH": machine.ssh,
+            "ROOST_FLEET": str(fleet),
+            "ROOST_STATE": str(folder / "journal"),
+            "XDG_RUNTIME_DIR": str(folder),
+        }
+        self.links = Links(self._environment, owner="test")
+
+    async def roost(self, *words: str) -> str:
+        """The command `roost`, with this machine as its fleet; what it said."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "console.cli.main", *words),
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, complaints = await process.communicate()
+        assert process.returncode == 0, (said + complaints).decode() + self.journal()
+        return said.decode() + ("" if "--json" in words else complaints.decode())
 
     async def install(self, kit: Kit) -> None:
         host = KitHost(self.links.host(ENTRY.name, parse_address(ENTRY.address)))

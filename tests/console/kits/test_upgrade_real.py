@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from console.kits.making import make_kit
 from console.kits.reading import Kit, read_kit
-from tests.broken_kits import DATABASE, broken_kit, newer_schema
+from tests.broken_kits import broken_kit
 from tests.console.kits.machine_node import MachineNode
 from tests.kits_made import other_version, small_kit
 from tests.real.fixtures import MachineFactory
@@ -38,29 +39,31 @@ def node(machine_factory: MachineFactory, short_folder: Path) -> MachineNode:
     return MachineNode(machine_factory("machine-trixie"), short_folder)
 
 
-async def test_an_upgrade_is_tried_confirmed_and_then_current(
+async def test_a_rollout_upgrades_the_agent_and_an_undo_brings_the_old_one_back(
     node: MachineNode, first: Kit, kits: Path
 ) -> None:
     await node.install(first)
-    second = read_kit(other_version(first.path, kits, "9.0", {DATABASE: newer_schema}))
+    second = other_version(first.path, kits, "9.0")
     main = node.machine.enter("systemctl", "show", "-P", "MainPID", "roost-agent")
-    job = await node.begin(second)
-    shown = await node.shows(second, on_trial=True)
-    assert shown.job == job.id
-    assert node.current == first.about.id
-    async with node.client() as client:
-        facts = await client.node()
-        assert facts.agent.version == "9.0"
-        await client.upgrades.confirm(second.about.id)
-    ended = await node.ended(job)
-    assert ended.state == "succeeded", ended
-    assert node.current == second.about.id
-    # systemd saw nothing of it, who is no root may call the new one, and the old schema is kept.
+    went = await node.roost(
+        *("agent", "upgrade", "@bare", "--kit", str(second), "--soak", "1s"), "--attached", "--yes"
+    )
+    assert "done: 1 done" in went
+    shown = await node.shows(read_kit(second), on_trial=False)
+    assert shown.last is not None
+    assert (shown.last.outcome, shown.last.was) == ("done", first.about.id)
+    assert node.current == read_kit(second).about.id
+    # systemd saw nothing of it, and who is no root may call the new one.
     assert node.machine.enter("systemctl", "show", "-P", "MainPID", "roost-agent") == main
     assert node.machine.enter("systemctl", "show", "-P", "NRestarts", "roost-agent") == "0\n"
-    told = node.machine.enter("runuser", "-u", "field", "--", "roost-agent", "version")
+    told = node.machine.enter("runuser", "-u", "field", "--", "roost-agent", "--version")
     assert told.startswith("roost-agent 9.0 ")
-    assert node.machine.path("/var/lib/roost/agent.db.before").is_file()
+    rollout = json.loads(await node.roost("rollout", "ls", "--json"))[0]["id"]
+    await node.roost("rollout", "undo", rollout, "--yes")
+    await node.roost("rollout", "runner", rollout)
+    await node.shows(first, on_trial=False)
+    assert node.current == first.about.id
+    assert node.agents() == [first.about.id]
 
 
 async def test_broken_kits_leave_the_agent_that_was(

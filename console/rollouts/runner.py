@@ -44,6 +44,9 @@ AGAIN_SECONDS: Mapping[Ask, float] = {
 # Where very many are asked the same, each is asked less often: so many questions a second of one
 # kind, and a node no less often than so. Who goes back is waited for, and soon there.
 PER_SECOND: Mapping[Ask, float] = {"renew": 25, "arms": 25, "revert": 100, "look": 100}
+# The longer a node takes, the less often it is asked how far it is: each such part of that time.
+AS_IT_LASTS: frozenset[Ask] = frozenset({"look", "confirm", "revert"})
+PART = 5
 AT_LEAST_SECONDS = 10.0
 # All nodes of a wave may be asked in the same moment; links and files are bounded.
 AT_ONCE = 64
@@ -149,7 +152,7 @@ class Runner:
         wants = steering.wants()
         crowds = Counter(want.ask for want in wants)
         for want in wants:
-            self._ask(steering.rollout, want, crowds[want.ask])
+            self._ask(steering.rollout, want, crowds[want.ask], now)
         await self._wait(steering.rollout)
         return bool(wishes)
 
@@ -188,8 +191,8 @@ class Runner:
                 log.warning("%s; it is tried again", problem.detail)
                 await asyncio.sleep(self._pace.journal)
 
-    def _ask(self, rollout: Rollout, want: Want, crowd: int) -> None:
-        """`crowd`: of how many nodes the same is wanted."""
+    def _ask(self, rollout: Rollout, want: Want, crowd: int, at: float) -> None:
+        """`crowd`: of how many nodes the same is wanted. `at` is Unix time."""
         now = time.monotonic()
         if want.node in self._asking:
             return
@@ -197,6 +200,8 @@ class Runner:
         again = self._pace.lost if node.stage == "lost" else self._pace.again[want.ask]
         if want.ask in PER_SECOND:
             again = max(again, min(AT_LEAST_SECONDS, crowd / PER_SECOND[want.ask]))
+        if want.ask in AS_IT_LASTS:
+            again = max(again, min(AT_LEAST_SECONDS, (at - node.since) / PART))
         if now - self._asked.get(want, -1e9) < again:
             return
         self._asked[want], self._wants[want.node] = now, want

@@ -10,19 +10,37 @@ import re
 from typing import Any
 
 REMOVED = "<removed>"
-_NAME = (
-    "(?:pass(?:word|wd|phrase)?|pwd|secret|token|credential|auth|(?:api|access|private)[_-]?key)"
+# Whoever is called so has a secret for a value, also as a part of the name: "DB_PASSWORD".
+_STRONG = (
+    "(?:pass(?:word|wd|phrase)?|pwd|secret|credential|auth|(?:api|access|private)[_-]?key"
+    "|dsn|webhook|cookie|jwt|salt|signature|(?:api|access|bearer|refresh|bot)[_-]?tokens?)"
 )
+# So are counts called, too ("MAX_TOKENS"), and what has to do with words ("--tokenizer").
+_COUNTED = r"(?:token(?!i[sz]|s(?![a-z])))"
+# At the end of a name, and not as letters of another word: "LICENSE_KEY", "DB_PW", "licenseKey".
+_END = r"(?:(?:(?<![a-z0-9])(?:key|pw|sig)|(?-i:(?<=[a-z])Key))(?![\w-]))"
 _REST = r"[\w-]{0,64}"  # bounded: a text may be a megabyte without a space
-_VALUE = r"\"[^\"]*\"|'[^']*'"
-# Has something that is called so: "DB_PASSWORD", "--auth-token", "x-api-key".
-SECRETIVE = re.compile(_NAME, re.IGNORECASE)
+_NAME = f"(?:(?:{_STRONG}|{_COUNTED}){_REST}|{_END})"
+_QUOTED = r"\"[^\"]*\"|'[^']*'"
+# Commas are of it, but where the next option follows one: "password=a,b,uid=0".
+_UNQUOTED = r"[^\s,;\"'}\]]+(?:,(?![\w.-]{1,64}=)[^\s,;\"'}\]]+)*"
+_STRONGLY = re.compile(f"{_STRONG}|{_END}", re.IGNORECASE)
+_SECRETIVE = re.compile(f"{_STRONG}|{_COUNTED}|{_END}", re.IGNORECASE)
+_NUMBER = re.compile(r"[\d.,_]+")
 # Whose values are all taken away: an environment's names alone are told.
 _ENVIRONMENTS = frozenset({"environment", "env"})
 # Fields of Roost's own that are called so and tell none: names of secrets, codes, counts.
 _OWN = frozenset({"secrets", "token_file", "tokens", "secret_names"})
-_OPTION = re.compile(rf"--?{_REST}{_NAME}{_REST}", re.IGNORECASE)
-_FORMS = (
+_DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{12,}")  # what Roost calls a key of its own
+# Programs to which -p says a password; with others it is as often a port or a folder.
+_ASKING = r"(?:mysql|mariadb|sshpass)[\w-]{0,16}"
+_ASKS = re.compile(rf"(?:.*/)?{_ASKING}", re.DOTALL)
+_NO_PASSWORD = re.compile(r"[\d.:\[\]]+(?:/(?:tcp|udp))?|[./~$].*", re.DOTALL)
+# "me:hunter2", and neither "1000:1000" nor "http://..."
+_USER = r"(?!\d+:\d+(?!\S)|\w+://)[^\s:\"']{1,64}:[^\s\"']+"
+_LOGIN = re.compile(_USER)
+_SSH = frozenset({"ssh", "sftp", "git+ssh", "rsync"})
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     # A private key, whole, or up to where the text ends.
     (
         re.compile(
@@ -31,27 +49,85 @@ _FORMS = (
         ),
         REMOVED,
     ),
-    # A user's password in an address.
-    (re.compile(r"(?<=://)[^/\s@\"']{0,256}:[^/\s@\"']{1,256}(?=@)"), REMOVED),
+    # Addresses that are all that one needs to write to somebody's channel.
+    (
+        re.compile(
+            r"(hooks\.slack\.com/|discord(?:app)?\.com/api/webhooks/|webhook\.office\.com/)"
+            r"[^\s\"']+",
+            re.IGNORECASE,
+        ),
+        rf"\1{REMOVED}",
+    ),
+    (re.compile(r"(/bot)\d{5,20}:[\w-]{20,}"), rf"\1{REMOVED}"),  # Telegram
+    # Tokens that their makers gave a beginning.
+    (
+        re.compile(
+            r"\b(?:gh[oprsu]_\w{6,}|github_pat_\w{6,}|glpat-[\w-]{6,}|xox[abeoprs]-[\w-]{6,}"
+            r"|hf_[A-Za-z0-9]{16,}|nvapi-[\w-]{16,}|sk-[\w-]{20,}|A(?:K|S)IA[A-Z0-9]{16}"
+            r"|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+        ),
+        REMOVED,
+    ),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REMOVED}"),
     # Roost's own tokens.
     (re.compile(r"\broost_[\w-]{43}(?![\w-])"), REMOVED),
     (
-        re.compile(rf"((?<![\w-])--?{_REST}{_NAME}{_REST}\s+)(?!-)({_VALUE}|\S+)", re.IGNORECASE),
+        re.compile(rf"(\b{_ASKING}\s(?:[^\n|;&]{{0,200}}?\s)?-p\s?)(?![\s-])({_QUOTED}|[^\s\"']+)"),
         rf"\1{REMOVED}",
     ),
     (
-        re.compile(rf"({_NAME}{_REST}[\"']?\s*[=:]\s*)({_VALUE}|[^\s,;\"'}}\]]+)", re.IGNORECASE),
+        re.compile(rf"((?<![\w-])(?:-u|--(?:proxy-)?user)[ =][\"']?){_USER}"),
         rf"\1{REMOVED}",
+    ),
+)
+# A user's part of an address, up to the last @: passwords have / and @ in them, too.
+_ADDRESS = re.compile(r"([a-z0-9+.-]{0,32})://([^\s\"'<>]{1,512})", re.IGNORECASE)
+# Named values; the name is looked at again with its value.
+_NAMED = (
+    re.compile(
+        rf"(?P<name>(?<![\w-])--?{_REST}{_NAME})(?P<between>\s+)(?!-)(?P<value>{_QUOTED}|\S+)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"(?P<name>{_NAME})(?P<between>[\"']?\s*[=:]\s*)(?P<value>{_QUOTED}|{_UNQUOTED})",
+        re.IGNORECASE,
     ),
 )
 
 
+def secretive(name: str, value: str) -> bool:
+    """Whether what is called so ("DB_PASSWORD", "--auth-token", "x-api-key") is a secret.
+
+    A number that is called a token is a count of them.
+    """
+    if _SECRETIVE.search(name) is None:
+        return False
+    return _NUMBER.fullmatch(value.strip("\"'")) is None or _STRONGLY.search(name) is not None
+
+
 def without_secrets(text: str) -> str:
     """A text without what looks like a secret in it."""
+    text = _ADDRESS.sub(_address, text)
     for form, instead in _FORMS:
         text = form.sub(instead, text)
+    for form in _NAMED:
+        text = form.sub(_named, text)
     return text
+
+
+def _address(found: re.Match[str]) -> str:
+    scheme, rest = found.groups()
+    user, at, host = rest.rpartition("@")
+    first = user.partition("/")[0]
+    # A name alone is known to whoever may use ssh; an @ in a path is no user's.
+    alone = ":" not in first and (scheme.lower() in _SSH or "/" in user)
+    return found[0] if alone or not at else f"{scheme}://{REMOVED}@{host}"
+
+
+def _named(found: re.Match[str]) -> str:
+    if not secretive(found["name"], found["value"]):
+        return found[0]
+    return f"{found['name']}{found['between']}{REMOVED}"
 
 
 def plain_without_secrets(value: Any) -> Any:
@@ -72,8 +148,8 @@ def _without(value: Any, key: str = "") -> Any:
 
 
 def _field(name: str, value: Any) -> Any:
-    if isinstance(value, str) and value and name not in _OWN and SECRETIVE.search(name):
-        return REMOVED
+    if isinstance(value, str) and value and name not in _OWN and secretive(name, value):
+        return value if name == "key" and _DIGEST.fullmatch(value) else REMOVED
     return _without(value, name)
 
 
@@ -85,12 +161,17 @@ def _element(values: list[Any], number: int) -> Any:
 def follows_option(values: list[Any], number: int) -> bool:
     """Whether this one of a list of words is the value of an option like `--password`."""
     before, value = values[number - 1] if number else None, values[number]
-    return (
-        isinstance(before, str)
-        and isinstance(value, str)
-        and _OPTION.fullmatch(before) is not None
-        and not value.startswith("-")
-    )
+    if not isinstance(value, str) or not isinstance(before, str):
+        return False
+    if value.startswith("-"):
+        program = values[0]
+        glued = value.startswith("-p") and len(value) > len("-p")
+        return glued and isinstance(program, str) and _ASKS.fullmatch(program) is not None
+    if before == "-p":
+        return _NO_PASSWORD.fullmatch(value) is None
+    if before in ("-u", "--user", "--proxy-user"):
+        return _LOGIN.fullmatch(value) is not None
+    return before.startswith("-") and "=" not in before and secretive(before, value)
 
 
 def _assigned(value: Any) -> Any:

@@ -11,7 +11,7 @@ from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import WITHHELD
 from agent.protocol.workloads import Workload
-from agent.rules.secretive import SECRETIVE, follows_option, without_secrets
+from agent.rules.secretive import follows_option, secretive, without_secrets
 
 # A shorter value of a secret is only looked for as a whole text: "1" would be everywhere.
 LEAST_PART = 6
@@ -112,10 +112,10 @@ def _without(
     if not isinstance(value, str) or not value:
         return value
     if place.startswith("environment."):
-        named = SECRETIVE.search(place.partition(".")[2]) is not None
+        named = secretive(place.partition(".")[2], value)
         out = not environment or named or hidden.told_by(value)
     else:
-        out = hidden.told_by(value) or _called_secret(place)
+        out = hidden.told_by(value) or _called_secret(place, value)
     if out:
         places.append(place)
     return WITHHELD if out else value
@@ -138,12 +138,12 @@ def _element(
     return _without(values[number], here, hidden, places, environment=environment)
 
 
-def _called_secret(place: str) -> bool:
+def _called_secret(place: str, value: str) -> bool:
     """Whether it is the value of a label or an option that is called like a secret."""
     top, _, rest = place.partition(".")
     if top not in ("labels", "log_options", "sysctls") and ".driver_options." not in place:
         return False
-    return SECRETIVE.search(rest.rpartition("driver_options.")[2]) is not None
+    return secretive(rest.rpartition("driver_options.")[2], value)
 
 
 def _below(place: str, key: str) -> str:

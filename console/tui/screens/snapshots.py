@@ -127,7 +127,7 @@ class SnapshotsScreen(Carrying, TableView):
         file = self.context.snapshots.folder / f"{node}-{stamp}{SUFFIX}"
 
         async def work() -> None:
-            await self.context.snapshots.take(node, file, Wanted(environment=True))
+            await self.context.snapshots.take(node, file, Wanted())
             self.say(f"{file.name} is taken, without images", "good")
             self.act_snapshot_read()
 

@@ -124,7 +124,7 @@ async def test_one_is_taken(make_app: MakeApp, desk: FakeDesk) -> None:
         await pilot.press("t", "c", "a", "m", "minus", "8", "enter")
         await settled(pilot)
         assert len(table_of(app).model.shown) == 2
-    assert desk.taken == [("cam-8", Wanted(environment=True))]
+    assert desk.taken == [("cam-8", Wanted())]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from agent.protocol.decoding import from_plain
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
-from agent.protocol.snapshots import WITHHELD
 from agent.protocol.workloads import Workload
+from agent.rules.withheld import lacking, put_back
 
 
 def filled(request: ApplyRequest, known: Mapping[str, Sequence[Workload]]) -> ApplyRequest:
@@ -30,35 +29,12 @@ def filled(request: ApplyRequest, known: Mapping[str, Sequence[Workload]]) -> Ap
 def _filled(workload: Workload, known: Sequence[Workload]) -> Workload:
     plain = msgspec.to_builtins(workload)
     for each in known:
-        plain = _put(plain, msgspec.to_builtins(each))
-    if place := _withheld(plain, ""):
+        plain = put_back(plain, msgspec.to_builtins(each))
+    if places := lacking(plain):
         raise ProblemError(
             "snapshot.withheld",
-            f"{workload.name}: {place} was withheld, and the node does not know it",
-            params={"workload": workload.name, "place": place},
-            hint="Give it: roost snapshot restore ... --set WORKLOAD.NAME=VALUE",
+            f"{workload.name}: {', '.join(places)} was withheld, and the node does not know it",
+            params={"workload": workload.name, "places": places},
+            hint="Give it: roost snapshot restore ... --set WORKLOAD.PLACE=VALUE",
         )
     return from_plain(plain, Workload)
-
-
-def _put(value: Any, known: Any) -> Any:
-    if isinstance(value, dict):
-        there = known if isinstance(known, dict) else {}
-        return {key: _put(each, there.get(key)) for key, each in value.items()}
-    if isinstance(value, list):
-        # Another list may have another order: only the same places of one as long are meant.
-        same = isinstance(known, list) and len(known) == len(value)
-        return [_put(each, known[number] if same else None) for number, each in enumerate(value)]
-    return known if value == WITHHELD and isinstance(known, str) else value
-
-
-def _withheld(value: Any, place: str) -> str | None:
-    """Where the first text is that still lacks; None: there is none."""
-    if isinstance(value, dict):
-        items = [(str(key), each) for key, each in value.items()]
-    elif isinstance(value, list):
-        items = [(str(number), each) for number, each in enumerate(value)]
-    else:
-        return place if value == WITHHELD else None
-    found = (_withheld(each, f"{place}.{key}" if place else key) for key, each in items)
-    return next((each for each in found if each), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -82,6 +83,9 @@ class RestoreKind(JobKind[RestoreRequest]):
     async def run(self, work: Work[RestoreRequest]) -> dict[str, str]:
         request, owner = work.request, work.job.owner
         result: dict[str, str] = {}
+        # All of it before the first step: what lacks a value stops nothing half-way.
+        known = await self._workloads.remembered() if request.applies else {}
+        applies = [filled(each, known) for each in request.applies]
         steps: list[tuple[str, str, Begin]] = []
         if request.load is not None:
             load = request.load
@@ -93,8 +97,8 @@ class RestoreKind(JobKind[RestoreRequest]):
             for each in request.builds
         ]
         steps += [
-            ("applying", f"release {each.release}", self._apply(each, owner))
-            for each in request.applies
+            ("applying", what, self._apply(each, owner))
+            for what, each in zip(_named(applies), applies, strict=True)
         ]
         steps += [
             ("removing", f"workload {name}", self._remove(name, owner)) for name in request.removes
@@ -108,11 +112,7 @@ class RestoreKind(JobKind[RestoreRequest]):
         return lambda key: self._engines.build(request, owner=owner, key=key)
 
     def _apply(self, request: ApplyRequest, owner: str) -> Begin:
-        async def begin(key: str) -> Job:
-            known = await self._workloads.remembered()
-            return await self._workloads.apply(filled(request, known), owner=owner, key=key)
-
-        return begin
+        return lambda key: self._workloads.apply(request, owner=owner, key=key)
 
     def _remove(self, name: str, owner: str) -> Begin:
         async def begin(key: str) -> Job:
@@ -153,3 +153,14 @@ class RestoreKind(JobKind[RestoreRequest]):
             await asyncio.sleep(LOOK_SECONDS)
             job = self._jobs.get(job.id)
         return job
+
+
+def _named(applies: Sequence[ApplyRequest]) -> list[str]:
+    """What each is called in the job: a release that comes in several goes has its workloads."""
+    several = Counter(each.release for each in applies)
+    return [
+        f"release {each.release}"
+        if several[each.release] == 1
+        else f"release {each.release}: {', '.join(one.name for one in each.workloads)}"
+        for each in applies
+    ]

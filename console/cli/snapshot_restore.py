@@ -28,9 +28,10 @@ from console.images.push import PushState
 from console.link.client import NodeClient
 from console.snapshots.comparing import compare
 from console.snapshots.folder import snapshots_folder
-from console.snapshots.planning import Given, Line, RestorePlan
+from console.snapshots.planning import Line, RestorePlan
 from console.snapshots.restoring import Restore, prepare, run
 from console.snapshots.snapshot_file import SnapshotFile, read_snapshot
+from console.snapshots.values import Given
 from console.snapshots.words import diff_lines
 from console.text import clean, size
 
@@ -72,8 +73,8 @@ class RestoredRecord(msgspec.Struct, kw_only=True):
     "--set",
     "given",
     multiple=True,
-    metavar="WORKLOAD.NAME=VALUE",
-    help="A value of a workload's environment that the snapshot withholds.",
+    metavar="WORKLOAD.PLACE=VALUE",
+    help="A value that the snapshot withholds: web.TOKEN of its environment, web.command.2.",
 )
 @click.option("--remove-others", is_flag=True, help="Remove workloads that it does not have.")
 @click.option(
@@ -220,9 +221,9 @@ def _given(words: tuple[str, ...]) -> Given:
             raise ProblemError(
                 "console.usage",
                 f"{place!r} names no value",
-                hint="Write --set WORKLOAD.NAME=VALUE.",
+                hint="Write --set WORKLOAD.PLACE=VALUE: web.TOKEN=x, web.command.2=x.",
             )
-        found[workload, name.removeprefix("environment.")] = value
+        found[workload, name] = value
     return found
 
 

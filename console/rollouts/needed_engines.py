@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -29,9 +29,16 @@ class NeededEngine(msgspec.Struct, kw_only=True):
 
 
 async def plan_with_engines(
-    client: NodeClient, request: ApplyRequest, coming: Sequence[NodeImage]
+    client: NodeClient,
+    request: ApplyRequest,
+    coming: Sequence[NodeImage],
+    *,
+    models: Collection[str] = (),
 ) -> tuple[DeployPlan, list[NeededEngine]]:
     """What will happen once the engines are there that the release says how to build.
+
+    Args:
+        models: further models whose engines are built before, whoever says how.
 
     Raises:
         ProblemError: `link.*`, `ssh.*` and the node's own.
@@ -45,8 +52,8 @@ async def plan_with_engines(
         for each in request.workloads
         if each.engine is not None and each.engine.recipe is not None
     ]
-    if any(problem.code == NO_ENGINE for problem in plan.problems) and built:
-        plan = await client.workloads.plan_apply(_without(request), coming)
+    if any(problem.code == NO_ENGINE for problem in plan.problems) and (built or models):
+        plan = await client.workloads.plan_apply(_without(request, models), coming)
     return plan, [_needed(workload, use, plan) for workload, use in built]
 
 
@@ -107,11 +114,12 @@ def _planned(workload: Workload, plan: DeployPlan) -> list[PlannedWorkload]:
     ]
 
 
-def _without(request: ApplyRequest) -> ApplyRequest:
+def _without(request: ApplyRequest, models: Collection[str]) -> ApplyRequest:
     """The same; what is to be built does not have to be there."""
     workloads = [
         msgspec.structs.replace(each, engine=msgspec.structs.replace(each.engine, required=False))
-        if each.engine is not None and each.engine.recipe is not None
+        if each.engine is not None
+        and (each.engine.recipe is not None or each.engine.model in models)
         else each
         for each in request.workloads
     ]

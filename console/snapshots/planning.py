@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -11,15 +11,16 @@ from agent.protocol.deployments import ApplyRequest
 from agent.protocol.engines import BuildRequest, Engine
 from agent.protocol.images import LoadRequest, NodeImage
 from agent.protocol.problems import Problem, ProblemError
-from agent.protocol.snapshots import WITHHELD, AppliedWorkload, NodeSnapshot, RestoreRequest
+from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RestoreRequest
 from agent.protocol.workloads import GpuRequest, Workload
 from agent.rules.references import familiar
 from agent.rules.versions import numbers
 from console.snapshots.gpu_places import moved_select, moved_uuid
+from console.snapshots.ordering import in_order
+from console.snapshots.values import Given, unused, with_values
 from console.text import plural, size
 
 NO_RELEASE = "snapshot"
-Given = Mapping[tuple[str, str], str]  # values by workload and name of the variable
 
 
 class Line(msgspec.Struct, kw_only=True, frozen=True):
@@ -74,6 +75,7 @@ class _Planner:
 
     def plan(self) -> RestorePlan:
         self._machine()
+        self._problems += unused(self._wish.given, self._then)
         applies = self._applies()
         request = RestoreRequest(
             snapshot=self._wish.id,
@@ -121,7 +123,7 @@ class _Planner:
                 )
 
     def _applies(self) -> list[ApplyRequest]:
-        by_release: dict[str, list[Workload]] = {}
+        found: list[tuple[str, Workload]] = []
         for each in self._then.workloads:
             if each.workload is None:
                 self._note(f"{each.name} is left as it is: {each.reason}")
@@ -131,15 +133,17 @@ class _Planner:
             except ProblemError as problem:
                 self._problems.append(problem.problem())
                 continue
-            by_release.setdefault(each.release or NO_RELEASE, []).append(workload)
-        return [
-            ApplyRequest(release=release, workloads=workloads)
-            for release, workloads in by_release.items()
-        ]
+            found.append((each.release or NO_RELEASE, workload))
+        return in_order(found)
 
     def _workload(self, recorded: AppliedWorkload, workload: Workload) -> Workload:
         """As it has to be asked for here. Raises ProblemError `snapshot.*`."""
-        workload = self._with_values(recorded, workload)
+        workload, lacking = with_values(workload, self._wish.given, self._now)
+        if lacking:
+            self._line(
+                "apply",
+                f"{workload.name}: {', '.join(lacking)} as the node has them, or had them last",
+            )
         if workload.gpu is not None:
             workload = msgspec.structs.replace(
                 workload, gpu=self._placed(workload.name, workload.gpu)
@@ -151,42 +155,6 @@ class _Planner:
         if select != request.select:
             self._line("apply", f"{name}: pinned to {request.select} then, to {select} there")
         return msgspec.structs.replace(request, select=select)
-
-    def _with_values(self, recorded: AppliedWorkload, workload: Workload) -> Workload:
-        """Values that were withheld: as given, or as the node has them itself."""
-        environment = dict(workload.environment)
-        for name in environment:
-            value = self._wish.given.get((workload.name, name))
-            if value is not None:
-                environment[name] = value
-        workload = msgspec.structs.replace(workload, environment=environment)
-        lacking = [
-            place
-            for place in recorded.withheld
-            if not place.startswith("environment.")
-            or environment.get(place.partition(".")[2]) == WITHHELD
-        ]
-        here = next((each for each in self._now.workloads if each.name == workload.name), None)
-        known = (
-            None if here is None or here.workload is None else msgspec.to_builtins(here.workload)
-        )
-        once = {f"environment.{name}" for name in self._now.remembered.get(workload.name, ())}
-        unknown = [place for place in lacking if not _has(known, place) and place not in once]
-        if unknown:
-            raise ProblemError(
-                "snapshot.withheld",
-                f"{workload.name}: the snapshot has no values for {', '.join(unknown)}, and the"
-                " node has none either",
-                params={"workload": workload.name, "places": unknown},
-                hint=f"Give them: --set {workload.name}.NAME=VALUE for its environment; take"
-                " snapshots with --with-environment for all that is no secret.",
-            )
-        if lacking:
-            self._line(
-                "apply",
-                f"{workload.name}: {', '.join(lacking)} as the node has them, or had them last",
-            )
-        return workload
 
     def _with_image(self, recorded: AppliedWorkload, workload: Workload) -> Workload:
         """By a name that means the image of then, or else by its digest."""
@@ -323,17 +291,3 @@ class _Planner:
 
     def _refuse(self, code: str, what: str, hint: str) -> None:
         self._problems.append(ProblemError(code, what, hint=hint).problem())
-
-
-def _has(known: Any, place: str) -> bool:
-    """Whether there is a text at that place. Names have dots in them, too."""
-    if isinstance(known, dict):
-        return any(
-            _has(value, place[len(key) + 1 :])
-            for key, value in known.items()
-            if place == key or place.startswith(f"{key}.")
-        )
-    if isinstance(known, list):
-        number, _, rest = place.partition(".")
-        return number.isdigit() and int(number) < len(known) and _has(known[int(number)], rest)
-    return isinstance(known, str) and not place

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from random import Random
 
@@ -16,7 +16,7 @@ from agent.archives.index import ArchiveIndex
 from agent.protocol.images import LoadPlan, NodeImage
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.node import NodeFacts
-from agent.protocol.problems import ProblemError
+from agent.protocol.problems import Problem, ProblemError
 from agent.protocol.snapshots import RESTORE, NodeSnapshot
 from console.fleet.plan_words import plan_lines
 from console.images.archives import cargo_for, check_carried
@@ -27,8 +27,9 @@ from console.images.rate import RateLimit
 from console.link.client import NodeClient
 from console.rollouts.needed_engines import plan_with_engines
 from console.snapshots.folder import SUFFIX
-from console.snapshots.planning import Given, Line, RestorePlan, Wish, plan_restore
+from console.snapshots.planning import Line, RestorePlan, Wish, plan_restore
 from console.snapshots.snapshot_file import SnapshotFile, write_snapshot
+from console.snapshots.values import Given
 from console.text import size
 
 JOBS_LOOKED_AT = 200
@@ -190,12 +191,20 @@ async def _ask(client: NodeClient, restore: Restore, judge: ArchiveJudge | None)
         lacking = {image.config_digest for image in answer.images if image.state != "present"}
         coming = [each for each in _carried(index) if each.config_digest in lacking]
         lines += _verdicts(judge, restore.before.facts, lacking)
+    built = {build.recipe.model for build in plan.request.builds}
+    earlier: set[str] = set()
     for apply in plan.request.applies:
-        planned, _ = await plan_with_engines(client, apply, coming)
+        planned, _ = await plan_with_engines(client, apply, coming, models=built)
         lines += [Line(step="apply", text=str(line)) for line in plan_lines(planned)]
-        plan.problems += planned.problems
+        plan.problems += [each for each in planned.problems if not _comes(each, earlier)]
+        earlier |= {each.name for each in apply.workloads}
     order = ("load", "place", "build", "apply", "remove", "note")
     plan.lines = sorted([*plan.lines, *lines], key=lambda line: order.index(line.step))
+
+
+def _comes(problem: Problem, earlier: Collection[str]) -> bool:
+    """Whether what lacks is the network of a workload that an earlier step brings."""
+    return problem.code == "workload.no_network" and problem.params.get("network") in earlier
 
 
 def _load_lines(answer: LoadPlan) -> list[Line]:

@@ -183,3 +183,18 @@ async def test_cancelling_it_cancels_its_step(tmp_path: Path) -> None:
     assert (await node.ended(step)).state == "cancelled"
     assert node.done == []
     await node.jobs.stop()
+
+
+async def test_what_lacks_a_value_stops_it_before_its_first_step(tmp_path: Path) -> None:
+    node = Node(tmp_path / "db")
+    await node.jobs.start()
+    unknown = Workload(name="new", image="app:1", environment={"TOKEN": WITHHELD})
+    request = msgspec.structs.replace(
+        REQUEST, applies=[*REQUEST.applies, ApplyRequest(release="b", workloads=[unknown])]
+    )
+    job = await node.ended(await node.jobs.submit(RESTORE, request, owner="maria"))
+    assert job.state == "failed"
+    assert job.problem is not None
+    assert job.problem.code == "snapshot.withheld"
+    assert node.done == []
+    await node.jobs.stop()

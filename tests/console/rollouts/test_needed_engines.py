@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from agent.protocol.deployments import ApplyRequest, DeployPlan, PlannedWorkload
 from agent.protocol.engines import EngineRecipe
+from agent.protocol.images import NodeImage
+from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse, GpuRequest, Workload
-from console.rollouts.needed_engines import in_their_images
+from console.rollouts.needed_engines import NO_ENGINE, in_their_images, plan_with_engines
+
+if TYPE_CHECKING:
+    from console.link.client import NodeClient
 
 
 def using(image: str | None, *, select: str = "0") -> ApplyRequest:
@@ -57,3 +65,34 @@ def test_of_a_workload_on_each_gpu() -> None:
     assert workload.engine is not None
     assert workload.engine.recipe is not None
     assert workload.engine.recipe.image == "app:1-cu118"
+
+
+class WithoutEngines:
+    """A node that has no engine yet, and refuses who cannot do without."""
+
+    def __init__(self) -> None:
+        self.workloads = self
+
+    async def plan_apply(self, request: ApplyRequest, coming: Sequence[NodeImage]) -> DeployPlan:
+        assert coming == []
+        found = plan("web", "app:1")
+        for workload in request.workloads:
+            if workload.engine is not None and workload.engine.required:
+                problem = ProblemError(NO_ENGINE, "there is no engine").problem()
+                found.workloads[0].problems.append(problem)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("models", "refused"), [(["detector"], []), (["other"], [NO_ENGINE]), ([], [NO_ENGINE])]
+)
+async def test_a_workload_that_only_names_a_model_that_is_built_before(
+    models: list[str], refused: list[str]
+) -> None:
+    workload = Workload(name="web", image="app:1", engine=EngineUse(model="detector"))
+    request = ApplyRequest(release="app", workloads=[workload])
+    client = cast("NodeClient", WithoutEngines())
+    found, needed = await plan_with_engines(client, request, [], models=models)
+    assert [problem.code for problem in found.problems] == refused
+    assert needed == []
+    assert workload.engine == EngineUse(model="detector")

@@ -129,6 +129,11 @@ def test_withheld_values_are_given_or_the_nodes_own() -> None:
         "MODE": "fast",
     }
 
+    found = plan(then, given={("web", "environment.TOKEN"): "x", ("web", "TOKNE"): "y"})
+    assert codes(found) == ["console.usage", "snapshot.withheld"]
+    assert "--set web.TOKNE" in found.problems[0].detail
+    assert "environment.a.b" in found.problems[1].detail
+
     own = applied(environment={"TOKEN": WITHHELD, "a.b": WITHHELD})
     now = snapshot(HERE.facts, images=HERE.images, workloads=[own])
     found = plan(then, now)
@@ -224,3 +229,62 @@ def test_workloads_of_one_release_are_applied_together(release: str) -> None:
     [request] = plan(snapshot(workloads=both)).request.applies
     assert request.release == (release or "snapshot")
     assert [each.name for each in request.workloads] == ["a", "b"]
+
+
+def order(found: RestorePlan) -> list[tuple[str, list[str]]]:
+    return [(each.release, [one.name for one in each.workloads]) for each in found.request.applies]
+
+
+def test_nobody_is_applied_before_those_it_waits_for() -> None:
+    """By name, `api` and `car` would come first; a side-car has its owner's network."""
+    then = snapshot(
+        workloads=[
+            applied("api", depends_on={"migrate": "completed"}),
+            applied("car", network_mode="service:vpn"),
+            applied("migrate", depends_on={"store": "healthy", "elsewhere": "started"}),
+            applied("store"),
+            applied("vpn"),
+        ]
+    )
+    assert order(plan(then)) == [("app", ["store", "migrate", "api", "vpn", "car"])]
+
+
+def test_releases_come_in_the_order_in_which_they_need_each_other() -> None:
+    car, vpn, store = applied("car", network_mode="service:vpn"), applied("vpn"), applied("zoo")
+    car.release, vpn.release, store.release = "a", "b", "a"
+    assert order(plan(snapshot(workloads=[car, vpn, store]))) == [
+        ("b", ["vpn"]),
+        ("a", ["car", "zoo"]),
+    ]
+    # Each needs something of the other: one of them comes in two goes.
+    back = applied("back", depends_on={"zoo": "started"})
+    back.release = "b"
+    assert order(plan(snapshot(workloads=[back, car, vpn, store]))) == [
+        ("b", ["vpn"]),
+        ("a", ["car", "zoo"]),
+        ("b", ["back"]),
+    ]
+
+
+def test_more_workloads_than_a_request_takes_come_in_several() -> None:
+    many = [applied(f"w{number:03}") for number in range(70)]
+    assert [len(names) for _, names in order(plan(snapshot(workloads=many)))] == [64, 6]
+
+
+def test_a_withheld_word_of_a_command_is_of_the_same_command_only() -> None:
+    recorded = applied(command=["run", "--key", WITHHELD, "--port", "80"])
+    recorded.withheld = ["command.2"]
+    then = snapshot(workloads=[recorded])
+
+    def on(command: list[str]) -> RestorePlan:
+        here = snapshot(HERE.facts, images=HERE.images, workloads=[applied(command=command)])
+        return plan(then, here)
+
+    assert codes(on(["run", "--key", WITHHELD, "--port", "80"])) == []
+    found = on(["run", "--port", "80", "--key", WITHHELD])
+    assert codes(found) == ["snapshot.withheld"]
+    assert "command.2" in found.problems[0].detail
+    # So it is given.
+    given = plan(then, given={("web", "command.2"): "x"})
+    assert codes(given) == []
+    assert given.request.applies[0].workloads[0].command == ["run", "--key", "x", "--port", "80"]

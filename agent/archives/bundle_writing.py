@@ -41,6 +41,7 @@ def write_bundle(
     sign: Sign | None,
     level: int = LEVEL,
     part_bytes: int | None = None,
+    mode: int = 0o644,
     heard: Heard = unheard,
 ) -> None:
     """Write it; every layer is verified while it is read. A file that was there is replaced.
@@ -49,6 +50,7 @@ def write_bundle(
         sign: signs the manifest; None: the bundle says nothing of who made it.
         level: zstd's, 1 to 19.
         part_bytes: how large a file may be; then `path` is a list of parts. None: it is one file.
+        mode: who may read it, from its beginning; not of parts.
         heard: told how many bytes of layers were read, and of how many.
 
     Raises:
@@ -58,7 +60,7 @@ def write_bundle(
     before = part_names(path)
     with _told(path):
         if part_bytes is None:
-            with appearing(path, mode=0o644) as file:
+            with appearing(path, mode=mode) as file:
                 _write(_Frames(file, level), plan, sign, heard)
                 sync(file)
         else:

@@ -12,6 +12,7 @@ from agent.protocol.problems import Problem, ProblemError
 from console.cli.failures import FAILED
 from console.cli.last_facts import last_facts
 from console.cli.live_lines import LiveLines
+from console.cli.new_file import check_new, force_option
 from console.cli.nodes import one_node
 from console.cli.options import json_option, node_argument
 from console.cli.output import print_json, say
@@ -45,9 +46,10 @@ class SupportRecord(msgspec.Struct, kw_only=True):
     metavar="FILE.zip",
     help="Where to; roost-support-NODE-TIME.zip in this folder if not given.",
 )
+@force_option
 @json_option
 @click.pass_obj
-def command(setup: Setup, node: str, output: Path | None, *, as_json: bool) -> int:
+def command(setup: Setup, node: str, output: Path | None, *, force: bool, as_json: bool) -> int:
     """Put facts, findings, jobs, logs, audit and configuration of NODE into one file.
 
     Passwords, tokens, keys and values of environments are removed. What could not be had is said
@@ -58,6 +60,7 @@ def command(setup: Setup, node: str, output: Path | None, *, as_json: bool) -> i
     entry = one_node(setup, node)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     file = output or Path(f"roost-support-{entry.name}-{stamp}.zip")
+    check_new(file, force=force)
     (answer,) = ask_nodes(setup, [entry], _gather)
     parts = answer.value or _last_known(setup, entry, answer.problem)
     taken = write_support(file, About(entry.name, entry.address, installed_version()), parts)

@@ -10,6 +10,7 @@ import msgspec
 from agent.protocol.snapshots import NodeSnapshot
 from agent.signatures.signing_keys import read_key
 from console.cli.key_files import default_key_file, key_option
+from console.cli.new_file import check_new, force_option
 from console.cli.options import complete_node, json_option
 from console.cli.output import on_terminal, print_json, say
 from console.cli.run import ask_one
@@ -56,6 +57,7 @@ class TakenRecord(msgspec.Struct, kw_only=True):
     is_flag=True,
     help="Tell values of environment variables, but for those that look like secrets.",
 )
+@force_option
 @key_option
 @json_option
 @click.pass_obj
@@ -69,6 +71,7 @@ def command(
     all_images: bool,
     with_models: bool,
     with_environment: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Write how NODE is into one file: driver, runtime, workloads, images, engines, models.
@@ -77,6 +80,7 @@ def command(
     file makes a replacement node. Secrets are named, their values are never told; what looks like
     one in an environment, a command or a label is withheld.
     """
+    check_new(file, force=force)
     path = key_file or default_key_file()
     key = None if key_file is None and not path.exists() else read_key(path)
     wanted = Wanted(

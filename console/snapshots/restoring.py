@@ -166,7 +166,6 @@ def _write_before(file: Path, before: NodeSnapshot) -> None:
             hint="How the node was before is kept there: name another folder with --undo-folder.",
         ) from None
     write_snapshot(file, before)
-    file.chmod(0o600)  # values of environments are in it
 
 
 async def _under_way(client: NodeClient, file: SnapshotFile) -> Job | None:

@@ -61,7 +61,8 @@ def write_snapshot(
         created_at=snapshot.taken_at,
         snapshot=msgspec.json.encode(snapshot),
     )
-    write_bundle(path, plan, sign=sign, heard=heard)
+    # Values of environments may be in it: its owner's from the beginning.
+    write_bundle(path, plan, sign=sign, mode=0o600, heard=heard)
 
 
 def read_snapshot(path: Path) -> SnapshotFile:

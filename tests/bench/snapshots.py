@@ -39,8 +39,10 @@ def run(*, short: bool) -> list[Row]:
         home = Path(name)
         with _node(home) as fleet:
             file = home / "taken.snapshot"
-            first = _seconds(lambda: _roost(home, fleet, "take", "edge", "-o", file), 1)
-            taken = _seconds(lambda: _roost(home, fleet, "take", "edge", "-o", file), rounds)
+            first = _seconds(lambda: _roost(home, fleet, "take", "edge", "-o", file, "--force"), 1)
+            taken = _seconds(
+                lambda: _roost(home, fleet, "take", "edge", "-o", file, "--force"), rounds
+            )
             live = _seconds(lambda: _roost(home, fleet, "diff", file, "edge"), rounds)
         one, other = home / "one.snapshot", home / "other.snapshot"
         write_snapshot(one, _large(0))

@@ -65,7 +65,7 @@ def node(
 def support(home: Path, fleet: Path, node: str, *more: str) -> tuple[Done, dict[str, str]]:
     """How it ended, and the file's parts."""
     file = home / "out.zip"
-    done = roost(home, "--fleet", fleet, "node", "support", node, "-o", file, *more)
+    done = roost(home, "--fleet", fleet, "node", "support", node, "-o", file, "--force", *more)
     if not file.exists():
         return done, {}
     with zipfile.ZipFile(file) as archive:

@@ -117,11 +117,11 @@ def test_one_file_makes_a_replacement(nodes: TwoNodes) -> None:
     assert "environment.DB_PASSWORD" in refused.err
     values = ("--set", "web.DB_PASSWORD=other")
     refused = nodes.roost("snapshot", "restore", file, "--to", "new", "--yes", *values)
-    assert "labels.note" in refused.err  # a label is not given on the command line
+    assert "labels.note" in refused.err  # and is given likewise
     assert nodes.new.jobs() == []
 
     nodes.good("workload", "apply", nodes.compose(web=web()), "--to", "@old", "--yes")
-    nodes.good("snapshot", "take", "old", "-o", file, *everything)
+    nodes.good("snapshot", "take", "old", "-o", file, *everything, "--force")
     plan = nodes.good("snapshot", "restore", file, "--to", "new", "--check", *values)
     for line in (f"load image {IMAGE}", "model detector.onnx", "engine detector", "web: create"):
         assert line in plan.out
@@ -160,7 +160,9 @@ def test_killed_it_goes_on_by_the_same_command(nodes: TwoNodes, at: str) -> None
     file = nodes.home / "old.snapshot"
     slow = {"x-roost": {"soak": "3s"}}
     nodes.good("workload", "apply", nodes.compose(web=web(**slow)), "--to", "@old", "--yes")
-    nodes.good("snapshot", "take", "old", "-o", file, "--with-images", "--with-environment")
+    nodes.good(
+        "snapshot", "take", "old", "-o", file, "--with-images", "--with-environment", "--force"
+    )
     command: list[str | Path] = [
         *("--fleet", nodes.fleet, "snapshot", "restore", file, "--to", "new", "--yes"),
         *("--set", f"web.DB_PASSWORD={PASSWORD}"),

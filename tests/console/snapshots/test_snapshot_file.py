@@ -45,6 +45,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     found = read_snapshot(plain)
     assert found.snapshot == MADE
     assert not found.carries
+    assert plain.stat().st_mode & 0o777 == 0o600
 
     whole = read_snapshot(with_image(tmp_path))
     assert whole.snapshot == MADE

@@ -43,7 +43,7 @@ def test_it_is_tried_confirmed_and_then_current(versions: Versions) -> None:
     job = versions.begin("b-2")
     assert versions.tried("b-2")["job"] == job["id"]
     assert versions.current == "a-1"
-    seen = versions.agent.get("/v1/node")["agent"]
+    seen = versions.until(lambda: versions.agent.get("/v1/node")["agent"])
     assert seen["boot"] != before["boot"]
     assert seen["upgrade"]["on_trial"]
     refused = versions.ask("POST", f"/v1/jobs/{job['id']}/cancel")

@@ -93,6 +93,7 @@ CODES: Mapping[str, Code] = {
     "snapshot.architecture": Code(None, "The snapshot is of another architecture"),
     "snapshot.withheld": Code(409, "The snapshot lacks values that were withheld"),
     "snapshot.secrets": Code(None, "The node lacks secrets"),
+    "snapshot.under_way": Code(None, "The snapshot is being restored otherwise"),
     "snapshot.refused": Code(None, "The node cannot be brought to that state"),
     "image.export_simulated": Code(409, "Simulated nodes have no bytes of images and files"),
     # deployments

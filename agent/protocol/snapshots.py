@@ -77,8 +77,15 @@ class RestoreRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, o
 
     snapshot: Digest  # which one it comes from
     name: str = ""  # of its file, for people
+    # How it was asked for, beside that: "--remove-others --set web.TOKEN". No values.
+    wish: Annotated[str, msgspec.Meta(max_length=8192)] = ""
     load: LoadRequest | None = None
     builds: Annotated[list[BuildRequest], msgspec.Meta(max_length=64)] = []
     applies: Annotated[list[ApplyRequest], msgspec.Meta(max_length=64)] = []
     # These workloads are removed, once the others run.
     removes: list[str] = []
+
+    @property
+    def alike(self) -> str:
+        """The job's `alike`: the snapshot, and how it was asked for."""
+        return f"{self.snapshot} {self.wish}".rstrip()

@@ -66,7 +66,7 @@ class RestoreKind(JobKind[RestoreRequest]):
         return request.name or request.snapshot
 
     def alike(self, request: RestoreRequest) -> str | None:
-        return request.snapshot
+        return request.alike
 
     def ended(self, job: Job) -> None:
         """Who cancels it means its step, too; after the agent's end both go on."""

@@ -16,7 +16,7 @@ from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
-from console.snapshots.comparing import Change, compare, incomparable, tells_values
+from console.snapshots.comparing import Change, difference, tells_values
 from console.snapshots.folder import SUFFIX
 from console.snapshots.snapshot_file import read_snapshot
 from console.snapshots.words import diff_lines
@@ -46,8 +46,8 @@ def command(setup: Setup, file: Path, other: str, *, exit_code: bool, as_json: b
     """
     first = read_snapshot(file).snapshot
     second = _other(setup, other, like=first)
-    found = compare(first, second)
-    unknown = incomparable(first, second)
+    told = difference(first, second)
+    found, unknown = told.changes, told.unknown
     names = str(file), other
     if as_json:
         print_json(DiffRecord(before=names[0], after=names[1], changes=found, unknown=unknown))
@@ -56,7 +56,7 @@ def command(setup: Setup, file: Path, other: str, *, exit_code: bool, as_json: b
         for line in diff_lines(found):
             click.echo(clean("  " * line.depth + line.text))
         if not found:
-            click.echo("nothing differs")
+            click.echo("nothing of what is known differs" if unknown else "nothing differs")
         for what, why in unknown.items():
             say(f"not known: {what}: {why}")
     return int(exit_code and bool(found))

@@ -13,7 +13,8 @@ from agent.protocol.images import NodeImage
 from agent.protocol.snapshots import WITHHELD, AppliedWorkload, NodeSnapshot
 from agent.protocol.workloads import Workload
 from console.rollouts.release_diff import differences
-from console.text import size
+from console.snapshots.same_image import one_store, same_image
+from console.text import plural, size
 
 T = TypeVar("T")
 Part = Literal[
@@ -35,22 +36,49 @@ class Change(msgspec.Struct, kw_only=True, frozen=True):
     words: list[str] = []  # what of it changed, where that is more than a value
 
 
+class Difference(msgspec.Struct, kw_only=True, frozen=True):
+    """Of two snapshots."""
+
+    changes: list[Change]
+    unknown: dict[str, str] = {}  # what was not compared, and why
+
+
 def compare(before: NodeSnapshot, after: NodeSnapshot) -> list[Change]:
-    """What changed, by what matters most to whoever is called at night: the driver first."""
+    """What changed, by what matters most to whoever is called at night: the driver first.
+
+    Parts that one of them could not tell are left out: see `incomparable`.
+    """
+    unknown = {*before.unknown, *after.unknown}
     return [
         *_facts(before, after),
-        *_workloads(before.workloads, after.workloads),
-        *_images(before.images, after.images),
-        *_engines(before.engines, after.engines),
-        *_files(before, after),
+        *(_workloads(before.workloads, after.workloads) if "workloads" not in unknown else ()),
+        *(_images(before, after) if "images" not in unknown else ()),
+        *(_engines(before.engines, after.engines) if "engines" not in unknown else ()),
+        *(_files(before, after) if "files" not in unknown else ()),
         *_texts("secrets", dict.fromkeys(before.secrets, ""), dict.fromkeys(after.secrets, "")),
         *_texts("configuration", before.configuration, after.configuration),
     ]
 
 
 def incomparable(before: NodeSnapshot, after: NodeSnapshot) -> dict[str, str]:
-    """What could not be told when one of them was taken, and why."""
-    return {**before.unknown, **after.unknown}
+    """What could not be told when one of them was taken, or is not told at all, and why."""
+    found = {**before.unknown, **after.unknown}
+    there = {each.name: each for each in after.workloads}
+    places = [
+        place
+        for each in before.workloads
+        if each.workload is not None and each.name in there
+        for place in {*each.withheld, *there[each.name].withheld}
+    ]
+    if places:
+        what = plural(len(places), "place")
+        found["values"] = f"those of {what} were withheld, and not compared"
+    return found
+
+
+def difference(before: NodeSnapshot, after: NodeSnapshot) -> Difference:
+    """Both: what changed, and what is not known."""
+    return Difference(changes=compare(before, after), unknown=incomparable(before, after))
 
 
 def tells_values(snapshot: NodeSnapshot) -> bool:
@@ -142,8 +170,11 @@ def _workload(was: AppliedWorkload, now: AppliedWorkload) -> Iterator[str]:
             yield from difference.words
     elif was.workload is not now.workload:
         yield "how it was asked for is known of one of them only"
+    images = was.config_digest, now.config_digest
+    if None in images:
+        images = (was.image, now.image) if images == (None, None) else (None, None)
     plain = {
-        "image behind its name": (_short(was.config_digest), _short(now.config_digest)),
+        "image behind its name": (_short(images[0]), _short(images[1])),
         "container": (was.state, now.state),
         "GPUs": (", ".join(was.gpus) or "none", ", ".join(now.gpus) or "none"),
         "engine": (_short(was.engine), _short(now.engine)),
@@ -170,19 +201,30 @@ def _alike(was: Workload, now: Workload) -> tuple[Workload, Workload]:
     return without(was), without(now)
 
 
-def _images(before: Sequence[NodeImage], after: Sequence[NodeImage]) -> Iterator[Change]:
-    def named(images: Sequence[NodeImage]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for image in images:
-            for name in image.tags or [_short(image.config_digest or image.id)]:
-                found[name] = f"{_short(_identity(image))}, {size(image.size_bytes)}"
-        return found
+def _images(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
+    alike = one_store(before, after)
 
-    yield from _texts("images", named(before), named(after))
+    def named(images: Sequence[NodeImage]) -> dict[str, NodeImage]:
+        return {
+            name: image
+            for image in images
+            for name in image.tags or [_short(image.config_digest or image.id)]
+        }
+
+    def text(image: NodeImage) -> str:
+        return f"{_short(_identity(image))}, {size(image.size_bytes)}"
+
+    old, new = named(before.images), named(after.images)
+    same = {name for name in old.keys() & new if same_image(old[name], new[name], alike=alike)}
+    sides = (
+        {name: text(image) for name, image in side.items() if name not in same}
+        for side in (old, new)
+    )
+    yield from _texts("images", *sides)
 
 
 def _identity(image: NodeImage) -> str:
-    """The same on every store: of its layers where the config is not known."""
+    """What it is called for people: by its topmost layer where the config is not known."""
     return image.config_digest or (image.diff_ids[-1] if image.diff_ids else image.id)
 
 

@@ -17,6 +17,7 @@ from agent.rules.references import familiar
 from agent.rules.versions import numbers
 from console.snapshots.gpu_places import moved_select, moved_uuid
 from console.snapshots.ordering import in_order
+from console.snapshots.same_image import one_store, same_image
 from console.snapshots.values import Given, unused, with_values
 from console.text import plural, size
 
@@ -57,6 +58,14 @@ class Wish(msgspec.Struct, kw_only=True, frozen=True):
     carried: Sequence[NodeImage] = ()  # the images among that
     given: Given = {}
     remove_others: bool = False
+    make_room: bool = False
+
+    @property
+    def words(self) -> str:
+        """How it is asked for, beside the file: without the values that are given."""
+        flags = {"--make-room": self.make_room, "--remove-others": self.remove_others}
+        places = sorted(f"--set {workload}.{place}" for workload, place in self.given)
+        return " ".join([*(flag for flag, is_set in flags.items() if is_set), *places])
 
 
 def plan_restore(wish: Wish, now: NodeSnapshot) -> RestorePlan:
@@ -74,12 +83,14 @@ class _Planner:
         self._problems: list[Problem] = []
 
     def plan(self) -> RestorePlan:
+        self._unknown()
         self._machine()
         self._problems += unused(self._wish.given, self._then)
         applies = self._applies()
         request = RestoreRequest(
             snapshot=self._wish.id,
             name=self._wish.name,
+            wish=self._wish.words,
             load=self._wish.load,
             builds=list(self._builds()),
             applies=applies,
@@ -92,6 +103,19 @@ class _Planner:
         return RestorePlan(
             node=self._now.node, request=request, lines=lines, problems=self._problems
         )
+
+    def _unknown(self) -> None:
+        """What could not be told is not the same as nothing."""
+        for side, words in ((self._then, "the snapshot"), (self._now, self._now.node)):
+            for what, why in side.unknown.items():
+                if what == "workloads":
+                    self._refuse(
+                        "snapshot.refused",
+                        f"{words} does not know which workloads there were: {why}",
+                        "Mend that, and take another snapshot, or ask again.",
+                    )
+                else:
+                    self._note(f"{words} does not know its {what}: {why}")
 
     def _machine(self) -> None:
         then, now = self._then.facts, self._now.facts
@@ -158,21 +182,24 @@ class _Planner:
 
     def _with_image(self, recorded: AppliedWorkload, workload: Workload) -> Workload:
         """By a name that means the image of then, or else by its digest."""
-        there = {familiar(tag): each for each in self._now.images for tag in each.tags}
-        there |= {familiar(tag): each for each in self._wish.carried for tag in each.tags}
+        images = [*self._now.images, *self._wish.carried]
+        there = {familiar(tag): each for each in images for tag in each.tags}
         names = [name for name in (workload.image, *workload.variants) if familiar(name) in there]
-        digest = recorded.config_digest
-        digests = [*self._now.images, *self._wish.carried]
-        same = [name for name in names if there[familiar(name)].config_digest in (digest, None)]
-        if same or (names and digest is None):
+        same = {name: self._same(recorded, there[familiar(name)]) for name in names}
+        if any(same.values()):
             return workload
-        if any(each.config_digest == digest for each in digests) and digest is not None:
+        found = next((each for each in images if self._same(recorded, each)), None)
+        if found is not None:
+            digest = found.config_digest or found.id
             self._line(
                 "apply",
                 f"{workload.name}: by the digest {digest[7:19]}, for {workload.image} is another"
                 " image there",
             )
             return msgspec.structs.replace(workload, image=digest, variants=[])
+        if None in same.values():
+            self._note(f"{workload.name}: whether {names[0]} there is the image of then is unknown")
+            return workload
         if names and workload.variants:
             return workload  # another node takes another variant
         what = "is another image there" if names else "is not there"
@@ -182,6 +209,25 @@ class _Planner:
             params={"workload": workload.name, "image": workload.image},
             hint="Take the snapshot with --with-images, or push the image first.",
         )
+
+    def _same(self, recorded: AppliedWorkload, image: NodeImage) -> bool | None:
+        """Whether that is the image that a workload's container was made from; None: unknown."""
+        if recorded.config_digest is not None and image.config_digest is not None:
+            return recorded.config_digest == image.config_digest
+        if recorded.image is None:
+            return None
+        then = next(
+            (each for each in self._then.images if each.id == recorded.image),
+            NodeImage(
+                id=recorded.image,
+                config_digest=recorded.config_digest,
+                diff_ids=[],
+                size_bytes=0,
+            ),
+        )
+        carried = any(image is each for each in self._wish.carried)
+        alike = not carried and one_store(self._then, self._now)
+        return same_image(then, image, alike=alike)
 
     def _builds(self) -> Iterator[BuildRequest]:
         there = {each.manifest.key for each in self._now.engines if each.current}
@@ -233,6 +279,8 @@ class _Planner:
         return None
 
     def _removes(self) -> list[str]:
+        if "workloads" in {**self._then.unknown, **self._now.unknown}:
+            return []
         names = {each.name for each in self._then.workloads}
         others = [each.name for each in self._now.workloads if each.name not in names]
         if not self._wish.remove_others:

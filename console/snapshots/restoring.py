@@ -69,7 +69,8 @@ async def prepare(
         judge: says whether images that the snapshot carries can run there.
 
     Raises:
-        ProblemError: `link.*`, and the node's own; why it is refused is in the plan.
+        ProblemError: `snapshot.under_way`, `link.*`, and the node's own; why it is refused is in
+            the plan.
     """
     before = await client.snapshots.take(environment=True)
     index = file.bundle.index
@@ -87,10 +88,12 @@ async def prepare(
             carried=_carried(index),
             given=given or {},
             remove_others=remove_others,
+            make_room=make_room,
         ),
         before,
     )
-    restore = Restore(file=file, plan=plan, before=before, under_way=await _under_way(client, file))
+    job = await under_way(client, plan)
+    restore = Restore(file=file, plan=plan, before=before, under_way=job)
     if same:
         await _ask(client, restore, judge)
     return restore
@@ -168,10 +171,27 @@ def _write_before(file: Path, before: NodeSnapshot) -> None:
     write_snapshot(file, before)
 
 
-async def _under_way(client: NodeClient, file: SnapshotFile) -> Job | None:
+async def under_way(client: NodeClient, plan: RestorePlan) -> Job | None:
+    """The job that restores this snapshot already, asked for in the same way.
+
+    Raises:
+        ProblemError: `snapshot.under_way`: it was asked for in another way.
+    """
     for job in await client.jobs(limit=JOBS_LOOKED_AT):
-        if job.kind == RESTORE and job.alike == file.id and job.state not in ENDED:
-            return job
+        snapshot, _, wish = (job.alike or "").partition(" ")
+        same = job.kind == RESTORE and snapshot == plan.request.snapshot
+        if not same or job.state in ENDED:
+            continue
+        if wish != plan.request.wish:
+            raise ProblemError(
+                "snapshot.under_way",
+                f"job {job.id} restores {plan.node} to it, as it was asked to:"
+                f" {wish or 'without options'}; now it is asked for"
+                f" {plan.request.wish or 'without options'}",
+                params={"job": job.id, "asked": wish},
+                hint=f"Ask for the same to go on with it, or cancel it: roost job cancel {job.id}",
+            )
+        return job
     return None
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.protocol.jobs import Job
     from agent.protocol.snapshots import NodeSnapshot
     from console.link.client import NodeClient
-    from console.snapshots.comparing import Change
+    from console.snapshots.comparing import Difference
     from console.snapshots.restoring import Restore
     from console.snapshots.taking import Wanted
 
@@ -44,7 +44,7 @@ class SnapshotDesk(Protocol):
 
     async def take(self, node: str, file: Path, wanted: Wanted) -> None: ...
 
-    async def changes(self, file: Path, node: str) -> Sequence[Change]:
+    async def changes(self, file: Path, node: str) -> Difference:
         """What changed on the node since."""
 
     async def prepare(self, file: Path, node: str) -> Restore:
@@ -64,7 +64,7 @@ class NoSnapshots:
     async def take(self, node: str, file: Path, wanted: Wanted) -> None:
         raise _none()
 
-    async def changes(self, file: Path, node: str) -> Sequence[Change]:
+    async def changes(self, file: Path, node: str) -> Difference:
         raise _none()
 
     async def prepare(self, file: Path, node: str) -> Restore:
@@ -93,13 +93,13 @@ class LinkSnapshots:
         await asyncio.to_thread(_make_folder, file.parent)
         await take(self._client(node), file, wanted)
 
-    async def changes(self, file: Path, node: str) -> Sequence[Change]:
-        from console.snapshots.comparing import compare, tells_values
+    async def changes(self, file: Path, node: str) -> Difference:
+        from console.snapshots.comparing import difference, tells_values
         from console.snapshots.snapshot_file import read_snapshot
 
         before = (await asyncio.to_thread(read_snapshot, file)).snapshot
         now = await self._client(node).snapshots.take(environment=tells_values(before))
-        return await asyncio.to_thread(compare, before, now)
+        return await asyncio.to_thread(difference, before, now)
 
     async def prepare(self, file: Path, node: str) -> Restore:
         from console.snapshots.restoring import prepare

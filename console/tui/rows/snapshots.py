@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from console.snapshots.comparing import Change, Part, grouped
+from console.snapshots.comparing import Difference, Part, grouped
 from console.snapshots.words import TITLES, diff_lines
 from console.text import plural
 from console.tui.look import words
@@ -61,10 +61,13 @@ def _row(listed: Listed) -> Row:
     return make_row(str(listed.path), "", cells)
 
 
-def change_rows(changes: Sequence[Change], folded: AbstractSet[str], glyphs: Glyphs) -> list[Row]:
-    """The tree: a part, what of it changed, and how. Those of a folded part are left out."""
+def change_rows(found: Difference, folded: AbstractSet[str], glyphs: Glyphs) -> list[Row]:
+    """The tree: a part, what of it changed, and how. Those of a folded part are left out.
+
+    What is not known stands below.
+    """
     del glyphs
-    rows = []
+    rows, changes = [], found.changes
     counts = {part: len(some) for part, some in grouped(changes, lambda each: each.part).items()}
     for number, line in enumerate(diff_lines(changes)):
         if line.depth == 0:
@@ -76,4 +79,8 @@ def change_rows(changes: Sequence[Change], folded: AbstractSet[str], glyphs: Gly
             tone = _TONES.get(line.text[:1], "") if line.depth == 1 else "dim"
             text = "  " * (line.depth + 1) + line.text
             rows.append(make_row(f"{line.part}/{number}", "", (Cell(text, tone),)))
+    if found.unknown and not changes:
+        rows.append(make_row("unknown", "", (Cell("nothing of what is known differs"),)))
+    for what, why in found.unknown.items():
+        rows.append(make_row(f"unknown/{what}", "", (Cell(f"not known: {what}: {why}", "dim"),)))
     return rows

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
 from agent.protocol.problems import ProblemError
 from console.fleet.picture import NodeView
-from console.snapshots.comparing import Change
+from console.snapshots.comparing import Difference
 from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.ports import Context
@@ -30,7 +30,7 @@ class ChangesScreen(TableView):
     def __init__(self, context: Context, command: Command) -> None:
         node, _, self._file = command.argument.removeprefix("@").partition(" ")
         self._node = node
-        self._changes: Sequence[Change] | None = None
+        self._found: Difference | None = None
         self._folded: set[str] = set()
         super().__init__(context, command)
         if node not in context.fleet.nodes or not self._file:
@@ -53,7 +53,7 @@ class ChangesScreen(TableView):
         path = self.context.snapshots.folder / self._file
 
         async def work() -> None:
-            self._changes = await self.context.snapshots.changes(path, self._node)
+            self._found = await self.context.snapshots.changes(path, self._node)
             self.bring_up_to_date()
 
         self.begin(work(), f"asking {self._node} how it is ...")
@@ -61,14 +61,15 @@ class ChangesScreen(TableView):
     def bring_up_to_date(self) -> None:
         self.dirty.clear()
         glyphs = self.context.look.glyphs
-        self.model.put("", change_rows(self._changes or [], self._folded, glyphs))
+        if self._found is not None:
+            self.model.put("", change_rows(self._found, self._folded, glyphs))
         self.table.bring_up_to_date()
         self.show_bars()
 
     def when_empty(self) -> str:
-        if self._changes is None:
+        if self._found is None:
             return f"asking {self._node} how it is ..." if self.is_working else "not known"
-        return "nothing differs" if not self._changes else super().when_empty()
+        return "nothing differs" if not self._found.changes else super().when_empty()
 
     def is_production(self) -> bool:
         view = self.context.fleet.nodes.get(self._node)
@@ -80,6 +81,6 @@ class ChangesScreen(TableView):
 
     def act_snapshot_fold(self) -> None:
         """All parts, or none."""
-        parts = {change.part for change in self._changes or ()}
-        self._folded = set() if self._folded else set(parts)
+        found = self._found.changes if self._found else ()
+        self._folded = set() if self._folded else {change.part for change in found}
         self.bring_up_to_date()

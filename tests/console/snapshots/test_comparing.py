@@ -13,7 +13,7 @@ from agent.protocol.decoding import from_json
 from agent.protocol.engines import Stale
 from agent.protocol.snapshots import WITHHELD, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import GpuRequest
-from console.snapshots.comparing import Change, compare, tells_values
+from console.snapshots.comparing import Change, compare, incomparable, tells_values
 from console.snapshots.words import diff_lines
 from tests.console.snapshots.made import applied, digest, engine, facts, gpu, image, snapshot
 
@@ -149,3 +149,36 @@ def _applied(
         else:
             found[each.part, each.name] = each.after
     return found
+
+
+def test_what_one_of_them_could_not_tell_is_not_compared() -> None:
+    before = snapshot(
+        images=[image("app:1", 1)],
+        workloads=[applied()],
+        engines=[engine()],
+        files=[RecordedFile(kind="model", name="m", size_bytes=3, sha256=digest(7))],
+    )
+    after = snapshot()
+    after.unknown = dict.fromkeys(("images", "workloads", "engines", "files"), "no answer")
+    assert compare(before, after) == []
+    assert compare(after, before) == []
+    assert incomparable(before, after) == after.unknown
+
+
+def test_values_that_are_withheld_are_said_to_be_not_compared() -> None:
+    one, other = applied(), applied()
+    one.withheld, other.withheld = ["environment.A"], ["environment.A", "command.2"]
+    gone = applied("gone")
+    gone.withheld = ["environment.B"]
+    found = incomparable(snapshot(workloads=[one, gone]), snapshot(workloads=[other]))
+    assert found == {"values": "those of 2 places were withheld, and not compared"}
+
+
+def test_an_image_is_the_same_on_another_store() -> None:
+    here, there = image("app:1", 1), image("app:1", 2)
+    here.config_digest = None
+    there.diff_ids = list(here.diff_ids)
+    before, after = snapshot(images=[here]), snapshot(images=[there])
+    assert compare(before, after) == []
+    here.diff_ids = [digest(9), *here.diff_ids]  # only the topmost layer is the same
+    assert told(before, after) == [("images", "changed", "app:1")]

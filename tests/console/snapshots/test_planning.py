@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from agent.protocol.gpus import MigInstance
-from agent.protocol.images import LoadRequest
+from agent.protocol.images import LoadRequest, NodeImage
 from agent.protocol.node_files import NodeFile
 from agent.protocol.snapshots import WITHHELD, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import GpuRequest, SecretUse
@@ -288,3 +288,50 @@ def test_a_withheld_word_of_a_command_is_of_the_same_command_only() -> None:
     given = plan(then, given={("web", "command.2"): "x"})
     assert codes(given) == []
     assert given.request.applies[0].workloads[0].command == ["run", "--key", "x", "--port", "80"]
+
+
+@pytest.mark.parametrize("of", ["then", "now"])
+def test_workloads_that_could_not_be_told_are_not_taken_for_none(of: str) -> None:
+    then, now = snapshot(), snapshot(HERE.facts, workloads=[applied()])
+    (then if of == "then" else now).unknown = {"workloads": "the store is broken", "engines": "x"}
+    found = plan(then, now, remove_others=True)
+    assert codes(found) == ["snapshot.refused"]
+    assert "which workloads there were: the store is broken" in found.problems[0].detail
+    assert found.request.removes == []
+    assert "does not know its engines: x" in lines(found, "note")
+
+
+def unnamed(number: int, *layers: int) -> NodeImage:
+    """An image of a store that does not tell its config."""
+    found = image("app:1", number)
+    found.config_digest, found.diff_ids = None, [digest(each) for each in layers]
+    return found
+
+
+def test_an_image_without_a_config_digest_is_known_by_its_id_or_all_its_layers() -> None:
+    recorded = applied(number=1)
+    recorded.config_digest = None
+    then = snapshot(images=[unnamed(1, 11, 12)], workloads=[recorded])
+
+    def on(*images: NodeImage) -> RestorePlan:
+        return plan(then, snapshot(HERE.facts, images=images))
+
+    for same in (unnamed(1, 11, 12), unnamed(2, 11, 12)):
+        found = on(same)
+        assert codes(found) == []
+        assert found.request.applies[0].workloads[0].image == "app:1"
+    found = on(unnamed(2, 10, 12))  # only the topmost layer is the same
+    assert codes(found) == ["snapshot.refused"]
+    assert "app:1 is another image there" in found.problems[0].detail
+    found = on(unnamed(2))
+    assert codes(found) == []
+    assert "whether app:1 there is the image of then is unknown" in lines(found, "note")
+
+
+def test_how_it_is_asked_for_is_in_the_request_without_values() -> None:
+    recorded = applied(environment={"TOKEN": WITHHELD})
+    recorded.withheld = ["environment.TOKEN"]
+    then = snapshot(workloads=[recorded])
+    found = plan(then, given={("web", "TOKEN"): "hunter2"}, remove_others=True)
+    assert found.request.wish == "--remove-others --set web.TOKEN"
+    assert found.request.alike == f"{digest(99)} --remove-others --set web.TOKEN"

@@ -11,7 +11,7 @@ from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import NodeSnapshot
 from agent.protocol.workloads import GpuRequest
-from console.snapshots.comparing import Change, compare
+from console.snapshots.comparing import Difference, difference
 from console.snapshots.planning import Wish, plan_restore
 from console.snapshots.restoring import Restore
 from console.snapshots.snapshot_file import read_snapshot, write_snapshot
@@ -53,8 +53,8 @@ class FakeDesk:
         self.taken.append((node, wanted))
         write_snapshot(file, self.now)
 
-    async def changes(self, file: Path, node: str) -> Sequence[Change]:
-        return compare(read_snapshot(file).snapshot, self.now)
+    async def changes(self, file: Path, node: str) -> Difference:
+        return difference(read_snapshot(file).snapshot, self.now)
 
     async def prepare(self, file: Path, node: str) -> Restore:
         found = read_snapshot(file)
@@ -220,7 +220,7 @@ async def test_a_read_only_console_restores_nothing(make_app: MakeApp, desk: Fak
 
 
 async def test_a_node_that_does_not_answer(make_app: MakeApp, desk: FakeDesk) -> None:
-    async def silent(file: Path, node: str) -> Sequence[Change]:
+    async def silent(file: Path, node: str) -> Difference:
         raise ProblemError("link.unreachable", f"{node} does not answer", hint="Try again.")
 
     desk.changes = silent  # type: ignore[method-assign]

@@ -195,9 +195,9 @@ class Node:
         Not `by_itself`: whoever started it calls `sampler.tick` and `look` when they are due.
         """
         if self.upgrades.on_trial:
-            # It can be asked what it is, and touches nothing until it is known to be kept.
+            # It can be asked what it is, and touches nothing until it is known to be wanted.
             await self._start_sources()
-            await self.upgrades.settled()
+            await self.upgrades.confirmed()
             await self.refresh_facts()
             await self._start_stores(by_itself=by_itself)
         else:
@@ -218,6 +218,14 @@ class Node:
             asyncio.create_task(self._keep_facts(), name=f"facts {self.name}"),
             asyncio.create_task(self._keep_findings(), name=f"doctor {self.name}"),
         ]
+        if self._late_jobs is None:
+            await self._up()
+
+    async def _up(self) -> None:
+        """Of an upgrade it is the end."""
+        if self.upgrades.on_trial:
+            await self.upgrades.up()
+            self._facts_stale.set()
 
     async def _start_stores(self, *, by_itself: bool) -> None:
         await self.images.start(by_itself=by_itself)
@@ -431,6 +439,7 @@ class Node:
             except ProblemError:
                 continue  # it was told, and whoever asks for jobs is told
             log.info("the database can be used, jobs go on")
+            await self._up()
             return
 
     async def _keep_facts(self) -> None:

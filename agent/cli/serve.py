@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -28,6 +29,9 @@ from agent.protocol.problems import ProblemError
 from agent.settings import HttpsSettings, Settings, load_settings
 from agent.store.database import Database
 from agent.upgrades.trial_files import TrialFiles
+
+# A thread that is stuck in a driver or on a disk would keep a hand-over waiting for ever.
+HAND_OVER_SECONDS = 20.0
 
 log = logging.getLogger("agent")
 
@@ -66,7 +70,7 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         raise
     if with_parent:
         await call_when_parent_ends(servers.stop)
-    node.upgrades.on_end(servers.stop)
+    node.upgrades.on_end(lambda: _end_soon(servers))
     await asyncio.to_thread(_settle, node)
     # Callers are answered from the first moment on; /readyz says when the first sample is in.
     serving = asyncio.create_task(servers.serve())
@@ -85,6 +89,14 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         await asyncio.to_thread(database.close)
         logging.getLogger().removeHandler(own_log)
     return node.upgrades.handed_over and not servers.signalled
+
+
+def _end_soon(servers: Servers, seconds: float = HAND_OVER_SECONDS) -> None:
+    """Have it end, and see to it that it does: systemd starts the supervisor then."""
+    timer = threading.Timer(seconds, os._exit, [1])
+    timer.daemon = True
+    timer.start()
+    servers.stop()
 
 
 def _hand_over() -> None:

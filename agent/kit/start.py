@@ -6,7 +6,8 @@ that it outlives all of them. Standard library only, and what Python 3.6 can rea
 Beside it lie `current`, a link to a version's folder; `trial.json` while another one is tried;
 `last-upgrade.json`, what became of the last one. All that it writes is whole and on disk before it
 goes on, and everything is decided anew from these files at each start: killed at any moment it ends
-in the one version or in the other. An upgrade is done when `current` leads to it, and not before.
+in the one version or in the other. An upgrade is done when `current` leads to it, and not before:
+that is when it was confirmed, and all of it has started.
 """
 
 import ctypes
@@ -27,7 +28,8 @@ START_VARIABLE, TRIAL_VARIABLE = "ROOST_START", "ROOST_TRIAL"
 # What an agent on trial keeps before it changes the schema of its database.
 COPY_SUFFIX = ".before"
 STARTS = 3
-SECONDS = 60.0  # after each of them
+SECONDS = 60.0  # after each of them, until it is confirmed
+UP_SECONDS = 180.0  # from then, or from a start after it, until all of it has started
 LOOK_SECONDS = 0.1
 END_SECONDS = 5.0
 WORDS_SECONDS = 5.0  # until all that it said was heard
@@ -44,6 +46,7 @@ class Supervisor:
         self.start, self.root, self.arguments = start, os.path.dirname(start), arguments
         self.child = None  # type: Optional[subprocess.Popen[bytes]]
         self.stopping = False
+        self.failed = False  # nothing may run before this is mended; systemd tries again
 
     def run(self) -> int:
         """Until the agent on trial has ended; where none is, it becomes the current one."""
@@ -56,8 +59,9 @@ class Supervisor:
             elif trial.get("back") is not None:
                 self.go_back(trial)
             elif trial["starts"] >= STARTS:
-                trial["back"] = "it ended %d times before it was confirmed%s" % (
+                trial["back"] = "it ended %d times before it was %s%s" % (
                     trial["starts"],
+                    "up" if trial.get("confirmed") else "confirmed",
                     trial.get("ended", ""),
                 )
                 self.tried(trial)
@@ -67,6 +71,8 @@ class Supervisor:
                     status = self.attempt(trial)
                     if status is not None and (self.stopping or self.trial() is None):
                         return status
+            if self.failed:
+                return 1
 
     def attempt(self, trial: Trial) -> Optional[int]:
         """Start it and watch it until it ends; its exit status, None: it could not be started."""
@@ -89,11 +95,15 @@ class Supervisor:
         heard = Heard(self.child.stderr)
         heard.start()
         say("%s is on trial, start %d of %d" % (trial["id"], trial["starts"], STARTS))
-        until = time.monotonic() + float(trial.get("seconds", SECONDS))
+        seconds, what = float(trial.get("seconds", SECONDS)), "confirmed"
+        began = time.monotonic()
         while self.child.poll() is None and self.current() != trial["id"]:
-            if time.monotonic() > until and not self.stopping:
+            if what == "confirmed" and (self.trial() or {}).get("confirmed"):
+                began, what = time.monotonic(), "up"
+                seconds = float(trial.get("up_seconds", UP_SECONDS))
+            if time.monotonic() > began + seconds and not self.stopping:
                 self.end()
-                trial["back"] = "it was not confirmed within %g s" % trial.get("seconds", SECONDS)
+                trial["back"] = "it was not %s within %g s" % (what, seconds)
             time.sleep(LOOK_SECONDS)
         status = self.child.wait()
         self.child = None
@@ -109,6 +119,8 @@ class Supervisor:
                 there["ended"] += ": " + heard.last
             if there.get("back") is None and trial.get("back") is not None:
                 there["back"] = trial["back"]
+            if self.stopping and there["starts"] > 0:
+                there["starts"] -= 1  # it was stopped, and did not crash
             self.tried(there)
         return status
 
@@ -129,7 +141,10 @@ class Supervisor:
         try:
             put_back(trial.get("database"))
         except OSError as error:
-            say("the database could not be put back: %s" % error)
+            # The older agent may not be able to read what the newer one has made of it.
+            say("it cannot go back yet, the database could not be put back: %s" % error)
+            self.failed = True
+            return
         self.settle(trial, "returned", trial["back"])
 
     def settle(self, trial: Trial, outcome: str, why: Optional[str]) -> None:
@@ -217,8 +232,11 @@ class Heard(threading.Thread):
 
     def run(self) -> None:
         for line in self.source:
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
+            try:
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
+            except (OSError, ValueError):
+                pass  # nobody hears this; the one on trial must not wait for it
             text = line.decode("utf-8", "replace").strip()
             if text and not text.startswith("hint:"):
                 self.last = text[-LAST_WORDS:]

@@ -137,6 +137,8 @@ CODES: Mapping[str, Code] = {
     "upgrade.no_kit": Code(409, "The agent does not run from a kit"),
     "upgrade.on_trial": Code(503, "The agent is on trial"),
     "upgrade.not_on_trial": Code(409, "That agent is not on trial"),
+    "upgrade.schema": Code(409, "That agent cannot read the database any more"),
+    "upgrade.replaced": Code(409, "Another agent was installed meanwhile"),
     "upgrade.busy": Code(409, "Work on the node cannot be interrupted"),
     "upgrade.returned": Code(409, "The upgrade went back"),
     "kit.broken": Code(None, "The kit is not whole"),

@@ -1,8 +1,9 @@
 """Upgrades of the agent: `/v1/agent/upgrade`.
 
 `POST` with a kit that was uploaded as a blob begins a job. The kit's agent is unpacked beside the
-one that runs, and started on trial; whoever asked talks to it and confirms it. Without that it goes
-back by itself. While it is on trial it refuses all other changes (`upgrade.on_trial`).
+one that runs, and started on trial; whoever asked talks to it and confirms it. Then it starts its
+jobs and the rest. Until all of that runs it goes back by itself, and refuses all other changes
+(`upgrade.on_trial`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class AgentUpgrade(msgspec.Struct, kw_only=True):
     """Which kit runs, and what became of the last upgrade."""
 
     kit: str  # its id: the version, and what is in it
-    on_trial: bool = False
+    on_trial: bool = False  # until it is confirmed, and all of it has started
+    confirmed: bool = False  # on trial: it is wanted, and is still to start all that it does
     job: str | None = None  # on trial: the job that began it
     last: LastUpgrade | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.upgrades import JOB_KIND, AgentUpgrade, UpgradeRequest
 from agent.upgrades.trial_files import TrialFiles
 from agent.upgrades.upgrade_job import UpgradeKind, no_kit
+
+log = logging.getLogger(__name__)
 
 
 class NodeUpgrades:
@@ -29,38 +32,69 @@ class NodeUpgrades:
     ) -> None:
         """`files` None: the agent was not started by the supervisor of a kit."""
         self._files, self._jobs = files, jobs
-        self._settled = asyncio.Event()
+        self._confirmed, self._settled = asyncio.Event(), asyncio.Event()
         self._on_end: Callable[[], None] = lambda: None
         if files is None or files.tried is None:
+            self._confirmed.set()
             self._settled.set()
         self.about: AgentUpgrade | None = None if files is None else self._look(files)
         self.handed_over = False
         jobs.register(
             UpgradeKind(
-                files=files, jobs=jobs, blobs=blobs, database=database, hand_over=self._hand_over
+                files=files,
+                jobs=jobs,
+                blobs=blobs,
+                database=database,
+                hand_over=self._hand_over,
+                settled=self._settled.wait,
             )
         )
 
     @property
     def on_trial(self) -> bool:
-        """Whether this agent goes back unless it is confirmed."""
+        """Whether this agent goes back unless it is confirmed, and then up."""
         return not self._settled.is_set()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """What ends this agent, so that the supervisor decides what runs next."""
         self._on_end = callback
 
-    async def settled(self) -> None:
-        """Wait until this agent is no longer on trial."""
-        await self._settled.wait()
+    async def confirmed(self) -> None:
+        """Wait until this agent is to start all that it does."""
+        await self._confirmed.wait()
+
+    async def up(self) -> None:
+        """All of it has started: one on trial is current from now on.
+
+        Raises:
+            OSError: it is not, and the end of this process counts as a crash.
+        """
+        files, about = self._files, self.about
+        if files is None or about is None or not self.on_trial:
+            return
+        trial = await asyncio.to_thread(files.trial)
+        if trial is None or trial.id != about.kit or trial.back is not None:
+            log.warning("the trial of %s is over", about.kit)
+            self._hand_over()
+            return
+        await asyncio.to_thread(files.finish, trial, at=time.time())
+        about.on_trial = about.confirmed = False
+        about.last = await asyncio.to_thread(files.last)
+        self._settled.set()
 
     def check_settled(self) -> None:
-        """Raises ProblemError `upgrade.on_trial` while it is."""
+        """Raises ProblemError `upgrade.on_trial` while it is, or another is about to be."""
+        if self.handed_over:
+            raise ProblemError(
+                "upgrade.on_trial",
+                "this agent ends, and another version is about to run",
+                hint="Try again in a moment.",
+            )
         if self.on_trial:
             raise ProblemError(
                 "upgrade.on_trial",
                 "this agent is on trial after an upgrade, and changes nothing yet",
-                hint="It is confirmed in a moment, or goes back by itself. Then try again.",
+                hint="It is kept in a moment, or goes back by itself. Then try again.",
             )
 
     async def begin(self, request: UpgradeRequest, *, owner: str, key: str | None) -> Job:
@@ -74,7 +108,9 @@ class NodeUpgrades:
         return await self._jobs.submit(JOB_KIND, request, owner=owner, key=key)
 
     async def confirm(self, kit: str) -> AgentUpgrade:
-        """Keep the agent that answers this, if it is that one. Again changes nothing.
+        """The agent that answers this is wanted, if it is that one. Again changes nothing.
+
+        It is kept, and no longer on trial, once all of it has started.
 
         Raises:
             ProblemError: `upgrade.no_kit`, `upgrade.not_on_trial`, `kit.write`.
@@ -100,13 +136,13 @@ class NodeUpgrades:
                 hint="See what became of it: roost node show NODE",
             )
         try:
-            await asyncio.to_thread(files.confirm, trial, at=time.time())
+            await asyncio.to_thread(files.confirm, trial)
         except OSError as error:
             raise ProblemError(
                 "kit.write", f"{files.root}: {error}", hint="It goes back by itself."
             ) from None
-        self._settled.set()
-        about.on_trial, about.last = False, await asyncio.to_thread(files.last)
+        about.confirmed = True
+        self._confirmed.set()
         return about
 
     async def give_up(self, why: str) -> AgentUpgrade:
@@ -144,9 +180,12 @@ class NodeUpgrades:
         if kit is None:
             return None
         trial = files.trial() if self.on_trial else None
+        if trial is not None and trial.confirmed:
+            self._confirmed.set()
         return AgentUpgrade(
             kit=kit,
-            on_trial=self.on_trial and files.current() != kit,
+            on_trial=self.on_trial,
+            confirmed=trial is not None and trial.confirmed,
             job=None if trial is None else trial.job,
             last=files.last(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,9 +16,16 @@ from agent.kit.start import (
     START_VARIABLE,
     TRIAL,
     TRIAL_VARIABLE,
+    UP_SECONDS,
 )
 from agent.protocol.decoding import from_json
+from agent.protocol.problems import ProblemError
 from agent.protocol.upgrades import LastUpgrade
+
+# Which kit ran when a job first did.
+FIRST = "first-upgrade.json"
+
+log = logging.getLogger(__name__)
 
 
 class Trial(msgspec.Struct, kw_only=True):
@@ -28,6 +36,8 @@ class Trial(msgspec.Struct, kw_only=True):
     was: str
     job: str
     seconds: float
+    up_seconds: float = UP_SECONDS
+    confirmed: bool = False
     database: str | None = None  # whose copy is put back where it goes back
     starts: int = 0
     back: str | None = None  # why
@@ -75,21 +85,47 @@ class TrialFiles:
         except (OSError, msgspec.MsgspecError):
             return None
 
+    def first(self, job: str) -> str | None:
+        """Which kit was current when that job first asked; it is written down then."""
+        path = self.root / FIRST
+        try:
+            noted = from_json(path.read_bytes(), _First)
+        except (OSError, msgspec.MsgspecError):
+            noted = None
+        if noted is None or noted.job != job:
+            noted = _First(job=job, was=self.current())
+            write_whole(path, msgspec.json.encode(noted), mode=0o644)
+        return noted.was
+
     def begin(self, trial: Trial) -> None:
-        """From the next start on. What another upgrade kept of the database is removed first."""
+        """From the next start on. What another one kept of the database is not its own."""
         if trial.database is not None:
-            copy = Path(trial.database + COPY_SUFFIX)
-            copy.unlink(missing_ok=True)
-            sync_folder(copy.parent)
+            self.keep_copy(Path(trial.database))
         write_whole(self.root / TRIAL, msgspec.json.encode(trial), mode=0o644)
 
-    def confirm(self, trial: Trial, *, at: float) -> None:
-        """The one on trial is current from now on; that is so once the link has moved."""
+    def withdraw(self, job: str) -> None:
+        """The trial that this job began is none."""
+        trial = self.trial()
+        if trial is not None and trial.job == job:
+            (self.root / TRIAL).unlink(missing_ok=True)
+            sync_folder(self.root)
+
+    def confirm(self, trial: Trial) -> None:
+        """It is wanted. It has still to start all that it does."""
+        trial.confirmed = True
+        write_whole(self.root / TRIAL, msgspec.json.encode(trial), mode=0o644)
+
+    def finish(self, trial: Trial, *, at: float) -> None:
+        """The one on trial is current from now on; that is so once the link has moved.
+
+        Raises:
+            OSError: it has not moved. What fails after that is told in the log: the next start
+                finds the rest.
+        """
         part = self.root / f".{CURRENT}.confirm"
         part.unlink(missing_ok=True)
         part.symlink_to(trial.id)
         part.replace(self.root / CURRENT)
-        sync_folder(self.root)
         last = LastUpgrade(
             id=trial.id,
             version=trial.version,
@@ -98,11 +134,64 @@ class TrialFiles:
             outcome="done",
             at=at,
         )
-        write_whole(self.root / LAST, msgspec.json.encode(last), mode=0o644)
-        (self.root / TRIAL).unlink(missing_ok=True)
-        sync_folder(self.root)
+        try:
+            sync_folder(self.root)
+            write_whole(self.root / LAST, msgspec.json.encode(last), mode=0o644)
+            if trial.database is not None:
+                self.keep_copy(Path(trial.database))
+            (self.root / TRIAL).unlink(missing_ok=True)
+            sync_folder(self.root)
+        except OSError:
+            log.exception("agent %s is current, and not all of that was written down", trial.id)
 
     def give_up(self, trial: Trial, why: str) -> None:
         """The supervisor goes back when this agent has ended."""
         trial.back = why
         write_whole(self.root / TRIAL, msgspec.json.encode(trial), mode=0o644)
+
+    def keep_copy(self, database: Path) -> None:
+        """What the last upgrade kept of the database is that of the kit that ran before it.
+
+        Where that upgrade was not done it is nobody's, and is removed.
+        """
+        copy, last = Path(f"{database}{COPY_SUFFIX}"), self.last()
+        if not copy.exists():
+            return
+        done = last is not None and last.outcome == "done" and last.id == self.current()
+        if last is not None and last.was and done:
+            copy.replace(copy_of(database, last.was))
+        else:
+            copy.unlink()
+        sync_folder(copy.parent)
+
+    def forget_copies(self, database: Path) -> None:
+        """Those of kits that are kept no longer."""
+        copies = Path(f"{database}{COPY_SUFFIX}-")
+        for copy in copies.parent.glob(f"{copies.name}*"):
+            if not (self.root / copy.name[len(copies.name) :] / "kit.json").exists():
+                copy.unlink(missing_ok=True)
+
+    def check_schema(self, database: Path, kit: str) -> None:
+        """Raises ProblemError `upgrade.schema`: that kit cannot read the database any more."""
+        self.keep_copy(database)
+        copy = copy_of(database, kit)
+        if copy.exists():
+            raise ProblemError(
+                "upgrade.schema",
+                f"the database was changed since agent {kit} ran, which cannot read it any more;"
+                f" as it was then it lies in {copy}",
+                params={"kit": kit, "copy": str(copy)},
+                hint="What came since would be lost. If that is wanted: roost node uninstall, which"
+                f" keeps the data; put the copy in the place of {database.name}, and remove its"
+                " -wal and -shm; then roost node install with that kit.",
+            )
+
+
+class _First(msgspec.Struct, kw_only=True):
+    job: str
+    was: str | None
+
+
+def copy_of(database: Path, kit: str) -> Path:
+    """Where the database lies as that kit left it, if its schema was changed after that."""
+    return Path(f"{database}{COPY_SUFFIX}-{kit}")

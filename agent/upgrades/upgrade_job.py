@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agent.images.blobs import Blobs
+from agent.jobs.finishing import finish
 from agent.jobs.jobs import Jobs
 from agent.jobs.kind import JobKind, SkippedError
 from agent.jobs.work import Work
@@ -43,10 +44,14 @@ class UpgradeKind(JobKind[UpgradeRequest]):
         blobs: Blobs,
         database: Path | None,
         hand_over: Callable[[], None],
+        settled: Callable[[], Awaitable[object]],
     ) -> None:
-        """`hand_over` ends this agent, so that the supervisor starts the other one."""
+        """`hand_over` ends this agent, so that the supervisor starts the other one.
+
+        `settled` waits until this one is not on trial.
+        """
         self._files, self._jobs, self._blobs = files, jobs, blobs
-        self._database, self._hand_over = database, hand_over
+        self._database, self._hand_over, self._settled = database, hand_over, settled
 
     def subject(self, request: UpgradeRequest) -> str:
         return request.id
@@ -55,12 +60,28 @@ class UpgradeKind(JobKind[UpgradeRequest]):
         files, request = self._files, work.request
         if files is None:
             raise no_kit()
+        await work.stage("starting", HAND_OVER_SECONDS)  # of the one on trial, whose job this is
+        await self._settled()
         last = await asyncio.to_thread(files.last)
         if last is not None and last.job == work.job.id:
-            return await asyncio.to_thread(_ended, files, last)
+            try:
+                return await asyncio.to_thread(_ended, files, last)
+            finally:
+                if self._database is not None:
+                    await asyncio.to_thread(files.forget_copies, self._database)
         was = await asyncio.to_thread(files.current)
+        first = await asyncio.to_thread(files.first, work.job.id)
+        if was != first:
+            raise ProblemError(
+                "upgrade.replaced",
+                f"agent {was} was installed in the place of {first} meanwhile",
+                params={"kit": was, "was": first},
+                hint="See whether that is the one that is wanted: roost node show NODE",
+            )
         if was == request.id:
             raise SkippedError(f"agent {request.id} runs already")
+        if self._database is not None:
+            await asyncio.to_thread(files.check_schema, self._database, request.id)
         facts = await self._unpacked(files, work)
         try:
             self._jobs.hold(HOLD)
@@ -76,13 +97,21 @@ class UpgradeKind(JobKind[UpgradeRequest]):
                 seconds=request.within_seconds,
                 database=None if self._database is None else str(self._database),
             )
-            await asyncio.to_thread(files.begin, trial)
-            work.log(f"agent {request.id} is started on trial, instead of {was}")
-            self._hand_over()
+            await self._begin(files, trial, work)
             await asyncio.Event().wait()  # this agent ends, and the job goes on under the next
         finally:
             self._jobs.hold(None)
         raise AssertionError  # it waits for ever
+
+    async def _begin(self, files: TrialFiles, trial: Trial, work: Work[UpgradeRequest]) -> None:
+        """Hand over, or leave no trial behind."""
+        try:
+            await finish(asyncio.to_thread(files.begin, trial))
+            work.log(f"agent {trial.id} is started on trial, instead of {trial.was}")
+        except BaseException:
+            await finish(asyncio.to_thread(files.withdraw, trial.job))
+            raise
+        self._hand_over()
 
     async def _unpacked(self, files: TrialFiles, work: Work[UpgradeRequest]) -> KitFacts:
         """Have the kit's version beside the one that runs."""
@@ -137,7 +166,7 @@ def _ended(files: TrialFiles, last: LastUpgrade) -> dict[str, str]:
             params={"kit": last.id, "was": last.was},
             hint="See why on the node: journalctl -u roost-agent",
         )
-    _prune(files.root, lambda name: name not in (last.id, last.was))
+    _prune(files.root, lambda name: name not in (last.id, last.was, files.current()))
     return {"kit": last.id, "was": last.was or "", "version": last.version or ""}
 
 

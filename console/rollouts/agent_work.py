@@ -1,8 +1,9 @@
 """One question to one node of a rollout that upgrades agents.
 
 What a release's deployment is to the others, the job `agent.upgrade` is here. The agent on trial is
-confirmed as soon as it answers through the real link: it would go back within a minute. After that
-the node is watched as any other, and going back is an upgrade to the version that it kept.
+confirmed as soon as it answers through the real link: it would go back within a minute. Once all of
+it has started, as it says, the node is watched as any other, and going back is an upgrade to the
+version that it kept.
 """
 
 from __future__ import annotations
@@ -112,9 +113,13 @@ async def ask_agent(
     if node.deployment is None:
         return Seen(node=node.name, what="nothing")
     if now.on_trial and now.kit == kit.id:
-        now = await client.upgrades.confirm(kit.id)
+        if not now.confirmed:
+            now = await client.upgrades.confirm(kit.id)
+        if now.on_trial:
+            return Seen(node=node.name, what="not_yet", why="is confirmed, and starts its jobs")
     if now.kit == kit.id:
-        return _state(node, "done" if want.ask == "confirm" else "canary")
+        state: DeploymentState = "done" if want.ask == "confirm" else "canary"
+        return Seen(node=node.name, what="state", state=state, boot=facts.agent.boot)
     return await _not_there(client, node, now)
 
 
@@ -164,11 +169,11 @@ async def _revert(
     if now.on_trial:
         if now.kit == kit.id:
             await client.upgrades.revert(f"rollout {rollout.id} goes back")
-        else:
+        elif _goes_back(kit, now) and not now.confirmed:
             await client.upgrades.confirm(now.kit)
         return Seen(node=node.name, what="not_yet", why="goes back")
     if now.kit == kit.id:
-        return await _back(client, rollout, node, now)
+        return await _back(client, rollout, node, kit, now)
     if node.deployment is None:
         return Seen(node=node.name, what="nothing")
     job = await client.job(node.deployment)
@@ -178,7 +183,14 @@ async def _revert(
     return _state(node, "reverted")
 
 
-async def _back(client: NodeClient, rollout: Rollout, node: RolloutNode, now: AgentUpgrade) -> Seen:
+def _goes_back(kit: KitFile, now: AgentUpgrade) -> bool:
+    """Whether what is on trial is what ran before the kit; else it is somebody else's trial."""
+    return now.last is not None and now.last.id == kit.id and now.kit == now.last.was
+
+
+async def _back(
+    client: NodeClient, rollout: Rollout, node: RolloutNode, kit: KitFile, now: AgentUpgrade
+) -> Seen:
     last = now.last
     if node.deployment is None and not node.tried:
         return Seen(node=node.name, what="nothing")  # it ran that before
@@ -186,6 +198,9 @@ async def _back(client: NodeClient, rollout: Rollout, node: RolloutNode, now: Ag
         return _state(node, "stuck", f"it cannot go back to {last.id}: {last.why}")
     if last is None or not last.was:
         return _state(node, "stuck", "it does not say what it ran before")
+    if last.id != kit.id:
+        why = f"its last upgrade was one to {last.id}: what it ran before {kit.id} is not known"
+        return _state(node, "stuck", why)
     job = await client.upgrades.begin(UpgradeRequest(id=last.was), f"{_mark(rollout, node)}-back")
     if job.state in ENDED and job.state != "succeeded":
         why = job.problem.detail if job.problem is not None else job.reason or job.state

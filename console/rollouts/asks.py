@@ -45,6 +45,7 @@ class Seen(msgspec.Struct, kw_only=True, frozen=True):
     ]
     deployment: str | None = None
     state: DeploymentState | None = None
+    boot: str | None = None  # of the agent that answers; another one: that one has ended
     weight: int | None = None  # of its candidate; None: its requests are not split
     arms: Arms | None = None
     tried: bool = False  # it may have been told to change, whatever came of that

@@ -26,6 +26,11 @@ def see_silent(ledger: Ledger, node: RolloutNode, why: str, now: float, asked_si
         lose(ledger, node, now, silent, why)
 
 
+def silent(node: RolloutNode, now: float) -> bool:
+    """Whether it was not heard of lately."""
+    return now - max(node.heard_at, node.since) > MARGIN_SECONDS
+
+
 def see_gap(ledger: Ledger, now: float) -> None:
     """Say for how long nobody was in touch with nodes that go back by themselves."""
     begun = [node for node in ledger.rollout.nodes if node.stage in UNCONFIRMED]

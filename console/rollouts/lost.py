@@ -14,11 +14,15 @@ from console.text import age
 
 
 def lose(ledger: Ledger, node: RolloutNode, now: float, silent: float, why: str) -> None:
-    """It was silent for so many seconds. Only a node that can have gone back by itself failed."""
+    """It was silent for so many seconds.
+
+    Only a node that can have gone back by itself failed; and one whose agent was changed, for it is
+    that agent which does not answer.
+    """
     told = f"not heard of for {age(silent)}"
     if node.back:
         told += ", and it is not known whether it runs again what it ran before"
-    elif node.stage == "confirming":
+    elif node.stage == "confirming" and not ledger.rollout.kits:
         told += ", and it is not known whether it has confirmed"
     else:
         node.failed = node.back = True

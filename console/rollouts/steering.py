@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from agent.protocol.arms import Arms
 from agent.protocol.deployments import DeploymentState
 from console.rollouts.asks import Ask, Seen, Want
+from console.rollouts.boots import see_boot
 from console.rollouts.budgets import Budget
 from console.rollouts.catching_up import catch_up, may_return, returned, stand, supersede
 from console.rollouts.going_back import begin_back, end_back, take_back
 from console.rollouts.judged import look, undecided_words, untried_words
 from console.rollouts.jumps import shift
-from console.rollouts.late import see_gap, see_late, see_silent
+from console.rollouts.late import see_gap, see_late, see_silent, silent
 from console.rollouts.ledger import Ledger
 from console.rollouts.lost import ask_of, asked_on, hear_again
 from console.rollouts.record import (
@@ -82,8 +83,7 @@ class Steering:
         elif seen.what == "begun":
             node.deployment, node.why = seen.deployment, ""
         elif seen.state is not None:
-            node.weight = seen.weight
-            self._state(node, seen.state, seen.why, now)
+            self._state(node, seen.state, seen, now)
         elif seen.what == "reached":
             return
         elif node.stage == "reverting":
@@ -109,7 +109,9 @@ class Steering:
         else:
             node.why = seen.why  # how far it is: no event of its own
 
-    def _state(self, node: RolloutNode, state: DeploymentState, why: str, now: float) -> None:
+    def _state(self, node: RolloutNode, state: DeploymentState, seen: Seen, now: float) -> None:
+        why, node.weight = seen.why, seen.weight
+        see_boot(self._ledger, node, seen.boot, now)
         if state == "stuck":
             node.failed = True
             self._ledger.put(node, "stuck", now, why)
@@ -266,6 +268,8 @@ class Steering:
     def _watch(self, nodes: Sequence[RolloutNode], now: float) -> None:
         rollout, strategy = self.rollout, self.rollout.strategy
         progress, wave = rollout.progress, f"wave {rollout.wave + 1}"
+        if rollout.kits and any(silent(node, now) for node in nodes):
+            return
         turn = advance(nodes, progress, strategy, now)
         weights = weights_of(nodes, strategy)
         if turn == "begun":

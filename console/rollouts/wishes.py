@@ -94,6 +94,7 @@ def _retry(ledger: Ledger, by: str, now: float) -> None:
     for node in rollout.nodes:
         if may_retry(node):
             node.attempt, node.deployment = node.attempt + 1, None
+            node.boot, node.restarts = None, 0
             node.failed = node.back = node.tried = False
             node.weight = node.well_since = node.alone = node.judged = None
             ledger.put(node, "planned", now, by=by)

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +36,11 @@ _CONFIRM = """
 ln -s "$ME" "$ROOT/.current" && mv -T "$ROOT/.current" "$ROOT/current"
 rm -f "$ROOT/trial.json"
 """
+_WANTED = """
+sed -i 's/"confirmed": false/"confirmed": true/' "$ROOT/trial.json"
+"""
+_STIRS = 'echo new >"$DATABASE"; echo wal >"$DATABASE-wal"; exit 4\n'
+NOT_UP = "it ended 3 times before it was up"
 THREE_TIMES = "it ended 3 times before it was confirmed"
 TOYS = {
     "stays": _RUNS + _STAYS,
@@ -44,7 +50,9 @@ TOYS = {
     "gives up": f"""{_RUNS}
 sed -i 's/"back": null/"back": "somebody wants it"/' "$ROOT/trial.json"
 """,
-    "stirs the database": _RUNS + 'echo new >"$DATABASE"; echo wal >"$DATABASE-wal"; exit 4\n',
+    "stirs the database": _RUNS + _STIRS,
+    "is confirmed and crashes": _RUNS + _WANTED + _STIRS,
+    "is confirmed and hangs": _RUNS + _WANTED + _STAYS,
 }
 
 
@@ -61,7 +69,8 @@ class Scene:
         self._toy("b", TOYS[tried])
         (folder / "current").symlink_to("a")
         self.trial = {"id": "b", "was": "a", "version": "2", "job": "j1", "starts": 0, "back": None}
-        self.trial |= {"seconds": seconds, "database": str(self.database)}
+        self.trial |= {"seconds": seconds, "up_seconds": 0.5, "confirmed": False}
+        self.trial |= {"database": str(self.database)}
         (folder / "trial.json").write_text(json.dumps(self.trial))
 
     def run(self, dies_before: int = 0) -> subprocess.Popen[bytes]:
@@ -164,7 +173,7 @@ def test_a_stop_reaches_the_agent_on_trial_and_is_no_crash(
     process.terminate()
     assert process.wait(WAIT_SECONDS) == 128 + signal.SIGTERM
     assert scene.alive() == []
-    assert json.loads((scene.root / "trial.json").read_text())["starts"] == 1
+    assert json.loads((scene.root / "trial.json").read_text())["starts"] == 0
     assert scene.last == {}
 
 
@@ -178,6 +187,8 @@ def test_a_stop_reaches_the_agent_on_trial_and_is_no_crash(
         ),
         ("hangs", 0.3, "it was not confirmed within 0.3 s"),
         ("gives up", 60.0, "somebody wants it"),
+        ("is confirmed and crashes", 60.0, f"{NOT_UP}, the last time with exit status 4"),
+        ("is confirmed and hangs", 60.0, "it was not up within 0.5 s"),
     ],
 )
 def test_it_goes_back_by_itself(
@@ -196,6 +207,40 @@ def test_it_goes_back_by_itself(
     assert scene.last["job"] == "j1"
 
 
+def test_it_starts_nothing_while_the_database_cannot_be_put_back(
+    tmp_path: Path, scenes: list[Scene]
+) -> None:
+    """The older agent could not read it, or would lose what it kept."""
+    scene = begun(scenes, tmp_path / "scene", tried="is confirmed and crashes")
+    copy = Path(f"{scene.database}{start.COPY_SUFFIX}")
+    copy.write_text("old\n")
+    in_the_way = Path(f"{scene.database}-shm")
+    in_the_way.mkdir()
+    for _ in range(2):
+        assert scene.run().wait(WAIT_SECONDS) == 1
+        assert (scene.alive(), scene.last, scene.current) == ([], {}, "a")
+        assert json.loads((scene.root / "trial.json").read_text())["back"].startswith(NOT_UP)
+    in_the_way.rmdir()
+    scene.run()
+    scene.becomes(["a"], last="returned", current="a")
+    assert scene.database.read_text() == "old\n"
+
+
+def test_what_the_one_on_trial_says_is_read_though_nobody_hears_it() -> None:
+    class Deaf:
+        def write(self, _line: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise ValueError("it is closed")
+
+    heard = start.Heard(iter([b"one\n", b"two\n"]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stderr", SimpleNamespace(buffer=Deaf()))
+        heard.run()
+    assert heard.last == "two"
+
+
 def test_what_cannot_be_started_goes_back(tmp_path: Path, scenes: list[Scene]) -> None:
     scene = begun(scenes, tmp_path / "scene")
     shutil.rmtree(scene.root / "b")
@@ -205,7 +250,7 @@ def test_what_cannot_be_started_goes_back(tmp_path: Path, scenes: list[Scene]) -
 
 
 @pytest.mark.parametrize(
-    ("tried", "ends"), [("crashes", "a"), ("stirs the database", "a"), ("confirms", "b")]
+    ("tried", "ends"), [("crashes", "a"), ("is confirmed and crashes", "a"), ("confirms", "b")]
 )
 def test_killed_before_any_deed_one_agent_runs_at_the_next_start(
     tmp_path: Path, scenes: list[Scene], tried: str, ends: str

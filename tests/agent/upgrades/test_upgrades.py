@@ -21,6 +21,10 @@ NEWER = (
 )
 
 
+CRASHES = (
+    "import agent.jobs.jobs as j;"
+    " j.Jobs.start = lambda self: (_ for _ in ()).throw(OSError('no jobs today'))"
+)
 OLDER = "import agent.store.database as d; d.SCHEMA_VERSION -= 1"
 
 
@@ -50,9 +54,10 @@ def test_it_is_tried_confirmed_and_then_current(versions: Versions) -> None:
     assert (refused.status_code, refused.json()["code"]) == (503, "upgrade.on_trial")
     for _ in range(2):
         answer = versions.ask("POST", "/v1/agent/upgrade/confirm", {"id": "b-2"})
-        assert (answer.status_code, answer.json()["on_trial"]) == (200, False)
-    assert versions.current == "b-2"
+        about = answer.json()
+        assert (answer.status_code, about["confirmed"] or not about["on_trial"]) == (200, True)
     ended = versions.ended(job)
+    assert versions.current == "b-2"
     assert (ended["state"], ended["result"]["was"]) == ("succeeded", "a-1")
     assert process.poll() is None
     facts = versions.until(lambda: versions.agent.get("/v1/node")["agent"]["upgrade"]["last"])
@@ -107,9 +112,15 @@ def test_a_newer_schema_that_is_confirmed_keeps_a_copy_of_the_older(versions: Ve
     versions.tried("b-2")
     versions.ask("POST", "/v1/agent/upgrade/confirm", {"id": "b-2"})
     assert versions.ended(job)["state"] == "succeeded"
-    copy = versions.agent.folder / "state" / "agent.db.before"
+    copy = versions.agent.folder / "state" / "agent.db.before-a-1"
     with sqlite3.connect(copy) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    # The older agent cannot read the database any more: it is not even tried, and the copy stays.
+    back = versions.ended(versions.begin("a-1"))
+    assert (back["state"], back["problem"]["code"]) == ("failed", "upgrade.schema")
+    assert str(copy) in back["problem"]["detail"]
+    assert copy.exists()
+    assert versions.current == "b-2"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +141,21 @@ def test_a_broken_agent_goes_back_with_its_last_words(
     assert why in ended["problem"]["detail"]
     assert not (versions.root / "b-2").exists()
     assert versions.state()["kit"] == "a-1"
+
+
+def test_confirmed_and_crashing_as_it_starts_its_jobs_it_goes_back(versions: Versions) -> None:
+    versions.add("b-2", f"{NEWER}; {CRASHES}")
+    job = versions.begin("b-2")
+    versions.tried("b-2")
+    answer = versions.ask("POST", "/v1/agent/upgrade/confirm", {"id": "b-2"})
+    assert (answer.json()["on_trial"], answer.json()["confirmed"]) == (True, True)
+    ended = versions.ended(job)
+    assert ended["problem"]["code"] == "upgrade.returned"
+    assert "it ended 3 times before it was up" in ended["problem"]["detail"]
+    assert "no jobs today" in ended["problem"]["detail"]
+    assert (versions.current, versions.state()["kit"]) == ("a-1", "a-1")
+    with sqlite3.connect(versions.agent.folder / "state" / "agent.db") as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_killed_on_trial_it_is_tried_again(versions: Versions) -> None:

@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,10 +77,13 @@ class Versions:
         """What `look` finds at last; an agent that is away for the moment is asked again."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            try:
-                found = look()
-            except (OSError, httpx.HTTPError, KeyError):
-                found = None
+            with warnings.catch_warnings():
+                # httpcore leaves the socket open with which it could not connect.
+                warnings.simplefilter("ignore", ResourceWarning)
+                try:
+                    found = look()
+                except (OSError, httpx.HTTPError, KeyError):
+                    found = None
             if found is not None:
                 return found
             assert time.monotonic() < deadline, self.agent.log()

@@ -54,6 +54,7 @@ class NodeDouble(msgspec.Struct):
     read: int = 0  # how often what it measures was asked for
     renewed_at: float = 0.0
     applied: int = 0
+    boot: str | None = None  # of its agent, where that is what is upgraded
 
 
 class FleetDouble:
@@ -151,7 +152,14 @@ class FleetDouble:
         if node.state in ("reverted", "stuck"):
             node.weight = None
         why = "it is not well" if node.state == "reverted" and node.fails else ""
-        return Seen(node=want.node, what="state", state=node.state, weight=node.weight, why=why)
+        return Seen(
+            node=want.node,
+            what="state",
+            state=node.state,
+            weight=node.weight,
+            boot=node.boot,
+            why=why,
+        )
 
     def _live(self, node: NodeDouble, want: Want) -> None:
         if want.ask == "revert" and node.state not in ("reverted", "stuck"):

@@ -41,6 +41,7 @@ class Node:
     def __init__(self, upgrade: AgentUpgrade | None, **job: Any) -> None:
         self.now, self.told = upgrade, list[str]()
         self.fails: str | None = None
+        self.starts_jobs = False
         self.job_ = Job(
             **{"id": "j1", "kind": "agent.upgrade", "subject": NEW, "state": "running"} | job,
             owner="maria",
@@ -59,7 +60,7 @@ class Node:
 
     async def confirm(self, kit: str) -> AgentUpgrade:
         self.told.append(f"confirm {kit}")
-        return AgentUpgrade(kit=kit)
+        return AgentUpgrade(kit=kit, on_trial=self.starts_jobs, confirmed=self.starts_jobs)
 
     async def revert(self, why: str) -> None:
         self.told.append(f"revert: {why}")
@@ -141,6 +142,16 @@ async def test_the_agent_on_trial_is_confirmed_as_soon_as_it_answers(what: Ask) 
     assert (seen.state, told) == ("canary", [])
 
 
+@pytest.mark.parametrize("what", ["look", "renew", "confirm"])
+async def test_what_is_confirmed_and_not_up_is_waited_for(what: Ask) -> None:
+    node = Node(AgentUpgrade(kit=NEW, on_trial=True, job="j1"))
+    node.starts_jobs = True
+    seen, told = await ask(node, what)
+    assert (seen.what, told) == ("not_yet", [f"confirm {NEW}"])
+    seen, told = await ask(Node(AgentUpgrade(kit=NEW, on_trial=True, confirmed=True)), what)
+    assert (seen.what, told) == ("not_yet", [])
+
+
 async def test_a_wave_that_is_through_is_done() -> None:
     seen, _ = await ask(Node(AgentUpgrade(kit=NEW, last=last())), "confirm")
     assert seen.state == "done"
@@ -173,11 +184,30 @@ async def test_back_from_a_trial_is_the_end_of_the_trial() -> None:
 async def test_back_from_what_is_kept_is_an_upgrade_to_what_was() -> None:
     seen, told = await ask(Node(AgentUpgrade(kit=NEW, last=last())), "revert")
     assert (seen.what, told) == ("not_yet", [BACK])
-    old_on_trial = AgentUpgrade(kit=OLD, on_trial=True, job="j2")
+    old_on_trial = AgentUpgrade(kit=OLD, on_trial=True, job="j2", last=last())
     seen, told = await ask(Node(old_on_trial), "revert")
     assert (seen.what, told) == ("not_yet", [f"confirm {OLD}"])
     seen, told = await ask(Node(AgentUpgrade(kit=OLD), state="succeeded"), "revert")
     assert (seen.state, told) == ("reverted", ["job j1"])
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        AgentUpgrade(kit="3.0-c", on_trial=True, job="j9", last=last()),
+        AgentUpgrade(kit=OLD, on_trial=True, job="j9"),
+        AgentUpgrade(kit=OLD, on_trial=True, job="j9", last=last(id="3.0-c")),
+    ],
+)
+async def test_going_back_confirms_nobody_elses_trial(others: AgentUpgrade) -> None:
+    seen, told = await ask(Node(others), "revert")
+    assert (seen.what, told) == ("not_yet", [])
+
+
+async def test_it_does_not_go_back_to_what_ran_before_another_kit() -> None:
+    seen, told = await ask(Node(AgentUpgrade(kit=NEW, last=last(id="3.0-c", was=OLD))), "revert")
+    assert (seen.state, told) == ("stuck", [])
+    assert f"what it ran before {NEW} is not known" in seen.why
 
 
 async def test_before_it_was_tried_its_job_is_cancelled() -> None:

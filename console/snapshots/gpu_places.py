@@ -1,4 +1,4 @@
-"""Pins of one node's GPUs as pins of another node's: by index, and by MIG slice."""
+"""Pins of one node's GPUs as pins of another node's: by index, and by MIG slice of a profile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 
 PINNED = ("GPU-", "MIG-", "TEGRA-")
-Place = tuple[int, int | None]  # a GPU's index, and a slice's
+# A GPU's index; of a slice also its profile, and which of that profile's it is.
+Place = tuple[int, str | None, int | None]
 
 
 def moved_uuid(uuid: str, there: Sequence[Gpu], here: Sequence[Gpu]) -> str:
@@ -26,7 +27,7 @@ def moved_uuid(uuid: str, there: Sequence[Gpu], here: Sequence[Gpu]) -> str:
     place = next((at for at, each in _places(there).items() if each.startswith(uuid)), None)
     found = None if place is None else _places(here).get(place)
     if found is None:
-        where = "" if place is None else f", GPU {place[0]} of the snapshot's node,"
+        where = "" if place is None else f", {_words(place)} of the snapshot's node,"
         raise ProblemError(
             "snapshot.refused",
             f"{uuid}{where} has no counterpart: the node has {len(here)} GPUs",
@@ -44,10 +45,18 @@ def moved_select(select: str, there: Sequence[Gpu], here: Sequence[Gpu]) -> str:
     )
 
 
+def _words(place: Place) -> str:
+    index, profile, number = place
+    return f"GPU {index}" if number is None else f"slice {profile or '?'} of GPU {index}"
+
+
 def _places(gpus: Sequence[Gpu]) -> dict[Place, str]:
     found: dict[Place, str] = {}
     for gpu in gpus:
-        found[gpu.index, None] = gpu.uuid
-        for slice_ in gpu.mig_instances:
-            found[gpu.index, slice_.index] = slice_.uuid
+        found[gpu.index, None, None] = gpu.uuid
+        of_profile: dict[str | None, int] = {}
+        for each in sorted(gpu.mig_instances, key=lambda one: one.index):
+            number = of_profile.get(each.profile, 0)
+            found[gpu.index, each.profile, number] = each.uuid
+            of_profile[each.profile] = number + 1
     return found

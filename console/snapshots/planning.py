@@ -22,6 +22,7 @@ from console.snapshots.values import Given, unused, with_values
 from console.text import plural, size
 
 NO_RELEASE = "snapshot"
+STEPS_LIMIT = 64  # of a kind, in a RestoreRequest
 
 
 class Line(msgspec.Struct, kw_only=True, frozen=True):
@@ -96,6 +97,7 @@ class _Planner:
             applies=applies,
             removes=self._removes(),
         )
+        self._too_many(request)
         self._secrets(applies)
         self._configuration()
         order = ("load", "place", "build", "apply", "remove", "note")
@@ -116,6 +118,15 @@ class _Planner:
                     )
                 else:
                     self._note(f"{words} does not know its {what}: {why}")
+
+    def _too_many(self, request: RestoreRequest) -> None:
+        for what, count in (("engines", len(request.builds)), ("releases", len(request.applies))):
+            if count > STEPS_LIMIT:
+                self._refuse(
+                    "snapshot.refused",
+                    f"it would bring {count} {what}, and one restore takes {STEPS_LIMIT}",
+                    "Build some of the engines, or apply some of the releases, before it.",
+                )
 
     def _machine(self) -> None:
         then, now = self._then.facts, self._now.facts
@@ -267,11 +278,14 @@ class _Planner:
         recipe = engine.manifest.parts.recipe
         if recipe is None:
             return None
-        models = {each.name for each in self._now.files if each.kind == "model"}
         load = self._wish.load
-        models |= {each.name for each in (load.files if load else ()) if each.kind == "model"}
+        files = [*self._now.files, *(load.files if load else ())]  # what is carried replaces
+        models = {each.name: each.sha256 for each in files if each.kind == "model"}
         if not recipe.onnx.startswith("/") and recipe.onnx not in models:
             return f"the model {recipe.onnx} is not there, and the snapshot does not carry it"
+        then, there = engine.manifest.parts.onnx_sha256, models.get(recipe.onnx)
+        if then and there and then.removeprefix("sha256:") != there.removeprefix("sha256:"):
+            return f"the model {recipe.onnx} there is another one than the engine was built from"
         if recipe.onnx.startswith("/"):
             self._note(
                 f"engine {engine.model} needs {recipe.onnx} on the node, which is not carried"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +31,7 @@ from console.text import size
 
 # A few MiB at a time: one thread's work for many pieces from the link.
 WRITE_BYTES = 4 * 1024 * 1024
+IMAGES_LIMIT = 64  # a node exports no more at once, nor loads them
 
 Said = Callable[[str], None]
 
@@ -55,19 +58,25 @@ async def take(
     Images come as one archive, which lies beside `file` until that is written: memory stays small.
 
     Raises:
-        ProblemError: the node's own, `link.*`, `bundle.unwritable`, `archive.*`.
+        ProblemError: `console.usage` for too many images, the node's own, `link.*`,
+            `bundle.unwritable`, `archive.*`.
     """
     snapshot = await client.snapshots.take(environment=wanted.environment)
     archives: list[ArchiveIndex] = []
     models: list[LooseFile] = []
     images = images_wanted(snapshot, wanted)
+    if len(images) > IMAGES_LIMIT:
+        raise ProblemError(
+            "console.usage",
+            f"a snapshot carries {IMAGES_LIMIT} images at most, and that would be {len(images)}",
+            params={"images": len(images)},
+            hint="--with-images carries only those that workloads and engines need.",
+        )
     files = [each for each in snapshot.files if wanted.models and each.kind == "model"]
-    await asyncio.to_thread(
-        _check_room,
-        file,
-        sum(image.size_bytes for image in images) + sum(each.size_bytes for each in files),
-    )
-    async with _beside(file) as folder:
+    model_bytes = sum(each.size_bytes for each in files)
+    if warning := await asyncio.to_thread(room_warning, file, images, model_bytes):
+        said(warning)
+    async with beside(file) as folder:
         if images:
             said(f"reading {len(images)} images, at most {size(_total(images))}")
             path = folder / "images.tar"
@@ -120,30 +129,66 @@ def _total(images: list[NodeImage]) -> int:
     return sum(image.size_bytes for image in images)
 
 
-def _check_room(file: Path, needed: int) -> None:
-    """What is read lies there plain before it is packed. Raises ProblemError."""
+def room_warning(file: Path, images: Sequence[NodeImage], models_bytes: int) -> str | None:
+    """What is read lies there plain before it is packed: a word where there may be no room.
+
+    How much images share is not known before: only what is needed in any case is refused.
+
+    Raises:
+        ProblemError: `bundle.unwritable`.
+    """
     try:
         free = shutil.disk_usage(file.absolute().parent).free
     except OSError as error:
         raise _unwritable(file, error.strerror or str(error)) from None
-    if free < needed:
+    least = max((image.size_bytes for image in images), default=0) + models_bytes
+    if free < least:
         raise _unwritable(
-            file, f"up to {size(needed)} are needed while it is written, {size(free)} are free"
+            file, f"at least {size(least)} are needed while it is written, {size(free)} are free"
         )
+    most = sum(image.size_bytes for image in images) + models_bytes
+    if free < most:
+        return (
+            f"up to {size(most)} are needed while it is written, less what images share;"
+            f" {size(free)} are free"
+        )
+    return None
 
 
 @asynccontextmanager
-async def _beside(file: Path) -> AsyncIterator[Path]:
-    """A folder on the same disk, gone afterwards."""
-    make = partial(tempfile.mkdtemp, prefix=f".{file.name}.", dir=file.parent)
+async def beside(file: Path) -> AsyncIterator[Path]:
+    """A folder on the same disk, gone afterwards; one that a killed roost left goes, too."""
     try:
-        folder = await asyncio.to_thread(make)
+        folder, handle = await asyncio.to_thread(_made_beside, file)
     except OSError as error:
         raise _unwritable(file, error.strerror or str(error)) from None
     try:
-        yield Path(folder)
+        yield folder
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _made_beside(file: Path) -> tuple[Path, int]:
+    """A new folder, and its lock, which ends with the process."""
+    prefix, parent = f".{file.name}.taking-", file.absolute().parent
+    for left in [each for each in parent.iterdir() if each.name.startswith(prefix)]:
+        with contextlib.suppress(BlockingIOError):  # somebody is at it
+            os.close(_lock(left))
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    return folder, _lock(folder)
+
+
+def _lock(folder: Path) -> int:
+    """Raises BlockingIOError: another process has it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 async def _written(pieces: AsyncIterator[bytes], path: Path) -> str:

@@ -335,3 +335,46 @@ def test_how_it_is_asked_for_is_in_the_request_without_values() -> None:
     found = plan(then, given={("web", "TOKEN"): "hunter2"}, remove_others=True)
     assert found.request.wish == "--remove-others --set web.TOKEN"
     assert found.request.alike == f"{digest(99)} --remove-others --set web.TOKEN"
+
+
+def test_a_slice_goes_to_one_of_its_own_profile() -> None:
+    old, new = gpu(0), gpu(0, uuid="GPU-new-0")
+    old.mig_instances = [
+        MigInstance(uuid="MIG-a", index=0, profile="1g.10gb"),
+        MigInstance(uuid="MIG-b", index=1, profile="3g.40gb"),
+    ]
+    new.mig_instances = [
+        MigInstance(uuid="MIG-x", index=0, profile="3g.40gb"),
+        MigInstance(uuid="MIG-y", index=1, profile="3g.40gb"),
+    ]
+    now = snapshot(facts("new", gpus=[new]), images=[image("app:1", 1)])
+
+    def pinned(select: str) -> RestorePlan:
+        pin = applied(gpu=GpuRequest(select=select))
+        return plan(snapshot(facts(gpus=[old]), workloads=[pin]), now)
+
+    [workload] = pinned("MIG-b").request.applies[0].workloads
+    assert workload.gpu is not None
+    assert workload.gpu.select == "MIG-x"
+    found = pinned("MIG-a")
+    assert codes(found) == ["snapshot.refused"]
+    assert "slice 1g.10gb of GPU 0" in found.problems[0].detail
+
+
+def test_an_engine_is_not_built_from_another_model_of_that_name() -> None:
+    of_then = engine()
+    of_then.manifest.parts.onnx_sha256 = digest(7)
+    there = RecordedFile(kind="model", name="detector.onnx", size_bytes=3, sha256=digest(8))
+    now = snapshot(HERE.facts, images=HERE.images, files=[there])
+    found = plan(snapshot(engines=[of_then]), now)
+    assert codes(found) == ["snapshot.refused"]
+    assert "detector.onnx there is another one" in found.problems[0].detail
+    # The one that is carried takes its place.
+    assert codes(plan(snapshot(engines=[of_then]), now, load=LoadRequest(files=[ONNX]))) == []
+
+
+def test_more_engines_than_one_restore_takes() -> None:
+    many = [engine(f"m{number}", key=f"{number:064x}") for number in range(65)]
+    found = plan(snapshot(engines=many), load=LoadRequest(files=[ONNX]))
+    assert "snapshot.refused" in codes(found)
+    assert "it would bring 65 engines" in found.problems[0].detail

@@ -127,7 +127,7 @@ async def test_what_fails_leaves_what_was_there(tmp_path: Path, node: FakeNode, 
 async def test_a_disk_without_room_is_told_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=1_500_000)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     node = FakeNode(made())
     with pytest.raises(ProblemError, match="are free") as failed:

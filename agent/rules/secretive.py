@@ -119,8 +119,9 @@ def _address(found: re.Match[str]) -> str:
     scheme, rest = found.groups()
     user, at, host = rest.rpartition("@")
     first = user.partition("/")[0]
-    # A name alone is known to whoever may use ssh; an @ in a path is no user's.
+    # A name alone is known to whoever may use ssh; an @ in a path is no user's, nor a digest's.
     alone = ":" not in first and (scheme.lower() in _SSH or "/" in user)
+    alone = alone or host.startswith("sha256:")
     return found[0] if alone or not at else f"{scheme}://{REMOVED}@{host}"
 
 

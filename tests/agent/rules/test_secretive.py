@@ -75,6 +75,7 @@ def test_what_goes(text: str, left: str) -> None:
         "token_count: 17, TOKEN_LIMIT=4096",
         "monkey=1 keyboard: us design=x KEY_FILES=2",
         "mkdir -p /data && docker run -p 80:80 --user 1000:1000 x",
+        "http://registry:5000/app@sha256:9f86d081",
         "https://registry/@types/node and git@github.com:x",
     ],
 )

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -260,7 +261,7 @@ def version_key(text: str) -> List[int]:
 def place_problems(kit: Kit, python: Optional[Python]) -> List[KitError]:
     found: List[KitError] = []
     need = 0
-    if python is not None and not (ROOT / kit.id / "kit.json").exists():
+    if python is not None and not unpacked(kit, python):
         need = sum(file["unpacked_bytes"] for file in kit.wheels(python.version))
     for place, wanted in ((ROOT, need), (STATE, STATE_BYTES)):
         above = place
@@ -289,11 +290,13 @@ def place_problems(kit: Kit, python: Optional[Python]) -> List[KitError]:
 def plan(kit: Kit, member: str) -> List[str]:
     """What `install` would do now, in words."""
     steps: List[str] = []
-    there = installed()
+    there, python = installed(), chosen_python(kit)
     if there and there["id"] == kit.id:
         steps.append(f"agent {kit.version} is there already")
+        if python is not None and not unpacked(kit, python):
+            steps.append(f"unpack it anew, for Python {python.version}")
     else:
-        if not (ROOT / kit.id / "kit.json").exists():
+        if python is None or not unpacked(kit, python):
             steps.append(f"unpack agent {kit.version} to {ROOT / kit.id}")
         was = ", instead of {}".format(there["version"]) if there else ""
         steps.append(f"make it the current one{was}")
@@ -351,8 +354,7 @@ def install(kit: Kit, say: Any, member: str = "") -> None:
     if not (CONFIG / "agent.yaml").exists():
         write(CONFIG / "agent.yaml", kit.read("agent.yaml"), 0o644)
     write(ROOT / "start", supervisor(kit, python), 0o755)
-    if TRIAL.exists():  # somebody wants this one, whatever is tried
-        TRIAL.unlink()
+    end_trial(say)  # somebody wants this one, whatever is tried
     link(ROOT / "current", kit.id)
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists() or COMMAND.is_symlink():
@@ -369,6 +371,33 @@ def install(kit: Kit, say: Any, member: str = "") -> None:
         must(["systemctl", "enable", "--no-reload", SERVICE], "kit.service")
         must(["systemctl", "restart", SERVICE], "kit.service")
     say(f"agent {kit.version} is installed")
+
+
+def end_trial(say: Any) -> None:
+    """Another version that is tried ends, and the database is as before, as its supervisor does it.
+
+    Cut short, the supervisor goes on with it at the next start.
+    """
+    if not TRIAL.exists():
+        return
+    say("ending the upgrade that is under way")
+    if has_systemd() and UNIT.exists():
+        must(["systemctl", "stop", SERVICE], "kit.service")
+    try:
+        supervisor = runpy.run_path(str(ROOT / "start"))["Supervisor"](str(ROOT / "start"), [])
+        trial = supervisor.trial()
+        if trial is None or supervisor.current() == trial["id"]:
+            TRIAL.unlink()
+            return
+        trial["back"] = trial.get("back") or "another was installed"
+        supervisor.write(TRIAL.name, trial)
+        supervisor.go_back(trial)  # it says what stands in the way
+    except OSError as error:
+        raise KitError("kit.write", f"{ROOT}: {error}", "Mend that and run it again.") from None
+    if TRIAL.exists():
+        raise KitError(
+            "kit.write", "the database could not be put back", "Mend that and run it again."
+        )
 
 
 def unpack_only(kit: Kit, say: Any) -> None:
@@ -395,10 +424,18 @@ def must(argv: List[str], code: str) -> None:
         )
 
 
+def unpacked(kit: Kit, python: Python) -> bool:
+    """Whether it lies there whole, for that Python: the system's may be another one by now."""
+    place = ROOT / kit.id
+    program = read_text(str(place / "bin" / "roost-agent")) or ""
+    fits = program.startswith(launcher(python, place).split("\n", 1)[0] + "\n")
+    return fits and (place / "kit.json").exists()
+
+
 def unpack(kit: Kit, python: Python, say: Any) -> None:
     """The wheels as one folder, whole and on disk before it has its name."""
     done = ROOT / kit.id
-    if (done / "kit.json").exists():
+    if unpacked(kit, python):
         return
     say(f"unpacking agent {kit.version} for Python {python.version}")
     part = ROOT / ("." + kit.id + ".part")
@@ -413,10 +450,13 @@ def unpack(kit: Kit, python: Python, say: Any) -> None:
         quiet([python.path, "-IS", "-m", "compileall", "-q", str(library)])
         write(part / "kit.json", json.dumps(kit.about, indent=1).encode(), 0o644)
         sync_tree(part)
-        if done.exists():  # what somebody left there is not whole
-            shutil.rmtree(str(done))
+        old = ROOT / ("." + kit.id + ".old.part")
+        shutil.rmtree(str(old), ignore_errors=True)
+        if done.exists():  # not whole, or for another Python
+            done.rename(old)
         part.rename(done)
         sync_folder(ROOT)
+        shutil.rmtree(str(old), ignore_errors=True)
     except OSError as error:
         shutil.rmtree(str(part), ignore_errors=True)
         raise KitError("kit.write", f"{ROOT}: {error}", "Mend that and run it again.") from None
@@ -510,6 +550,8 @@ def uninstall(say: Any, *, everything: bool) -> None:
         sync_folder(UNIT.parent)
     if COMMAND.is_symlink() and os.readlink(str(COMMAND)).startswith(str(ROOT)):
         COMMAND.unlink()
+    if (ROOT / "start").exists():
+        end_trial(say)
     foreign = remove_own()
     if everything:
         for place in (STATE, CONFIG):
@@ -524,11 +566,12 @@ def remove_own() -> List[str]:
     """What was put into ROOT goes; what somebody else put there stays, and is told."""
     if not ROOT.is_dir():
         return []
-    own = {"current", "start", "trial.json", "last-upgrade.json"}
+    own = {"current", "start", "trial.json", "last-upgrade.json", "first-upgrade.json"}
     foreign: List[str] = []
     for path in sorted(ROOT.iterdir()):
         name = path.name
-        part = name.startswith(".") and name.endswith(".part")
+        begun = any(name.startswith("." + each + ".") for each in (*own, "upgrade"))
+        part = name.startswith(".") and (begun or name.endswith(".part"))
         if path.is_dir() and not path.is_symlink() and (part or (path / "kit.json").exists()):
             shutil.rmtree(str(path))
         elif name in own or part:

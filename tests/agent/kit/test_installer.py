@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -82,6 +83,76 @@ def test_again_changes_nothing_and_keeps_the_configuration(tmp_path: Path, place
     assert (places / "etc/roost/agent.yaml").read_text() == "name: mine\n"
     assert (places / "opt/roost/1.0.0-abc").stat().st_ino == inode
     assert "is there already" in installer.plan(installer.Kit(kit), "")[0]
+
+
+def test_for_another_python_it_is_unpacked_anew(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = small_kit(tmp_path)
+    install(kit)
+    other = tmp_path / "python-to-come"
+    other.symlink_to(sys.executable)
+    monkeypatch.setattr(installer, "pythons_here", lambda: [installer.Python(str(other), "3.13")])
+    assert "unpack it anew, for Python 3.13" in installer.plan(installer.Kit(kit), "")
+    install(kit)
+    program = places / "opt/roost/current/bin/roost-agent"
+    assert program.read_text().startswith(f"#!{other} -IS\n")
+    assert len(list((places / "opt/roost").glob("*abc*"))) == 1
+    assert len(list((places / "opt/roost").glob(".*"))) == 0
+
+
+def on_trial(places: Path, tried: str) -> Path:
+    """That version is tried, and has changed the schema of the database, which comes back."""
+    root, database = places / "opt/roost", places / "var/lib/roost/agent.db"
+    database.write_text("new")
+    Path(f"{database}-wal").write_text("new")
+    Path(f"{database}.before").write_text("old")
+    trial = {"id": tried, "was": "1.0.0-abc", "version": "2", "job": "j1", "starts": 1}
+    (root / "trial.json").write_text(json.dumps({**trial, "database": str(database)}))
+    (root / "first-upgrade.json").write_text("{}")
+    (root / ".current.confirm").symlink_to("x")
+    return database
+
+
+def test_an_upgrade_under_way_ends_where_another_is_installed(tmp_path: Path, places: Path) -> None:
+    install(small_kit(tmp_path))
+    database = on_trial(places, "1.5.0-abc")
+    install(small_kit(tmp_path, version="2.0.0"))
+    assert database.read_text() == "old"
+    assert sorted(each.name for each in database.parent.iterdir()) == ["agent.db"]
+    root = places / "opt/roost"
+    assert not (root / "trial.json").exists()
+    assert (root / "current").readlink() == Path("2.0.0-abc")
+    last = json.loads((root / "last-upgrade.json").read_text())
+    assert (last["outcome"], last["job"], last["id"]) == ("returned", "j1", "1.5.0-abc")
+    assert last["why"] == "another was installed"
+
+
+def test_uninstall_ends_an_upgrade_and_keeps_what_the_older_can_read(
+    tmp_path: Path, places: Path
+) -> None:
+    install(small_kit(tmp_path))
+    database = on_trial(places, "1.5.0-abc")
+    installer.uninstall(print, everything=False)
+    assert database.read_text() == "old"
+    assert not (places / "opt/roost").exists()
+
+
+def test_nothing_is_switched_while_the_database_cannot_be_put_back(
+    tmp_path: Path, places: Path
+) -> None:
+    install(small_kit(tmp_path))
+    database = on_trial(places, "1.5.0-abc")
+    in_the_way = Path(f"{database}-shm")
+    in_the_way.mkdir()
+    assert refusal(small_kit(tmp_path, version="2.0.0")) == "kit.write"
+    root = places / "opt/roost"
+    assert (root / "current").readlink() == Path("1.0.0-abc")
+    assert json.loads((root / "trial.json").read_text())["back"] == "another was installed"
+    in_the_way.rmdir()
+    install(small_kit(tmp_path, version="2.0.0"))
+    assert database.read_text() == "old"
+    assert (root / "current").readlink() == Path("2.0.0-abc")
 
 
 def test_what_a_cut_left_is_begun_anew(tmp_path: Path, places: Path) -> None:

@@ -70,7 +70,7 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
         raise
     if with_parent:
         await call_when_parent_ends(servers.stop)
-    node.upgrades.on_end(lambda: _end_soon(servers))
+    node.upgrades.on_end(lambda: end_soon(servers))
     await asyncio.to_thread(_settle, node)
     # Callers are answered from the first moment on; /readyz says when the first sample is in.
     serving = asyncio.create_task(servers.serve())
@@ -91,7 +91,7 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
     return node.upgrades.handed_over and not servers.signalled
 
 
-def _end_soon(servers: Servers, seconds: float = HAND_OVER_SECONDS) -> None:
+def end_soon(servers: Servers, seconds: float = HAND_OVER_SECONDS) -> None:
     """Have it end, and see to it that it does: systemd starts the supervisor then."""
     timer = threading.Timer(seconds, os._exit, [1])
     timer.daemon = True

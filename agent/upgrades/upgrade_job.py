@@ -70,16 +70,9 @@ class UpgradeKind(JobKind[UpgradeRequest]):
                 if self._database is not None:
                     await asyncio.to_thread(files.forget_copies, self._database)
         was = await asyncio.to_thread(files.current)
-        first = await asyncio.to_thread(files.first, work.job.id)
-        if was != first:
-            raise ProblemError(
-                "upgrade.replaced",
-                f"agent {was} was installed in the place of {first} meanwhile",
-                params={"kit": was, "was": first},
-                hint="See whether that is the one that is wanted: roost node show NODE",
-            )
         if was == request.id:
             raise SkippedError(f"agent {request.id} runs already")
+        await _check_first(files, work.job.id, was)
         if self._database is not None:
             await asyncio.to_thread(files.check_schema, self._database, request.id)
         facts = await self._unpacked(files, work)
@@ -108,8 +101,10 @@ class UpgradeKind(JobKind[UpgradeRequest]):
         try:
             await finish(asyncio.to_thread(files.begin, trial))
             work.log(f"agent {trial.id} is started on trial, instead of {trial.was}")
-        except BaseException:
+        except BaseException as error:
             await finish(asyncio.to_thread(files.withdraw, trial.job))
+            if isinstance(error, OSError):
+                raise _unwritten(files, error) from None
             raise
         self._hand_over()
 
@@ -155,6 +150,27 @@ class UpgradeKind(JobKind[UpgradeRequest]):
                 work.log(f"waits for {what}")
                 told = True
             await asyncio.sleep(WAIT_LOOK_SECONDS)
+
+
+async def _check_first(files: TrialFiles, job: str, was: str | None) -> None:
+    """Raises ProblemError `upgrade.replaced` where somebody installed another one meanwhile."""
+    try:
+        first = await asyncio.to_thread(files.first, job)
+    except OSError as error:
+        raise _unwritten(files, error) from None
+    if was != first:
+        raise ProblemError(
+            "upgrade.replaced",
+            f"agent {was} was installed in the place of {first} meanwhile",
+            params={"kit": was, "was": first},
+            hint="See whether that is the one that is wanted: roost node show NODE",
+        )
+
+
+def _unwritten(files: TrialFiles, error: OSError) -> ProblemError:
+    return ProblemError(
+        "kit.write", f"{files.root}: {error}", hint="Make room there, and try again."
+    )
 
 
 def _ended(files: TrialFiles, last: LastUpgrade) -> dict[str, str]:

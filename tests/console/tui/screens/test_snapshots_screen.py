@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.protocol.jobs import Job
@@ -217,6 +218,20 @@ async def test_a_read_only_console_restores_nothing(make_app: MakeApp, desk: Fak
         await settled(pilot)
         await pilot.press("o")
         assert "read-only" in await settled(pilot)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_what_is_not_known_stands_below(
+    make_app: MakeApp, desk: FakeDesk, size: tuple[int, int]
+) -> None:
+    desk.now = msgspec.structs.replace(THEN, unknown={"workloads": "the store is broken"})
+    app = app_of(make_app, desk)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await type_command(pilot, "changes @cam-7 friday.snapshot")
+        text = await settled(pilot)
+        assert "nothing of what is known differs" in text
+        assert "not known: workloads: the store is broken" in text
 
 
 async def test_a_node_that_does_not_answer(make_app: MakeApp, desk: FakeDesk) -> None:

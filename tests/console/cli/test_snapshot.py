@@ -74,4 +74,4 @@ def test_a_simulated_node(tmp_path: Path, fleet: Path) -> None:
     )
     assert (read_only.code, "read-only" in read_only.err) == (2, True)
     wrong = run("restore", file, "--to", "plant-1-t4", "--set", "web=1")
-    assert "Write --set WORKLOAD.NAME=VALUE." in wrong.err
+    assert "Write --set WORKLOAD.PLACE=VALUE:" in wrong.err

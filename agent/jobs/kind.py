@@ -44,6 +44,10 @@ class JobKind(ABC, Generic[R]):
         """See `Job.alike`."""
         return None
 
+    def late_hint(self, request: R, stage: str) -> str | None:
+        """What to do where this stage took longer than it may; None: try it again."""
+        return None
+
     def locks(self, request: R) -> Sequence[str]:
         """Things that nobody else may touch while it runs ("image:<digest>").
 

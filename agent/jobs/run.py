@@ -198,8 +198,11 @@ class Run(Generic[R]):
             f"stage {stage!r} took longer than {_span(self._deadline_seconds)}"
             + (f"; {note}" if note else ""),
             params={"job": self.entry.id, "stage": stage, "seconds": self._deadline_seconds},
-            hint="Its log says how far it came. Then try it again: roost job retry"
-            f" {self.entry.id}",
+            hint="Its log says how far it came. "
+            + (
+                self.kind.late_hint(self.entry.request, stage or "")
+                or f"Then try it again: roost job retry {self.entry.id}"
+            ),
         )
         return self._as("failed", problem=problem.problem())
 

@@ -30,6 +30,7 @@ from agent.rules.engine_keys import engine_key, recipe_digest
 from agent.rules.engine_stale import why_not_good
 
 BUILD = "engine.build"
+BUILDING = "building"  # the stage that has the recipe's time
 
 
 class BuildKind(JobKind[BuildRequest]):
@@ -49,6 +50,15 @@ class BuildKind(JobKind[BuildRequest]):
 
     def alike(self, request: BuildRequest) -> str | None:
         return recipe_digest(request.recipe)
+
+    def late_hint(self, request: BuildRequest, stage: str) -> str | None:
+        """The same time again would be too short again."""
+        if stage != BUILDING:
+            return None
+        return (
+            f"The recipe's timeout_seconds is {request.recipe.timeout_seconds:g}: raise it, or"
+            " lower optimization_level, and build it again."
+        )
 
     def locks(self, request: BuildRequest) -> Sequence[str]:
         return self._shop.locks(request.gpu, request.recipe.model)
@@ -82,7 +92,7 @@ class BuildKind(JobKind[BuildRequest]):
         """The engine of that key, if its plan is what was kept. Blocks."""
         store = self._shop.store
         there = store.find(work.request.recipe.model, key)
-        if there is not None and (why := store.damage(there, read=True)):
+        if there is not None and (why := store.damage(there)):
             work.log(f"engine {key[:12]} is built anew: {why}")
             return None
         return there
@@ -115,7 +125,7 @@ class BuildKind(JobKind[BuildRequest]):
     ) -> EngineManifest:
         shop, recipe = self._shop, work.request.recipe
         compare = await asyncio.to_thread(self._compare, parts)
-        await work.stage("building", recipe.timeout_seconds)
+        await work.stage(BUILDING, recipe.timeout_seconds)
         async with shop.place(recipe.model, work.job.id) as place:
             told = await shop.run(
                 work,
@@ -143,15 +153,20 @@ class BuildKind(JobKind[BuildRequest]):
         recipe = parts.recipe
         if recipe is None or not recipe.validation.previous:
             return None
+        inputs = recipe.validation.inputs
+        ours = None if inputs is None else self._shop.digests.of_inputs(Path(inputs))
+        if inputs is not None and ours is None:
+            return None  # the builder tells what is wrong with them
         for engine in self._shop.store.list(recipe.model):
-            before = engine.manifest.parts
+            before, check = engine.manifest.parts, engine.manifest.check
             if (
                 engine.current
                 and before.onnx_sha256 == parts.onnx_sha256
                 and before.external_sha256 == parts.external_sha256
                 and before.recipe is not None
                 and before.recipe.profiles == recipe.profiles
-                and before.recipe.validation.inputs == recipe.validation.inputs
+                and check is not None
+                and check.inputs_sha256 == ours
                 and before.recipe.validation.batches == recipe.validation.batches
             ):
                 return self._shop.store.outputs_of(engine)

@@ -17,6 +17,7 @@ from agent.engines.orphans import DESCRIPTION
 from agent.engines.worker_process import quiet_log, run_process
 from agent.engines.worker_task import WorkerTask
 from agent.protocol.engines import Builder
+from agent.protocol.gpus import TEGRA_UUID
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 
@@ -147,4 +148,15 @@ def _changed_at(file: Path | None) -> int:
 
 def _environment(gpu: str | None) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    return {**passed, "CUDA_VISIBLE_DEVICES": gpu or ""}
+    return {**passed, "CUDA_VISIBLE_DEVICES": _seen_by_cuda(gpu)}
+
+
+def _seen_by_cuda(gpu: str | None) -> str:
+    """The GPU as CUDA names it; empty: none shall be seen.
+
+    CUDA takes indices, and UUIDs that begin with GPU- or MIG- (CUDA C++ Programming Guide, CUDA
+    Environment Variables). The name that a Jetson's GPU has here is ours, and it is device 0.
+    """
+    if gpu is not None and gpu.startswith(TEGRA_UUID):
+        return "0"
+    return gpu or ""

@@ -61,7 +61,7 @@ class ImportKind(JobKind[PlanImportRequest]):
             await work.stage("copying", LOOK_SECONDS)
             header = await _copied(Path(request.plan), place / PLAN)
             _say(work, header)
-            _compare(header, looked, can_try=gpu is not None)
+            same = _compare(header, looked, can_try=gpu is not None)
             digest, _ = await asyncio.to_thread(digest_of, place / PLAN)
             source = Path(request.plan)
             before, said = await asyncio.to_thread(manifest_beside, source, header, digest)
@@ -82,7 +82,8 @@ class ImportKind(JobKind[PlanImportRequest]):
             )
             check = shop.checked(told, validation, gpu)
             await work.stage("keeping", KEEP_SECONDS)
-            manifest = await self._manifest(work, place, header, looked, gpu, check)
+            tensorrt = looked.builder.version if same else header.tensorrt
+            manifest = await self._manifest(work, place, header, tensorrt, looked, gpu, check)
             if before is not None:
                 _as_built(manifest, before, model=request.model, validation=validation)
             await asyncio.to_thread(_tidy, place)
@@ -101,6 +102,7 @@ class ImportKind(JobKind[PlanImportRequest]):
         work: Work[PlanImportRequest],
         place: Path,
         header: PlanHeader,
+        tensorrt: str,
         looked: Looked,
         gpu: Gpu | None,
         check: EngineCheck,
@@ -108,7 +110,7 @@ class ImportKind(JobKind[PlanImportRequest]):
         shop, request = self._shop, work.request
         digest, size = await asyncio.to_thread(digest_of, place / PLAN)
         parts = bare_parts(looked)
-        parts.tensorrt, parts.plan_sha256 = header.tensorrt, digest
+        parts.tensorrt, parts.plan_sha256 = tensorrt, digest
         if gpu is not None and check.state != "header":
             add_gpu(parts, looked, gpu, shop.facts(), await shop.power_mode())
         return EngineManifest(
@@ -181,19 +183,25 @@ def _say(work: Work[PlanImportRequest], header: PlanHeader) -> None:
         work.log(f"{header.begins_at} bytes of Ultralytics before it were taken off: {known}")
 
 
-def _compare(header: PlanHeader, looked: Looked, *, can_try: bool) -> None:
-    """Raises ProblemError `engine.unfit`: the TensorRT here cannot load it."""
+def _compare(header: PlanHeader, looked: Looked, *, can_try: bool) -> bool:
+    """Whether the TensorRT here is the one that built it, as far as it tells its version.
+
+    Raises:
+        ProblemError: `engine.unfit`: it cannot load the plan.
+    """
     builder = looked.builder
     here = f"{builder.flavour} {builder.version}"
     was = f"the plan is of {header.flavour} {header.tensorrt}, here is {here}"
-    version = [int(part) for part in builder.version.split(".") if part.isdigit()]
+    version = [int(part) for part in builder.version.split(".") if part.isdigit()][:4]
+    built = header.version[: len(version)]  # "10.3.0" is all that some say of themselves
     if header.flavour != builder.flavour:
         raise _unfit(was)
-    if header.version == version[:4]:
-        return
+    if built == version:
+        return True
     # An older one may have been built version-compatible, which nothing in its header tells.
-    if header.version > version or not can_try:
+    if built > version or not can_try:
         raise _unfit(was)
+    return False
 
 
 def _unfit(text: str) -> ProblemError:

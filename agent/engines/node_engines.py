@@ -199,7 +199,9 @@ class NodeEngines:
         if why is not None:
             raise not_usable(engine, why)
         used = await asyncio.to_thread(store.use, model, engine.manifest.key)
-        return msgspec.structs.replace(used, stale=engine.stale, stale_unknown=engine.stale_unknown)
+        return msgspec.structs.replace(
+            used, stale=engine.stale, stale_unknown=engine.stale_unknown, gpu_gone=engine.gpu_gone
+        )
 
     async def remove(self, model: str, request: EngineRemoveRequest) -> builtins.list[Engine]:
         """Remove it; what is left of the model.
@@ -224,6 +226,8 @@ class NodeEngines:
 
         Raises `workload.no_engine`, `runtime.*`.
         """
+        if use.recipe is not None:
+            use = msgspec.structs.replace(use, recipe=self._placed(use.recipe))
         return await self._here().handing.hand(use, gpus)
 
     async def instead(self, before: HandedEngine, gpus: Sequence[Gpu]) -> HandedEngine | None:

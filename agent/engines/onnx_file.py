@@ -63,6 +63,20 @@ class Digests:
         except OSError as error:
             raise unusable(path, f"{path}: {error.strerror}") from None
 
+    def of_inputs(self, folder: Path) -> str | None:
+        """SHA-256 in hex, of each NAME.bin in it; None: they cannot be read.
+
+        Blocks; raises ProblemError `engine.onnx`: one is being written to.
+        """
+        found = hashlib.sha256()
+        try:
+            for file in sorted(folder.glob("*.bin")):
+                if file.is_file():  # a pipe would keep us
+                    found.update(f"{file.name}\0{self._digest(file)}\0".encode(errors="replace"))
+        except OSError:
+            return None
+        return found.hexdigest()
+
     def changed(self, file: ModelFile) -> bool:
         """Whether it has other bytes now. Blocks, for long where it was touched.
 

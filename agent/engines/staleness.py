@@ -14,7 +14,7 @@ from agent.gpu.tegra_files import power_mode
 from agent.protocol.engines import Engine
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.rules.engine_stale import Now, stale_reasons
+from agent.rules.engine_stale import Now, made_with, stale_reasons
 
 
 class Staleness:
@@ -32,7 +32,10 @@ class Staleness:
         self._root = root
 
     async def told(self, engines: Sequence[Engine]) -> list[Engine]:
-        """The same engines, each with why it is stale and what could not be compared."""
+        """The same engines, each with why it is stale, what could not be compared, and whether
+        the GPU that it was built on is gone.
+        """
+        here = {gpu.uuid for gpu in self._facts().gpus}
         images: dict[str, tuple[str | None, str | None]] = {}
         found = []
         for engine in engines:
@@ -42,6 +45,7 @@ class Staleness:
                     engine,
                     stale=stale_reasons(engine.manifest, now),
                     stale_unknown=list(now.unknown),
+                    gpu_gone=engine.manifest.gpu_uuid not in {None, *here},
                 )
             )
         return found
@@ -50,7 +54,7 @@ class Staleness:
         facts, manifest = self._facts(), engine.manifest
         unknown: list[str] = []
         tensorrt, image, gone = None, None, False
-        if manifest.parts.image is None:
+        if made_with(manifest)[1] is None:
             tensorrt = await self._tensorrt(unknown)
         elif name := manifest.image_name:
             if name not in images:

@@ -76,7 +76,8 @@ class EngineStore:
     def keep(self, place: Path, model: str, manifest: EngineManifest) -> None:
         """What was built in `place` is an engine from now on, and counts for its key.
 
-        One of that key that was there stays where it lies, `current` too, until `prune`.
+        One of that key that was there stays where it lies, `current` too, until `prune`. The plan
+        has the manifest's digest: who made that has just read it.
         """
         with self._disk():
             self._write(place, manifest)
@@ -84,8 +85,10 @@ class EngineStore:
             _sync(place)
             before = self._folders_of(model, manifest.key)
             number = _number(before[-1].name) + 1 if before else 1
-            place.rename(place.with_name(manifest.key + (f".{number}" if before else "")))
-            durable.sync_folder(place.parent)
+            folder = place.with_name(manifest.key + (f".{number}" if before else ""))
+            place.rename(folder)
+            durable.sync_folder(folder.parent)
+            self._plans.kept(folder / PLAN, manifest.plan_sha256)
 
     def amend(self, model: str, manifest: EngineManifest, outputs: Path | None = None) -> None:
         """What is known of an engine has changed, its plan has not.

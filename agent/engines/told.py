@@ -11,6 +11,7 @@ from agent.engines.events import Built, Checked, Event, Message, Parsed, Progres
 from agent.jobs.work import Work
 from agent.protocol.decoding import from_plain
 from agent.protocol.engine_figures import EngineCheck
+from agent.protocol.engines import Builder
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 
@@ -18,10 +19,10 @@ STEPS = 1000  # of a build's progress
 
 
 class Told:
-    """What a worker told so far."""
+    """What a worker told so far. `inputs_sha256`: of the files that it reads inputs from."""
 
-    def __init__(self, work: Work[Any]) -> None:
-        self._work = work
+    def __init__(self, work: Work[Any], builder: Builder, inputs_sha256: str | None = None) -> None:
+        self._work, self._builder, self._inputs = work, builder, inputs_sha256
         self.parsed: Parsed | None = None
         self.built: Built | None = None
         self._checked: Checked | None = None
@@ -58,7 +59,10 @@ class Told:
                 f"the builder told what it saw in a way that this agent does not know: {error}",
                 hint="The agent and its worker.py do not fit: install the agent anew.",
             ) from None
+        builder = self._builder
         check.at, check.driver_version = time.time(), driver
+        check.tensorrt, check.image = f"{builder.flavour} {builder.version}", builder.image
+        check.inputs_sha256 = self._inputs
         if gpu is not None:
             check.gpu, check.compute_capability = gpu.uuid, gpu.compute_capability
         self._say(check)

@@ -15,6 +15,10 @@ class WholePlans:
     def __init__(self) -> None:
         self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
 
+    def kept(self, plan: Path, sha256: str) -> None:
+        """It was read just now, and has this digest. Blocks; raises OSError."""
+        self._known[plan] = _looks(plan), sha256
+
     def damage(self, engine: Engine, *, read: bool = False) -> str | None:
         """Why its plan is not what was kept; None: it is.
 

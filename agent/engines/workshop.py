@@ -188,7 +188,10 @@ class Workshop(msgspec.Struct, kw_only=True, frozen=True):
             paths.append(TaskPath("inputs", Path(validation.inputs)))
         if compare is not None:
             paths.append(TaskPath("compare", compare))
-        told = Told(work)
+        inputs = None
+        if validation.inputs is not None:
+            inputs = await asyncio.to_thread(self.digests.of_inputs, Path(validation.inputs))
+        told = Told(work, looked.builder, inputs)
         task = WorkerTask(
             job=work.job.id,
             place=place,

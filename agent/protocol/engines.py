@@ -214,6 +214,7 @@ class Engine(msgspec.Struct, kw_only=True):
     used_by: list[str] | None = None  # workloads that have it, or go back to it; None: not known
     stale: list[Stale] = []
     stale_unknown: list[str] = []  # what could not be compared, and why
+    gpu_gone: bool = False  # the very GPU that it was built on is not on the node any more
 
     def again(self, *, rebuild: bool = False) -> BuildRequest | None:
         """The request for the same recipe again; None: it was imported, and has none.
@@ -223,7 +224,7 @@ class Engine(msgspec.Struct, kw_only=True):
         recipe = self.manifest.parts.recipe
         if recipe is None:
             return None
-        swapped = any(each.what == "gpu" for each in self.stale)
+        swapped = self.gpu_gone or any(each.what == "gpu" for each in self.stale)
         gpu = None if swapped else self.manifest.gpu_uuid
         return BuildRequest(recipe=recipe, gpu=gpu, rebuild=rebuild)
 

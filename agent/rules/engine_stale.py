@@ -32,8 +32,8 @@ def stale_reasons(manifest: EngineManifest, now: Now) -> list[Stale]:
     """Each reason, those that want another build first."""
     parts = manifest.parts
     found: list[Stale] = []
-    was = f"{parts.flavour} {parts.tensorrt}"
-    if now.tensorrt is not None and parts.image is None and now.tensorrt != was:
+    was, was_image = made_with(manifest)
+    if now.tensorrt is not None and was_image is None and now.tensorrt != was:
         found.append(Stale(what="tensorrt", rebuild=True, text=f"{was} then, {now.tensorrt} now"))
     if gpu := other_gpu(manifest, now.gpus):
         found.append(gpu)
@@ -43,7 +43,7 @@ def stale_reasons(manifest: EngineManifest, now: Now) -> list[Stale]:
     if parts.power_mode is not None and now.power_mode not in (None, parts.power_mode):
         text = f"power mode {parts.power_mode} then, {now.power_mode} now"
         found.append(Stale(what="power_mode", rebuild=True, text=text))
-    if image := _other_image(parts, now):
+    if image := _other_image(was_image, manifest.image_name, now):
         found.append(Stale(what="image", rebuild=True, text=image))
     found += [
         Stale(what="model", rebuild=True, text=f"{path} has changed") for path in now.changed_files
@@ -51,6 +51,17 @@ def stale_reasons(manifest: EngineManifest, now: Now) -> list[Stale]:
     if driver := _other_driver(manifest, now.driver_version):
         found.append(Stale(what="driver", rebuild=False, text=driver))
     return found
+
+
+def made_with(manifest: EngineManifest) -> tuple[str, str | None]:
+    """The TensorRT that made it, "tensorrt 10.13.2.6", and the config digest of its image.
+
+    Of an import those that tried it here: what made it may be another, and be far away.
+    """
+    check, parts = manifest.check, manifest.parts
+    if manifest.imported is not None and check is not None and check.tensorrt is not None:
+        return check.tensorrt, check.image
+    return f"{parts.flavour} {parts.tensorrt}", parts.image
 
 
 def tried_under(manifest: EngineManifest) -> str | None:
@@ -153,15 +164,14 @@ def _capabilities(gpus: Sequence[Gpu]) -> set[str]:
     return {gpu.compute_capability for gpu in gpus if gpu.compute_capability}
 
 
-def _other_image(parts: EngineParts, now: Now) -> str | None:
-    if parts.image is None:
+def _other_image(before: str | None, name: str | None, now: Now) -> str | None:
+    if before is None:
         return None
     if now.image_gone:
-        name = parts.recipe.image if parts.recipe else None
-        return f"the image {name or parts.image[:19]} is not here any more"
-    if now.image is None or now.image == parts.image:
+        return f"the image {name or before[:19]} is not here any more"
+    if now.image is None or now.image == before:
         return None
-    return f"image {parts.image[:19]} then, {now.image[:19]} now"
+    return f"image {before[:19]} then, {now.image[:19]} now"
 
 
 def _other_driver(manifest: EngineManifest, driver: str | None) -> str | None:

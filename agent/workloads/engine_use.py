@@ -18,7 +18,7 @@ from agent.protocol.gpus import Gpu
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse, Mount, Workload
-from agent.rules.engine_stale import other_gpu
+from agent.rules.engine_stale import made_with, other_gpu
 from agent.workloads.planning import Planned
 from agent.workloads.recipe import Recipe
 from agent.workloads.records import Part
@@ -96,7 +96,7 @@ class EngineGiver:
                 ) from None
             return Given(notes=[f"it is deployed without an engine: {problem.detail}"])
         notes = [*handed.notes]
-        if handed.manifest.parts.image not in (None, image.config_digest, image.id):
+        if made_with(handed.manifest)[1] not in (None, image.config_digest, image.id):
             notes.append(
                 "its engine was built in another image than it will run: they must have the same"
                 " TensorRT"

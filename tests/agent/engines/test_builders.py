@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.engines import plan_files, whole_plans
 from agent.protocol.problems import ProblemError
 from tests import onnx_made
 from tests.agent.engines.engine_side import A10, engine_side, stand_in
@@ -40,6 +41,28 @@ async def test_what_was_tried_becomes_current(tmp_path: Path, onnx: Path) -> Non
         assert engines[0].manifest.driver_version == "580.95.05"
         back = await side.build(onnx, optimization_level=2)
         assert (back.result["engine"], current(side.folder)) == ("was there", keys[1])
+
+
+async def test_what_is_there_is_not_read_again(
+    tmp_path: Path, onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have gigabytes. What was written to since is."""
+    read = []
+
+    def digest_of(path: Path) -> tuple[str, int]:
+        read.append(path)
+        return plan_files.digest_of(path)
+
+    monkeypatch.setattr(whole_plans, "digest_of", digest_of)
+    async with engine_side(tmp_path, [stand_in(tmp_path)], gpus=[A10]) as side:
+        await side.build(onnx)
+        assert (await side.build(onnx)).result["engine"] == "was there"
+        assert read == []
+        (engine,) = await side.engines.list()
+        os.utime(engine.path)
+        assert (await side.build(onnx)).result["engine"] == "was there"
+        assert (await side.build(onnx)).result["engine"] == "was there"
+        assert [str(path) for path in read] == [engine.path]
 
 
 async def test_a_build_that_fails_leaves_current_alone(tmp_path: Path, onnx: Path) -> None:
@@ -121,6 +144,8 @@ async def test_a_build_that_outlives_its_timeout(tmp_path: Path, onnx: Path) -> 
         job = await side.build(onnx, timeout_seconds=0.2)
         assert job.problem is not None
         assert (job.state, job.problem.code) == ("failed", "job.deadline")
+        assert "timeout_seconds is 0.2: raise it" in (job.problem.hint or "")
+        assert "job retry" not in (job.problem.hint or "")
         assert side.files() == []
 
 

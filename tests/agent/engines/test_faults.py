@@ -292,6 +292,37 @@ async def test_caches_and_outputs_are_given_to_the_next_build(tmp_path: Path, on
         assert "compare None" in await side.log(third)  # another model computes something else
 
 
+async def test_other_inputs_are_not_compared_with(
+    tmp_path: Path, onnx: Path, short_folder: Path
+) -> None:
+    """Also where they are in the same folder, by the same names."""
+    ending = (
+        "text = f\"compare {job['validation']['compare'] is not None}\"\n"
+        "tell({'event': 'message', 'severity': 'warning', 'text': text})\n"
+        "pathlib.Path(job['validation']['keep_outputs'], 'boxes.bin').write_bytes(b'1234')\n"
+    )
+    inputs = short_folder / "inputs"
+    await asyncio.to_thread(inputs.mkdir)
+    file = inputs / "images.bin"
+    put(file, b"one frame")
+    asked = {"inputs": str(inputs)}
+    async with engine_side(tmp_path, [stand_in(tmp_path, ending)], gpus=[A10]) as side:
+
+        async def compares(level: int, **validation: Any) -> bool:
+            job = await side.build(onnx, optimization_level=level, validation=validation)
+            assert job.problem is None, job.problem
+            return "compare True" in await side.log(job)
+
+        assert [await compares(level, **asked) for level in (0, 1)] == [False, True]
+        put(file, b"a another")
+        assert [await compares(level, **asked) for level in (2, 3)] == [False, True]
+        await asyncio.to_thread(file.rename, inputs / "other.bin")
+        assert [await compares(4, **asked), await compares(5)] == [False, False]
+        (inputs / "images.bin").symlink_to(inputs / "other.bin")
+        await asyncio.to_thread(os.mkfifo, inputs / "pipe.bin")
+        assert await compares(0, **asked) is False, "random ones are others, too"
+
+
 async def test_a_large_model_never_is_in_the_agents_memory(tmp_path: Path) -> None:
     onnx = onnx_made.with_external_data(tmp_path, data_bytes=600 * 10**6)
     async with engine_side(tmp_path, [stand_in(tmp_path)], gpus=[A10]) as side:

@@ -103,6 +103,29 @@ def test_the_driver_that_counts_is_that_of_the_last_check() -> None:
     assert tried_under(made) is None
 
 
+def test_an_import_is_compared_with_what_tried_it() -> None:
+    """Not with what built it, of which its plan or its manifest tells."""
+    host = EngineCheck(state="ran", driver_version="580.95.05", tensorrt=NOW.tensorrt)
+    made = msgspec.structs.replace(
+        built(tensorrt="8.6.1.6", image="sha256:elsewhere"), imported="/stick/a.plan", check=host
+    )
+    assert stale_reasons(made, NOW) == []
+    [other] = stale_reasons(made, now(tensorrt="tensorrt 10.14.0"))
+    assert (other.what, other.text) == (
+        "tensorrt",
+        "tensorrt 10.13.2.6 then, tensorrt 10.14.0 now",
+    )
+    inside = msgspec.structs.replace(host, tensorrt="tensorrt 10.3.0", image="sha256:a")
+    made = msgspec.structs.replace(made, check=inside, image_name="edge/detector:1")
+    assert stale_reasons(made, now(image="sha256:a")) == []
+    [other] = stale_reasons(made, now(image="sha256:b"))
+    assert (other.what, other.text) == ("image", "image sha256:a then, sha256:b now")
+    [gone] = stale_reasons(made, now(image_gone=True))
+    assert gone.text == "the image edge/detector:1 is not here any more"
+    made.check = msgspec.structs.replace(host, tensorrt=None)  # as older agents wrote it
+    assert [each.what for each in stale_reasons(made, now(image="sha256:b"))] == ["image"]
+
+
 def test_what_may_become_current() -> None:
     made = built()
     assert why_not_good(made) is None

@@ -13,7 +13,10 @@ def upgrade_lines(agent: AgentInfo) -> Iterator[str]:
     upgrade = agent.upgrade
     if upgrade is None:
         return
-    trial = ", on trial: it goes back unless it is confirmed" if upgrade.on_trial else ""
+    trial = ""
+    if upgrade.on_trial:
+        until = "all of it starts" if upgrade.confirmed else "it is confirmed"
+        trial = f", on trial: it goes back unless {until}"
     yield clean(f"kit {upgrade.kit}{trial}")
     last = upgrade.last
     if last is not None and last.outcome == "returned":

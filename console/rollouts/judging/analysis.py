@@ -58,10 +58,12 @@ class Condition(msgspec.Struct, kw_only=True, frozen=True):
         return self.of in TESTED and not self.dry_run
 
 
-# For a release that says nothing. Its model's first answers may be slow; errors count at once.
+# For a release that says nothing. Its model's first answers may be slow; errors count at once. Once
+# the candidate answers all there is nothing to compare it with: the bound is for then.
 CAREFUL: tuple[Condition, ...] = (
     Condition(of="error_rate", worse_by=0.25, above=0.001, least=200, where="weighted"),
     Condition(of="latency", worse_by=0.1, least=1000, initial_delay=30, where="weighted"),
+    Condition(of="error_rate", at_most=0.02, least=200, where="weighted"),
     Condition(of="restarts", at_most=0, where="measurable"),
     Condition(of="xids", at_most=0, where="measurable"),
     Condition(of="gpu_probe", consecutive=2, where="measurable"),

@@ -36,16 +36,19 @@ _NO_DATA: Mapping[NoData, str] = {
 
 def analysis_lines(analysis: Analysis) -> Iterator[str]:
     """What a plan says of it, defaults included."""
-    if not analysis.conditions:
+    conditions = analysis.conditions
+    if not conditions:
         yield "no figures are judged"
         return
     yield "each node is judged by"
-    for condition in analysis.conditions:
+    for condition in conditions:
         notes = "; ".join(_notes(condition, analysis))
         yield f"  {label(condition)}{f' ({notes})' if notes else ''}"
-    if any(condition.tested for condition in analysis.conditions):
+    if any(condition.tested for condition in conditions):
         chance = figure(100 * analysis.false_alarms, "%")
         yield f"  all looks at a node that is no worse fail it with a chance of {chance} at most"
+    if any(condition.worse_by is not None and condition.of in TESTED for condition in conditions):
+        yield "  at 100 % stable answers nothing to compare with: only bounds count there"
     patience, then = age(analysis.patience), _NO_DATA[analysis.no_data]
     yield f"  where there is too little to say after {patience}: {then}"
 

@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 import pytest
 
-from agent.protocol.arms import Arm, ArmGpu, Arms, GpuProbed, WorkloadArms
+from agent.protocol.arms import Arm, ArmGpu, Arms, GpuProbed, RequestFigures, WorkloadArms
 from agent.protocol.decoding import from_json
 from console.rollouts.judging.analysis import CAREFUL, Analysis, Condition, NoData
 from console.rollouts.judging.judge import Judgement, Outcome, judge
@@ -179,8 +179,31 @@ def test_the_default_lets_a_good_one_through() -> None:
         told.append(arms(candidate, arm(figures(theirs[: 500 * n]))))
     found = judged(Analysis(), told)
     assert found[-1].outcome == "pass"
-    assert [each.outcome for each in found[-1].findings] == ["pass"] * 5
+    assert [each.outcome for each in found[-1].findings] == ["pass"] * 6
     assert not any("left out" in each.words for each in found[-1].findings)
+
+
+def test_the_default_judges_errors_at_100_percent_by_a_bound() -> None:
+    """Nothing is left to compare with there, and half of the answers fail."""
+    alone = arm(RequestFigures(), restarts=0, gpus=[])
+
+    def told(each: int) -> list[Arms]:
+        half = [even(300 * n, 3 * n) for n in range(1, 5)]
+        at_50 = [arms(arm(one, restarts=0, gpus=[]), arm(one, restarts=0, gpus=[])) for one in half]
+        at_100 = [
+            arms(arm(even(50 * n, each * n), restarts=0, gpus=[]), alone, window="w2", weight=100)
+            for n in range(1, 21)
+        ]
+        return at_50 + at_100
+
+    bad = judged(Analysis(), told(25))
+    assert bad[-1].outcome == "fail"
+    assert len(bad) <= 4 + 3
+    assert "2 % may be; surely more" in bad[-1].why
+    good = judged(Analysis(), told(0))[-1]
+    compared = {each.key: each for each in good.findings}["web/error_rate.stable"]
+    assert compared.outcome == "pass"
+    assert compared.words.endswith("; not compared at 100 %")
 
 
 def test_the_default_asks_nothing_of_what_is_not_weighted_but_what_must_not_happen() -> None:

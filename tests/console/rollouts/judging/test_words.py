@@ -14,10 +14,12 @@ def test_a_plan_says_the_careful_defaults() -> None:
         "each node is judged by",
         "  errors at most 25 % over stable (weighted; from 200 requests)",
         "  p99 at most 10 % over stable (weighted; from 1,000 requests; after 30s)",
+        "  errors at most 2 % (weighted; from 200 requests)",
         "  restarts at most 0 (where it can be measured)",
         "  XIDs at most 0 (where it can be measured)",
         "  the GPUs seen from inside (where it can be measured; 2 readings in a row)",
         "  all looks at a node that is no worse fail it with a chance of 1 % at most",
+        "  at 100 % stable answers nothing to compare with: only bounds count there",
         "  where there is too little to say after 10m: a person is asked",
     ]
 

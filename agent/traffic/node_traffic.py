@@ -118,6 +118,16 @@ class NodeTraffic:
             return "it has no proxy"
         return await self._proxies[workload].unreached(slot)
 
+    async def refuses(self, workload: str, slot: SlotName) -> str | None:
+        """That nobody takes connections in a slot any more; None also where that is not known."""
+        if workload not in self._proxies:
+            return None
+        try:
+            return await self._proxies[workload].refuses(slot)
+        except ProblemError as problem:
+            log.info("%s: %s", workload, problem.detail)
+            return None
+
     async def drain(self, workload: str, slot: SlotName) -> bool:
         """Wait until nothing that a slot was given goes on; False: something still does."""
         if workload not in self._proxies:

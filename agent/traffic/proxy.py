@@ -25,7 +25,7 @@ from agent.traffic.homes import Home
 from agent.traffic.lines import answer_of
 from agent.traffic.listening import LogListener
 from agent.traffic.problems import not_as_told, not_started
-from agent.traffic.state import ProxyState, SlotName
+from agent.traffic.state import Bind, ProxyState, SlotName
 from agent.traffic.tally import ARMS, Tally
 from agent.traffic.telling import commands, differences, other_ports
 from agent.traffic.traffic import Window
@@ -113,12 +113,26 @@ class Proxy:
         for bind in state.binds:
             server = servers.get((f"b-{bind.name}", slot))
             if server is None or server.off or not (server.up and server.checked):
-                there = endpoint(state.slots[slot], bind)
-                return (
-                    "it does not run"
-                    if there is None
-                    else f"nobody answers at {there[0]}:{there[1]}"
-                )
+                return _nobody_at(state, slot, bind)
+        return None
+
+    async def refuses(self, slot: SlotName) -> str | None:
+        """That its checks fail, again and again; None: they do not, or it has not looked yet.
+
+        Raises:
+            ProblemError: `traffic.no_answer`.
+        """
+        state = self.state
+        if state is None or slot not in state.slots:
+            return None
+        if asyncio.get_running_loop().time() - self._told_at < CHECK_SECONDS:
+            return None
+        servers = await self._admin.servers()
+        for bind in state.binds:
+            server = servers.get((f"b-{bind.name}", slot))
+            # One that HAProxy has just begun with counts as up until its checks fail.
+            if server is not None and not server.off and not server.up:
+                return _nobody_at(state, slot, bind)
         return None
 
     async def sessions(self, slot: SlotName) -> int:
@@ -251,6 +265,11 @@ class Proxy:
             sync_folder(self._files.parent)
         if not file.is_file() or file.read_text(encoding="utf-8", errors="replace") != text:
             write_whole(file, text.encode())
+
+
+def _nobody_at(state: ProxyState, slot: SlotName, bind: Bind) -> str:
+    there = endpoint(state.slots[slot], bind)
+    return "it does not run" if there is None else f"nobody answers at {there[0]}:{there[1]}"
 
 
 def _shares(state: ProxyState) -> Mapping[str, tuple[str, int]]:

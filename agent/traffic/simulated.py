@@ -55,6 +55,10 @@ class SimulatedTraffic:
         """All containers are reached."""
         return None
 
+    async def refuses(self, workload: str, slot: SlotName) -> str | None:
+        """None does."""
+        return None
+
     async def drain(self, workload: str, slot: SlotName) -> bool:
         """Nothing goes on."""
         return True

@@ -15,6 +15,7 @@ from agent.traffic.traffic import Window
 
 ARMS: tuple[ArmName, ...] = ("stable", "candidate")
 BACKEND = "BACKEND"
+NOBODY = "<NOSRV>"  # as the log has it
 # Lines that are on their way when the counters are read.
 ARRIVE_SECONDS = 1.0
 # By how many the two counts may differ although no line was lost: both look at a moment.
@@ -25,7 +26,8 @@ class Tally:
     """The figures of one proxy.
 
     An arm's errors are its answers that failed, and the requests that another container got
-    because no connection to this one could be made: no line tells those, a counter does.
+    because no connection to this one could be made: no line tells those, a counter does. Where one
+    arm is to have all requests, those that no container took are its errors, too.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -68,7 +70,7 @@ class Tally:
             self._counted.append(answer.ended)
         if self._window is None or answer.began < self._window.since * 1e6:
             return
-        figures = self._arms.get(cast("ArmName", answer.server))
+        figures = self._arms.get(cast("ArmName", self._whose(answer)))
         if figures is None:
             return
         figures.requests += 1
@@ -77,6 +79,12 @@ class Tally:
         elif answer.microseconds is not None:
             bucket = bucket_of(answer.microseconds / 1e6)
             figures.latency[bucket] = figures.latency.get(bucket, 0) + 1
+
+    def _whose(self, answer: Answer) -> str:
+        """Requests that fail as there is nobody to take them are of whoever was to get them all."""
+        if answer.server == NOBODY and answer.error and self._window is not None:
+            return {0: "stable", 100: "candidate"}.get(self._window.weight, NOBODY)
+        return answer.server
 
     def look(self, counters: Mapping[tuple[str, str], Counters]) -> None:
         """Compare with the proxy's counters, just read."""

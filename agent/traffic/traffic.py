@@ -63,6 +63,9 @@ class Traffic(Protocol):
     async def unreached(self, workload: str, slot: SlotName) -> str | None:
         """Why the proxy does not reach the container in a slot; None: it does."""
 
+    async def refuses(self, workload: str, slot: SlotName) -> str | None:
+        """That nobody takes connections in a slot any more; None: not so, or it is not known."""
+
     async def drain(self, workload: str, slot: SlotName) -> bool:
         """Wait until nothing that a slot was given goes on; False: something still does."""
 

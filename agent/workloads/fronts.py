@@ -51,6 +51,14 @@ class Fronts:
             }
             await attempt.do(self._traffic.put, part.name, targets)
 
+    async def refused(self, attempt: Attempt, part: Part) -> str | None:
+        """Where it shares: that its proxy is taken no connection by the new one; None: not known to
+        be so."""
+        if not part.shifts:
+            return None
+        why = await attempt.do(self._traffic.refuses, part.name, "candidate")
+        return None if why is None else f"{part.name}: its proxy does not reach it: {why}"
+
     async def hand_over(self, attempt: Attempt, part: Part, new: str) -> None:
         """Where it does not share: the new container is all that its proxy has.
 

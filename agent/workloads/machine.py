@@ -151,7 +151,7 @@ class Machine:
         soaked_at = time.monotonic() + longest_soak(attempt.record.parts)
         misses, counted_at = 0, time.monotonic()
         while True:
-            why = await _first_unwell(attempt, candidates)
+            why = await self._first_unwell(attempt, candidates)
             misses = misses + 1 if why and not candidates.coming_up else 0
             if misses >= MISSES:
                 raise ProblemError(
@@ -196,6 +196,15 @@ class Machine:
                 confirmed(record, part, self._store.workload(part.name)) for part in record.parts
             ],
         )
+
+    async def _first_unwell(self, attempt: Attempt, candidates: Candidates) -> str | None:
+        for number in _changing(attempt):
+            part = attempt.record.parts[number]
+            why = await candidates.unwell(part, _new(attempt, number))
+            why = why or await self._fronts.refused(attempt, part)
+            if why is not None:
+                return why
+        return None
 
     async def _make(self, attempt: Attempt, part: Part) -> str:
         """The candidate, in the network of another workload's where it shares one.
@@ -267,14 +276,6 @@ def no_network(workload: str, owner: str) -> ProblemError:
 def _changing(attempt: Attempt) -> list[int]:
     """The parts that have another container then; the rest is only written down."""
     return [number for number, part in enumerate(attempt.record.parts) if not part.stays]
-
-
-async def _first_unwell(attempt: Attempt, candidates: Candidates) -> str | None:
-    for number in _changing(attempt):
-        why = await candidates.unwell(attempt.record.parts[number], _new(attempt, number))
-        if why is not None:
-            return why
-    return None
 
 
 def _new(attempt: Attempt, number: int) -> str:

@@ -121,6 +121,18 @@ def test_arms_are_counted_apart_and_per_window() -> None:
     assert bench.tally.window() is None
 
 
+def test_a_request_that_nobody_took_is_of_who_was_to_get_all() -> None:
+    bench = Bench()
+    bench.tally.begin(100, ("stable", "candidate"))
+    bench.answer()
+    bench.answer("<NOSRV>", error=True)
+    bench.answer("<NOSRV>")  # a bad request, which the proxy answers itself
+    window = bench.tally.window()
+    assert window is not None
+    assert (window.arms["candidate"].requests, window.arms["candidate"].errors) == (2, 1)
+    assert window.arms["stable"].requests == 0
+
+
 def test_a_request_that_another_one_took_is_an_error_of_the_first() -> None:
     bench = Bench()
     bench.tally.begin(10, ("stable", "candidate"))

@@ -226,3 +226,42 @@ async def test_a_proxy_that_hears_nothing_more_is_told_by_starting_it_anew(
         said = engine.enter("busybox", "wget", "-qO-", "http://127.0.0.1:8080").stdout
         assert said == "two\n"
         assert await node.traffic.wrong("web") == []
+
+
+async def test_a_candidate_that_listens_no_more_while_it_lives_goes_back(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Nothing else tells: its process runs, it has no probe, and HAProxy gives it nothing more."""
+    deaf = (
+        "mkdir -p /www; echo two >/www/index.html; trap 'exit 0' TERM;"
+        " httpd -f -p 80 -h /www & h=$!; until [ -e /deaf ]; do sleep 0.1; done; kill $h;"
+        " while true; do sleep 0.1; done"
+    )
+    async with workload_side(engine, tmp_path / "a.db", gateway=gateway_image.IMAGE) as node:
+        assert (await node.apply(serving("one"))).state == "succeeded"
+        async with loaded(engine, 50) as load:
+            deployment = await steered(node, "two", command=["sh", "-c", deaf])
+            await weighs(node, deployment, 100)
+            await load.mark("100")
+            new = node.deployment().workloads[0].new
+            assert new is not None
+            engine.docker("exec", new, "touch", "/deaf")
+
+            async def errors_are_its_own() -> bool:
+                window = node.traffic.figures("web")
+                assert window is not None
+                arms = window.arms
+                return window.weight == 100 and arms["candidate"].errors > 5
+
+            await until(errors_are_its_own)
+            shown = await node.reaches("reverted", "done", "stuck")
+            await load.mark("back")
+            await asyncio.sleep(0.5)
+            told = await load.end()
+        assert shown.state == "reverted"
+        assert shown.problem is not None
+        assert shown.problem.code == "deploy.unwell"
+        assert "nobody answers at" in shown.problem.detail
+        assert set(told.answers["back"]) == {"one"}
+        assert told.failed
+        assert node.names() == {PROXY: "running", "web": "running"}

@@ -16,7 +16,7 @@ from console.cli.rollout_runner import begin_steering
 from console.cli.rollout_watch import watch
 from console.cli.setup import Setup
 from console.fleet.links import stated_owner
-from console.rollouts.effects import TAKES_BACK, check, counted, going_back
+from console.rollouts.effects import TAKES_BACK, check, counted, going_back, tried_again
 from console.rollouts.finding import find_rollout
 from console.rollouts.locks import locked
 from console.rollouts.record import Rollout, Wish
@@ -75,10 +75,14 @@ def undo(setup: Setup, rollout_id: str | None, *, at_once: bool, yes: bool) -> i
 
 @click.command("retry")
 @rollout_argument
+@yes_option
 @click.pass_obj
-def retry(setup: Setup, rollout_id: str | None) -> int:
-    """Try the nodes again that do not run it: offline, gone back, refused, skipped."""
-    return _wish(setup, rollout_id, "retry")
+def retry(setup: Setup, rollout_id: str | None, *, yes: bool) -> int:
+    """Try the nodes again that do not run it: offline, gone back, refused, skipped.
+
+    Not where a newer rollout has brought another version: plan the release anew for that.
+    """
+    return _wish(setup, rollout_id, "retry", yes=yes)
 
 
 def _wish(setup: Setup, rollout_id: str | None, wish: Wish, *, yes: bool = True) -> int:
@@ -86,7 +90,9 @@ def _wish(setup: Setup, rollout_id: str | None, wish: Wish, *, yes: bool = True)
     journal = this_journal()
     rollout = find_rollout(journal, rollout_id)
     check(rollout, wish, by=stated_owner())
-    if wish in TAKES_BACK:
+    if wish == "retry":
+        _consent(setup, tried_again(rollout), rollout, wish, yes=yes)
+    elif wish in TAKES_BACK:
         _ask(setup, rollout, wish, yes=yes)
     told = max((number for number, _ in journal.events(rollout.id)), default=0)
     journal.wish(rollout.id, wish, by=stated_owner())
@@ -105,6 +111,10 @@ def _ask(setup: Setup, rollout: Rollout, wish: Wish, *, yes: bool) -> None:
     names = going_back(rollout, wish)
     if wish == "undo-at-once":
         _ask_name(rollout)
+    _consent(setup, names, rollout, wish, yes=yes)
+
+
+def _consent(setup: Setup, names: set[str], rollout: Rollout, wish: Wish, *, yes: bool) -> None:
     touched = [entry for entry in all_nodes(setup) if entry.name in names]
     consent(touched, f"{wish} rollout {rollout.id}", yes=yes)
 

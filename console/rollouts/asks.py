@@ -26,7 +26,8 @@ class Seen(msgspec.Struct, kw_only=True, frozen=True):
     preparing: it is at it, and `why` says how far. prepared: it has all that it needs. not_yet: it
     answers, and cannot do that for the moment. begun: its deployment is known. unchanged: it runs
     that already. refused: nothing was changed, and will not be. nothing: there is nothing to take
-    back. arms: what it measured. reached: it answers. unreached: nobody answered.
+    back. left: something newer is there, and stays. arms: what it measured. reached: it answers.
+    unreached: nobody answered.
     """
 
     node: str
@@ -40,6 +41,7 @@ class Seen(msgspec.Struct, kw_only=True, frozen=True):
         "arms",
         "refused",
         "nothing",
+        "left",
         "reached",
         "unreached",
     ]

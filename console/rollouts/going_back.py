@@ -22,7 +22,7 @@ def take_back(
 ) -> None:
     """All unconfirmed nodes go back, and those that are `done`, of one wave or all.
 
-    Those that ran it before the rollout began stay as they are.
+    Those that ran it before the rollout began, or that a newer one has, stay as they are.
     """
     rollout = ledger.rollout
     rollout.ends_as, rollout.at_once, rollout.stands_until = ends_as, at_once, None
@@ -33,6 +33,9 @@ def take_back(
         if node.stage in UNTOUCHED or left:
             ledger.put(node, "skipped", now, by=by)
         elif node.stage == "done":
+            if node.newer and done and wave in (None, node.wave):
+                ledger.put(node, "skipped", now, f"rollout {node.newer} has it now", by=by)
+                continue
             changed = node.deployment is not None
             node.back = changed and done and wave in (None, node.wave)
         elif node.stage == "lost":

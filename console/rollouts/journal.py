@@ -20,6 +20,7 @@ from agent.protocol.decoding import from_json
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.problems import ProblemError
 from console.rollouts.journal_file import BUSY_SECONDS, transaction
+from console.rollouts.newer import see_newer
 from console.rollouts.notice_file import add_notices
 from console.rollouts.notices import STARTED
 from console.rollouts.record import ENDED, SETTLED, Event, Judged, Rollout, Wish
@@ -96,6 +97,7 @@ class Journal:
             _supersede(connection, rollout)
             now = time.time()
             rollout.state, rollout.since, rollout.started_by = "running", now, by
+            rollout.begun = _next_number(connection)
             _save(connection, rollout)
             _happened(connection, rollout, [Event(at=now, by=by, what="running", why=STARTED)])
             return rollout
@@ -103,18 +105,21 @@ class Journal:
     def load(self, rollout_id: str) -> Rollout:
         """Without the bodies of its replays. Raises ProblemError `rollout.not_found`."""
         with self._transaction(write=False) as connection:
-            return _load(connection, rollout_id)
+            return _seen(connection, _load(connection, rollout_id))
 
     def whole(self, rollout_id: str) -> Rollout:
         """With all that nodes are to get. Raises ProblemError `rollout.not_found`."""
         with self._transaction(write=False) as connection:
-            return with_bodies(connection, _load(connection, rollout_id))
+            rollout = _seen(connection, _load(connection, rollout_id))
+            return with_bodies(connection, rollout)
 
     def rollouts(self) -> list[Rollout]:
         """All of them, the newest first."""
         with self._transaction(write=False) as connection:
             rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC")
-            return [from_json(row[0], Rollout) for row in rows]
+            found = [from_json(row[0], Rollout) for row in rows]
+        see_newer(found)
+        return found
 
     def to_steer(self) -> set[str]:
         """Ids of those that want a runner, have wishes that nobody took, or owe notices."""
@@ -199,6 +204,11 @@ class Journal:
             )
             return dict(rows.fetchall())
 
+    def newer(self, rollout_id: str) -> dict[str, str]:
+        """Nodes that a rollout which began later has its own version on: its id, by name."""
+        found = self.load(rollout_id).nodes
+        return {node.name: node.newer for node in found if node.newer is not None}
+
     def wish(self, rollout_id: str, wish: Wish, *, by: str) -> None:
         """For the runner.
 
@@ -234,6 +244,23 @@ def _load(connection: sqlite3.Connection, rollout_id: str) -> Rollout:
     if row is None:
         raise _not_found(rollout_id)
     return from_json(row[0], Rollout)
+
+
+def _seen(connection: sqlite3.Connection, rollout: Rollout) -> Rollout:
+    """With what newer ones have."""
+    if rollout.state != "planned":
+        rows = connection.execute(
+            "SELECT record FROM rollouts WHERE json_extract(record, '$.begun') > ?",
+            (rollout.begun,),
+        )
+        see_newer([rollout, *(from_json(row[0], Rollout) for row in rows)])
+    return rollout
+
+
+def _next_number(connection: sqlite3.Connection) -> int:
+    """It grows with all that happens."""
+    row = connection.execute("SELECT MAX(number) FROM events").fetchone()
+    return int(row[0] or 0) + 1
 
 
 def _save(connection: sqlite3.Connection, rollout: Rollout) -> None:

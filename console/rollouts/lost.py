@@ -54,6 +54,8 @@ def hear_again(ledger: Ledger, node: RolloutNode, seen: Seen, now: float) -> Non
     node.heard_at = now
     if seen.what == "nothing" and node.back:
         ledger.put(node, "reverted", now, "nothing had begun there")
+    elif seen.what == "left":
+        ledger.put(node, "skipped", now, seen.why)
     elif seen.state == "stuck":
         node.failed = True
         ledger.put(node, "stuck", now, seen.why)

@@ -161,7 +161,7 @@ async def _revert(
             return _told(node, await client.workloads.deployment(deployment))
         if problem.code != "deployment.superseded":
             raise
-        return Seen(node=node.name, what="state", state="stuck", why=problem.detail)
+        return Seen(node=node.name, what="left", why=problem.detail)
     # It goes back from now on, and how far it is is asked again.
     return Seen(node=node.name, what="state", state="reverting", weight=now.weight)
 

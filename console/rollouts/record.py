@@ -25,7 +25,7 @@ Stage = Literal[
     "lost",  # not heard of for longer than its lease; it is asked on, and the others go on without
     "offline",  # could not be reached when its turn came; nothing was changed
     "cannot",  # refused, nothing was changed
-    "skipped",  # the rollout ended before its turn
+    "skipped",  # the rollout ended before its turn, or something newer is there
 ]
 # Nothing goes on there that a wave, or the rollout's end, waits for.
 SETTLED: frozenset[Stage] = frozenset(
@@ -86,6 +86,7 @@ class RolloutNode(msgspec.Struct, kw_only=True):
     back: bool = False  # it is to run again what it ran before
     lost_in: Stage | None = None  # the stage in which it was lost; None: nobody asks it any more
     failed: bool = False  # it counts against what is tolerated
+    newer: str | None = None  # the rollout that began later, and has it now; as last read
     why: str = ""
 
 
@@ -134,6 +135,7 @@ class Rollout(msgspec.Struct, kw_only=True):
     nodes: list[RolloutNode]  # by wave
     state: State = "planned"
     since: float = 0.0
+    begun: int = 0  # grows from one that is begun to the next; 0: it has not, or nobody noted it
     wave: int = 0  # the one that is under way
     progress: Progress = msgspec.field(default_factory=Progress)  # of that wave
     why: str = ""

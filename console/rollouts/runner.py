@@ -132,6 +132,8 @@ class Runner:
         now, jumped = self._clock.look()
         if jumped:
             steering.jumped(jumped, now)
+        if wishes:
+            steering.see_newer(await self._patiently(lambda: self._journal.newer(self._id)))
         for wish in wishes:
             if why := steering.wish(wish.wish, wish.by, now):
                 self._events.append(Event(at=now, by=wish.by, what=f"not {wish.wish}", why=why))

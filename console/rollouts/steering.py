@@ -87,7 +87,7 @@ class Steering:
         elif seen.what == "reached":
             return
         elif node.stage == "reverting":
-            self._ledger.put(node, "reverted", now, "nothing had begun there")
+            self._nothing_to_take_back(node, seen, now)
         elif seen.what == "unchanged":
             self._ledger.put(node, "done", now, "it runs that already")
         elif seen.what == "refused":
@@ -127,6 +127,12 @@ class Steering:
             node.well_since = now
             self._ledger.put(node, "canary", now)
 
+    def _nothing_to_take_back(self, node: RolloutNode, seen: Seen, now: float) -> None:
+        if seen.what == "left":
+            self._ledger.put(node, "skipped", now, seen.why)
+        else:
+            self._ledger.put(node, "reverted", now, "nothing had begun there")
+
     def _judge(self, node: RolloutNode, arms: Arms, now: float) -> None:
         if node.stage != "canary":
             return
@@ -143,6 +149,11 @@ class Steering:
     def supersede(self, newer: Mapping[str, str], now: float) -> None:
         """Ids of newer rollouts by node: what this one has not begun there is theirs."""
         supersede(self._ledger, newer, now)
+
+    def see_newer(self, newer: Mapping[str, str]) -> None:
+        """Ids of rollouts that began later, by node that has theirs: wishes leave those alone."""
+        for node in self.rollout.nodes:
+            node.newer = newer.get(node.name)
 
     # what people want
 

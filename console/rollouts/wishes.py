@@ -28,12 +28,15 @@ def why_not(rollout: Rollout, wish: Wish, by: str) -> str | None:
         return f"it is {rollout.state}"
     if wish == "promote":
         return _not_promote(rollout, by)
-    undo = wish.startswith("undo")
-    if undo and not any(node.stage == "done" or asked_on(node) for node in rollout.nodes):
+    if wish.startswith("undo") and not any(map(may_undo, rollout.nodes)):
+        if newer := next((node.newer for node in rollout.nodes if node.newer), None):
+            return f"no node runs it: rollout {newer} came after it"
         return f"it is {rollout.state}" if rollout.state == "undone" else "no node runs it"
     if wish == "retry" and any(node.alone and node.stage not in SETTLED for node in rollout.nodes):
         return "a node catches up just now"
     if wish == "retry" and not any(map(may_retry, rollout.nodes)):
+        if newer := next((node.newer for node in rollout.nodes if node.newer), None):
+            return f"rollout {newer} came after it on what is left; plan the release anew"
         return "no node is left that could take it"
     return None
 
@@ -80,8 +83,16 @@ def _ends_as(rollout: Rollout, wish: Wish) -> State:
 
 
 def may_retry(node: RolloutNode) -> bool:
-    """Whether it can be tried again: of a lost one nobody knows what it runs."""
-    return node.stage in SETTLED and node.stage not in ("done", "stuck") and not asked_on(node)
+    """Whether it can be tried again: of a lost one nobody knows what it runs, and where something
+    newer is, that would be taken away."""
+    if node.newer or asked_on(node):
+        return False
+    return node.stage in SETTLED and node.stage not in ("done", "stuck")
+
+
+def may_undo(node: RolloutNode) -> bool:
+    """Whether it has something that can be taken back, as far as is known."""
+    return (node.stage == "done" and not node.newer) or asked_on(node)
 
 
 def failures(rollout: Rollout) -> int:
@@ -98,6 +109,8 @@ def _retry(ledger: Ledger, by: str, now: float) -> None:
             node.failed = node.back = node.tried = False
             node.weight = node.well_since = node.alone = node.judged = None
             ledger.put(node, "planned", now, by=by)
+        elif node.newer and node.stage == "offline":  # it is not to catch up, either
+            ledger.put(node, "skipped", now, f"rollout {node.newer} has it now", by=by)
     rollout.wave = min(node.wave for node in rollout.nodes if node.stage == "planned")
     rollout.progress, rollout.stands_until = Progress(), None
     rollout.accepted = failures(rollout)

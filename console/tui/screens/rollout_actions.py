@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from agent.protocol.problems import ProblemError
-from console.rollouts.effects import TAKES_BACK, check, counted, going_back
+from console.rollouts.effects import TAKES_BACK, check, counted, going_back, tried_again
 from console.rollouts.record import Rollout, Wish
 from console.rollouts.wishes import may_retry, why_not
 from console.rollouts.words import how_lines, unsteered_lines
@@ -126,7 +126,16 @@ class RolloutActions(View):
             told.insert(0, _promoted(rollout))
         elif wish == "retry":
             told.insert(0, _retried(rollout))
-        touched = going_back(rollout, wish) if wish in TAKES_BACK else set[str]()
+        touched = set[str]()
+        if wish in TAKES_BACK:
+            touched = going_back(rollout, wish)
+        elif wish == "retry":
+            nodes = self.context.fleet.nodes
+            touched = {
+                name
+                for name in tried_again(rollout)
+                if name in nodes and nodes[name].entry.production
+            }
         self._confirm(
             rollout,
             _CHOICES.get(wish, wish.capitalize()),

@@ -20,14 +20,25 @@ from agent.protocol.deployments import ApplyRequest
 from agent.protocol.measures import Replay
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import Workload
+from console.rollouts.effects import counted, going_back, tried_again
 from console.rollouts.journal import Journal, journal_folder
 from console.rollouts.journal_file import FILE, transaction
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.judging.judge import Finding
 from console.rollouts.judging.looks import ConditionLooks, NodeLooks
 from console.rollouts.locks import locked, steering_lock
-from console.rollouts.record import Event, Judged, Rollout, RolloutNode, Stage, Wish
+from console.rollouts.record import (
+    Event,
+    Judged,
+    KitFile,
+    Rollout,
+    RolloutNode,
+    Stage,
+    Wish,
+)
+from console.rollouts.steering import Steering
 from console.rollouts.strategy import Strategy
+from console.rollouts.wishes import why_not
 
 USER, GROUP = 61_234, 61_240  # of nobody
 
@@ -198,6 +209,57 @@ def test_an_ended_one_begins_nothing_where_another_is_under_way(tmp_path: Path, 
     # From now on it holds the node, also before a runner has taken the wish.
     with pytest.raises(ProblemError, match="n1: rollout aa"):
         journal.begin("cc", by="jo")
+
+
+def test_what_a_newer_one_has_is_left_alone_by_undo_and_retry(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("bb", "n1", "n2", "n3", "n4"), {})  # planned first, begun last
+    journal.plan(made("aa", "n1", "n2", "n3", "n4"), {})
+    ended(journal, journal.begin("aa", by="maria"), "done", "reverted", "done", "offline")
+    newer = journal.begin("bb", by="jo")
+    ended(journal, newer, "done", "done", "reverted", "done")
+    first = journal.load("aa")
+    assert [each.newer for each in first.nodes] == ["bb", "bb", None, "bb"]
+    assert [each.newer for each in journal.load("bb").nodes] == [None] * 4
+    assert [each.newer for each in journal.rollouts()[0].nodes] == ["bb", "bb", None, "bb"]
+    assert journal.newer("aa") == dict.fromkeys(("n1", "n2", "n4"), "bb")
+    assert why_not(first, "retry", "maria") == (
+        "rollout bb came after it on what is left; plan the release anew"
+    )
+    assert going_back(first, "undo") == {"n3"}
+    assert [*counted(first, "undo")] == [
+        "1 node that is done goes back, at most 1 at a time",
+        "1 node that a newer rollout has is left alone",
+    ]
+    steering = Steering(first, list[Event]().append)
+    assert steering.wish("undo", "maria", 5.0) is None
+    steering.step(5.0)
+    assert [each.stage for each in first.nodes] == ["skipped", "reverted", "reverting", "offline"]
+    newer.state = "undone"
+    ended(journal, newer, "reverted", "reverted", "reverted", "skipped")
+    assert tried_again(journal.load("aa")) == {"n2", "n4"}  # nothing newer is there any more
+
+
+def test_other_releases_and_agents_are_not_newer(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.plan(made("aa", "n1"), {})
+    ended(journal, journal.begin("aa", by="maria"), "reverted")
+    kit = KitFile(path="k", arch="amd64", id="i", version="2", size_bytes=1, sha256="0" * 64)
+    for other in (
+        msgspec.structs.replace(made("bb", "n1"), release="other"),
+        msgspec.structs.replace(made("cc", "n1"), kits=[kit]),
+    ):
+        journal.plan(other, {})
+        ended(journal, journal.begin(other.id, by="maria"), "done")
+    assert tried_again(journal.load("aa")) == {"n1"}
+
+
+def ended(journal: Journal, rollout: Rollout, *stages: Stage) -> None:
+    """It is over, with its nodes so."""
+    rollout.state = "done"
+    for node, stage in zip(rollout.nodes, stages, strict=True):
+        node.stage, node.deployment = stage, "d1"
+    journal.save(rollout)
 
 
 def test_looks_at_nodes_are_kept_beside_the_record(tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ PART = 5
 AT_LEAST_SECONDS = 10.0
 # All nodes of a wave may be asked in the same moment; links and files are bounded.
 AT_ONCE = 64
+# Of those that did not answer the last time: each may hang for as long as a link's patience lasts,
+# and the others do not wait for that.
+SILENT_AT_ONCE = 32
 
 
 class Pace(NamedTuple):
@@ -100,6 +103,8 @@ class Runner:
         self._asked: dict[Want, float] = {}  # when, by a clock that nobody sets
         self._requests: dict[str, ApplyRequest] = {}  # as the plan has them: they never change
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._gate_of_silent = asyncio.Semaphore(SILENT_AT_ONCE)
+        self._silent: set[str] = set()  # names of nodes that did not answer the last time
         self._events: list[Event] = []
 
     async def run(self) -> Rollout:
@@ -212,7 +217,7 @@ class Runner:
         self._asking[want.node] = asyncio.create_task(self._answer(rollout, kept, want))
 
     async def _answer(self, rollout: Rollout, node: RolloutNode, want: Want) -> Seen:
-        async with self._gate:
+        async with self._gate_of_silent if node.name in self._silent else self._gate:
             entry = self._entries.get(node.name)
             if entry is None:
                 return Seen(node=node.name, what="unreached", why="fleet.yaml has it no more")
@@ -228,7 +233,9 @@ class Runner:
     def _hear(self, steering: Steering, name: str, task: asyncio.Task[Seen], now: float) -> None:
         """Whatever goes wrong with one node is that node's trouble, and ends no runner."""
         try:
-            steering.hear(task.result(), now)
+            seen = task.result()
+            (self._silent.add if seen.what == "unreached" else self._silent.discard)(name)
+            steering.hear(seen, now)
         except ProblemError as problem:
             why = problem.detail
         except Exception as error:

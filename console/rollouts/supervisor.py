@@ -106,7 +106,7 @@ class Supervisor:
         """`steer` steers one rollout until it is through, its lock being held. `user` is whose
         rollouts have no runner of their own."""
         self._journal, self._steer, self._user = journal, steer, user
-        self._look, self._starting = look_seconds, starting_seconds
+        self._look, self._starting_seconds = look_seconds, starting_seconds
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rest: dict[str, float] = {}  # until when, by a clock that nobody sets
 
@@ -138,7 +138,7 @@ class Supervisor:
         """One that somebody else steers is left to them."""
         try:
             rollout = await asyncio.to_thread(self._journal.load, rollout_id)
-            if self._is_starting(rollout):
+            if self._is_starting(rollout) or await self._is_wished_elsewhere(rollout):
                 return
             lock = steering_lock(self._journal.folder, rollout_id)
             with contextlib.ExitStack() as stack:
@@ -160,8 +160,19 @@ class Supervisor:
         return (
             rollout.state == "running"
             and rollout.started_by != self._user
-            and time.time() - rollout.since < self._starting
+            and time.time() - rollout.since < self._starting_seconds
             and all(node.stage in {*UNTOUCHED, "cannot"} for node in rollout.nodes)
+        )
+
+    async def _is_wished_elsewhere(self, rollout: Rollout) -> bool:
+        """Whether somebody else has just wished something of one that has ended: their own runner,
+        with their keys, may take it."""
+        if rollout.wants_runner:
+            return False
+        wishes = await asyncio.to_thread(self._journal.wishes, rollout.id)
+        now = time.time()
+        return any(
+            each.by != self._user and now - each.at < self._starting_seconds for each in wishes
         )
 
     def _pause(self, rollout_id: str, why: str) -> None:

@@ -9,15 +9,19 @@ import time
 
 import pytest
 
-from agent.protocol.deployments import Deployment
+from agent.protocol.deployments import ApplyRequest, Deployment
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
-from console.rollouts import late
-from console.rollouts.asks import Seen
+from console.rollouts import late, runner
+from console.rollouts.asks import Seen, Want
 from console.rollouts.journal_file import FILE
+from console.rollouts.node_work import ask_node
+from console.rollouts.preparing import Preparer
+from console.rollouts.record import Rollout, RolloutNode
 from console.rollouts.runner import Runner
 from console.rollouts.steering import Steering
+from console.rollouts.strategy import Amount, Strategy
 from tests.console.rollouts.fleet_double import until
 from tests.console.rollouts.test_runner import QUICK, QUICKLY, Side, side
 
@@ -72,6 +76,36 @@ async def test_a_node_that_left_fleet_yaml_is_offline_and_says_why(side: Side, a
         await running
     assert side.stages(rollout) == {"done": 4, "offline": 1}
     assert side.journal.load(rollout.id).node(away).why == "fleet.yaml has it no more"
+
+
+async def test_nodes_that_hang_do_not_keep_others_waiting(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is asked at a time here; the dead one does not answer, and then hangs for ever."""
+    dead, asked = next(iter(side.entries)), list[Want]()
+
+    async def ask(
+        client: NodeClient,
+        rollout: Rollout,
+        node: RolloutNode,
+        want: Want,
+        request: ApplyRequest,
+        preparer: Preparer,
+    ) -> Seen:
+        if node.name != dead:
+            return await ask_node(client, rollout, node, want, request, preparer)
+        asked.append(want)
+        if len(asked) > 1:
+            await asyncio.Event().wait()
+        return Seen(node=dead, what="unreached", why="no route")
+
+    monkeypatch.setattr(runner, "ask_node", ask)
+    monkeypatch.setattr(runner, "AT_ONCE", 1)
+    at_once = Strategy(waves=(), soak=1000, min_healthy=0, max_unavailable=Amount(count=5))
+    rollout = await side.planned(at_once)
+    async with side.runner(rollout):
+        await until(lambda: len(asked) == 2)
+        await until(lambda: side.stages(rollout) == {"preparing": 1, "canary": 4})
 
 
 async def test_a_node_that_joins_is_left_out(side: Side) -> None:

@@ -126,6 +126,22 @@ async def test_somebody_else_s_runner_may_begin_first(tmp_path: Path) -> None:
         await until(lambda: steered.under_way == {"a", "b"})
 
 
+async def test_somebody_else_s_wish_is_for_their_runner_first(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for name in ("a", "b"):
+        ended = begun(journal, name)
+        ended.state = ended.nodes[0].stage = "done"
+        journal.save(ended)
+    journal.wish("a", "undo", by=OTHER)
+    journal.wish("b", "undo", by=ME)
+    steered = Steered(journal)
+    async with supervised(steered, starting_seconds=1000):
+        await until(lambda: steered.under_way == {"b"})
+        assert steered.begun == ["b"]
+    async with supervised(steered, starting_seconds=0):
+        await until(lambda: steered.under_way == {"a", "b"})
+
+
 async def test_one_that_cannot_be_steered_keeps_no_other_one_up(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     begun(journal, "a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
 
@@ -192,17 +192,17 @@ class Run(Generic[R]):
         return self._as("failed", problem=self._problem(asyncio.CancelledError("by itself")))
 
     def _too_late(self, note: str | None = None) -> Callable[[Job], Job | None]:
-        stage = self.entry.stored.job.stage
+        stage, request = self.entry.stored.job.stage, self.entry.request
+        hint = None
+        if request is not None and stage is not None:
+            hint = self.kind.late_hint(cast("R", request), stage)
         problem = ProblemError(
             "job.deadline",
             f"stage {stage!r} took longer than {_span(self._deadline_seconds)}"
             + (f"; {note}" if note else ""),
             params={"job": self.entry.id, "stage": stage, "seconds": self._deadline_seconds},
             hint="Its log says how far it came. "
-            + (
-                self.kind.late_hint(self.entry.request, stage or "")
-                or f"Then try it again: roost job retry {self.entry.id}"
-            ),
+            + (hint or f"Then try it again: roost job retry {self.entry.id}"),
         )
         return self._as("failed", problem=problem.problem())
 

@@ -330,7 +330,8 @@ def not_usable(engine: Engine, why: str) -> ProblemError:
         "engine.not_verified",
         f"engine {key[:12]} of {engine.model} may not become current: {why}",
         params={"model": engine.model, "key": key},
-        hint=f"Try it: roost engine verify NODE {engine.model} {key[:12]}; or build it anew.",
+        hint=f"Try it, then use it: roost engine verify NODE {engine.model} --key {key[:12]}; or"
+        " build it anew.",
     )
 
 

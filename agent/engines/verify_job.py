@@ -63,10 +63,12 @@ class VerifyKind(JobKind[VerifyJob]):
         validation = request.validation or (recipe.validation if recipe else Validation())
         manifest = await self._checking.check(work, engine, looked, gpu, validation)
         why = why_not_good(manifest)
+        now = await asyncio.to_thread(shop.store.get, request.model, request.key)
         return {
             "model": request.model,
             "key": request.key,
             "verification": manifest.verification,
+            "current": "yes" if now.current else "no",  # it never switches to what it tried
             **({"reason": why} if why else {}),
         }
 

@@ -18,7 +18,7 @@ from console.cli.engine_options import gpu_option, key_argument, key_option, mod
 from console.cli.engine_runs import not_in_use
 from console.cli.nodes import one_node
 from console.cli.options import json_option, node_argument, yes_option
-from console.cli.output import print_json
+from console.cli.output import print_json, say
 from console.cli.run import Answer, ask_one, conclude
 from console.cli.setup import Setup
 from console.engines.words import short_key
@@ -37,7 +37,8 @@ def verify(
 ) -> int:
     """Try an engine of MODEL on NODE again: it is loaded and run as its recipe says.
 
-    Nothing is built. Where the one in use turns out bad, the newest that is good is used instead.
+    Nothing is built, and one that is not in use is not used either: roost engine use does that.
+    Where the one in use turns out bad, the newest that is good is used instead.
     """
     setup.refuse_changes("engine verify")
     entry = one_node(setup, node)
@@ -46,6 +47,8 @@ def verify(
         setup, entry, lambda client, again: client.engines.verify(model, request, again)
     )
     _tell(entry.name, job, as_json=as_json)
+    if job.result.get("current") == "no" and "reason" not in job.result:
+        say(f"it may be used: roost engine use {entry.name} {model} {short_key(job.result['key'])}")
     return 0
 
 

@@ -92,12 +92,14 @@ def not_in_use(node: str, model: str, done: Mapping[str, str]) -> ProblemError |
     """
     if done.get("gpu") != "yes" or done.get("current") == "yes":
         return None
+    named = f"{model} --key {short_key(done['key'])}" if "key" in done else model
     return ProblemError(
         "engine.not_verified",
         f"the engine of {model} is {done.get('engine', 'there')}, and not in use:"
         f" {done.get('current')}",
         params={"model": model, "key": done.get("key")},
-        hint=f"Once that is mended: roost engine verify {node} {model}",
+        hint=f"Once that is mended: roost engine verify {node} {named}, which tries it and says how"
+        " to use it.",
     )
 
 

@@ -20,7 +20,7 @@ import psutil
 from agent.engines import worker
 from agent.engines.worker_task import TaskPath, WorkerTask
 from tests import onnx_made
-from tests.agent.engines.engine_side import recipe
+from tests.agent.engines.engine_side import RTX_PLAN, recipe, rtx_stand_in
 from tests.agent.workloads.workload_side import HOOK
 from tests.agent_process import AgentProcess
 from tests.bench import bare_builder
@@ -34,6 +34,7 @@ from tests.real.python_image import WITH_TENSORRT
 MEGABYTE = 10**6
 # Some 12 s of builder on one core; its time grows with the square of the layers.
 BLOCKS, CHANNELS = 1150, 32
+PLAN_BYTES = 200 * MEGABYTE
 LOOK_SECONDS = 0.002
 WAIT_SECONDS = 600.0
 
@@ -50,6 +51,7 @@ def run(*, short: bool) -> list[Row]:
             rows += _hits(agent, folder, 5 if short else 25)
             rows += _cancels(agent, large, rounds)
             rows += _memory(agent, folder, (60 if short else 600) * MEGABYTE)
+        rows += _large_hits(folder / "l", 5 if short else 25)
         with _engine(folder / "e") as engine:
             inside = folder / "inside"
             inside.mkdir(mode=0o755)  # the image's user reads the model there
@@ -92,7 +94,25 @@ def _overhead(folder: Path, onnx: Path, rounds: int) -> list[Row]:
     ]
 
 
-def _hits(agent: AgentProcess, folder: Path, rounds: int) -> list[Row]:
+def _large_hits(folder: Path, rounds: int) -> list[Row]:
+    """With a plan of the size of a large detector's: a stand-in for a builder writes noise."""
+    folder.mkdir()
+    python = rtx_stand_in(folder)
+    small, size = len(RTX_PLAN), PLAN_BYTES
+    text = python.read_text()
+    for before, after in (
+        (f"write_bytes({RTX_PLAN!r})", f"write_bytes({RTX_PLAN!r} + os.urandom({size - small}))"),
+        (f"'plan_bytes': {small}", f"'plan_bytes': {size}"),
+    ):
+        if before not in text:
+            raise RuntimeError(f"the stand-in has no {before}")
+        text = text.replace(before, after)
+    python.write_text(text)
+    with AgentProcess(folder, {"engines": {"python": str(python)}}) as agent:
+        return _hits(agent, folder, rounds, f"an engine of {size // MEGABYTE} MB (a stand-in)")
+
+
+def _hits(agent: AgentProcess, folder: Path, rounds: int, what: str = "an engine") -> list[Row]:
     """What is there already, from the request that was taken to the end of its job."""
     onnx = folder / "small.onnx"
     onnx.write_bytes(onnx_made.detector())
@@ -103,7 +123,7 @@ def _hits(agent: AgentProcess, folder: Path, rounds: int) -> list[Row]:
         raise RuntimeError(f"it was built again: {jobs}")
     return [
         Row(
-            name="an engine that is there, by its key, warm: asked for before",
+            name=f"{what} that is there, by its key, in the agent that built it",
             value=statistics.median(1000 * (job["ended_at"] - job["created_at"]) for job in jobs),
             unit="ms",
             limit=50,

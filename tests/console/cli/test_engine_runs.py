@@ -39,6 +39,6 @@ def test_an_engine_that_is_not_in_use_where_it_could_be(
     assert (found is not None) == fails
     if found is not None:
         assert (found.code, NOT_TRIED in found.detail) == ("engine.not_verified", True)
-        assert "roost engine verify a detector" in (found.hint or "")
+        assert "roost engine verify a detector --key aaaaaaaaaaaa, " in (found.hint or "")
     build.problem = ProblemError("engine.build", "no", hint="none")
     assert why_failed(build) is build.problem

@@ -105,7 +105,18 @@ def test_an_engine_file_that_does_not_run_is_no_success(short_folder: Path, tmp_
             1,
             True,
         ), taken.err
-        assert "hint: Once that is mended: roost engine verify edge copy" in taken.err
+        (listed,) = node.roost("ls", "--json").json
+        key = listed["engine"]["manifest"]["key"][:12]
+        verify = f"roost engine verify edge copy --key {key}"
+        assert f"hint: Once that is mended: {verify}" in taken.err
+        tried = node.roost(*verify.split()[2:])
+        assert (tried.code, "roost engine use" in tried.err) == (0, False), tried.err
+        python.write_text(python.read_text().replace("'deserialised' if ran", "'ran' if ran"))
+        tried = node.roost(*verify.split()[2:])
+        assert (tried.code, "in use: no" in tried.out) == (0, True)
+        assert f"it may be used: roost engine use edge copy {key}" in tried.err
+        assert node.roost("use", "edge", "copy", key, "--yes").code == 0
+        assert "in use: yes" in node.roost(*verify.split()[2:]).out
 
 
 def test_a_table_of_what_could_not_be_measured(node: Node) -> None:

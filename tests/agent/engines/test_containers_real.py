@@ -209,6 +209,9 @@ async def test_a_plan_is_tried_in_a_container(
     (taken,) = await side.engines.show("imported")
     assert taken.manifest.plan_sha256 == made.manifest.plan_sha256
     assert taken.manifest.parts.image == made.manifest.parts.image
+    assert taken.manifest.check is not None
+    assert taken.manifest.check.image == made.manifest.parts.image
+    assert (taken.stale, taken.stale_unknown) == ([], [])
     await no_containers(engine)
 
 

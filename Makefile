@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-runtimes bench lint format lock picture clean
+.PHONY: .parts-made help demo test test-quick test-runtimes test-long bench lint format lock picture clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,14 +25,14 @@ $(VENV)/.test: $(VENV)/.base requirements/test.txt
 demo: $(VENV)/.base ## this machine's GPUs and containers beside 24 simulated nodes
 	@$(BIN)/roost demo $(ARGS)
 
-# Files in parallel: most of the time is waiting for daemons and terminals.
+# Files in parallel, three on two cores: much of the time is waiting for daemons and terminals.
 test: $(VENV)/.test ## lint, types, import rules, then every test on real parts
 	@tests/real/install-parts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test ## ruff, mypy, import rules
 	$(BIN)/ruff check .
@@ -47,11 +47,16 @@ format: $(VENV)/.test ## format the source
 test-quick: $(VENV)/.test ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -m 'not real' $(ARGS)
 
-test-runtimes: $(VENV)/.test ## the tests on newer runtimes and on whole machines; makes both, some 1.5 GB
+test-runtimes: $(VENV)/.test .parts-made ## the tests on newer runtimes and on whole machines; makes both, some 1.5 GB
+	$(BIN)/python -m pytest --runtimes -n 2 --dist loadfile $(ARGS)
+
+test-long: $(VENV)/.test .parts-made ## those of them that take minutes each: canaries of the detector, power cuts, aarch64
+	$(BIN)/python -m pytest --long -n 2 --dist loadfile $(ARGS)
+
+.parts-made:
 	@tests/real/install-parts
 	@tests/real/make-roots
 	@tests/real/make-detector
-	$(BIN)/python -m pytest --runtimes -n 2 --dist loadfile $(ARGS)
 
 .venv-bench/.done: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

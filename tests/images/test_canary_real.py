@@ -22,7 +22,7 @@ from tests.real import gateway_image
 pytestmark = [
     pytest.mark.real,
     pytest.mark.real("haproxy"),
-    pytest.mark.runtimes,
+    pytest.mark.long,
     pytest.mark.timeout(580),
 ]
 

@@ -6,6 +6,7 @@ names a part that has none.
 `@pytest.mark.runtimes` is for those on a runtime or a machine that is not installed but made, in
 minutes and some 1.5 GB: `make test-runtimes` runs them, `make test` says how many it left out.
 
+`@pytest.mark.long` is for those of them that take minutes each: `make test-long` runs them.
 `@pytest.mark.gpus` is for those on a machine with NVIDIA GPUs: `--gpus` runs them.
 """
 
@@ -23,6 +24,7 @@ TIMEOUT_SECONDS = 120
 # Marks whose tests run by themselves, and how.
 APART = {
     "runtimes": "`make test-runtimes` runs them",
+    "long": "`make test-long` runs them",
     "gpus": "`python -m pytest --gpus tests/gpus` runs them, where there are NVIDIA GPUs",
 }
 LEFT_OUT = pytest.StashKey["dict[str, int]"]()

@@ -12,7 +12,7 @@ from console.kits.reading import read_kit
 from console.kits.wheels import PYTHONS
 
 # pip fetches some 140 MB for four Pythons: minutes, so it is not among what runs at every change.
-pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(600)]
 LIMIT_BYTES = 40 * 10**6
 
 

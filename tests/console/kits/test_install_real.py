@@ -20,7 +20,7 @@ from tests.real.docker_engine import DockerEngine
 from tests.real.fixtures import MachineFactory
 from tests.real.socket_proxy import leading_to
 
-pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 # What the two machines have.
 PYTHONS = ("3.11", "3.13")
@@ -79,6 +79,7 @@ def console(short_folder: Path) -> Callable[[BareMachine], Console]:
     return lambda machine: Console(short_folder, machine)
 
 
+@pytest.mark.runtimes
 @pytest.mark.parametrize("root", ROOTS)
 def test_a_bare_machine_becomes_a_node(
     machine_factory: MachineFactory,
@@ -107,6 +108,7 @@ def test_a_bare_machine_becomes_a_node(
     assert "is there already" in again.stdout
 
 
+@pytest.mark.runtimes
 def test_uninstalled_all_else_stays_as_it_was(
     machine_factory: MachineFactory,
     docker_engine: DockerEngine,
@@ -153,6 +155,7 @@ def test_uninstalled_all_else_stays_as_it_was(
     docker_engine.clear()
 
 
+@pytest.mark.long
 def test_an_install_that_is_cut_anywhere_goes_on(
     machine_factory: MachineFactory, console: Callable[[BareMachine], Console], kit: Path
 ) -> None:
@@ -177,6 +180,7 @@ def test_an_install_that_is_cut_anywhere_goes_on(
     assert machine.enter("ls", "-A", "/home/field/.cache/roost").strip() == ""
 
 
+@pytest.mark.runtimes
 def test_what_stands_in_the_way_is_told_and_changes_nothing(
     machine_factory: MachineFactory,
     console: Callable[[BareMachine], Console],

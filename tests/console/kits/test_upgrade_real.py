@@ -16,7 +16,7 @@ from tests.console.kits.machine_node import MachineNode
 from tests.kits_made import other_version, small_kit
 from tests.real.fixtures import MachineFactory
 
-pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 PYTHON = "3.13"  # of trixie
 
@@ -39,6 +39,7 @@ def node(machine_factory: MachineFactory, short_folder: Path) -> MachineNode:
     return MachineNode(machine_factory("machine-trixie"), short_folder)
 
 
+@pytest.mark.runtimes
 async def test_a_rollout_upgrades_the_agent_and_an_undo_brings_the_old_one_back(
     node: MachineNode, first: Kit, kits: Path
 ) -> None:
@@ -66,6 +67,7 @@ async def test_a_rollout_upgrades_the_agent_and_an_undo_brings_the_old_one_back(
     assert node.agents() == [first.about.id]
 
 
+@pytest.mark.long
 async def test_broken_kits_leave_the_agent_that_was(
     node: MachineNode, first: Kit, kits: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +98,7 @@ async def test_broken_kits_leave_the_agent_that_was(
     assert not node.machine.path("/var/lib/roost/agent.db.before").exists()
 
 
+@pytest.mark.long
 async def test_after_a_power_cut_at_any_step_one_agent_works(
     node: MachineNode, first: Kit, kits: Path
 ) -> None:

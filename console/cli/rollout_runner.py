@@ -23,11 +23,12 @@ from console.images.vetting import Vetting
 from console.rollouts.agent_work import as_planned, bringing
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import open_shared
+from console.rollouts.ledger import RUNNER
 from console.rollouts.locks import locked, steering_lock
 from console.rollouts.needs import Supplies
-from console.rollouts.notifier import Notifier, with_notices
+from console.rollouts.notifier import LAST_SECONDS, Notifier, with_notices
 from console.rollouts.preparing import Preparer
-from console.rollouts.record import Rollout
+from console.rollouts.record import Event, Rollout
 from console.rollouts.runner import Runner
 from console.rollouts.supervisor import Supervisor, supervising, supervision
 from console.rollouts.supplies import read_supplies
@@ -75,10 +76,13 @@ def begin_steering(setup: Setup, journal: Journal, rollout_id: str) -> str:
     start_runner(setup, journal, rollout_id)
     if there is not None:
         return f"started. If its runner ends too early, the supervisor of {there.user} goes on"
-    return (
+    told = (
         "started. Nobody restarts its runner. If this machine restarts, go on with it:"
         f" roost rollout runner {rollout_id}"
     )
+    if journal.load(rollout_id).strategy.notify:
+        told += f"\nNotices that are not taken {LAST_SECONDS:g} s after its end wait for that, too."
+    return told
 
 
 def steer(setup: Setup, journal: Journal, rollout_id: str, *, stands: bool = True) -> Rollout:
@@ -115,13 +119,16 @@ def steer_all(setup: Setup, journal: Journal) -> None:
 
 
 def runner_of(setup: Setup, journal: Journal, rollout: Rollout, *, stands: bool = True) -> Runner:
-    """Its runner, with the fleet that it was planned with where that can be read. Blocks.
+    """Its runner, with the fleet that it was planned with; where that cannot be read, with this
+    one's, which is noted. Blocks.
 
     Raises:
-        ProblemError: `settings.*`, `fleet.empty`.
+        ProblemError: `settings.*`, `fleet.empty`, `rollout.journal`.
     """
     if rollout.fleet and os.access(rollout.fleet, os.R_OK):
         setup = setup._replace(fleet_file=Path(rollout.fleet))
+    elif (other := fleet_file(setup).absolute()).exists():
+        _note_other_fleet(journal, rollout, str(other))
     entries = {entry.name: entry for entry in all_nodes(setup)}
     return Runner(
         journal,
@@ -131,6 +138,16 @@ def runner_of(setup: Setup, journal: Journal, rollout: Rollout, *, stands: bool 
         preparer=preparer_of(setup, rollout),
         stands=stands,
     )
+
+
+def _note_other_fleet(journal: Journal, rollout: Rollout, other: str) -> None:
+    """Once each: nodes that it has at other addresses are not asked for anything."""
+    planned = f"{rollout.fleet} cannot be read" if rollout.fleet else "it was planned without one"
+    why = f"{planned}; nodes whose address is another one there are not asked"
+    what = f"steered by {other}"
+    if not any((each.what, each.why) == (what, why) for _, each in journal.events(rollout.id)):
+        event = Event(at=time.time(), by=RUNNER, what=what, why=why)
+        journal.note(rollout.id, event)
 
 
 async def _steered(runner: Runner, notifier: Notifier) -> Rollout:

@@ -61,6 +61,16 @@ def let_out(
             params={"nodes": gone},
             hint="Plan again.",
         )
+    planned_at = {node.name: node.address for node in rollout.nodes}
+    moved = [each for each in entries if planned_at[each.name] not in ("", each.address)]
+    if moved:
+        raise ProblemError(
+            "rollout.nodes_gone",
+            f"fleet.yaml has {moved[0].name} at {moved[0].address}, and it was planned at"
+            f" {planned_at[moved[0].name]}",
+            params={"nodes": [each.name for each in moved]},
+            hint="Plan again.",
+        )
     if not attached and (problem := refusing_runner(setup, entries)) is not None:
         raise problem
     consent(entries, f"roll out {rollout.release}", yes=yes)

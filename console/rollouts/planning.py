@@ -92,11 +92,13 @@ def plan_rollout(
     waves = freeze(able, strategy.waves)
     where = _zones(able, zones or {}, strategy.window)
     labels = {entry.name: entry.labels for entry in able}
+    addresses = {entry.name: entry.address for entry in entries}
     nodes = [
         RolloutNode(
             name=name,
             wave=number,
             since=now,
+            address=addresses[name],
             zone=where.get(name),
             groups={
                 per.label: labels[name][per.label]
@@ -108,7 +110,14 @@ def plan_rollout(
         for name in wave
     ]
     nodes += [
-        RolloutNode(name=name, wave=len(waves) - 1, stage="cannot", since=now, why=why)
+        RolloutNode(
+            name=name,
+            wave=len(waves) - 1,
+            stage="cannot",
+            since=now,
+            address=addresses[name],
+            why=why,
+        )
         for name, why in refused.items()
     ]
     return Rollout(

@@ -71,6 +71,7 @@ class RolloutNode(msgspec.Struct, kw_only=True):
     stage: Stage = "planned"
     since: float = 0.0  # in this stage
     heard_at: float = 0.0  # when its deployment was last heard of
+    address: str = ""  # as fleet.yaml had it when planned; "": not noted
     groups: dict[str, str] = {}  # labels that count for the budget, as they were when planned
     zone: str | None = None  # IANA, for windows; as it was when planned
     well_since: float | None = None  # since it was first seen to run the release well

@@ -221,6 +221,9 @@ class Runner:
             entry = self._entries.get(node.name)
             if entry is None:
                 return Seen(node=node.name, what="unreached", why="fleet.yaml has it no more")
+            if node.address not in ("", entry.address):  # that may be another machine
+                why = f"fleet.yaml has it at {entry.address}, and it was planned at {node.address}"
+                return Seen(node=node.name, what="unreached", why=why)
             client = self._clients.get(node.name)
             if client is None:
                 client = self._clients[node.name] = self._make(entry)

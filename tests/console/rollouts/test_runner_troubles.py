@@ -78,6 +78,19 @@ async def test_a_node_that_left_fleet_yaml_is_offline_and_says_why(side: Side, a
     assert side.journal.load(rollout.id).node(away).why == "fleet.yaml has it no more"
 
 
+async def test_another_machine_under_a_node_s_name_is_not_asked(side: Side, away: str) -> None:
+    """Another fleet.yaml, say: the plan says where the node was."""
+    rollout = await side.planned(QUICK)
+    planned, other = side.entries[away], next(iter(side.entries.values()))
+    side.entries[away] = NodeEntry(name=away, address=other.address)
+    async with side.runner(rollout, stands=False) as running:
+        await running
+    assert side.stages(rollout) == {"done": 4, "offline": 1}
+    assert side.journal.load(rollout.id).node(away).why == (
+        f"fleet.yaml has it at {other.address}, and it was planned at {planned.address}"
+    )
+
+
 async def test_nodes_that_hang_do_not_keep_others_waiting(
     side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,11 +36,12 @@ def watch(journal: Journal, rollout_id: str, *, after: int = 0) -> int:
     told, steered_at = after, time.monotonic()
     try:
         while True:
+            # Before the rest: what is taken is written together with what came of it.
+            waits = journal.wishes(rollout_id)
             rollout = journal.load(rollout_id)
             for number, event in journal.events(rollout_id, after=told):
                 click.echo(clean(event_line(event)))
                 told = number
-            waits = journal.wishes(rollout_id)
             if rollout.state == "planned" or (rollout.state in ENDED and not waits):
                 say(f"{state_words(rollout)}: {count_words(rollout)}")
                 return 0 if rollout.state in ("done", "undone") else 1

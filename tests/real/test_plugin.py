@@ -35,7 +35,8 @@ def run(folder: Path, source: str, *options: str, **environment: str) -> list[st
     test = folder / "test_sample.py"
     test.write_text(source)
     settings = folder / "pytest.ini"
-    settings.write_text("[pytest]\nmarkers =\n  real: real\n  runtimes: made\n  long: long\n  gpus: GPUs\n")
+    marks = "  real: real\n  runtimes: made\n  long: long\n  gpus: GPUs\n"
+    settings.write_text(f"[pytest]\nmarkers =\n{marks}")
     plugins = [f"-p{name}" for name in ("tests.real.plugin", "pytest_timeout", "xdist.plugin")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", str(settings), *plugins, *options, str(test)],

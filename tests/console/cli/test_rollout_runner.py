@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from agent.protocol.problems import ProblemError
 from console.cli.rollout_runner import runner_of
+from console.cli.rollout_start import let_out
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
 from console.rollouts.journal import Journal
@@ -27,6 +31,16 @@ def planned(journal: Journal, fleet: str) -> Rollout:
     )
     journal.plan(rollout, {})
     return rollout
+
+
+def test_a_node_that_moved_since_the_plan_is_not_begun_with(tmp_path: Path) -> None:
+    entries = [NodeEntry(name="cam-1", address="unix:///run/other")]
+    setup = Setup(fleet_file=write_fleet(tmp_path / "fleet.yaml", entries))
+    journal = Journal(tmp_path / "state")
+    rollout = planned(journal, str(setup.fleet_file))
+    with pytest.raises(ProblemError, match="cam-1 at unix:///run/other, and it was planned at"):
+        let_out(setup, journal, rollout, attached=True, detach=True, yes=True)
+    assert journal.load(rollout.id).state == "planned"
 
 
 def test_another_fleet_yaml_than_the_plan_s_is_in_the_history_once(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ AGENT = [
     # Nobody was told of a job: it goes back, and that is the node's answer.
     Case(("agent",), "after planned", "failed", made=0),
     Case(("agent",), "after preparing"),
+    Case(("agent",), "after prepared"),
     Case(("agent",), "after starting"),
     Case(("agent",), "after probing"),
     Case(("agent",), "after canary"),

@@ -169,12 +169,14 @@ def _this_machine(folder: Path) -> Iterator[NodeEntry | None]:
     """The real agent of this machine; None, and why on standard error, if it does not start."""
     name = own_name(socket.gethostname())
     _write(folder / CONFIG, agent_yaml(folder, name))
-    with own_agent(folder, name) as started:
-        if isinstance(started, str):
-            click.echo(f"this machine's own agent did not start: {started}", err=True)
-            yield None
-        else:
-            yield msgspec.structs.replace(started, labels={"site": "here"})
+    with contextlib.ExitStack() as stack:
+        entry = None
+        try:
+            started = stack.enter_context(own_agent(folder, name))
+            entry = msgspec.structs.replace(started, labels={"site": "here"})
+        except ProblemError as problem:
+            click.echo(problem.detail, err=True)
+        yield entry
 
 
 def own_name(hostname: str) -> str:

@@ -86,12 +86,6 @@ def build_here(
         }
         (folder / CONFIG).write_text(agent_yaml(folder, HERE, settings), encoding="utf-8")
         with own_agent(folder, HERE) as started:
-            if isinstance(started, str):
-                raise ProblemError(
-                    "console.agent_missing",
-                    f"this machine's own agent did not start: {started}",
-                    hint="Install it: pip install 'roost[agent]'",
-                )
             engine = asyncio.run(_build(started, recipe))
         _as_said(engine.manifest, said)
         files = _take(engine, output)

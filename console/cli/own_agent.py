@@ -44,20 +44,23 @@ def agent_yaml(folder: Path, name: str, more: Mapping[str, Any] | None = None) -
 
 
 @contextlib.contextmanager
-def own_agent(folder: Path, name: str) -> Iterator[NodeEntry | str]:
-    """The node while it runs; the agent's last words where it does not start.
+def own_agent(folder: Path, name: str) -> Iterator[NodeEntry]:
+    """The node while it runs.
 
     `folder`, whose path is short, has the agent.yaml that `agent_yaml` gave for it.
 
     Raises:
-        ProblemError: `console.agent_missing`.
+        ProblemError: `console.agent_missing`, with its last words where it does not start.
     """
     path = folder / _SOCKET
     with AgentProcess(["serve", f"--config={folder / CONFIG}"]) as agent:
-        if _answers(path, agent):
-            yield NodeEntry(name=name, address=f"unix://{path}")
-        else:
-            yield agent.last_words()
+        if not _answers(path, agent):
+            raise ProblemError(
+                "console.agent_missing",
+                f"this machine's own agent did not start: {agent.last_words()}",
+                hint="Install it: pip install 'roost[agent]'",
+            )
+        yield NodeEntry(name=name, address=f"unix://{path}")
 
 
 async def until_ready(client: NodeClient) -> None:

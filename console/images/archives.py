@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from agent.archives.carried_files import merged_files
-from agent.archives.index import ArchiveIndex
-from agent.protocol.images import ImageContent, Layer, LoadPlan, LoadRequest
+from agent.archives.index import ArchivedImage, ArchiveIndex
+from agent.protocol.images import ImageContent, Layer, LoadPlan, LoadRequest, NodeImage
 from agent.protocol.problems import ProblemError
 from console.text import plural, size
 
@@ -95,4 +95,18 @@ def _twice(tag: str, archive: ArchiveIndex) -> ProblemError:
         f"two different images are called {tag}, one of them in {archive.path}",
         params={"tag": tag, "file": archive.path},
         hint="Push them one after the other, the one that shall have the name last.",
+    )
+
+
+def as_loaded(image: ArchivedImage, sizes: Mapping[str, int]) -> NodeImage:
+    """The image as a node will have it; `sizes` are its layers' bytes by diffID."""
+    return NodeImage(
+        id=image.config_digest,
+        config_digest=image.config_digest,
+        diff_ids=image.diff_ids,
+        tags=image.tags,
+        size_bytes=sum(sizes.get(name, 0) for name in set(image.diff_ids)),
+        os=image.os or "linux",
+        architecture=image.architecture,
+        variant=image.variant,
     )

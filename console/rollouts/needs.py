@@ -20,7 +20,7 @@ from agent.protocol.workloads import Workload
 from agent.rules.compatibility import Judge
 from agent.rules.references import familiar
 from agent.rules.variants import Choice, best_variant, worst_reason
-from console.images.archives import cargo_for, check_carried
+from console.images.archives import as_loaded, cargo_for, check_carried
 from console.images.judging import ArchiveJudge
 from console.link.client import NodeClient
 from console.rollouts.needed_engines import NeededEngine, engine_in, plan_with_engines
@@ -204,16 +204,7 @@ async def _load(
     lacking = {image.config_digest for image in plan.images if image.state != "present"}
     sizes = {name: size for archive in archives for name, size in archive.sizes.items()}
     coming = {
-        image.config_digest: NodeImage(
-            id=image.config_digest,
-            config_digest=image.config_digest,
-            diff_ids=image.diff_ids,
-            tags=image.tags,
-            size_bytes=sum(sizes.get(name, 0) for name in set(image.diff_ids)),
-            os=image.os or "linux",
-            architecture=image.architecture,
-            variant=image.variant,
-        )
+        image.config_digest: as_loaded(image, sizes)
         for _, image in chosen
         if image.config_digest in lacking
     }

@@ -19,7 +19,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
 from agent.protocol.snapshots import RESTORE, NodeSnapshot
 from console.fleet.plan_words import plan_lines
-from console.images.archives import cargo_for, check_carried
+from console.images.archives import as_loaded, cargo_for, check_carried
 from console.images.following import see_through
 from console.images.judging import ArchiveJudge, deciding
 from console.images.push import Push, PushState
@@ -269,17 +269,4 @@ def _verdicts(judge: ArchiveJudge | None, facts: NodeFacts, lacking: set[str]) -
 
 def _carried(index: ArchiveIndex) -> Sequence[NodeImage]:
     """The images of a snapshot as the node will have them."""
-    sizes = index.sizes
-    return [
-        NodeImage(
-            id=image.config_digest,
-            config_digest=image.config_digest,
-            diff_ids=image.diff_ids,
-            tags=image.tags,
-            size_bytes=sum(sizes.get(name, 0) for name in set(image.diff_ids)),
-            os=image.os or "linux",
-            architecture=image.architecture,
-            variant=image.variant,
-        )
-        for image in index.images
-    ]
+    return [as_loaded(image, index.sizes) for image in index.images]

@@ -54,7 +54,7 @@ def test_nouns_verbs_and_the_names_of_nodes(tmp_path: Path) -> None:
     entries = [NodeEntry(name=name, address="ssh://x") for name in ("cam-1", "cam-2", "gate")]
     fleet = write_fleet(tmp_path / "fleet.yaml", entries)
     assert complete(tmp_path, "roost con") == ["container"]
-    assert complete(tmp_path, "roost node s") == ["show"]
+    assert complete(tmp_path, "roost node sh") == ["show"]
     named = f"roost --fleet {fleet}"
     assert complete(tmp_path, f"{named} node show cam") == ["cam-1", "cam-2"]
     assert complete(tmp_path, f"{named} node ls @g") == ["@gate"]

@@ -97,7 +97,7 @@ def test_a_push_is_stopped_by_keys_and_goes_on_where_it_was(tmp_path: Path) -> N
             # Past "Push" to the limit: too slow to be done before it is stopped.
             terminal.send("\t\t100KB/s")
             terminal.wait_for("98K/s: ", 20)
-            terminal.send("\r\r\t\r")
+            terminal.send("\r\r\r\t\r")
             terminal.wait_for("at most 98K/s", 20)
             terminal.wait_for("sending", 20)
             terminal.wait_until(lambda: percent_in(terminal.screen_text()) >= 20, "20 %", 60)
@@ -114,7 +114,7 @@ def test_a_push_is_stopped_by_keys_and_goes_on_where_it_was(tmp_path: Path) -> N
             # The limit is taken away.
             terminal.send("\t\t\x7f")
             terminal.wait_for("to all nodes together", 20)
-            terminal.send("\r\r\t\r")
+            terminal.send("\r\r\r\t\r")
             terminal.wait_for("all have ended: 1 done", 60)
             assert entry.name in terminal.screen_text()
             terminal.send(":q\r")

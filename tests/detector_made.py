@@ -109,13 +109,13 @@ def _work(layers: int) -> tuple[list[bytes], list[bytes], str]:
         made.append(onnx_made.weights(f"w{number}", (width, depth, 3, 3), seed=number))
         nodes.append(
             onnx_made.node(
-                "Conv", [at, f"w{number}"], f"c{number}", name=f"/work/{number}", pads=[1, 1, 1, 1]
+                "Conv", [at, f"w{number}"], f"c{number}", name=f"/conv/{number}", pads=[1, 1, 1, 1]
             )
         )
         at, depth = f"c{number}", width
     made.append(onnx_made.constant("tiny", [1e-12]))
     nodes += [
-        onnx_made.node("Mul", [at, "tiny"], "faint", name="/work/faint"),
-        onnx_made.node("Add", ["images", "faint"], "worked", name="/work/worked"),
+        onnx_made.node("Mul", [at, "tiny"], "faint", name="/conv/faint"),
+        onnx_made.node("Add", ["images", "faint"], "worked", name="/conv/worked"),
     ]
     return nodes, made, "worked"

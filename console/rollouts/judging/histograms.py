@@ -42,3 +42,11 @@ def minus(now: Histogram, before: Histogram) -> dict[int, int]:
     """What was added since."""
     left = {bucket: count - before.get(bucket, 0) for bucket, count in now.items()}
     return {bucket: count for bucket, count in left.items() if count}
+
+
+def plus(one: Histogram, other: Histogram) -> dict[int, int]:
+    """Both together."""
+    both = dict(one)
+    for bucket, count in other.items():
+        both[bucket] = both.get(bucket, 0) + count
+    return both

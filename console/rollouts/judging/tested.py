@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from agent.protocol.arms import WorkloadArms, bucket_of, seconds_of
+from agent.protocol.arms import RequestFigures, WorkloadArms, bucket_of, seconds_of
 from console.rollouts.judging.analysis import Condition, Of
 from console.rollouts.judging.evidence import Evidence, Trials
 from console.rollouts.judging.histograms import (
-    Histogram,
     buckets_of,
     over,
+    plus,
     quantile_bucket,
     quantile_seconds,
 )
@@ -80,7 +80,7 @@ def _slow(condition: Condition, pair: Pair, known: int | None) -> int | None:
         return bucket_of(condition.at_most or 0.0)
     if known is not None:
         return known
-    both = _together(pair)
+    both = plus(pair[0].latency, pair[1].latency)
     if sum(both.values()) * (1 - condition.quantile) < 1 - 1e-9:
         return None
     return quantile_bucket(both, condition.quantile)
@@ -144,8 +144,7 @@ def _told(
     compares = condition.worse_by is not None
     samples = min(looks.candidate, looks.stable) if compares else looks.candidate
     needs = max(0, condition.least - samples)
-    shown = next((each for each in pairs.values() if each[0].requests), next(iter(pairs.values())))
-    ours, theirs = (_figure(condition, shown, arm) for arm in (0, 1))
+    ours, theirs = _shown(condition, pairs)
     exceeds = _exceeds(condition, looks)
     never = not compares and _limit(condition) == 0 and looks.recent.events > 0
     state: State = "holds"
@@ -160,7 +159,7 @@ def _told(
         state=state,
         words=said(condition, looks, ours, theirs, state),
         candidate=ours,
-        stable=theirs if compares else None,
+        stable=theirs,
         samples=samples,
         needs=needs,
     )
@@ -179,8 +178,28 @@ def _exceeds(condition: Condition, looks: ConditionLooks) -> bool:
     return ours > theirs
 
 
-def _figure(condition: Condition, pair: Pair, arm: int) -> float | None:
-    figures = pair[arm]
+def _shown(condition: Condition, pairs: dict[str, Pair]) -> tuple[float | None, float | None]:
+    """What is said of both arms. A bound is for all that the candidate answered; arms are compared
+    by one sort of request, since the other may take longer.
+    """
+    if condition.worse_by is None:
+        return _figure(condition, _all(pair[0] for pair in pairs.values())), None
+    ours, theirs = next(
+        (pair for pair in pairs.values() if pair[0].requests), next(iter(pairs.values()))
+    )
+    return _figure(condition, ours), _figure(condition, theirs)
+
+
+def _all(of: Iterable[RequestFigures]) -> RequestFigures:
+    total = RequestFigures()
+    for each in of:
+        total.requests += each.requests
+        total.errors += each.errors
+        total.latency = plus(total.latency, each.latency)
+    return total
+
+
+def _figure(condition: Condition, figures: RequestFigures) -> float | None:
     if condition.of == "latency":
         return quantile_seconds(figures.latency, condition.quantile)
     return 100 * figures.errors / figures.requests if figures.requests else None
@@ -191,10 +210,3 @@ def _shown_limit(condition: Condition) -> float:
     if condition.of == "error_rate":
         return 100 * (condition.at_most or 0.0)
     return seconds_of(bucket_of(condition.at_most or 0.0))
-
-
-def _together(pair: Pair) -> Histogram:
-    both = dict(pair[0].latency)
-    for bucket, number in pair[1].latency.items():
-        both[bucket] = both.get(bucket, 0) + number
-    return both

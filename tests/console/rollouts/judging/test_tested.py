@@ -294,6 +294,16 @@ def test_replays_and_requests_are_not_mixed() -> None:
     assert last(P99, *told).outcome == "pass"
 
 
+def test_a_bound_is_for_replays_too() -> None:
+    """A few requests of its own that went well do not speak for 300 that did not."""
+    found = last(BOUND, arms(with_replays(even(20), even(300, 6)), arm()))
+    assert found.outcome == "wait"
+    assert found.findings[0].candidate == pytest.approx(100 * 6 / 320)
+    slow = Condition(of="latency", at_most=0.1, least=100)
+    found = last(slow, arms(with_replays(even(20), even(300, seconds=0.2)), arm()))
+    assert found.outcome != "pass"
+
+
 def test_replays_that_stop_and_come_back_are_counted_once() -> None:
     ours, theirs = with_replays(even(10), even(300)), with_replays(even(10), even(300))
     gone = of(even(10), even(10))

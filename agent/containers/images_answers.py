@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agent.containers.api_stream import StreamBrokenError
+from agent.containers.images_messages import Message, Messages
 from agent.containers.images_results import ImageUsage, LoadedImages
 from agent.containers.moments import unix_seconds
 from agent.protocol.containers import Container
@@ -18,7 +18,6 @@ from agent.rules.references import familiar
 
 Json = Mapping[str, Any]
 
-LINE_LIMIT_BYTES = 1024 * 1024
 _NONE = "<none>"
 _LOADED = re.compile(r"Loaded image(?P<id> ID)?:\s*(?P<name>\S+)")
 _RENAMED = "The image "  # "... already exists, renaming the old one"
@@ -117,13 +116,13 @@ def image_usage(answer: Json, *, podman: bool) -> ImageUsage:
 
 
 class LoadAnswer:
-    """What `POST /images/load` says, line by line. Its status is 200 also when it failed."""
+    """What `POST /images/load` says, message by message: all failures are kept."""
 
     def __init__(self) -> None:
         self.failures: list[str] = []
         self._names: list[str] = []
         self._ids: list[str] = []
-        self._line = b""
+        self._messages = Messages()
 
     def feed(self, data: bytes) -> None:
         """Some of the body.
@@ -131,34 +130,20 @@ class LoadAnswer:
         Raises:
             StreamBrokenError: a line without end.
         """
-        *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            self._take(line)
-        if len(self._line) > LINE_LIMIT_BYTES:
-            raise StreamBrokenError("a line without end")
+        for message in self._messages.feed(data):
+            self._take(message)
 
     def end(self) -> LoadedImages:
         """What was loaded, at the proper end of the body. Nothing counts while there are
         `failures`."""
-        self._take(self._line)
-        self._line = b""
+        for message in self._messages.end():
+            self._take(message)
         return LoadedImages(names=self._names, ids=self._ids)
 
-    def _take(self, line: bytes) -> None:
-        if not line.strip():
-            return
-        try:
-            message = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            message = None
-        if not isinstance(message, dict):
-            self.failures.append(line.decode(errors="replace").strip())
-            return
-        if "errorDetail" in message or "error" in message:
-            detail = message.get("errorDetail")
-            told = detail.get("message") if isinstance(detail, dict) else None
-            self.failures.append(str(told or message.get("error") or "an error without a text"))
-        for text in str(message.get("stream") or "").splitlines():
+    def _take(self, message: Message) -> None:
+        if message.error is not None:
+            self.failures.append(message.error)
+        for text in str(message.said.get("stream") or "").splitlines():
             if found := _LOADED.match(text):
                 if found["id"]:
                     self._ids.append(with_algorithm(found["name"]))

@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-import msgspec
-
-from agent.containers.api_stream import ApiAnswer, StreamBrokenError, StreamRefusedError
+from agent.containers.api_stream import ApiAnswer, StreamRefusedError
 from agent.containers.connection import Connection
 from agent.containers.container_problems import short
-from agent.containers.images_answers import LINE_LIMIT_BYTES, with_algorithm
+from agent.containers.images_answers import with_algorithm
 from agent.containers.images_load import Chunks, streamed
+from agent.containers.images_messages import Message, Messages
 from agent.containers.images_problems import NO_SPACE, disk_full
 from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.problems import ProblemError
@@ -67,12 +66,12 @@ def build_failed(words: str) -> ProblemError:
 
 
 class BuildAnswer:
-    """What `POST /build` says, line by line. Its status is 200 also when it failed."""
+    """What `POST /build` says, message by message: the first error is the end of it."""
 
     def __init__(self, told: Told) -> None:
         """`told` hears each line of the builder."""
         self._told = told
-        self._line = b""
+        self._messages = Messages()
         self._text = ""
         self._id: str | None = None
 
@@ -83,37 +82,25 @@ class BuildAnswer:
             StreamBrokenError: a line without end.
             ProblemError: `image.build_failed`, `space.full`.
         """
-        *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            self._take(line)
-        if len(self._line) > LINE_LIMIT_BYTES:
-            raise StreamBrokenError("a line without end")
+        for message in self._messages.feed(data):
+            self._take(message)
 
     def end(self) -> str:
         """The image's id, at the proper end of the body. Raises ProblemError."""
-        self._take(self._line)
+        for message in self._messages.end():
+            self._take(message)
         self._say("\n")
         if self._id is None:
             raise build_failed("")
         return with_algorithm(self._id)
 
-    def _take(self, line: bytes) -> None:
-        if not line.strip():
-            return
-        try:
-            message = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            message = None
-        if not isinstance(message, dict):
-            raise build_failed(line.decode(errors="replace").strip())
-        if "errorDetail" in message or "error" in message:
-            detail = message.get("errorDetail")
-            words = detail.get("message") if isinstance(detail, dict) else None
-            raise build_failed(str(words or message.get("error") or "an error without a text"))
-        aux = message.get("aux")
+    def _take(self, message: Message) -> None:
+        if message.error is not None:
+            raise build_failed(message.error)
+        aux = message.said.get("aux")
         if isinstance(aux, dict) and isinstance(aux.get("ID"), str):
             self._id = aux["ID"]
-        self._say(str(message.get("stream") or ""))
+        self._say(str(message.said.get("stream") or ""))
 
     def _say(self, text: str) -> None:
         *lines, self._text = (self._text + text).replace("\r", "\n").split("\n")

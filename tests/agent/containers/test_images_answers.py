@@ -6,13 +6,13 @@ import pytest
 
 from agent.containers.api_stream import StreamBrokenError
 from agent.containers.images_answers import (
-    LINE_LIMIT_BYTES,
     LoadAnswer,
     image_parts,
     image_usage,
     listed_image,
     node_image,
 )
+from agent.containers.images_messages import LINE_LIMIT_BYTES
 from agent.containers.images_problems import load_failed
 from agent.protocol.node import ImageStore
 from tests.agent.containers.answers import container

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from agent.protocol.problems import ProblemError
@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 _NAMED = 1000  # more than any selector has requirements
 Clash = Callable[[str, str, str], ProblemError]
+Wrong = Iterator[tuple[list[str | int], str, str]]  # where in the file, why, and what to do
 
 
 def most_specific(
@@ -34,13 +35,27 @@ def most_specific(
     return {name: _heaviest(name, all_of_it, clash) for name, all_of_it in found.items()}
 
 
-def wrong_selectors(said: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
-    """Those that are none: as written, why, and what to do."""
+def wrong_in(
+    key: str,
+    said: Mapping[str, T],
+    own: Iterable[T],
+    wrong: Callable[[T], Iterator[tuple[str, str, str]]],
+) -> Wrong:
+    """What cannot be under `key`: `said` by selector, `own` of each node in the file's order.
+
+    `wrong` tells of one of them: the name, why, and what to do.
+    """
     for text in said:
         try:
             parse_selector(text)
         except ProblemError as problem:
-            yield text, problem.detail, problem.hint or ""
+            yield [key, text], problem.detail, problem.hint or ""
+    for text, values in said.items():
+        for name, why, hint in wrong(values):
+            yield [key, text, name], why, hint
+    for index, values in enumerate(own):
+        for name, why, hint in wrong(values):
+            yield ["nodes", index, key, name], why, hint
 
 
 def _heaviest(name: str, said: list[tuple[int, str, T]], clash: Clash) -> tuple[str, T]:

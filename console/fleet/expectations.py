@@ -20,7 +20,7 @@ import msgspec
 
 from agent.protocol.problems import ProblemError
 from agent.rules.constraints import is_constraint
-from console.fleet.by_selector import most_specific, wrong_selectors
+from console.fleet.by_selector import Wrong, most_specific, wrong_in
 from console.fleet.inventory import Expected, Inventory, NodeEntry
 
 Value = str | list[str] | bool | int
@@ -68,16 +68,10 @@ def expectations(inventory: Inventory, node: NodeEntry) -> list[Expectation]:
     ]
 
 
-def wrong_expectations(inventory: Inventory) -> Iterator[tuple[list[str | int], str, str]]:
-    """What cannot be looked for: where in the file, why, and what to do."""
-    for text, why, hint in wrong_selectors(inventory.expect):
-        yield ["expect", text], why, hint
-    for text, expected in inventory.expect.items():
-        for fact, why, hint in _wrong(expected):
-            yield ["expect", text, fact], why, hint
-    for index, node in enumerate(inventory.nodes):
-        for fact, why, hint in _wrong(node.expect):
-            yield ["nodes", index, "expect", fact], why, hint
+def wrong_expectations(inventory: Inventory) -> Wrong:
+    """What cannot be looked for."""
+    own = (node.expect for node in inventory.nodes)
+    return wrong_in("expect", inventory.expect, own, _wrong)
 
 
 def _wrong(expected: Expected | None) -> Iterator[tuple[str, str, str]]:

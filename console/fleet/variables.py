@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from agent.protocol.problems import ProblemError
-from console.fleet.by_selector import most_specific, wrong_selectors
+from console.fleet.by_selector import Wrong, most_specific, wrong_in
 from console.fleet.inventory import Inventory, NodeEntry
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,16 +54,9 @@ def own_variables(node: NodeEntry) -> dict[str, str]:
     return {**labels, f"{OWN}NODE": node.name}
 
 
-def wrong_variables(inventory: Inventory) -> Iterator[tuple[list[str | int], str, str]]:
-    """What cannot be a selector or a variable: where in the file, why, and what to do."""
-    for text, why, hint in wrong_selectors(inventory.vars):
-        yield ["vars", text], why, hint
-    for text, values in inventory.vars.items():
-        for name, why, hint in _wrong_names(values):
-            yield ["vars", text, name], why, hint
-    for index, node in enumerate(inventory.nodes):
-        for name, why, hint in _wrong_names(node.vars):
-            yield ["nodes", index, "vars", name], why, hint
+def wrong_variables(inventory: Inventory) -> Wrong:
+    """What cannot be a selector or a variable."""
+    return wrong_in("vars", inventory.vars, (node.vars for node in inventory.nodes), _wrong_names)
 
 
 def _wrong_names(values: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ from agent.protocol.deployments import DeployPlan
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
 from console.cli.failures import FAILED
+from console.cli.kits import given_kits, kit_option
 from console.cli.nodes import selected_nodes
 from console.cli.options import json_option, yes_option
 from console.cli.output import print_json, say, width
@@ -25,7 +26,7 @@ from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit
 from console.compose.scalars import duration
 from console.fleet.links import stated_owner
-from console.kits.reading import Kit, kits_by_arch
+from console.kits.reading import Kit
 from console.rollouts.agent_work import kit_of
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.needs import NodeNeeds
@@ -83,14 +84,7 @@ class _Amount(click.ParamType[Amount]):
 
 @click.command("upgrade")
 @click.argument("selector")
-@click.option(
-    "--kit",
-    "files",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    multiple=True,
-    metavar="FILE",
-    help="What `roost agent kit make` wrote; the kits in this folder if not given.",
-)
+@kit_option
 @click.option("--soak", type=_Duration(), help="How long each wave is watched; 60s if not given.")
 @click.option(
     "--max-unavailable", type=_Amount(), metavar="N|N%", help="So many nodes at a time; else 10%."
@@ -110,7 +104,7 @@ class _Amount(click.ParamType[Amount]):
 def command(
     setup: Setup,
     selector: str,
-    files: tuple[Path, ...],
+    kit_files: tuple[Path, ...],
     *,
     soak: float | None,
     max_unavailable: Amount | None,
@@ -129,12 +123,7 @@ def command(
     """
     if not only_plan:
         setup.refuse_changes("agent upgrade")
-    kits = kits_by_arch(files or sorted(Path().glob("roost-agent-*.pyz")))
-    if not kits:
-        raise ProblemError(
-            "kit.none", "there is no kit in this folder", hint="Make one: roost agent kit make"
-        )
-    found = {arch: remembered_kit(kit) for arch, kit in kits.items()}
+    found = {arch: remembered_kit(kit) for arch, kit in given_kits(kit_files).items()}
     entries = selected_nodes(setup, selector)
     answers = ask_nodes(setup, entries, lambda _, client: client.node(), admin=True)
     said = {answer.entry.name: _judged(answer, found) for answer in answers}

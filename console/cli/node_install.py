@@ -12,6 +12,7 @@ import msgspec
 
 from agent.protocol.problems import Problem, ProblemError
 from console.cli.failures import FAILED, tell
+from console.cli.kits import given_kits, kit_option
 from console.cli.node_add import check_label, check_name
 from console.cli.nodes import fleet_file
 from console.cli.options import json_option, yes_option
@@ -22,7 +23,7 @@ from console.fleet.fleet_file import add_node, load_inventory
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
 from console.kits.installing import Planned, install, plan_install
-from console.kits.reading import Kit, kits_by_arch
+from console.kits.reading import Kit
 from console.link.address import parse_address
 from console.text import plural, size
 
@@ -49,14 +50,7 @@ class InstallRecord(msgspec.Struct, kw_only=True):
     metavar="FILE",
     help="Hosts, one address on each line; what follows it there are KEY=VALUE labels.",
 )
-@click.option(
-    "--kit",
-    "kits",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    multiple=True,
-    metavar="FILE",
-    help="What `roost agent kit make` wrote; the kits in this folder if not given.",
-)
+@kit_option
 @click.option("--name", help="What you call it; what it calls itself, if not given.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="For selectors.")
 @click.option("--production", is_flag=True, help="Mark it, and ask more before stopping things.")
@@ -68,7 +62,7 @@ def command(
     setup: Setup,
     addresses: tuple[str, ...],
     listed: Path | None,
-    kits: tuple[Path, ...],
+    kit_files: tuple[Path, ...],
     *,
     name: str | None,
     labels: tuple[str, ...],
@@ -85,12 +79,7 @@ def command(
     if not check:
         setup.refuse_changes("node install")
     hosts = _hosts(addresses, listed, name=name, labels=labels, production=production)
-    found = kits_by_arch(kits or sorted(Path().glob("roost-agent-*.pyz")))
-    if not found:
-        raise ProblemError(
-            "kit.none", "there is no kit in this folder", hint="Make one: roost agent kit make"
-        )
-    runs = _Installs(setup, found)
+    runs = _Installs(setup, given_kits(kit_files))
     records = asyncio.run(runs.plan(hosts))
     if not as_json:
         runs.show()

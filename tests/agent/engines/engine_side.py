@@ -15,7 +15,13 @@ from agent.containers.docker_runtime import DockerRuntime
 from agent.engines.hearing import Silences
 from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.jobs.jobs import Jobs
-from agent.protocol.engines import BuildRequest, EngineRecipe
+from agent.protocol.engines import (
+    BuildRequest,
+    Engine,
+    EngineRecipe,
+    PlanImportRequest,
+    VerifyRequest,
+)
 from agent.protocol.gpus import Gpu, GpuSample, GpuStack
 from agent.protocol.jobs import Job
 from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, RuntimeFacts, ToolkitFacts
@@ -26,6 +32,11 @@ BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3
 PLAN = b"ftrt" + bytes(20) + bytes([10, 13, 2, 6]) + b"a plan"
 RTX_PLAN = b"vtrt" + PLAN[4:]
 A10 = Gpu(uuid="GPU-aaa", index=0, name="NVIDIA A10", compute_capability="8.6")
+# What a builder says where an engine was made for another GPU.
+UNFIT = (
+    "print(json.dumps({'event': 'failed', 'code': 'engine.unfit', 'text': 'compute 7.5, not 8.6'}),"
+    " flush=True); sys.exit(1)"
+)
 
 
 class Node(msgspec.Struct):
@@ -54,6 +65,21 @@ class EngineSide(msgspec.Struct):
     async def build(self, onnx: Path, **changes: Any) -> Job:
         """Begin, and wait for the end."""
         return await self.ended(await self.begin(onnx, **changes))
+
+    async def verify(self, model: str = "detector", **asked: Any) -> Job:
+        """Try its engine in use again, and wait for the end."""
+        request = VerifyRequest(**asked)
+        return await self.ended(await self.engines.verify(model, request, owner="maria", key=None))
+
+    async def take_in(self, plan: Path, *, model: str = "imported", **asked: Any) -> Job:
+        """Import a plan, and wait for the end."""
+        request = PlanImportRequest(model=model, plan=str(plan), **asked)
+        return await self.ended(await self.engines.take_in(request, owner="maria", key=None))
+
+    async def only(self, model: str = "detector") -> Engine:
+        """The one engine that there is of it."""
+        (engine,) = await self.engines.show(model)
+        return engine
 
     async def ended(self, job: Job) -> Job:
         """The job when it has ended."""

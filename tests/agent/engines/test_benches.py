@@ -13,7 +13,6 @@ from agent.protocol.engines import BenchRequest
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_benches import recommend, row_recipe
-from tests import onnx_made
 from tests.agent.engines.engine_side import (
     A10,
     EngineSide,
@@ -31,13 +30,6 @@ NO_FP16 = (
     "    tell({'event': 'failed', 'code': 'engine.unsupported', 'text': 'no fp16 here'})\n"
     "    sys.exit(1)"
 )
-
-
-@pytest.fixture
-def onnx(tmp_path: Path) -> Path:
-    path = tmp_path / "detector.onnx"
-    path.write_bytes(onnx_made.detector(blocks=1))
-    return path
 
 
 @pytest.fixture

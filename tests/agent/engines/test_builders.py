@@ -9,15 +9,7 @@ import pytest
 
 from agent.engines import plan_files, whole_plans
 from agent.protocol.problems import ProblemError
-from tests import onnx_made
 from tests.agent.engines.engine_side import A10, engine_side, stand_in
-
-
-@pytest.fixture
-def onnx(tmp_path: Path) -> Path:
-    path = tmp_path / "detector.onnx"
-    path.write_bytes(onnx_made.detector(blocks=1))
-    return path
 
 
 def current(folder: Path) -> str | None:

@@ -34,13 +34,6 @@ SLEEPS = (
 WAITS = "while not pathlib.Path({!r}).exists(): time.sleep(0.02)"
 
 
-@pytest.fixture
-def onnx(tmp_path: Path) -> Path:
-    path = tmp_path / "detector.onnx"
-    path.write_bytes(onnx_made.detector(blocks=1))
-    return path
-
-
 def current(side: EngineSide) -> str | None:
     link = side.folder / "detector" / "current"
     return link.readlink().name if link.is_symlink() else None

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.protocol.engines import PlanImportRequest
 from tests import onnx_made
 from tests.agent.engines.engine_side import PLAN, engine_side, put, stand_in
 from tests.real.commands import run
@@ -62,8 +61,7 @@ async def test_no_room_for_what_is_imported(tmp_path: Path, disk: Path) -> None:
     put(tmp_path / "plan", PLAN + bytes(2 * 2**20))
     async with engine_side(tmp_path, [stand_in(tmp_path)], folder=disk / "engines") as side:
         await fill(disk, but=500)
-        request = PlanImportRequest(model="detector", plan=str(tmp_path / "plan"))
-        job = await side.ended(await side.engines.take_in(request, owner="maria", key=None))
+        job = await side.take_in(tmp_path / "plan", model="detector")
         assert job.problem is not None
         assert job.problem.code == "engine.storage", job.problem
         assert side.files() == []

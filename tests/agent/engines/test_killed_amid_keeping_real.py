@@ -14,7 +14,7 @@ import pytest
 
 from agent.engines.gpu_room import WAITING
 from tests import onnx_made
-from tests.agent.engines.engine_side import PLAN, stand_in
+from tests.agent.engines.engine_side import PLAN, UNFIT, stand_in
 from tests.agent.engines.test_agent_killed_real import (
     build,
     ended,
@@ -26,7 +26,6 @@ from tests.agent.engines.test_agent_killed_real import (
     post,
     until,
 )
-from tests.agent.engines.test_verbs import UNFIT
 from tests.agent_process import AgentProcess
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]

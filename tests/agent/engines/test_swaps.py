@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.protocol.engines import PlanImportRequest
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 from agent.protocol.workloads import EngineUse
@@ -29,13 +28,6 @@ TELL_SEEN = (
     "seen = repr(os.environ['CUDA_VISIBLE_DEVICES'])\n"
     "tell({'event': 'message', 'severity': 'warning', 'text': f'CUDA sees {seen}'})"
 )
-
-
-@pytest.fixture
-def onnx(tmp_path: Path) -> Path:
-    path = tmp_path / "detector.onnx"
-    path.write_bytes(onnx_made.detector(blocks=1))
-    return path
 
 
 async def test_a_release_that_names_a_model_that_a_bundle_brought(tmp_path: Path) -> None:
@@ -95,8 +87,7 @@ async def test_a_plan_of_a_tensorrt_that_tells_three_numbers_of_itself(
     put(builder, builder.read_bytes().replace(b"10.13.2.6", here.encode()))
     put(tmp_path / "plan", PLAN)
     async with engine_side(tmp_path, [builder], gpus=[A10]) as side:
-        request = PlanImportRequest(model="detector", plan=str(tmp_path / "plan"))
-        job = await side.ended(await side.engines.take_in(request, owner="maria", key=None))
+        job = await side.take_in(tmp_path / "plan", model="detector")
         assert (job.problem, job.result.get("current")) == (None, "yes")
         (engine,) = await side.engines.list()
         assert engine.manifest.parts.tensorrt == (named or "10.13.2.6")
@@ -108,7 +99,6 @@ async def test_a_plan_of_a_newer_tensorrt_than_three_numbers_tell(tmp_path: Path
     put(builder, builder.read_bytes().replace(b"10.13.2.6", b"10.13.1"))
     put(tmp_path / "plan", PLAN)
     async with engine_side(tmp_path, [builder], gpus=[A10]) as side:
-        request = PlanImportRequest(model="detector", plan=str(tmp_path / "plan"))
-        job = await side.ended(await side.engines.take_in(request, owner="maria", key=None))
+        job = await side.take_in(tmp_path / "plan", model="detector")
         assert job.problem is not None
         assert job.problem.code == "engine.unfit"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from textual.widget import Widget
+
 from agent.protocol.problems import ProblemError
-from console.fleet.picture import NodeView
 from console.snapshots.comparing import Difference
 from console.tui.action import Scope
 from console.tui.commands import Command
 from console.tui.ports import Context
 from console.tui.rows.cells import Row
 from console.tui.rows.snapshots import CHANGE_COLUMNS, change_rows
-from console.tui.screens.tables import TableView
+from console.tui.screens.lists import ListView
 
 
-class ChangesScreen(TableView):
+class ChangesScreen(ListView):
     """`:changes @NODE FILE`. Enter folds and unfolds a part.
 
     Raises:
@@ -41,12 +42,13 @@ class ChangesScreen(TableView):
             )
         self.crumb = f"{self._file} -> {node}"
 
-    @property
-    def selector(self) -> str:
-        return ""  # rows are no node's
+    def body(self) -> Sequence[Widget]:
+        return [self.table]  # a row says all of it
 
-    def rows_of(self, view: NodeView) -> Iterable[Row]:
-        return []
+    def listed(self) -> Iterable[Row]:
+        if self._found is None:
+            return []
+        return change_rows(self._found, self._folded, self.context.look.glyphs)
 
     def arrive(self) -> None:
         super().arrive()
@@ -57,14 +59,6 @@ class ChangesScreen(TableView):
             self.bring_up_to_date()
 
         self.begin(work(), f"asking {self._node} how it is ...")
-
-    def bring_up_to_date(self) -> None:
-        self.dirty.clear()
-        glyphs = self.context.look.glyphs
-        if self._found is not None:
-            self.model.put("", change_rows(self._found, self._folded, glyphs))
-        self.table.bring_up_to_date()
-        self.show_bars()
 
     def when_empty(self) -> str:
         if self._found is None:

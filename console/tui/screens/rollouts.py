@@ -3,76 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.widget import Widget
-
-from console.fleet.picture import NodeView
 from console.rollouts.record import Rollout
 from console.tui.action import Scope
 from console.tui.beside import run_beside
-from console.tui.commands import Command
 from console.tui.look import words
-from console.tui.ports import Context
 from console.tui.rollouts import Followed
 from console.tui.rows.cells import Row
 from console.tui.rows.rollouts import COLUMNS, reason_words, rollout_rows, runner_words
+from console.tui.screens.lists import ListView
 from console.tui.screens.rollout_actions import RolloutActions
-from console.tui.screens.tables import TableView
-from console.tui.widgets.bars import Bar
 from console.tui.widgets.line import Piece
 
 
-class RolloutsScreen(TableView, RolloutActions):
+class RolloutsScreen(ListView, RolloutActions):
     """`:rollouts /FILTER`. Enter opens one."""
 
     scope: ClassVar[Scope] = "rollouts"
     columns = COLUMNS
     noun = "rollout"
 
-    def __init__(self, context: Context, command: Command) -> None:
-        super().__init__(context, command)
-        self._about = Bar(context.look)
-
-    @property
-    def selector(self) -> str:
-        return ""  # rows are no node's
-
-    def body(self) -> Sequence[Widget]:
-        return [self.table, self._about]
-
-    def rows_of(self, view: NodeView) -> Iterable[Row]:
-        return []
+    def listed(self) -> Iterable[Row]:
+        return rollout_rows(self.context.rollouts, self.context.look.glyphs)
 
     def bring_up_to_date(self) -> None:
         """Show what was read, and read what has changed since."""
-        self._show()
+        self.show_rows()
         self.look_again()
 
     def look_again(self) -> None:
         async def look() -> None:
             await self.context.rollouts.look()
             if self.is_current:
-                self._show()
+                self.show_rows()
 
         run_beside(self, look, group="journal")
 
-    def _show(self) -> None:
-        self.dirty.clear()
-        self.model.put("", rollout_rows(self.context.rollouts, self.context.look.glyphs))
-        self.table.bring_up_to_date()
-        self.show_bars()
-
-    def show_bars(self) -> None:
-        """And what the one under the cursor waits for."""
-        super().show_bars()
+    def about_row(self) -> list[Piece]:
+        """What the one under the cursor waits for."""
         rollout, board = self.subject(), self.context.rollouts
         text = reason_words(board, rollout) if rollout is not None else ""
-        self._about.show([(f" {text}", "dim")] if text else [])
-
-    def is_production(self) -> bool:
-        return False  # rows are no node's
+        return [(f" {text}", "dim")] if text else []
 
     def when_empty(self) -> str:
         board = self.context.rollouts

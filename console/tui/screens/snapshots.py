@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual.widget import Widget
-
-from agent.protocol.problems import Problem
-from console.fleet.picture import NodeView
 from console.snapshots.folder import SUFFIX
 from console.snapshots.restoring import Restore
 from console.snapshots.taking import Wanted
@@ -22,16 +18,16 @@ from console.tui.ports import Context
 from console.tui.rows.cells import Row
 from console.tui.rows.snapshots import COLUMNS, snapshot_rows
 from console.tui.screens.carrying import Carrying, Order, Task
-from console.tui.screens.tables import TableView
+from console.tui.screens.lists import ListView
 from console.tui.snapshots import Listed
-from console.tui.widgets.bars import Bar
+from console.tui.widgets.line import Piece
 from console.tui.widgets.page import BLANK, Entry
 from console.tui.widgets.question import Question
 
 _MARKS = {"remove": "bad", "note": "warn"}
 
 
-class SnapshotsScreen(Carrying, TableView):
+class SnapshotsScreen(Carrying, ListView):
     """`:snapshots /FILTER`. Enter shows what changed since on the node that it is of."""
 
     scope: ClassVar[Scope] = "snapshots"
@@ -41,28 +37,13 @@ class SnapshotsScreen(Carrying, TableView):
     def __init__(self, context: Context, command: Command) -> None:
         super().__init__(context, command)
         self._listed: Sequence[Listed] | None = None
-        self._problem: Problem | None = None
-        self._about = Bar(context.look)
 
-    @property
-    def selector(self) -> str:
-        return ""  # rows are no node's
-
-    def body(self) -> Sequence[Widget]:
-        return [self.table, self._about]
-
-    def rows_of(self, view: NodeView) -> Iterable[Row]:
-        return []
+    def listed(self) -> Iterable[Row]:
+        return snapshot_rows(self._listed or [])
 
     def arrive(self) -> None:
         super().arrive()
         self.act_snapshot_read()
-
-    def bring_up_to_date(self) -> None:
-        self.dirty.clear()
-        self.model.put("", snapshot_rows(self._listed or []))
-        self.table.bring_up_to_date()
-        self.show_bars()
 
     def act_snapshot_read(self) -> None:
         """Read the folder again."""
@@ -74,15 +55,13 @@ class SnapshotsScreen(Carrying, TableView):
 
         run_beside(self, read, group="snapshots", exclusive=True)
 
-    def show_bars(self) -> None:
-        super().show_bars()
+    def about_row(self) -> list[Piece]:
         listed = self._current()
         if listed is None:
-            self._about.show([(f" {self.context.snapshots.folder}", "dim")])
-        elif listed.problem is not None:
-            self._about.show([(f" {clean(listed.problem.detail)}", "bad")])
-        else:
-            self._about.show([(f" {clean(str(listed.path))}", "dim")])
+            return [(f" {self.context.snapshots.folder}", "dim")]
+        if listed.problem is not None:
+            return [(f" {clean(listed.problem.detail)}", "bad")]
+        return [(f" {clean(str(listed.path))}", "dim")]
 
     def when_empty(self) -> str:
         if self._listed is None:
@@ -90,9 +69,6 @@ class SnapshotsScreen(Carrying, TableView):
         if not self.model.total:
             return "no snapshot yet: t takes one"
         return super().when_empty()
-
-    def is_production(self) -> bool:
-        return False  # rows are no node's
 
     def open_row(self, row: Row) -> None:
         self.act_snapshot_diff()

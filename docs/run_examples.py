@@ -57,14 +57,23 @@ def main(names: Sequence[str]) -> None:
 
 
 @contextmanager
+def _home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name:
+        yield Path(name)
+
+
+@contextmanager
+def _simulated() -> Iterator[Path]:
+    """A person's home, and a fleet of simulated nodes."""
+    with _home() as home, simulator_process(6, faults=False) as simulator:
+        _write_fleet(home, simulator.nodes)
+        yield home
+
+
+@contextmanager
 def _images() -> Iterator[Path]:
     """A person's home with archives, and a fleet of simulated nodes."""
-    with (
-        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
-        simulator_process(6, faults=False) as simulator,
-    ):
-        home = Path(name)
-        _write_fleet(home, simulator.nodes)
+    with _simulated() as home:
         _make_archives(home)
         (home / "plant.yaml").write_text(_first_yaml("images.md"), "utf-8")
         (home / "cameras").mkdir()
@@ -75,8 +84,7 @@ def _images() -> Iterator[Path]:
 @contextmanager
 def _engines() -> Iterator[Path]:
     """A person's home with models and a recipe, and a fleet of two real agents."""
-    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name, ExitStack() as agents:
-        home = Path(name)
+    with _home() as home, ExitStack() as agents:
         nodes = []
         for node in ("cam-01", "cam-02"):
             folder = home / f".{node}"
@@ -96,7 +104,7 @@ def _engines() -> Iterator[Path]:
 def _traffic() -> Iterator[Path]:
     """A person's home with a service, and a real agent over a Docker in a network of its own."""
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r", dir="/tmp")))
+        home = stack.enter_context(_home())
         folder = home / ".docker-engine"
         folder.mkdir()
         enclosure = Enclosure(folder, network=True)
@@ -131,7 +139,7 @@ def _traffic() -> Iterator[Path]:
 def _snapshots() -> Iterator[Path]:
     """A person's home with a release, and two real agents, of which one has its images."""
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r", dir="/tmp")))
+        home = stack.enter_context(_home())
         nodes = []
         for name in ("cam-01", "spare"):
             folder = home / f".docker-{name}"
@@ -164,7 +172,7 @@ def _detector() -> Iterator[Path]:
     Both are in an enclosure, whose /var/lib is its own: there the agent has its usual folder.
     """
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r", dir="/tmp")))
+        home = stack.enter_context(_home())
         folder = home / ".docker-engine"
         folder.mkdir()
         enclosure = Enclosure(folder, network=True)
@@ -196,25 +204,15 @@ def _detector() -> Iterator[Path]:
 @contextmanager
 def _rollouts() -> Iterator[Path]:
     """A person's home with the release that the page shows, and a fleet of simulated nodes."""
-    with (
-        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
-        simulator_process(6, faults=False) as simulator,
-    ):
-        home = Path(name)
-        _write_fleet(home, simulator.nodes)
+    with _simulated() as home:
         (home / "app.yaml").write_text(_first_yaml("rollouts.md"), "utf-8")
         yield home
 
 
 @contextmanager
 def _releases() -> Iterator[Path]:
-    """The same with archives of two images that the nodes lack."""
-    with (
-        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
-        simulator_process(6, faults=False) as simulator,
-    ):
-        home = Path(name)
-        _write_fleet(home, simulator.nodes)
+    """The same with a page of its own, and archives of two images that the nodes lack."""
+    with _simulated() as home:
         _make_archives(home)
         (home / "app.yaml").write_text(_first_yaml("releases.md"), "utf-8")
         yield home
@@ -223,12 +221,7 @@ def _releases() -> Iterator[Path]:
 @contextmanager
 def _drift() -> Iterator[Path]:
     """A fleet of simulated nodes, of which the page's own YAML expects something."""
-    with (
-        tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name,
-        simulator_process(6, faults=False) as simulator,
-    ):
-        home = Path(name)
-        _write_fleet(home, simulator.nodes)
+    with _simulated() as home:
         with (home / ".config" / "roost" / "fleet.yaml").open("a", encoding="utf-8") as file:
             file.write(_first_yaml("drift.md"))
         yield home

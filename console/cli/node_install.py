@@ -96,20 +96,19 @@ class _Installs:
     def __init__(self, setup: Setup, kits: Mapping[str, Kit]) -> None:
         self._setup, self._kits = setup, kits
         self._records: dict[str, InstallRecord] = {}
-        self._gate = asyncio.Semaphore(AT_ONCE)
         self.able: list[Planned] = []
         self._plans: dict[str, Planned] = {}
 
     async def plan(self, hosts: list[NodeEntry]) -> list[InstallRecord]:
         """Look at each."""
-        ways = links(self._setup)
+        ways, gate = links(self._setup), asyncio.Semaphore(AT_ONCE)
         self._records = {host.address: InstallRecord(address=host.address) for host in hosts}
-        await asyncio.gather(*(self._plan(ways, host) for host in hosts))
+        await asyncio.gather(*(self._plan(ways, gate, host) for host in hosts))
         return list(self._records.values())
 
-    async def _plan(self, ways: Links, host: NodeEntry) -> None:
+    async def _plan(self, ways: Links, gate: asyncio.Semaphore, host: NodeEntry) -> None:
         record = self._records[host.address]
-        async with self._gate:
+        async with gate:
             try:
                 planned = await plan_install(host, ways, self._kits)
             except ProblemError as problem:
@@ -141,10 +140,10 @@ class _Installs:
 
     async def install(self) -> None:
         """On all that can take it."""
-        ways = links(self._setup)
-        await asyncio.gather(*(self._install(ways, planned) for planned in self.able))
+        ways, gate = links(self._setup), asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(self._install(ways, gate, planned) for planned in self.able))
 
-    async def _install(self, ways: Links, planned: Planned) -> None:
+    async def _install(self, ways: Links, gate: asyncio.Semaphore, planned: Planned) -> None:
         address = planned.entry.address
         record = self._records[address]
         told = [-1]
@@ -155,7 +154,7 @@ class _Installs:
                 told[0] = tenth
                 say(f"{address}: {size(at)} of {size(planned.kit.size_bytes)} copied")
 
-        async with self._gate:
+        async with gate:
             try:
                 facts = await install(
                     planned, ways, copied=copied, hear=lambda line: say(f"{address}: {line}")

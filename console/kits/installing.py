@@ -22,7 +22,6 @@ class Planned(NamedTuple):
     """What would happen on a host, and all that is needed to do it."""
 
     entry: NodeEntry
-    host: KitHost
     kit: Kit
     look: HostLook
     checked: Checked
@@ -39,14 +38,7 @@ async def plan_install(entry: NodeEntry, links: Links, kits: Mapping[str, Kit]) 
     Raises:
         ProblemError: `ssh.*`, `link.*`, `kit.*`, `fleet.address`, `console.usage`.
     """
-    address = parse_address(entry.address)
-    if address.kind != "ssh":
-        raise ProblemError(
-            "console.usage",
-            f"{entry.address} is no ssh:// address",
-            hint="An agent is installed over ssh: ssh://user@host",
-        )
-    host = KitHost(links.host(entry.name, address))
+    host = _host(entry, links)
     look = await host.look()
     kit = kits.get(look.arch)
     if kit is None:
@@ -56,7 +48,7 @@ async def plan_install(entry: NodeEntry, links: Links, kits: Mapping[str, Kit]) 
             params={"arch": look.arch},
             hint=f"Make one: roost agent kit make --arch {look.arch}",
         )
-    return Planned(entry, host, kit, look, await host.check(kit, look))
+    return Planned(entry, kit, look, await host.check(kit, look))
 
 
 async def install(
@@ -76,26 +68,39 @@ async def install(
     """
     if (refusal := planned.refusal) is not None:
         raise refusal
-    place = await planned.host.copy(planned.kit, copied=copied)
-    await planned.host.install(place, planned.look, hear=hear)
+    host = _host(planned.entry, links)
+    place = await host.copy(planned.kit, copied=copied)
+    await host.install(place, planned.look, hear=hear)
     if not planned.checked.facts.get("systemd"):
         return None
-    return await _answer(planned, links)
+    return await _answer(planned.entry, links, typed=host.host.typed)
 
 
-async def _answer(planned: Planned, links: Links) -> NodeFacts:
+def _host(entry: NodeEntry, links: Links) -> KitHost:
+    """Of these links: what they share belongs to one event loop."""
+    address = parse_address(entry.address)
+    if address.kind != "ssh":
+        raise ProblemError(
+            "console.usage",
+            f"{entry.address} is no ssh:// address",
+            hint="An agent is installed over ssh: ssh://user@host",
+        )
+    return KitHost(links.host(entry.name, address))
+
+
+async def _answer(entry: NodeEntry, links: Links, *, typed: str) -> NodeFacts:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + ANSWER_SECONDS
     while True:
-        client = links.client(planned.entry)
+        client = links.client(entry)
         try:
             return await client.node()
         except ProblemError as problem:
             if loop.time() > deadline:
                 raise ProblemError(
                     "kit.silent",
-                    f"{planned.entry.address}: {problem.detail}",
-                    hint=f"See why: {planned.host.host.typed} journalctl -u roost-agent",
+                    f"{entry.address}: {problem.detail}",
+                    hint=f"See why: {typed} journalctl -u roost-agent",
                 ) from None
         finally:
             await client.close()

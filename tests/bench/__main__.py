@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -22,6 +23,7 @@ NAMES = (
     "snapshots",
     "upgrades",
 )
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -36,15 +38,22 @@ def main(names: tuple[str, ...], as_json: Path | None, *, short: bool) -> None:
         err=True,
     )
     rows: list[Row] = []
+    broken: list[str] = []
     for name in names or NAMES:
         click.echo(f"running {name} ...", err=True)
         started = time.monotonic()
-        rows += importlib.import_module(f"tests.bench.{name}").run(short=short)
+        try:
+            rows += importlib.import_module(f"tests.bench.{name}").run(short=short)
+        except Exception:  # what the others measured is kept
+            log.exception("%s broke", name)
+            broken.append(name)
         click.echo(f"  {time.monotonic() - started:.0f} s", err=True)
     click.echo(render(rows))
     if as_json:
         as_json.write_text(json.dumps(msgspec.to_builtins(rows), indent=1) + "\n", encoding="utf-8")
-    if not all(row.within for row in rows):
+    if broken:
+        click.echo(f"broke, see above: {', '.join(broken)}", err=True)
+    if broken or not all(row.within for row in rows):
         sys.exit(1)
 
 

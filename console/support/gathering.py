@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -64,7 +65,10 @@ async def gather(client: NodeClient, heard: Heard) -> AsyncIterator[Part]:
         yield await _part(client, name, target, heard)
     jobs = await _part(client, *_JOBS, heard)
     yield jobs
-    for job in _of_interest(jobs):
+    ids = _of_interest(jobs)
+    if ids is None:
+        yield Part("jobs/", None, "which jobs' logs matter is not known: jobs.json is not whole")
+    for job in ids or ():
         yield await _job_log(client, job, heard)
     yield await _own_log(client, heard)
 
@@ -97,34 +101,37 @@ def _cut_words(*, cut: bool) -> str:
     return f"cut after {PART_BYTES >> 20} MiB" if cut else ""
 
 
-def _of_interest(jobs: Part) -> list[str]:
-    """Ids of the newest jobs whose logs tell something."""
+def _of_interest(jobs: Part) -> list[str] | None:
+    """Ids of the newest jobs whose logs tell something; None: it is not known which those are."""
     try:
-        found: Any = json.loads(jobs.text or "[]")
+        found: Any = json.loads(jobs.text or "")
         ids = [str(job["id"]) for job in found if job["state"] not in ("succeeded", "skipped")]
     except (ValueError, TypeError, KeyError):
-        return []
+        return None
     return ids[:JOB_LOGS]
 
 
 async def _job_log(client: NodeClient, job: str, heard: Heard) -> Part:
     name = f"jobs/{job[:40]}.log"
     lines: list[str] = []
-    size, cut = 0, False
+    size, why = 0, ""
     try:
-        async for batch in client.job_log(job, follow=False):
-            for line in batch if isinstance(batch, list) else ():
-                size += len(line.text.encode()) + 1
-                cut = size > LOG_BYTES
-                if not cut:
+        async with aclosing(client.job_log(job, follow=False)) as batches:
+            async for batch in batches:
+                for line in batch if isinstance(batch, list) else ():
+                    size += len(line.text.encode()) + 1
+                    if size > LOG_BYTES:
+                        why = f"cut after {LOG_BYTES >> 20} MiB"
+                        break
                     lines.append(f"{line.at:.3f} {line.text}")
-            heard(name, size)
-            if cut:
-                break
+                heard(name, size)
+                if why:
+                    break
     except ProblemError as problem:
-        return Part(name, "\n".join(lines) or None, f"{problem.code}: {problem.detail}")
-    text = without_secrets("".join(f"{line}\n" for line in lines))
-    return Part(name, text, f"cut after {LOG_BYTES >> 20} MiB" if cut else "")
+        why = f"{problem.code}: {problem.detail}"
+        if not lines:
+            return Part(name, None, why)
+    return Part(name, without_secrets("".join(f"{line}\n" for line in lines)), why)
 
 
 async def _own_log(client: NodeClient, heard: Heard) -> Part:

@@ -54,9 +54,3 @@ def drift_rows(view: NodeView, expected: Sequence[Expectation]) -> list[Row]:
         )
         for each in drifts(view, expected)
     ]
-
-
-def _has(drift: Drift) -> Cell:
-    if drift.has is not None:
-        return Cell(drift.has)
-    return Cell(words.UNKNOWN, wide=f"{words.UNKNOWN} ({drift.reason})")

@@ -17,7 +17,7 @@ from console.cli.run import ask_one
 from console.cli.setup import Setup
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
-from console.snapshots.taking import Wanted, images_wanted, take
+from console.snapshots.taking import Wanted, images_wanted, left_out, take
 from console.text import clean, plural, size
 
 
@@ -33,6 +33,7 @@ class TakenRecord(msgspec.Struct, kw_only=True):
     engines: int
     models: int
     withheld: dict[str, list[str]] = {}  # by workload: what a restore elsewhere has to be given
+    left_out: dict[str, str] = {}  # asked for and not carried: "image app:1", and why
     secrets: list[str] = []
     unknown: dict[str, str] = {}
 
@@ -104,6 +105,7 @@ def command(
         engines=len(snapshot.engines),
         models=sum(each.kind == "model" for each in snapshot.files),
         withheld={each.name: each.withheld for each in snapshot.workloads if each.withheld},
+        left_out=left_out(snapshot, wanted),
         secrets=snapshot.secrets,
         unknown=snapshot.unknown,
     )
@@ -124,6 +126,8 @@ def command(
     for each in snapshot.workloads:
         if each.reason is not None:
             say(f"{each.name} cannot be restored from it: {each.reason}")
+    for what, why in record.left_out.items():
+        say(f"left out: {what}: {why}")
     for what, why in record.unknown.items():
         say(f"not known: {what}: {why}")
 

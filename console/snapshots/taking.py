@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -85,8 +85,7 @@ async def take(
             archives.append(await asyncio.to_thread(index_archive, path))
         for number, each in enumerate(files):
             if each.sha256 is None:
-                said(f"model {each.name} is left out: the node could not read it")
-                continue
+                continue  # see `left_out`
             said(f"reading model {each.name}, {size(each.size_bytes)}")
             path = folder / f"model-{number}"
             digest = await _written(client.snapshots.read_model(each.name), path)
@@ -112,17 +111,44 @@ def images_wanted(snapshot: NodeSnapshot, wanted: Wanted) -> list[NodeImage]:
     if not wanted.images:
         return []
     ids = {each.image for each in snapshot.workloads}
-    names = {each.workload.image for each in snapshot.workloads if each.workload is not None}
+    names = {
+        each.workload.image for each in snapshot.workloads if each.workload is not None
+    } | _other_images(snapshot)
+    return [image for image in snapshot.images if image.id in ids or _is_called(image, names)]
+
+
+def left_out(snapshot: NodeSnapshot, wanted: Wanted) -> dict[str, str]:
+    """What is wanted and the node does not give, and why: "image app:1", "model detector.onnx"."""
+    found: dict[str, str] = {}
+    if wanted.images or wanted.all_images:
+        names = _other_images(snapshot) | {
+            each.workload.image
+            for each in snapshot.workloads
+            if each.workload is not None and each.image is None
+        }
+        why = snapshot.unknown.get("images", "the node does not have it any more")
+        for name in sorted(names):
+            if not any(_is_called(image, {name}) for image in snapshot.images):
+                found[f"image {name}"] = why
+    if wanted.models:
+        for each in snapshot.files:
+            if each.kind == "model" and each.sha256 is None:
+                found[f"model {each.name}"] = "the node could not read it"
+    return found
+
+
+def _other_images(snapshot: NodeSnapshot) -> set[str]:
+    """Names of the images that engines are built in, and that proxies are made from."""
     recipes = [each.manifest.parts.recipe for each in snapshot.engines]
-    names |= {recipe.image for recipe in recipes if recipe is not None and recipe.image}
+    names = {recipe.image for recipe in recipes if recipe is not None and recipe.image}
     if any(each.workload and each.workload.strategy == "weighted" for each in snapshot.workloads):
         names.add(snapshot.configuration.get("traffic.image", "").strip('"'))
-    tags = {familiar(name) for name in names if name}
-    return [
-        image
-        for image in snapshot.images
-        if image.id in ids or image.config_digest in names or tags & {*map(familiar, image.tags)}
-    ]
+    return names - {""}
+
+
+def _is_called(image: NodeImage, names: Collection[str]) -> bool:
+    tags = {familiar(name) for name in names}
+    return image.config_digest in names or not tags.isdisjoint(map(familiar, image.tags))
 
 
 def _total(images: list[NodeImage]) -> int:

@@ -14,7 +14,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import NodeSnapshot, RecordedFile
 from console.link.client import NodeClient
 from console.snapshots.snapshot_file import read_snapshot
-from console.snapshots.taking import Wanted, images_wanted, take
+from console.snapshots.taking import Wanted, images_wanted, left_out, take
 from tests.archives_made import Made, docker_archive, layer
 from tests.console.snapshots.made import applied, digest, engine, image, snapshot
 
@@ -96,6 +96,22 @@ def test_what_workloads_engines_and_proxies_need() -> None:
     assert tags(Wanted(all_images=True)) == ["app:1", "builder:1", "other:1"]
     found.workloads[0].workload = applied(strategy="weighted").workload
     assert tags(Wanted(images=True)) == ["app:1", "builder:1", "other:1"]
+
+
+def test_what_is_asked_for_and_not_there_is_told() -> None:
+    found = made()
+    assert left_out(found, Wanted()) == {}
+    unread = {"model unread.onnx": "the node could not read it"}
+    assert left_out(found, EVERYTHING) == unread
+    found.images = [image("other:1", 3)]
+    found.workloads[0].image = None
+    told = left_out(found, EVERYTHING)
+    assert told.keys() == {"image app:1", "image builder:1", *unread}
+    found.unknown["images"] = "the runtime does not answer"
+    assert left_out(found, Wanted(all_images=True)) == {
+        "image app:1": "the runtime does not answer",
+        "image builder:1": "the runtime does not answer",
+    }
 
 
 async def test_each_layer_once_and_the_models(tmp_path: Path) -> None:

@@ -20,7 +20,14 @@ import msgspec
 import yaml
 
 from agent.protocol.problems import ProblemError
-from console.cli.own_agent import CONFIG, agent_yaml, own_agent, short_place, until_ready
+from console.cli.own_agent import (
+    CONFIG,
+    agent_yaml,
+    own_agent,
+    runtime_settings,
+    short_place,
+    until_ready,
+)
 from console.cli.release_new import built, release_text
 from console.fleet.inventory import Inventory, NodeEntry
 from console.fleet.links import Links, stated_owner
@@ -47,16 +54,15 @@ def real_demo(images: Path, *, gateway: str, port: int) -> int:
         gateway: an image with HAProxy.
 
     Raises:
-        ProblemError: `build.files`, `console.agent_missing`, `demo.real`.
+        ProblemError: `build.files`, `console.agent_missing`, `console.usage`, `demo.real`.
     """
     image = built(images)[0]
     with tempfile.TemporaryDirectory(prefix="roost-", dir=short_place()) as name:
         folder = Path(name)
         picture = _write_files(folder, images, image, port)
-        host = os.environ.get("DOCKER_HOST", "")
-        settings = {"traffic": {"image": gateway, "run_by": "container"}}
-        runtime = {"runtime": host} if host.startswith("unix://") else {}
-        (folder / CONFIG).write_text(agent_yaml(folder, NODE, settings | runtime), "utf-8")
+        traffic = {"image": gateway, "run_by": "container"}
+        settings = {"traffic": traffic, **runtime_settings(os.environ)}
+        (folder / CONFIG).write_text(agent_yaml(folder, NODE, settings), "utf-8")
         with own_agent(folder, NODE) as started:
             asyncio.run(_ready(started))
             fleet = msgspec.to_builtins(Inventory(nodes=[started]))

@@ -24,7 +24,14 @@ from console.cli.failures import tell
 from console.cli.nodes import one_node
 from console.cli.options import complete_node, json_option, yes_option
 from console.cli.output import print_json, say
-from console.cli.own_agent import CONFIG, agent_yaml, own_agent, short_place, until_ready
+from console.cli.own_agent import (
+    CONFIG,
+    agent_yaml,
+    own_agent,
+    runtime_settings,
+    short_place,
+    until_ready,
+)
 from console.cli.run import links
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN, Column, print_table
@@ -135,7 +142,7 @@ def _place(setup: Setup, node: str | None, *, yes: bool) -> Iterator[NodeEntry]:
     """The node, or this machine's own agent for as long as it is needed.
 
     Raises:
-        ProblemError: `console.agent_missing`, `fleet.*`.
+        ProblemError: `console.agent_missing`, `console.usage`, `fleet.*`.
     """
     if node is not None:
         entry = one_node(setup, node)
@@ -144,9 +151,7 @@ def _place(setup: Setup, node: str | None, *, yes: bool) -> Iterator[NodeEntry]:
         return
     with tempfile.TemporaryDirectory(prefix="roost-", dir=short_place()) as name:
         folder = Path(name)
-        # Whom the docker command would ask.
-        host = os.environ.get("DOCKER_HOST", "")
-        settings = {"runtime": host} if host.startswith("unix://") else {}
+        settings = runtime_settings(os.environ)
         (folder / CONFIG).write_text(agent_yaml(folder, HERE, settings), encoding="utf-8")
         with own_agent(folder, HERE) as started:
             yield started

@@ -43,6 +43,23 @@ def agent_yaml(folder: Path, name: str, more: Mapping[str, Any] | None = None) -
     return yaml.safe_dump(settings)
 
 
+def runtime_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """For `agent_yaml`: the runtime that the docker command would ask here, where that is said.
+
+    Raises:
+        ProblemError: `console.usage`: DOCKER_HOST is another machine's, or reached another way.
+    """
+    host = environment.get("DOCKER_HOST", "")
+    if host and not host.startswith("unix://"):
+        raise ProblemError(
+            "console.usage",
+            f"DOCKER_HOST is {host}, and an agent asks a runtime of its own machine only",
+            params={"docker_host": host},
+            hint="Unset it to use this machine's runtime; for another machine's, add it as a node.",
+        )
+    return {"runtime": host} if host else {}
+
+
 @contextlib.contextmanager
 def own_agent(folder: Path, name: str) -> Iterator[NodeEntry]:
     """The node while it runs.

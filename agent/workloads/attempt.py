@@ -89,7 +89,7 @@ class Attempt:
 
     def refresh(self) -> DeploymentRecord:
         """The deployment as it is now: others write its confirmation. Raises OverruledError."""
-        record = self._store.deployment(self.id)
+        record = self._store.kept(self.id)
         if record.generation != self._generation:
             raise OverruledError("it was taken over")
         self.record = record

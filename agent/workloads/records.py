@@ -160,6 +160,12 @@ class WorkloadStore:
 
     def deployment(self, deployment_id: str) -> DeploymentRecord:
         """A copy. Raises ProblemError `deployment.not_found`."""
+        return _copy(self.kept(deployment_id), DeploymentRecord)
+
+    def kept(self, deployment_id: str) -> DeploymentRecord:
+        """The deployment itself, not to be changed: it stays as it is, and another one takes its
+        place. Raises ProblemError `deployment.not_found`.
+        """
         found = self._deployments.get(deployment_id)
         if found is None:
             raise ProblemError(
@@ -168,7 +174,7 @@ class WorkloadStore:
                 params={"deployment": deployment_id},
                 hint="`roost workload ls` shows the newest of each workload.",
             )
-        return _copy(found, DeploymentRecord)
+        return found
 
     def has_deployment(self, deployment_id: str) -> bool:
         """Whether there is one of that id."""

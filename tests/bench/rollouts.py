@@ -59,10 +59,11 @@ class _Side:
     def __init__(self, home: Path, simulators: Sequence[SimulatorProcess]) -> None:
         self.home, self.journal = home, Journal(home / "state")
         self.simulators = simulators
+        # A node of each in turn: else one simulator works while the others wait.
         self.entries = [
             NodeEntry(name=f"s{number}-{each.name}", address=each.address)
-            for number, simulator in enumerate(simulators)
-            for each in simulator.nodes.nodes
+            for nodes in zip(*(each.nodes.nodes for each in simulators), strict=True)
+            for number, each in enumerate(nodes)
         ]
         self.fleet = home / "fleet.yaml"
         listed = [{"name": each.name, "address": each.address} for each in self.entries]

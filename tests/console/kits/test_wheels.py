@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.protocol.problems import ProblemError
-from console.kits.locked import locked_file, locked_for
+from console.kits.locked import LEFT_OUT, locked_file, locked_for
 from console.kits.wheels import (
     ARCHES,
     PYTHONS,
@@ -47,6 +48,49 @@ def test_the_lock_has_all_with_hashes(python: str, arch: str) -> None:
     lines = locked_for(locked_file().read_text(), python=python, arch=arch).splitlines()
     assert {"msgspec", "litestar", "docker"} <= {line.partition("==")[0] for line in lines}
     assert all("--hash=sha256:" in line for line in lines)
+
+
+# Every module of the agent, and the description of its API, where those packages cannot be loaded.
+_WITHOUT = """
+import asyncio, importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    sys.modules[name] = None
+import agent
+for module in pkgutil.walk_packages(agent.__path__, "agent."):
+    importlib.import_module(module.name)
+from agent.http.app import build_app
+from agent.http.caller import Listener
+from tests.agent.doubles import make_node
+
+async def asked():
+    scope = {"type": "http", "method": "GET", "path": "/openapi.json", "headers": [],
+             "query_string": b"", "raw_path": b"/openapi.json", "root_path": "", "scheme": "http",
+             "server": ("node", 80), "client": None, "http_version": "1.1", "extensions": {}}
+    told = []
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+    async def send(message):
+        told.append(message)
+    app = build_app({"node:80": Listener(make_node(), "test", "viewer")})
+    await app(scope, receive, send)
+    print(told[0]["status"], b"".join(each.get("body", b"") for each in told)[:12])
+
+asyncio.run(asked())
+"""
+
+
+def test_an_agent_does_without_what_is_left_out() -> None:
+    lines = locked_file().read_text().splitlines()
+    locked = {line.partition("==")[0] for line in lines if "==" in line}
+    assert locked >= set(LEFT_OUT)  # else Litestar needs them no more
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT, *LEFT_OUT.values()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("200 "), done.stdout
 
 
 def test_a_broken_lock_is_a_problem() -> None:

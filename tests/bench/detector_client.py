@@ -1,25 +1,31 @@
 """Asks a detector, and a bare ONNX Runtime beside it: run by `tests.bench.detector`.
 
-python -m tests.bench.detector_client latency|throughput HOST PORT SIZE COUNT [MODEL]
+detector_client.py latency HOST PORT SIZE COUNT MODEL JPEG SINK_HOST SERVER_PID
+detector_client.py throughput HOST PORT SIZE SECONDS
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
+import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 CLIENTS = 16
 WARM_UP = 30
+SINK_PORT = 8081  # detector_sink.py's
 
 
 class Asker:
-    """One connection; each request is one image as a binary tensor."""
+    """One connection; each request is one image as a binary tensor, as tritonclient sends it."""
 
     def __init__(self, host: str, port: int, size: int) -> None:
         self.images = np.full((1, 3, size, size), 0.5, np.float32)
@@ -31,37 +37,93 @@ class Asker:
         }
         asked = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
         head = json.dumps(asked).encode()
-        self._body = head + self.images.tobytes()
+        self.body = head + self.images.tobytes()
         self._headers = {"Inference-Header-Content-Length": str(len(head))}
         self._connection = http.client.HTTPConnection(host, port, timeout=60)
 
-    def ask(self) -> None:
+    def ask(self) -> int:
+        """The length of the answer. Raises RuntimeError: it is another than 200."""
+        return self._post("/v2/models/detector/infer", self.body, self._headers)
+
+    def detect(self, jpeg: bytes) -> None:
         """Raises RuntimeError: another answer than 200."""
-        self._connection.request("POST", "/v2/models/detector/infer", self._body, self._headers)
+        self._post("/v1/detect", jpeg, {})
+
+    def _post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
+        self._connection.request("POST", path, body, headers)
         answer = self._connection.getresponse()
         said = answer.read()
         if answer.status != 200:
             raise RuntimeError(said[:200].decode(errors="replace"))
+        return len(said)
 
 
-def latency(asker: Asker, model: str, count: int) -> dict[str, float]:
-    """In turn, so that both have the same machine: milliseconds, the medians."""
-    session = ort.InferenceSession(model)
-    served, bare = [], []
-    for number in range(count + WARM_UP):
-        began = time.perf_counter()
-        asker.ask()
-        between = time.perf_counter()
-        session.run(None, {"images": asker.images})
-        ended = time.perf_counter()
-        if number >= WARM_UP:
-            served.append(between - began)
-            bare.append(ended - between)
-    return {
-        "served": float(np.median(served)) * 1e3,
-        "bare": float(np.median(bare)) * 1e3,
-        "served_best": float(np.min(served)) * 1e3,
+class Mover:
+    """One connection to what takes so many bytes and gives so many back, and does nothing else."""
+
+    def __init__(self, host: str, there: bytes, back: int) -> None:
+        self._connection = socket.create_connection((host, SINK_PORT), timeout=60)
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection.sendall(len(there).to_bytes(8, "big") + back.to_bytes(8, "big"))
+        self._there, self._back = there, bytearray(back)
+
+    def move(self) -> None:
+        self._connection.sendall(self._there)
+        rest = memoryview(self._back)
+        while rest:
+            rest = rest[self._connection.recv_into(rest) :]
+
+
+def session_of(model: str | bytes) -> ort.InferenceSession:
+    """As the server makes it: what turns idly after a run takes time from whatever comes next."""
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options)
+
+
+def latency(
+    asker: Asker, count: int, model: str, jpeg: str, sink: str, pid: int
+) -> dict[str, float]:
+    """All in turn, so that each has the same machine: milliseconds, the medians.
+
+    `beside` and `without_way` are medians of the differences within a turn.
+    """
+    session, picture = session_of(model), Path(jpeg).read_bytes()
+    mover = Mover(sink, asker.body, asker.ask())
+    work: dict[str, Callable[[], object]] = {
+        "served": asker.ask,
+        "bare": lambda: session.run(None, {"images": asker.images}),
+        "moved": mover.move,
+        "detected": lambda: asker.detect(picture),
     }
+    times: dict[str, list[float]] = {name: [] for name in work}
+    server = own = 0.0
+    for number in range(count + WARM_UP):
+        for name, do in work.items():
+            before, own_before = _processor_seconds(pid), time.process_time()
+            began = time.perf_counter()
+            do()
+            took = time.perf_counter() - began
+            if number < WARM_UP:
+                continue
+            times[name].append(took)
+            if name == "served":
+                server += _processor_seconds(pid) - before
+            elif name == "bare":
+                own += time.process_time() - own_before
+    made = {name: np.array(each) * 1e3 for name, each in times.items()}
+    told = {name: float(np.median(each)) for name, each in made.items()}
+    beside = made["served"] - made["bare"]
+    told["beside"] = float(np.median(beside))
+    told["without_way"] = float(np.median(beside - made["moved"]))
+    told["detected_beside"] = float(np.median(made["detected"] - made["bare"]))
+    return told | {"server_cpu": server / count * 1e3, "bare_cpu": own / count * 1e3}
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process took of processors so far, in steps of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def throughput(askers: list[Asker], seconds: float) -> dict[str, float]:
@@ -86,10 +148,11 @@ def throughput(askers: list[Asker], seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    what, host, port, size, count, *model = sys.argv[1:]
+    what, host, port, size, count, *more = sys.argv[1:]
     askers = [Asker(host, int(port), int(size)) for _ in range(CLIENTS)]
     if what == "latency":
-        told = latency(askers[0], model[0], int(count))
+        model, jpeg, sink, pid = more
+        told = latency(askers[0], int(count), model, jpeg, sink, int(pid))
     else:
         told = throughput(askers, float(count))
     json.dump(told, sys.stdout)

@@ -73,7 +73,7 @@ def test_bytes_that_do_not_fit_are_told(length: int, data: bytes) -> None:
     assert raised.value.code == "input.size"
 
 
-@pytest.mark.parametrize("length", ["", "x", "-1", "99999", "1e3"])
+@pytest.mark.parametrize("length", ["", "x", "-1", "99999", "1e3", "9" * 5000])
 def test_a_length_of_the_head_that_is_none(length: str) -> None:
     with pytest.raises(RequestError) as raised:
         read(b"{}", length, SHAPE)
@@ -87,18 +87,32 @@ def test_whatever_comes_is_told(value: object, key: str) -> None:
             read(json.dumps(asked).encode(), None, SHAPE)
 
 
+def test_images_lie_in_the_body_where_that_is_aligned() -> None:
+    body, length = binary(48, VALUES.tobytes())
+    for shift in range(5):
+        room = np.zeros(len(body) + 8, np.uint8)
+        start = (-(room.ctypes.data + int(length)) % 4) + shift
+        room[start : start + len(body)] = np.frombuffer(body, np.uint8)
+        whole = room.data[start : start + len(body)]
+        images = read(whole, length, SHAPE).images
+        assert np.array_equal(images, VALUES)
+        assert images.flags.aligned
+        assert np.shares_memory(images, room) == (shift % 4 == 0)
+
+
 def test_answers_in_json_and_in_binary() -> None:
     made = np.array([[[1.5, np.nan]]], np.float32)
     asked = read(json.dumps(request() | {"id": "7"}).encode(), None, SHAPE)
-    body, headers = written(made, asked, model="detector", version="1", output="output0")
-    (output,) = json.loads(body)["outputs"]
+    said = written(made, asked, model="detector", version="1", output="output0")
+    (output,) = json.loads(said.head)["outputs"]
     assert output["data"] == [1.5, None]
-    assert json.loads(body)["id"] == "7"
-    assert HEADER_LENGTH not in headers
+    assert json.loads(said.head)["id"] == "7"
+    assert HEADER_LENGTH not in said.headers
+    assert not said.data
     wanted = request() | {"parameters": {"binary_data_output": True}}
     asked = read(json.dumps(wanted).encode(), None, SHAPE)
-    body, headers = written(made, asked, model="detector", version="1", output="output0")
-    length = int(headers[HEADER_LENGTH])
-    (output,) = json.loads(body[:length])["outputs"]
+    said = written(made, asked, model="detector", version="1", output="output0")
+    assert said.headers[HEADER_LENGTH] == str(len(said.head))
+    (output,) = json.loads(said.head)["outputs"]
     assert output["parameters"] == {"binary_data_size": 8}
-    assert body[length:] == made.tobytes()
+    assert bytes(said.data) == made.tobytes()

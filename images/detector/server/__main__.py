@@ -13,6 +13,7 @@ from .app import DetectorApp
 from .batching import Batcher
 from .choosing import ways
 from .cuda import first_words, gpu_facts
+from .direct import BodyProtocol
 from .logs import start_logging
 from .metrics import Metrics
 from .model import Loaded, ModelInUse
@@ -75,6 +76,7 @@ def main() -> int:
         detector.application(),
         host="0.0.0.0",  # noqa: S104 - in a container; who may reach it is the network's business
         port=settings.port,
+        http=BodyProtocol,
         log_config=None,
         access_log=False,
         lifespan="on",

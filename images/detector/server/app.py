@@ -18,7 +18,7 @@ from starlette.routing import Route
 from . import metrics as prometheus
 from . import v2
 from .batching import Batcher
-from .bodies import ClientGoneError, body_of
+from .bodies import Body, ClientGoneError, InParts, body_of
 from .boxes import Found, found
 from .letterbox import Fit, letterboxed
 from .metrics import Metrics
@@ -26,7 +26,7 @@ from .model import Loaded, ModelInUse
 from .problems import RequestError
 from .settings import Settings
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[Response | InParts]]
 # The client has gone; nginx's number, for the metrics alone.
 GONE = 499
 VERSION = "1"
@@ -85,7 +85,7 @@ class DetectorApp:
         await self._model.watch(self._settings.watch_seconds)
 
     def _route(self, path: str, answer: Answer, method: str = "GET") -> Route:
-        async def answered(request: Request) -> Response:
+        async def answered(request: Request) -> Response | InParts:
             began = time.monotonic()
             try:
                 response = await answer(request)
@@ -104,31 +104,34 @@ class DetectorApp:
 
         return Route(path, answered, methods=[method])
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, align_at: int = 0) -> Body:
         limits = self._settings
         return await body_of(
-            request, limit_bytes=limits.body_limit_bytes, seconds=limits.body_seconds
+            request,
+            limit_bytes=limits.body_limit_bytes,
+            seconds=limits.body_seconds,
+            align_at=align_at,
         )
 
-    async def _infer(self, request: Request) -> Response:
+    async def _infer(self, request: Request) -> InParts:
         self._check_name(request)
         loaded = self._model.loaded
         with self._arriving():
-            body = await self._body(request)
             header = request.headers.get(v2.HEADER_LENGTH)
+            body = await self._body(request, v2.head_length(header or "") or 0)
             asked = v2.read(body, header, loaded.backend.shape)
             self._model.check(asked.images)
             answer = asyncio.ensure_future(self._batcher.infer(asked.images))
             await asyncio.sleep(0)
         made = await answer
-        content, headers = v2.written(
+        answered = v2.written(
             made,
             asked,
             model=self._settings.name,
             version=VERSION,
             output=loaded.backend.shape.output_name,
         )
-        return Response(content, headers=headers)
+        return InParts([answered.head, answered.data], answered.headers)
 
     async def _detect(self, request: Request) -> Response:
         loaded = self._model.loaded

@@ -42,7 +42,9 @@ def fit(width: int, height: int, size: tuple[int, int]) -> tuple[Fit, tuple[int,
     return Fit(width, height, scale, left, top), inner
 
 
-def letterboxed(jpeg: bytes, size: tuple[int, int], *, max_pixels: int) -> tuple[Floats, Fit]:
+def letterboxed(
+    jpeg: bytes | memoryview, size: tuple[int, int], *, max_pixels: int
+) -> tuple[Floats, Fit]:
     """A JPEG as input (3, height, width), RGB from 0 to 1. Blocks; for a thread.
 
     Raises:

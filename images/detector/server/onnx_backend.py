@@ -35,6 +35,8 @@ class OnnxBackend:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Its threads would turn idly after each run, on the cores that read the next request.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         cuda: dict[str, Any] = {"arena_extend_strategy": "kSameAsRequested"}
         if gpu_memory_bytes is not None:
             cuda["gpu_mem_limit"] = gpu_memory_bytes

@@ -29,20 +29,31 @@ class Asked:
     binary: bool  # how the answer is wanted
 
 
-def read(body: bytes, header_length: str | None, shape: Shape) -> Asked:
-    """Raises RequestError: 400, with what is wrong."""
+def head_length(said: str) -> int | None:
+    """Where the tensors begin in the body; None: it is no length."""
+    return int(said) if said.isdecimal() and len(said) < 10 else None
+
+
+def read(body: bytes | memoryview, header_length: str | None, shape: Shape) -> Asked:
+    """The images lie in the body still, where that is aligned.
+
+    Raises:
+        RequestError: 400, with what is wrong.
+    """
+    whole = memoryview(body)
     if header_length is None:
-        words, rest = body, b""
+        words, rest = whole, whole[:0]
     else:
-        if not header_length.isdecimal() or int(header_length) > len(body):
+        length = head_length(header_length)
+        if length is None or length > len(whole):
             raise bad(
                 "request.header_length",
-                f"Inference-Header-Content-Length is {header_length[:40]!r}, of {len(body)} bytes",
+                f"Inference-Header-Content-Length is {header_length[:40]!r}, of {len(whole)} bytes",
                 "It is the length of the JSON at the body's begin.",
             )
-        words, rest = body[: int(header_length)], body[int(header_length) :]
+        words, rest = whole[:length], whole[length:]
     try:
-        asked = json.loads(words)
+        asked = json.loads(bytes(words))
     except (ValueError, RecursionError):
         raise bad("request.json", "the request is no JSON", "Is it cut off?") from None
     tensors = asked.get("inputs") if isinstance(asked, dict) else None
@@ -73,7 +84,7 @@ def read(body: bytes, header_length: str | None, shape: Shape) -> Asked:
     )
 
 
-def _values(tensor: dict[str, Any], rest: bytes) -> Floats:
+def _values(tensor: dict[str, Any], rest: memoryview) -> Floats:
     sizes = tensor.get("shape")
     if (
         not isinstance(sizes, list)
@@ -92,7 +103,8 @@ def _values(tensor: dict[str, Any], rest: bytes) -> Floats:
                 f" {len(rest)} came",
                 "Was it sent whole?",
             )
-        return np.frombuffer(rest, "<f4").reshape(sizes).astype(np.float32, copy=False)
+        lying = np.frombuffer(rest, "<f4").reshape(sizes).astype(np.float32, copy=False)
+        return np.require(lying, requirements="A")
     try:
         values = np.array(tensor.get("data"), np.float32).ravel()
     except (ValueError, TypeError, OverflowError):
@@ -120,10 +132,17 @@ def _wants_binary(asked: dict[str, Any], output: str) -> bool:
     return wanted is True
 
 
-def written(
-    made: Floats, asked: Asked, *, model: str, version: str, output: str
-) -> tuple[bytes, dict[str, str]]:
-    """The answer's body and headers."""
+@dataclass(frozen=True)
+class Written:
+    """An answer. `data` is the output as it lies in memory, of a binary one; else nothing."""
+
+    head: bytes
+    data: memoryview
+    headers: dict[str, str]
+
+
+def written(made: Floats, asked: Asked, *, model: str, version: str, output: str) -> Written:
+    """What is answered."""
     tensor: dict[str, Any] = {"name": output, "datatype": _TYPE, "shape": list(made.shape)}
     answer: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [tensor]}
     if asked.id is not None:
@@ -131,14 +150,16 @@ def written(
     if not asked.binary:
         # JSON has no NaN and no infinity.
         tensor["data"] = [each if math.isfinite(each) else None for each in made.ravel().tolist()]
-        return json.dumps(answer).encode(), {"content-type": "application/json"}
-    data = made.astype("<f4", copy=False).tobytes()
-    tensor["parameters"] = {"binary_data_size": len(data)}
+        head = json.dumps(answer).encode()
+        return Written(head, memoryview(b""), {"content-type": "application/json"})
+    data = np.ascontiguousarray(made, "<f4").reshape(-1).view(np.uint8).data
+    tensor["parameters"] = {"binary_data_size": data.nbytes}
     head = json.dumps(answer).encode()
-    return head + data, {
-        "content-type": "application/octet-stream",
-        HEADER_LENGTH: str(len(head)),
-    }
+    return Written(
+        head,
+        data,
+        {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))},
+    )
 
 
 def metadata(shape: Shape, *, model: str, version: str, platform: str) -> dict[str, Any]:

@@ -77,6 +77,8 @@ PARTS = {
         ("detector_image",),
         roots=("machine-bookworm", "detector-wheels", "detector-client"),
     ),
+    # For a test marked `real("gateway")`: images/gateway, built.
+    "gateway": Part(("tar",), roots=("machine-bookworm", "gateway-debs")),
     # This machine's GPUs, under a Docker Engine of its own.
     "gpus": Part(
         ("nvidia-smi", "gcc", "dockerd", "containerd", "runc", "docker", "busybox", *ENCLOSURE[:4]),

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("agent", "console")
 LINES_CAP = 500
 # They run alone, in other people's images and on bare machines, so each is one file.
-LONGER = {"agent/engines/worker.py": 1650, "agent/kit/installer.py": 900}
+LONGER = {"agent/engines/worker.py": 1850, "agent/kit/installer.py": 900}
 
 # DESIGN, "Layout": what both sides import, and what it may use beside the standard library.
 PURE: dict[str, set[str]] = {

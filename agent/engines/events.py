@@ -130,6 +130,21 @@ class Compared(msgspec.Struct, kw_only=True):
     reason: Text | None = None
 
 
+class EngineTensor(Tensor, kw_only=True):
+    """One of the engine itself. `host`: a shape tensor."""
+
+    host: bool = False
+    linear: bool = True
+
+
+class Tensors(msgspec.Struct, kw_only=True):
+    """Of each profile the smallest, best and largest shape of each input."""
+
+    inputs: list[EngineTensor]
+    outputs: list[EngineTensor]
+    profiles: list[dict[Text, list[list[int]]]]
+
+
 class Checked(_Event):
     """How far the plan was tried, why no further, and what was seen."""
 
@@ -137,6 +152,7 @@ class Checked(_Event):
     reason: Text | None = None
     header: Header | None = None
     metadata: dict[str, Any] | None = None  # what Ultralytics wrote before the plan
+    tensors: Tensors | None = None  # None: it was not loaded
     gpu_memory: GpuMemory | None = None
     latencies: list[Latency] = []
     outputs: list[Output] = []

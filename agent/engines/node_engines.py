@@ -7,6 +7,7 @@ import builtins
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -188,6 +189,26 @@ class NodeEngines:
             text, size, cut = "", 0, 0  # it was imported, or nothing was printed
         return EngineLog(
             model=model, key=engine.manifest.key, text=text, size_bytes=size, cut_bytes=cut
+        )
+
+    async def open_plan(self, model: str, key: str) -> BinaryIO:
+        """Its plan, which is what was kept; who asks closes it.
+
+        Raises `engine.not_found`, `engine.ambiguous`, `engine.plan`.
+        """
+        store = self._here().shop.store
+        engine = await asyncio.to_thread(store.get, model, key)
+        try:
+            why = await asyncio.to_thread(store.damage, engine)
+            if why is None:
+                return await asyncio.to_thread(Path(engine.path).open, "rb")
+        except OSError as error:  # it was removed meanwhile
+            why = f"its plan cannot be read: {error.strerror}"
+        raise ProblemError(
+            "engine.plan",
+            why,
+            params={"model": model, "key": engine.manifest.key},
+            hint="Build it anew, or import it again.",
         )
 
     async def use(self, model: str, request: UseRequest) -> Engine:

@@ -882,18 +882,20 @@ class ByName:
         is_input = trt.TensorIOMode.INPUT
         self.inputs = [name for name in names if engine.get_tensor_mode(name) == is_input]
         self.outputs = [name for name in names if name not in self.inputs]
-        for name in names:
-            if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
-                raise UntriedError("%r is a shape tensor, which lies on the host" % name)
-            if engine.get_tensor_format(name) != trt.TensorFormat.LINEAR:
-                raise UntriedError("%r is not laid out linearly" % name)
+        device, linear = trt.TensorLocation.DEVICE, trt.TensorFormat.LINEAR
+        self.on_host = {name for name in names if engine.get_tensor_location(name) != device}
+        self.odd = {name for name in names if engine.get_tensor_format(name) != linear}
 
     def type(self, name: str) -> str:
         return type_name(self._engine.get_tensor_dtype(name))
 
+    def whole(self, name: str) -> list[int]:
+        """The engine's own shape; -1 is what may vary."""
+        return shape_of(self._engine.get_tensor_shape(name))
+
     def ranges(self, name: str, profile: int) -> list[list[int]]:
         """Its smallest, best and largest shape."""
-        shape = shape_of(self._engine.get_tensor_shape(name))
+        shape = self.whole(name)
         if all(size >= 0 for size in shape):
             return [shape] * 3
         return [shape_of(each) for each in self._engine.get_tensor_profile_shape(name, profile)]
@@ -933,18 +935,19 @@ class ByIndex:
         self._bindings: list[int] = []
         self.inputs = [name for name, n in self._numbers.items() if engine.binding_is_input(n)]
         self.outputs = [name for name in self._numbers if name not in self.inputs]
-        for name, number in self._numbers.items():
-            if engine.is_shape_binding(number):
-                raise UntriedError("%r is a shape tensor, which lies on the host" % name)
-            if engine.get_binding_format(number) != trt.TensorFormat.LINEAR:
-                raise UntriedError("%r is not laid out linearly" % name)
+        numbers, linear = self._numbers.items(), trt.TensorFormat.LINEAR
+        self.on_host = {name for name, n in numbers if engine.is_shape_binding(n)}
+        self.odd = {name for name, n in numbers if engine.get_binding_format(n) != linear}
 
     def type(self, name: str) -> str:
         return type_name(self._engine.get_binding_dtype(self._numbers[name]))
 
+    def whole(self, name: str) -> list[int]:
+        return shape_of(self._engine.get_binding_shape(self._numbers[name]))
+
     def ranges(self, name: str, profile: int) -> list[list[int]]:
         number = self._numbers[name]
-        shape = shape_of(self._engine.get_binding_shape(number))
+        shape = self.whole(name)
         if all(size >= 0 for size in shape):
             return [shape] * 3
         return [shape_of(each) for each in self._engine.get_profile_shape(profile, number)]
@@ -971,6 +974,35 @@ class ByIndex:
 
     def launch(self, stream: int) -> bool:
         return bool(self._context.execute_async_v2(self._bindings, stream))
+
+
+def tensors_of(api: Any, profiles: int) -> dict[str, Any]:
+    """What goes in and comes out; and of each profile the smallest, best and largest of inputs."""
+
+    def told(name: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "shape": api.whole(name),
+            "dtype": api.type(name),
+            "host": name in api.on_host,
+            "linear": name not in api.odd,
+        }
+
+    on_device = [name for name in api.inputs if name not in api.on_host]
+    return {
+        "inputs": [told(name) for name in api.inputs],
+        "outputs": [told(name) for name in api.outputs],
+        "profiles": [{name: api.ranges(name, n) for name in on_device} for n in range(profiles)],
+    }
+
+
+def check_runnable(api: Any) -> None:
+    """Raises UntriedError."""
+    for name in [*api.inputs, *api.outputs]:
+        if name in api.on_host:
+            raise UntriedError("%r is a shape tensor, which lies on the host" % name)
+        if name in api.odd:
+            raise UntriedError("%r is not laid out linearly" % name)
 
 
 def type_name(dtype: Any) -> str:
@@ -1458,13 +1490,15 @@ def _try_plan(
     if context is None:
         raise UnfitError("TensorRT makes no execution context of the engine")
     free, total = gpu.memory()
-    found = {"state": "deserialised", "reason": None, "used": total - free}
+    api = (ByName if hasattr(engine, "num_io_tensors") else ByIndex)(trt, engine, context)
+    profiles = max(int(engine.num_optimization_profiles), 1)
+    tensors = tensors_of(api, profiles)
+    found = {"state": "deserialised", "reason": None, "used": total - free, "tensors": tensors}
     if not options["iterations"]:
         return dict(found, reason="no iterations were asked for")
     try:
-        api = (ByName if hasattr(engine, "num_io_tensors") else ByIndex)(trt, engine, context)
+        check_runnable(api)
         tries = Tries(gpu, api, options, cancelled)
-        profiles = max(int(engine.num_optimization_profiles), 1)
         for trial in trials_of(api, profiles, options["batches"]):
             tries.run(trial)
     except UntriedError as why:
@@ -1477,6 +1511,7 @@ def _try_plan(
         "state": "ran",
         "reason": None,
         "used": max(tries.used, total - free),
+        "tensors": tensors,
         "latencies": tries.latencies,
         "outputs": [output.told() for output in tries.outputs],
         "compared": compared,

@@ -1,19 +1,24 @@
 """Bodies as the document describes them: Litestar also takes "1" for a number and 0 for false.
 
-JSON has one kind of number: 1.0 is an integer there, as JSON Schema says.
+JSON has one kind of number: 1.0 is an integer there, as JSON Schema says. And files as answers.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.response import Stream
 
+from agent.archives.sources import CHUNK_BYTES
 from agent.protocol.decoding import from_plain
 from agent.protocol.problems import ProblemError
 
 T = TypeVar("T", bound=msgspec.Struct)
+BYTES = "application/octet-stream"
 
 
 async def exactly(request: Request[Any, Any, Any], data: T) -> T:
@@ -40,3 +45,14 @@ def _whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _whole(each) for key, each in value.items()}
     return value
+
+
+def file_stream(file: BinaryIO) -> Stream:
+    """An answer with all that is in a file, piece by piece; closes it."""
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        with file:
+            while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                yield piece
+
+    return Stream(pieces(), media_type=BYTES)

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.response import Stream
 
+from agent.http.bodies import BYTES, file_stream
 from agent.http.caller import TheCaller, TheNode
 from agent.http.jobs import IdempotencyKey
 from agent.protocol.engine_figures import EngineBench
@@ -48,6 +50,12 @@ async def get_engine_log(
 ) -> EngineLog:
     """The end of what an engine's builder printed."""
     return await node.engines.log(model, key, limit_bytes=limit_bytes)
+
+
+@get("/v1/engines/{model:str}/{key:str}/plan", tags=["engines"], media_type=BYTES, role="operator")
+async def get_engine_plan(node: TheNode, model: ModelName, key: Key) -> Stream:
+    """The bytes of an engine's plan, in pieces."""
+    return file_stream(await node.engines.open_plan(model, key))
 
 
 @post("/v1/engines/build", tags=["engines"], status_code=202, role="operator")

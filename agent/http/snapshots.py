@@ -10,8 +10,7 @@ from litestar import Request, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from agent.archives.sources import CHUNK_BYTES
-from agent.http.bodies import exactly
+from agent.http.bodies import BYTES, exactly, file_stream
 from agent.http.caller import TheCaller, TheNode
 from agent.http.images import REQUEST_LIMIT_BYTES
 from agent.http.jobs import IdempotencyKey
@@ -19,8 +18,6 @@ from agent.protocol.access import may
 from agent.protocol.jobs import Job
 from agent.protocol.node_files import NAME_LIMIT, NAME_PATTERN
 from agent.protocol.snapshots import NodeSnapshot, RestoreRequest
-
-BYTES = "application/octet-stream"
 
 
 @get("/v1/snapshot", tags=["snapshots"])
@@ -70,16 +67,7 @@ async def read_model(
 ) -> Stream:
     """The bytes of a model. Those of release files, in which passwords may be, are not told."""
     path = await asyncio.to_thread(node.images.files.path, "model", name)
-
-    async def pieces() -> AsyncGenerator[bytes, None]:
-        file = await asyncio.to_thread(path.open, "rb")
-        try:
-            while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield piece
-        finally:
-            file.close()
-
-    return Stream(pieces(), media_type=BYTES)
+    return file_stream(await asyncio.to_thread(path.open, "rb"))
 
 
 async def _closing(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

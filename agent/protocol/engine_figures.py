@@ -51,6 +51,25 @@ class EngineOutput(msgspec.Struct, kw_only=True):
     infinite: int | None = None  # and how many of them are
 
 
+class EngineTensor(msgspec.Struct, kw_only=True):
+    """What goes into an engine, or comes out of it."""
+
+    name: str
+    shape: list[int]  # -1: it varies
+    dtype: str  # as TensorRT calls it: "float", "half", "bf16", "int8", "bool"
+    host: bool = False  # a shape tensor, which lies on the host
+    linear: bool = True  # laid out as one would think
+
+
+class EngineTensors(msgspec.Struct, kw_only=True):
+    """As the engine itself told it when it was loaded."""
+
+    inputs: list[EngineTensor]
+    outputs: list[EngineTensor]
+    # Of each profile the smallest, best and largest shape of each input.
+    profiles: list[dict[str, Annotated[list[list[int]], msgspec.Meta(min_length=3, max_length=3)]]]
+
+
 class EngineCompared(msgspec.Struct, kw_only=True):
     """The outputs beside those of ONNX Runtime on the CPU, or of the engine before."""
 
@@ -73,6 +92,7 @@ class EngineCheck(msgspec.Struct, kw_only=True):
     inputs_sha256: str | None = None  # of the files that inputs were read from; None: random
     gpu: str | None = None  # its UUID
     compute_capability: str | None = None  # of that GPU: "8.6"
+    tensors: EngineTensors | None = None  # None: not loaded, or by an agent that kept none
     gpu_memory: EngineGpuMemory | None = None
     latencies: list[EngineLatency] = []
     outputs: list[EngineOutput] = []

@@ -186,6 +186,8 @@ CODES: Mapping[str, Code] = {
     "engine.not_found": Code(404, "No such engine"),
     "engine.ambiguous": Code(409, "More than one engine matches"),
     "engine.no_bench": Code(404, "No such bench"),
+    "engine.no_triton": Code(409, "Triton cannot run the engine"),
+    "engine.several": Code(409, "The nodes have different engines"),
     # the container runtime
     "runtime.unreachable": Code(503, "The container runtime does not answer"),
     "runtime.permission": Code(503, "The agent may not use the runtime's socket"),

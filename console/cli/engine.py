@@ -15,6 +15,7 @@ _VERBS = {
     "rm": ("console.cli.engine_act:rm", "remove an engine from a node"),
     "log": ("console.cli.engine_log", "print what an engine's builder printed"),
     "import": ("console.cli.engine_act:take_in", "take in an engine file that lies on a node"),
+    "export": ("console.cli.engine_export", "write a Triton model repository here"),
     "bench": ("console.cli.engine_bench", "measure batch sizes and precisions on a node"),
 }
 

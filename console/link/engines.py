@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import AsyncGenerator
 from urllib.parse import quote
 
 import msgspec
@@ -22,6 +23,8 @@ from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
 from console.link.requests import Call, Requests, decode
 
 ENGINES, BENCHES = "/v1/engines", "/v1/engine-benches"
+# A plan that changed hands since it was read last is read whole before its first byte comes.
+PLAN_SECONDS = 300.0
 
 
 class EngineClient:
@@ -48,6 +51,13 @@ class EngineClient:
         query = "" if limit_bytes is None else f"?limit_bytes={limit_bytes}"
         target = f"{_of(model)}/{quote(key, safe='')}/log{query}"
         return decode(self._node, await self._requests.exchange(Call(target=target)), EngineLog)
+
+    def plan(self, model: str, key: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of an engine's plan, in pieces."""
+        target = f"{_of(model)}/{quote(key, safe='')}/plan"
+        return self._requests.pieces(
+            Call(target=target, timeout=PLAN_SECONDS), silence=PLAN_SECONDS
+        )
 
     async def build(self, request: BuildRequest, key: str) -> Job:
         """Begin, or find, the job that has the engine."""

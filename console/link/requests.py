@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Literal, NoReturn, TypeVar
 
 import h11
@@ -87,7 +87,7 @@ class Requests:
             self._check_kind(head, "text/event-stream")
         return Stream(self._node, connection, silence=silence)
 
-    async def pieces(self, call: Call, *, silence: float) -> AsyncIterator[bytes]:
+    async def pieces(self, call: Call, *, silence: float) -> AsyncGenerator[bytes, None]:
         """The body of an answer of any length, as it comes.
 
         No two pieces may be more than `silence` seconds apart; the head may take as long.

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import hashlib
-import os
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -26,11 +19,10 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import NodeSnapshot
 from agent.rules.references import familiar
 from console.link.client import NodeClient
+from console.received import beside, written
 from console.snapshots.snapshot_file import write_snapshot
 from console.text import size
 
-# A few MiB at a time: one thread's work for many pieces from the link.
-WRITE_BYTES = 4 * 1024 * 1024
 IMAGES_LIMIT = 64  # a node exports no more at once, nor loads them
 
 Said = Callable[[str], None]
@@ -76,31 +68,34 @@ async def take(
     model_bytes = sum(each.size_bytes for each in files)
     if warning := await asyncio.to_thread(room_warning, file, images, model_bytes):
         said(warning)
-    async with beside(file) as folder:
-        if images:
-            said(f"reading {len(images)} images, at most {size(_total(images))}")
-            path = folder / "images.tar"
-            names = [image.id for image in images]
-            await _written(client.snapshots.export_images(names), path)
-            archives.append(await asyncio.to_thread(index_archive, path))
-        for number, each in enumerate(files):
-            if each.sha256 is None:
-                continue  # see `left_out`
-            said(f"reading model {each.name}, {size(each.size_bytes)}")
-            path = folder / f"model-{number}"
-            digest = await _written(client.snapshots.read_model(each.name), path)
-            if digest != each.sha256:
-                raise ProblemError(
-                    "archive.changed",
-                    f"model {each.name} was changed while it was read",
-                    params={"model": each.name},
-                    hint="Take the snapshot again.",
+    try:
+        async with beside(file) as folder:
+            if images:
+                said(f"reading {len(images)} images, at most {size(_total(images))}")
+                path = folder / "images.tar"
+                names = [image.id for image in images]
+                await written(client.snapshots.export_images(names), path)
+                archives.append(await asyncio.to_thread(index_archive, path))
+            for number, each in enumerate(files):
+                if each.sha256 is None:
+                    continue  # see `left_out`
+                said(f"reading model {each.name}, {size(each.size_bytes)}")
+                path = folder / f"model-{number}"
+                digest = f"sha256:{await written(client.snapshots.read_model(each.name), path)}"
+                if digest != each.sha256:
+                    raise ProblemError(
+                        "archive.changed",
+                        f"model {each.name} was changed while it was read",
+                        params={"model": each.name},
+                        hint="Take the snapshot again.",
+                    )
+                node_file = NodeFile(
+                    kind="model", name=each.name, sha256=digest, size_bytes=each.size_bytes
                 )
-            node_file = NodeFile(
-                kind="model", name=each.name, sha256=digest, size_bytes=each.size_bytes
-            )
-            models.append(LooseFile(path, node_file))
-        await asyncio.to_thread(write_snapshot, file, snapshot, archives, models, sign=sign)
+                models.append(LooseFile(path, node_file))
+            await asyncio.to_thread(write_snapshot, file, snapshot, archives, models, sign=sign)
+    except OSError as error:
+        raise _unwritable(Path(error.filename or file), error.strerror or str(error)) from None
     return snapshot
 
 
@@ -179,67 +174,6 @@ def room_warning(file: Path, images: Sequence[NodeImage], models_bytes: int) -> 
             f" {size(free)} are free"
         )
     return None
-
-
-@asynccontextmanager
-async def beside(file: Path) -> AsyncIterator[Path]:
-    """A folder on the same disk, gone afterwards; one that a killed roost left goes, too."""
-    try:
-        folder, handle = await asyncio.to_thread(_made_beside, file)
-    except OSError as error:
-        raise _unwritable(file, error.strerror or str(error)) from None
-    try:
-        yield folder
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        os.close(handle)
-
-
-def _made_beside(file: Path) -> tuple[Path, int]:
-    """A new folder, and its lock, which ends with the process."""
-    prefix, parent = f".{file.name}.taking-", file.absolute().parent
-    for left in [each for each in parent.iterdir() if each.name.startswith(prefix)]:
-        with contextlib.suppress(BlockingIOError):  # somebody is at it
-            os.close(_lock(left))
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    return folder, _lock(folder)
-
-
-def _lock(folder: Path) -> int:
-    """Raises BlockingIOError: another process has it."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle
-
-
-async def _written(pieces: AsyncIterator[bytes], path: Path) -> str:
-    """Write what comes; its SHA-256."""
-    digest = hashlib.sha256()
-    buffer = bytearray()
-
-    def put(file: BinaryIO, data: bytes) -> None:
-        digest.update(data)
-        file.write(data)
-
-    try:
-        file = await asyncio.to_thread(path.open, "wb")
-        try:
-            async for piece in pieces:
-                buffer += piece
-                if len(buffer) >= WRITE_BYTES:
-                    await asyncio.to_thread(put, file, bytes(buffer))
-                    buffer.clear()
-            await asyncio.to_thread(put, file, bytes(buffer))
-        finally:
-            await asyncio.to_thread(file.close)
-    except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from None
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _unwritable(file: Path, why: str) -> ProblemError:

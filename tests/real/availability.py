@@ -79,6 +79,8 @@ PARTS = {
     ),
     # For a test marked `real("gateway")`: images/gateway, built.
     "gateway": Part(("tar",), roots=("machine-bookworm", "gateway-debs")),
+    # For a test marked `real("triton_config")`: Triton's own message of a model's configuration.
+    "triton_config": Part((), enclosed=False, roots=("detector-client",)),
     # This machine's GPUs, under a Docker Engine of its own.
     "gpus": Part(
         ("nvidia-smi", "gcc", "dockerd", "containerd", "runc", "docker", "busybox", *ENCLOSURE[:4]),

@@ -53,6 +53,12 @@ def test_an_engine_is_built_and_run(side: Side) -> None:
     assert measured == [(n, n, n, n, 1000.0) for n in (4, 1, 8)]
     assert checked["latencies"][0]["shapes"] == {"images": [4, 3, 4, 4]}
     assert checked["latencies"][0]["iterations"] == 10
+    told = {"shape": [-1, 3, 4, 4], "dtype": "float", "host": False, "linear": True}
+    assert checked["tensors"] == {
+        "inputs": [{"name": "images", **told}],
+        "outputs": [{"name": "boxes", **told}],
+        "profiles": [{"images": [RANGE["min"], RANGE["opt"], RANGE["max"]]}],
+    }
     (output,) = checked["outputs"]
     assert (output["name"], output["shape"], output["dtype"]) == ("boxes", [4, 3, 4, 4], "float")
     assert (output["bytes"], output["nan"]) == (4 * ITEM_BYTES, 0)
@@ -310,6 +316,9 @@ def test_shape_tensors_are_told_and_not_guessed(side: Side) -> None:
     checked = side.run(with_host, profiles=[]).the("checked")
     assert (checked["state"], checked.get("latencies")) == ("deserialised", None)
     assert checked["reason"] == "'host_size' is a shape tensor, which lies on the host"
+    tensors = checked["tensors"]
+    assert [each["host"] for each in tensors["inputs"]] == [False, True]
+    assert tensors["profiles"] == [{"images": [[2, 8]] * 3}]
 
 
 @pytest.mark.timeout(180)  # it runs the worker some fifty times

@@ -11,8 +11,9 @@ import pytest
 
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import NodeSnapshot
+from console.received import beside
 from console.snapshots import taking
-from console.snapshots.taking import Wanted, beside, room_warning, take
+from console.snapshots.taking import Wanted, room_warning, take
 from tests.console.snapshots.made import image, snapshot
 
 if TYPE_CHECKING:

@@ -1,0 +1,203 @@
+"""What Triton is told of an engine, read by protobuf's own parser of Triton's own message."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from agent.protocol.engine_figures import EngineOutput
+from agent.protocol.engines import Engine
+from agent.protocol.problems import ProblemError
+from console.engines.triton_config import triton_config
+from tests.console.tui.fake_engines import latency, make_engine
+from tests.real import roots
+
+IMAGES = [-1, 3, 640, 640]
+
+
+def tensor(name: str, shape: list[int], dtype: str = "float", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "shape": shape, "dtype": dtype, **fields}
+
+
+def ranges(low: int, best: int, high: int, size: int = 640) -> list[list[int]]:
+    return [[batch, 3, size, size] for batch in (low, best, high)]
+
+
+def made(
+    inputs: list[dict[str, Any]] | None = None,
+    outputs: list[dict[str, Any]] | None = None,
+    profiles: list[dict[str, Any]] | None = None,
+    **fields: Any,
+) -> Engine:
+    """An engine that takes 1 to 16 images, best 8, and was measured."""
+    check = {
+        "state": "ran",
+        "latencies": [latency(8, 11.42), latency(1, 2.1)],
+        "tensors": {
+            "inputs": inputs or [tensor("images", IMAGES)],
+            "outputs": outputs or [tensor("boxes", [-1, 84, 8400])],
+            "profiles": profiles or [{"images": ranges(1, 8, 16)}],
+        },
+    }
+    return make_engine(check=check, **fields)
+
+
+def parsed(engine: Engine, **asked: Any) -> Any:
+    """By the class that tritonclient has of Triton's model_config.proto."""
+    from google.protobuf import text_format
+
+    (path,) = roots.folder("detector-client").glob(
+        "lib/python3*/site-packages/tritonclient/grpc/model_config_pb2.py"
+    )
+    spec = importlib.util.spec_from_file_location("model_config_pb2", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return text_format.Parse(triton_config(engine, **asked).text, module.ModelConfig())
+
+
+@pytest.mark.real("triton_config")
+def test_triton_reads_a_model_that_batches() -> None:
+    config = parsed(made())
+    assert (config.name, config.platform, config.backend) == (
+        *("detector", "tensorrt_plan", "tensorrt"),
+    )
+    assert config.max_batch_size == 16
+    assert [(each.name, each.data_type, list(each.dims)) for each in config.input] == [
+        ("images", type_of(config, "TYPE_FP32"), [3, 640, 640])
+    ]
+    assert list(config.output[0].dims) == [84, 8400]
+    # Half of the 11.42 ms that a run of 8 took.
+    assert list(config.dynamic_batching.preferred_batch_size) == [8]
+    assert config.dynamic_batching.max_queue_delay_microseconds == 5710
+    assert config.version_policy.latest.num_versions == 1
+    assert len(config.instance_group) == 0
+    asked = parsed(made(), delay_us=20)
+    assert asked.dynamic_batching.max_queue_delay_microseconds == 20
+
+
+@pytest.mark.real("triton_config")
+def test_triton_reads_every_type_and_name() -> None:
+    types = ["float", "half", "bf16", "int8", "uint8", "int32", "int64", "bool"]
+    inputs = [tensor(f'in "{n}"\\\né', [-1, 4], kind) for n, kind in enumerate(types)]
+    profile = {each["name"]: [[1, 4], [1, 4], [4, 4]] for each in inputs}
+    config = parsed(made(inputs, [tensor("of the batch alone", [-1])], [profile]))
+    names = [each.name for each in type_descriptor(config).values]
+    told = [names[each.data_type] for each in config.input]
+    assert told == [
+        *("TYPE_FP32", "TYPE_FP16", "TYPE_BF16", "TYPE_INT8"),
+        *("TYPE_UINT8", "TYPE_INT32", "TYPE_INT64", "TYPE_BOOL"),
+    ]
+    assert config.input[1].name == inputs[1]["name"]
+    assert list(config.output[0].dims) == [1]
+    assert config.output[0].HasField("reshape")
+    assert list(config.output[0].reshape.shape) == []
+    # Tuned for one item: no size is better than another one.
+    assert list(config.dynamic_batching.preferred_batch_size) == []
+    assert config.max_batch_size == 4
+
+
+@pytest.mark.real("triton_config")
+def test_triton_reads_several_profiles() -> None:
+    profiles = [{"images": ranges(1, 1, 4)}, {"images": ranges(4, 16, 32)}]
+    config = parsed(made(profiles=profiles))
+    assert config.max_batch_size == 32
+    (group,) = config.instance_group
+    assert (list(group.profile), group.kind) == (["0", "1"], type(group).KIND_GPU)
+    assert list(config.dynamic_batching.preferred_batch_size) == [16]
+    # Of larger images there may be two at most, and Triton has one limit for all.
+    other = [{"images": ranges(1, 8, 16)}, {"images": ranges(1, 2, 2, size=1280)}]
+    several = made([tensor("images", [-1, 3, -1, -1])], profiles=other)
+    assert parsed(several).max_batch_size == 2
+
+
+@pytest.mark.real("triton_config")
+def test_triton_reads_a_model_that_does_not_batch() -> None:
+    fixed = [8, 3, 640, 640]
+    config = parsed(made([tensor("images", fixed)], [tensor("boxes", [8, 84])]))
+    assert (config.max_batch_size, list(config.input[0].dims)) == (0, fixed)
+    assert not config.HasField("dynamic_batching")
+
+
+def type_descriptor(config: Any) -> Any:
+    return type(config.input[0]).DESCRIPTOR.fields_by_name["data_type"].enum_type
+
+
+def type_of(config: Any, name: str) -> int:
+    number: int = type_descriptor(config).values_by_name[name].number
+    return number
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        (made([tensor("images", [1, 3, 8, 8])]), "the first size of 'images' does not vary"),
+        (made(outputs=[tensor("count", [7])]), "the first size of 'count' does not vary"),
+        (made(profiles=[{"images": ranges(8, 8, 8)}]), "not anything from 1 up: 8 to 8"),
+        (
+            made(profiles=[{"images": ranges(1, 1, 1)}, {"images": ranges(8, 8, 8)}]),
+            "not anything from 1 up: 1 to 1, 8 to 8",
+        ),
+        (
+            made(profiles=[{"images": ranges(1, 2, 8), "sizes": [[1, 2], [2, 2], [4, 2]]}]),
+            "its inputs have different first sizes",
+        ),
+    ],
+)
+def test_what_triton_may_not_put_together(engine: Engine, why: str) -> None:
+    config = triton_config(engine)
+    assert (config.max_batch_size, config.delay_us) == (0, None)
+    assert why in config.notes[0]
+    assert "dynamic_batching" not in config.text
+
+
+def test_an_output_that_the_data_makes() -> None:
+    """Its first size varies, and is not that of the batch."""
+    engine = made(outputs=[tensor("found", [-1, 7])])
+    assert triton_config(engine).max_batch_size == 16
+    assert engine.manifest.check is not None
+    seen = EngineOutput(name="found", shape=[31, 7], dtype="float", bytes=868)
+    engine.manifest.check.outputs = [seen]
+    config = triton_config(engine)
+    assert config.max_batch_size == 0
+    assert "the first size of 'found' is not that of the batch" in config.notes[0]
+
+
+def test_what_is_to_be_known() -> None:
+    engine = made(verification="deserialised", verification_reason="no iterations were asked for")
+    recipe = engine.manifest.parts.recipe
+    assert recipe is not None
+    recipe.version_compatible = True
+    said = "\n".join(triton_config(engine).notes)
+    assert "it was loaded and not run: no iterations were asked for" in said
+    assert "--backend-config=tensorrt,version-compatible=true" in said
+
+
+@pytest.mark.parametrize(
+    ("engine", "why", "hint"),
+    [
+        (make_engine(), "is not known", "roost engine verify NODE detector --key"),
+        (make_engine(check=None), "is not known", "roost engine verify"),
+        (made([tensor("size", [2], host=True)]), "'size' is a shape tensor", "by hand"),
+        (made([tensor("a", [-1, 4], linear=False)]), "not laid out linearly", "by hand"),
+        (made([tensor("scale", [])]), "'scale' has no dimensions", "Export the model anew"),
+        (made(outputs=[tensor("a", [-1, 4], "fp8")]), "of type fp8", "Export the model anew"),
+    ],
+)
+def test_what_triton_cannot_take(engine: Engine, why: str, hint: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        triton_config(engine)
+    assert refused.value.code == "engine.no_triton"
+    assert why in refused.value.detail
+    assert hint in (refused.value.hint or "")
+
+
+def test_triton_does_not_run_tensorrt_rtx() -> None:
+    engine = made()
+    engine.manifest.parts.flavour = "tensorrt_rtx"
+    with pytest.raises(ProblemError, match="runs only TensorRT's own") as refused:
+        triton_config(engine)
+    assert refused.value.code == "engine.no_triton"

@@ -68,6 +68,7 @@ class BenchKind(JobKind[BenchRequest]):
             gpu=gpu.name if gpu else None,
             driver_version=shop.driver(),
             max_latency_ms=request.max_latency_ms,
+            cuda_graphs=request.cuda_graphs,
         )
         if bench.fixed_batch is None:
             bench.fixed_batch = fixed_batch(recipe)
@@ -82,7 +83,9 @@ class BenchKind(JobKind[BenchRequest]):
                 )
                 row.problem = problem.problem()
             bench.rows.append(row)
-            bench.recommended, bench.why = recommend(bench.rows, request.max_latency_ms)
+            bench.recommended, bench.recommended_graph, bench.why = recommend(
+                bench.rows, request.max_latency_ms
+            )
             await asyncio.to_thread(self._benches.keep, bench)
         if all(row.problem for row in bench.rows) and bench.rows[0].problem:
             raise ProblemError.from_problem(bench.rows[0].problem)
@@ -124,7 +127,9 @@ class BenchKind(JobKind[BenchRequest]):
         self, row: BenchRow, work: Work[BenchRequest], looked: Looked, gpu: Gpu | None
     ) -> tuple[Told, EngineCheck]:
         shop, request = self._shop, work.request
-        recipe = row_recipe(request.recipe, row.precision, row.batch)
+        recipe = row_recipe(
+            request.recipe, row.precision, row.batch, cuda_graphs=request.cuda_graphs
+        )
         async with shop.place(recipe.model, work.job.id) as place:
             try:
                 with fail_after(recipe.timeout_seconds):
@@ -156,11 +161,13 @@ def _measured(row: BenchRow, told: Told, check: EngineCheck) -> None:
         return
     row.p50_ms, row.p99_ms, row.mean_ms = latency.p50_ms, latency.p99_ms, latency.mean_ms
     row.throughput = latency.throughput
+    row.graph, row.no_graph = latency.graph, latency.no_graph
 
 
 def _result(bench: EngineBench) -> dict[str, str]:
     result = {"model": bench.model, "rows": str(len(bench.rows)), "why": bench.why}
     if bench.recommended is not None:
         row = bench.rows[bench.recommended]
-        result["recommended"] = f"precision {row.precision}, batch {row.batch}"
+        graph = ", as a CUDA graph" if bench.recommended_graph else ""
+        result["recommended"] = f"precision {row.precision}, batch {row.batch}{graph}"
     return result

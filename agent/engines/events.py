@@ -86,6 +86,15 @@ class Built(_Event):
     peak_memory_bytes: Count
 
 
+class GraphLatency(msgspec.Struct, kw_only=True):
+    """Of the same run as a CUDA graph."""
+
+    p50_ms: float
+    p99_ms: float
+    mean_ms: float
+    throughput: float
+
+
 class Latency(msgspec.Struct, kw_only=True):
     """Of one batch size of one profile; copies to and from the GPU are not in it."""
 
@@ -97,6 +106,8 @@ class Latency(msgspec.Struct, kw_only=True):
     p99_ms: float
     mean_ms: float
     throughput: float  # items a second
+    graph: GraphLatency | None = None
+    no_graph: Text | None = None  # why
 
 
 class GpuMemory(msgspec.Struct, kw_only=True):

@@ -64,6 +64,7 @@ VALIDATION: Job = {
     "not_finite": False,  # whether NaN and infinity may come out where nothing is compared
     "max_latency_ms": None,
     "batches": [],
+    "cuda_graphs": False,  # whether to run it as a CUDA graph, too
 }
 DONE, FAILED, CANCELLED = 0, 1, 3
 MACHINE = os.uname().machine
@@ -166,6 +167,7 @@ def _capabilities(trt: Any) -> Any:
 # What cuda.h calls CU_DEVICE_ATTRIBUTE_*.
 MULTIPROCESSOR_COUNT, CAPABILITY_MAJOR, CAPABILITY_MINOR = 16, 75, 76
 STREAM_NON_BLOCKING = 1
+CAPTURE_THREAD_LOCAL = 1  # what other threads call meanwhile does not matter
 # How it reads, in lower case, when there is too little memory.
 NO_MEMORY = ("cuda_error_out_of_memory", "out of memory", "outofmemory", "could not be allocated")
 
@@ -197,7 +199,9 @@ class Driver:
         raise CudaError(names[0], "not found", "the driver is too old")
 
     def call(self, name: str, *arguments: Any) -> None:
-        code = self.function(name)(*arguments)
+        self.check(name, self.function(name)(*arguments))
+
+    def check(self, name: str, code: int) -> None:
         if code:
             raise CudaError(name, self._words("cuGetErrorName", code) or str(code), self._why(code))
 
@@ -235,6 +239,10 @@ class Driver:
             "multiprocessors": attribute(MULTIPROCESSOR_COUNT),
             "memory_bytes": self.number("cuDeviceTotalMem_v2", ctypes.c_size_t, handle),
         }
+
+
+class UncapturedError(Exception):
+    """Why what runs on a stream is no CUDA graph."""
 
 
 class Gpu:
@@ -312,6 +320,54 @@ class Gpu:
 
     def mark(self, event: int, stream: int) -> None:
         self._driver.call("cuEventRecord", ctypes.c_void_p(event), ctypes.c_void_p(stream))
+
+    @contextlib.contextmanager
+    def graph(self, stream: int, begin: Callable[[], bool]) -> Iterator[int]:
+        """What `begin` begins on the stream, which does not run now: `launch` runs it.
+
+        Raises UncapturedError; whatever goes wrong in the block goes through.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                graph = held.enter_context(self._captured(stream, begin))
+                count = ctypes.c_size_t()
+                self._driver.call("cuGraphGetNodes", graph, None, ctypes.byref(count))
+                if not count.value:
+                    raise UncapturedError("nothing of it came onto the stream that was captured")
+                made = self._instantiated(graph)
+            except CudaError as error:
+                raise UncapturedError(str(error)) from None
+            yield held.enter_context(self.held(made.value or 0, "cuGraphExecDestroy", made))
+
+    @contextlib.contextmanager
+    def _captured(self, stream: int, begin: Callable[[], bool]) -> Iterator[ctypes.c_void_p]:
+        driver, on, graph = self._driver, ctypes.c_void_p(stream), ctypes.c_void_p()
+        end = driver.function("cuStreamEndCapture")  # the stream is of no other use before that
+        driver.call("cuStreamBeginCapture_v2", on, CAPTURE_THREAD_LOCAL)
+        try:
+            begun = begin()
+        except BaseException:
+            if not end(on, ctypes.byref(graph)):
+                driver.function("cuGraphDestroy")(graph)
+            raise
+        driver.check("cuStreamEndCapture", end(on, ctypes.byref(graph)))
+        with self.held(graph.value or 0, "cuGraphDestroy", graph):
+            if not begun:
+                raise UncapturedError("it could not be begun while it was captured")
+            yield graph
+
+    def _instantiated(self, graph: ctypes.c_void_p) -> ctypes.c_void_p:
+        made, flags = ctypes.c_void_p(), ctypes.c_ulonglong(0)
+        older = ("cuGraphInstantiate_v2", "cuGraphInstantiate")  # before CUDA 11.4, and before 11
+        name = self._driver.function("cuGraphInstantiateWithFlags", *older).__name__
+        more = (None, None, ctypes.c_size_t(0)) if name in older else (flags,)
+        self._driver.call(name, ctypes.byref(made), graph, *more)
+        return made
+
+    def launch(self, graph: int, stream: int) -> bool:
+        """Begin to run it."""
+        self._driver.call("cuGraphLaunch", ctypes.c_void_p(graph), ctypes.c_void_p(stream))
+        return True
 
     def milliseconds(self, start: int, end: int) -> float:
         """Between two marks; waits for the second."""
@@ -1297,8 +1353,17 @@ def _comparable(output: Output, values: Any) -> Any:
 class Tries:
     """Runs trials of one engine, and keeps what they show."""
 
-    def __init__(self, gpu: Gpu, api: Any, options: Job, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        gpu: Gpu,
+        api: Any,
+        options: Job,
+        cancelled: Callable[[], bool],
+        errors: list[str],
+    ) -> None:
+        """`errors` is where TensorRT's come."""
         self._gpu, self._api, self._options, self._cancelled = gpu, api, options, cancelled
+        self._errors = errors
         self.latencies: list[dict[str, Any]] = []
         # Of the trial that is kept: bytes, type and shape by name, and what came out.
         self.inputs: dict[str, tuple[bytes, str, list[int]]] = {}
@@ -1321,7 +1386,7 @@ class Tries:
             gpu.finish(stream)
             need(api.bind(addresses), "does not take the addresses of its tensors")
             start, end = held.enter_context(gpu.event()), held.enter_context(gpu.event())
-            times = self._times(trial, stream, start, end)
+            times = self._times(trial, stream, start, end, lambda: bool(api.launch(stream)))
             free, total = gpu.memory()
             self.used = max(self.used, total - free)
             if trial.kept:
@@ -1330,7 +1395,21 @@ class Tries:
                     self._output(name, addresses[name], size, stream)
                     for name, size in sizes.items()
                 ]
-        self.latencies.append(_latency(trial, times))
+            graph = self._graphed(trial, stream, start, end)
+        self.latencies.append(dict(_latency(trial, times), **graph))
+
+    def _graphed(self, trial: Trial, stream: int, start: int, end: int) -> dict[str, Any]:
+        """How fast it is as a CUDA graph, or why it is none. It ran without before, as it must."""
+        if not self._options["cuda_graphs"]:
+            return {}
+        gpu, api = self._gpu, self._api
+        del self._errors[:]
+        try:
+            with gpu.graph(stream, lambda: bool(api.launch(stream))) as graph:
+                times = self._times(trial, stream, start, end, lambda: gpu.launch(graph, stream))
+        except (UncapturedError, CudaError) as error:
+            return {"no_graph": "; ".join([str(error), *self._errors[:3]])[:TEXT_LIMIT]}
+        return {"graph": _figures(trial, times)}
 
     def _inputs(self, trial: Trial) -> dict[str, tuple[bytes, str, list[int]]]:
         found = {}
@@ -1347,14 +1426,16 @@ class Tries:
             return int(self._api.limit(name))
         return bytes_of(shape, self._api.type(name))
 
-    def _times(self, trial: Trial, stream: int, start: int, end: int) -> list[float]:
+    def _times(
+        self, trial: Trial, stream: int, start: int, end: int, launch: Callable[[], bool]
+    ) -> list[float]:
         """Milliseconds of each run that counts."""
         times = []
         for number in range(self._options["warmup"] + self._options["iterations"]):
             if self._cancelled():
                 raise CancelledError
             self._gpu.mark(start, stream)
-            need(self._api.launch(stream), "does not run with %s" % trial.shapes)
+            need(launch(), "does not run with %s" % trial.shapes)
             self._gpu.mark(end, stream)
             took = self._gpu.milliseconds(start, end)
             if number >= self._options["warmup"]:
@@ -1374,13 +1455,19 @@ def need(well: bool, what: str) -> None:
 
 
 def _latency(trial: Trial, times: list[float]) -> dict[str, Any]:
-    times = sorted(times)
-    mean = sum(times) / len(times)
     return {
         "profile": trial.profile,
         "batch": trial.batch,
         "shapes": trial.shapes,
         "iterations": len(times),
+        **_figures(trial, times),
+    }
+
+
+def _figures(trial: Trial, times: list[float]) -> dict[str, float]:
+    times = sorted(times)
+    mean = sum(times) / len(times)
+    return {
         "p50_ms": _percentile(times, 0.50),
         "p99_ms": _percentile(times, 0.99),
         "mean_ms": round(mean, 4),
@@ -1498,7 +1585,7 @@ def _try_plan(
         return dict(found, reason="no iterations were asked for")
     try:
         check_runnable(api)
-        tries = Tries(gpu, api, options, cancelled)
+        tries = Tries(gpu, api, options, cancelled, log.errors)
         for trial in trials_of(api, profiles, options["batches"]):
             tries.run(trial)
     except UntriedError as why:

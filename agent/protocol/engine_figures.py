@@ -14,6 +14,15 @@ Precision = Literal["model", "fp16", "bf16", "int8", "fp8", "best"]
 Verification = Literal["header", "deserialised", "ran"]
 
 
+class GraphLatency(msgspec.Struct, kw_only=True):
+    """Of an engine that was launched as a CUDA graph."""
+
+    p50_ms: float
+    p99_ms: float
+    mean_ms: float
+    throughput: float  # items a second
+
+
 class EngineLatency(msgspec.Struct, kw_only=True):
     """One batch size of one profile, warm-up apart; copies to and from the GPU are not in it."""
 
@@ -25,6 +34,8 @@ class EngineLatency(msgspec.Struct, kw_only=True):
     p99_ms: float
     mean_ms: float
     throughput: float  # items a second
+    graph: GraphLatency | None = None  # the same as a CUDA graph; None: not asked for, or
+    no_graph: str | None = None  # why it is none
 
 
 class EngineGpuMemory(msgspec.Struct, kw_only=True):
@@ -112,6 +123,8 @@ class BenchRow(msgspec.Struct, kw_only=True):
     p99_ms: float | None = None
     mean_ms: float | None = None
     throughput: float | None = None  # items a second
+    graph: GraphLatency | None = None  # the same engine as a CUDA graph
+    no_graph: str | None = None  # why it is none; all other figures are without
     reason: str | None = None
     problem: Problem | None = None  # why there is no engine
 
@@ -127,8 +140,10 @@ class EngineBench(msgspec.Struct, kw_only=True):
     gpu: str | None = None  # its name
     driver_version: str | None = None
     max_latency_ms: float | None = None
+    cuda_graphs: bool = False  # whether they were asked for
     # The only batch size that the model and the recipe allow; None: it varies, or is not known yet.
     fixed_batch: int | None = None
     rows: list[BenchRow] = []
     recommended: int | None = None  # which of the rows
+    recommended_graph: bool = False  # and whether as a CUDA graph
     why: str = ""  # or why none is

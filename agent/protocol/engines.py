@@ -50,6 +50,7 @@ class Validation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     max_latency_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None  # of p99
     # Empty: the smallest, the tuned and the largest of each profile.
     batches: Annotated[list[Batch], msgspec.Meta(max_length=64)] = []
+    cuda_graphs: bool = False  # measure it as a CUDA graph, too
 
 
 class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +130,7 @@ class BenchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         msgspec.field(default_factory=lambda: ["model"])
     )
     max_latency_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    cuda_graphs: bool = False  # measure each engine as a CUDA graph, too
 
 
 class Builder(msgspec.Struct, kw_only=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,7 +13,9 @@ from agent.protocol.engines import EngineRecipe, ShapeRange, Validation
 BENCH_ITERATIONS, BENCH_WARMUP = 200, 20
 
 
-def row_recipe(recipe: EngineRecipe, precision: Precision, batch: int) -> EngineRecipe:
+def row_recipe(
+    recipe: EngineRecipe, precision: Precision, batch: int, *, cuda_graphs: bool = False
+) -> EngineRecipe:
     """Tuned for that batch alone: the first size of every input that may vary there.
 
     Other sizes are those that the recipe's first profile is tuned for.
@@ -33,6 +36,7 @@ def row_recipe(recipe: EngineRecipe, precision: Precision, batch: int) -> Engine
             onnxruntime=False,
             previous=False,
             batches=[batch] if profile else [],
+            cuda_graphs=cuda_graphs,
         ),
     )
 
@@ -78,23 +82,42 @@ def bench_batches(batches: Sequence[int], fixed: int | None) -> list[int]:
     return list(dict.fromkeys(batches if fixed is None else [fixed, *batches]))
 
 
-def recommend(rows: Sequence[BenchRow], max_latency_ms: float | None) -> tuple[int | None, str]:
-    """The row with the most items a second whose p99 is within the bound, and why that one."""
-    measured = [
-        (number, row)
-        for number, row in enumerate(rows)
-        if row.throughput is not None and row.p99_ms is not None
-    ]
+class _Measured(NamedTuple):
+    throughput: float
+    p99_ms: float
+    row: int
+    graph: bool
+
+
+def recommend(
+    rows: Sequence[BenchRow], max_latency_ms: float | None
+) -> tuple[int | None, bool, str]:
+    """The row with the most items a second whose p99 is within the bound.
+
+    Returns:
+        Which one, whether it is so as a CUDA graph, and why that one; or why there is none.
+    """
+    measured = [each for number, row in enumerate(rows) for each in _measured(number, row)]
     if not measured:
-        return None, "nothing could be measured: see the reasons"
+        return None, False, "nothing could be measured: see the reasons"
     bound = max_latency_ms
-    within = [(n, row) for n, row in measured if bound is None or (row.p99_ms or 0) <= bound]
+    within = [each for each in measured if bound is None or each.p99_ms <= bound]
     if not within:
-        best = min(row.p99_ms or 0 for _, row in measured)
-        return None, f"no p99 is within {bound:g} ms; the least is {best:.2f} ms"
-    number, row = max(within, key=lambda each: each[1].throughput or 0)
+        best = min(each.p99_ms for each in measured)
+        return None, False, f"no p99 is within {bound:g} ms; the least is {best:.2f} ms"
+    best_one = max(within, key=lambda each: each.throughput)
     limit = "" if bound is None else f" with p99 within {bound:g} ms"
-    return number, f"the most items a second{limit}: {row.throughput:.1f}"
+    graph = " as a CUDA graph" if best_one.graph else ""
+    why = f"the most items a second{limit}: {best_one.throughput:.1f}{graph}"
+    return best_one.row, best_one.graph, why
+
+
+def _measured(number: int, row: BenchRow) -> Iterator[_Measured]:
+    """Without a graph first: that one is taken where it is as good."""
+    if row.throughput is not None and row.p99_ms is not None:
+        yield _Measured(row.throughput, row.p99_ms, number, graph=False)
+    if row.graph is not None:
+        yield _Measured(row.graph.throughput, row.graph.p99_ms, number, graph=True)
 
 
 def _varies(ranges: ShapeRange) -> bool:

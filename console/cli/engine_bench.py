@@ -41,6 +41,13 @@ _COLUMNS = (
     Column("BUILT IN", keep=6, right=True),
     Column("WHY NOT", least=12),
 )
+# Beside those of the engine as it is, after P99.
+_OF_GRAPHS = (
+    Column("GRAPH ITEMS/S", right=True),
+    Column("GRAPH P50", right=True),
+    Column("GRAPH P99", right=True),
+)
+_P99 = 6
 # As people call it; the ONNX of an fp32 model has that.
 _AS_IT_IS = {"fp32": "model"}
 _PRECISIONS: tuple[Precision, ...] = ("model", "fp16", "bf16", "int8", "fp8", "best")
@@ -57,6 +64,7 @@ _PRECISIONS: tuple[Precision, ...] = ("model", "fp16", "bf16", "int8", "fp8", "b
     metavar="P,...",
     help="fp32 (as the model has it), fp16, bf16, int8, fp8, best.",
 )
+@click.option("--cuda-graphs", is_flag=True, help="Measure each as a CUDA graph, too.")
 @click.option("--max-latency", metavar="TIME", help="As 20ms: recommend none whose p99 is longer.")
 @gpu_option
 @yes_option
@@ -71,6 +79,7 @@ def command(
     max_latency: str | None,
     gpu: str | None,
     *,
+    cuda_graphs: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -87,6 +96,7 @@ def command(
         batches=read_batches(batch),
         precisions=_precisions(precision),
         max_latency_ms=None if max_latency is None else read_milliseconds(max_latency),
+        cuda_graphs=cuda_graphs,
     )
     consent([entry], f"measure engines of {request.recipe.model}", yes=yes)
     bench = _measure(setup, entry, request)
@@ -124,9 +134,13 @@ def _precisions(text: str) -> list[Precision]:
 
 def show(bench: EngineBench) -> None:
     """The table, and which of them is recommended."""
+    graphs = bench.cuda_graphs
     print_table(
-        _COLUMNS,
-        [_row(row, recommended=n == bench.recommended) for n, row in enumerate(bench.rows)],
+        (*_COLUMNS[:_P99], *(_OF_GRAPHS if graphs else ()), *_COLUMNS[_P99:]),
+        [
+            _row(row, recommended=n == bench.recommended, graphs=graphs)
+            for n, row in enumerate(bench.rows)
+        ],
     )
     where = f" on {bench.gpu}" if bench.gpu else ""
     flavour = "RTX" if bench.flavour == "tensorrt_rtx" else "TensorRT"
@@ -140,18 +154,36 @@ def show(bench: EngineBench) -> None:
     click.echo(clean(f"recommended: precision {_name(row)}, batch {row.batch}: {bench.why}"))
 
 
-def _row(row: BenchRow, *, recommended: bool) -> tuple[str, ...]:
+def _row(row: BenchRow, *, recommended: bool, graphs: bool) -> tuple[str, ...]:
+    why_not = [row.reason] if row.reason else []
+    if row.no_graph is not None:
+        why_not.append(f"no CUDA graph: {row.no_graph}")
     return (
         "*" if recommended else " ",
         _name(row),
         str(row.batch),
-        UNKNOWN if row.throughput is None else f"{row.throughput:.0f}",
-        UNKNOWN if row.p50_ms is None else milliseconds(row.p50_ms),
-        UNKNOWN if row.p99_ms is None else milliseconds(row.p99_ms),
+        *_figures(row.throughput, row.p50_ms, row.p99_ms),
+        *(_graph_figures(row) if graphs else ()),
         size(row.gpu_memory_bytes),
         size(row.plan_bytes),
         age(row.build_seconds),
-        row.reason or "",
+        "; ".join(why_not),
+    )
+
+
+def _graph_figures(row: BenchRow) -> tuple[str, ...]:
+    if row.graph is None:
+        return _figures(None, None, None)
+    return _figures(row.graph.throughput, row.graph.p50_ms, row.graph.p99_ms)
+
+
+def _figures(
+    throughput: float | None, p50_ms: float | None, p99_ms: float | None
+) -> tuple[str, ...]:
+    return (
+        UNKNOWN if throughput is None else f"{throughput:.0f}",
+        UNKNOWN if p50_ms is None else milliseconds(p50_ms),
+        UNKNOWN if p99_ms is None else milliseconds(p99_ms),
     )
 
 

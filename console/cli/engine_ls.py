@@ -177,6 +177,11 @@ def _seen(engine: Engine) -> Iterator[tuple[str, str]]:
         batch = "" if each.batch is None else f"batch {each.batch}: "
         times = f"p50 {milliseconds(each.p50_ms)}, p99 {milliseconds(each.p99_ms)}"
         yield "latency", f"{batch}{times}, {each.throughput:.0f} items/s"
+        if each.graph is not None:
+            times = f"p50 {milliseconds(each.graph.p50_ms)}, p99 {milliseconds(each.graph.p99_ms)}"
+            yield "  as a graph", f"{batch}{times}, {each.graph.throughput:.0f} items/s"
+        elif each.no_graph is not None:
+            yield "  as a graph", f"{batch}not possible: {each.no_graph}"
     memory = check.gpu_memory
     if memory is not None:
         used = f"{size(memory.before_bytes)} before, {size(memory.after_bytes)} after"

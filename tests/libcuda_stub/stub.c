@@ -3,12 +3,15 @@
  * What a driver would do and a program may get wrong is kept: things belong to a context that must
  * be current; what is begun on a stream is done only when someone waits for it; copies must lie
  * within one allocation; whatever is freed must be there; and any call can be made to fail.
- * Time is virtual: a copy takes 1 ms for 10 MB, stub_kernel what it is told.
+ * Time is virtual: a copy takes 1 ms for 10 MB, stub_kernel what it is told, and half of that in a
+ * graph. What is begun on a stream that is captured goes into the graph and is not done.
  *
  * Environment, read when it is loaded:
  *   ROOST_CUDA_STUB_FAIL    "N CODE": call number N (from 1) answers CODE
  *   ROOST_CUDA_STUB_DEVICES how many GPUs there are; 1 unless said
  *   ROOST_CUDA_STUB_MEMORY  their memory in MiB; 16384 unless said
+ *   ROOST_CUDA_STUB_CAPTURE what stub_kernel does on a stream that is captured: "refuse" it, and
+ *                           the capture is void; go "elsewhere", so that nothing is captured
  *   ROOST_CUDA_STUB_REPORT  a file for a line at the end: calls, things still held
  */
 #define _GNU_SOURCE
@@ -18,7 +21,8 @@
 #include <string.h>
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101,
-       INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_READY = 600, ILLEGAL_ADDRESS = 700 };
+       INVALID_CONTEXT = 201, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_READY = 600,
+       ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
 
 static const struct { int code; const char *name, *text; } ERRORS[] = {
     {OK, "CUDA_SUCCESS", "no error"},
@@ -28,15 +32,24 @@ static const struct { int code; const char *name, *text; } ERRORS[] = {
     {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    {ILLEGAL_STATE, "CUDA_ERROR_ILLEGAL_STATE",
+     "the operation cannot be performed in the present state"},
+    {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+     "operation not permitted when stream is capturing"},
+    {CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+     "operation failed due to a previous error during capture"},
     {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
     {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
 };
 
+#define VOID 2
 #define NEVER -2.0
 #define PENDING -1.0
 
 typedef struct Thing {
-    char kind; /* m: memory, s: stream, e: event */
+    char kind; /* m: memory, s: stream, e: event, g: graph, x: graph to be launched */
+    int capturing; /* a stream; VOID: something was refused */
+    struct Work *work; /* of a stream that is captured, of a graph */
     size_t size;
     double at; /* of an event; NEVER, PENDING or virtual ms */
     struct Thing *next;
@@ -48,7 +61,8 @@ typedef struct Work { /* on a stream */
     char *to;
     const char *from;
     size_t size;
-    int to_device, from_device;
+    int to_device, from_device, fills;
+    unsigned char fill;
     double milliseconds;
     struct Work *next;
 } Work;
@@ -125,6 +139,14 @@ static Thing *make(char kind, size_t size) {
     return things = made;
 }
 
+static void drop(Work *work) {
+    while (work) {
+        Work *next = work->next;
+        free(work);
+        work = next;
+    }
+}
+
 static int forget(char kind, void *handle) {
     Thing *thing = find(kind, handle);
     if (!thing) return kind == 'm' ? INVALID_VALUE : INVALID_HANDLE;
@@ -135,17 +157,22 @@ static int forget(char kind, void *handle) {
         if (work->stream == thing || work->event == thing) { *at = work->next; free(work); }
         else at = &work->next;
     }
+    drop(thing->work);
     free(thing->data);
     free(thing);
     return OK;
 }
 
-static int begin(Work work) {
-    if (!find('s', work.stream)) return INVALID_HANDLE;
-    Work *made = malloc(sizeof *made), **at = &begun;
+static void append(Work **at, Work work) {
+    Work *made = malloc(sizeof *made);
     *made = work, made->next = NULL;
     while (*at) at = &(*at)->next;
     *at = made;
+}
+
+static int begin(Work work) {
+    if (!find('s', work.stream)) return INVALID_HANDLE;
+    append(work.stream->capturing ? &work.stream->work : &begun, work);
     return OK;
 }
 
@@ -160,6 +187,7 @@ static int finish(Thing *stream) {
         if (work->event) work->event->at = now_ms;
         if ((work->to_device && !within(work->to, work->size)) ||
             (work->from_device && !within(work->from, work->size))) code = ILLEGAL_ADDRESS;
+        else if (work->fills) memset(work->to, work->fill, work->size);
         else if (work->size) memcpy(work->to, work->from, work->size);
         free(work);
     }
@@ -247,7 +275,11 @@ int cuStreamCreate(void **stream, unsigned flags) {
 int cuStreamDestroy_v2(void *stream) { IN_CONTEXT; return forget('s', stream); }
 int cuStreamSynchronize(void *stream) {
     IN_CONTEXT;
-    return find('s', stream) ? finish(stream) : INVALID_HANDLE;
+    if (!find('s', stream)) return INVALID_HANDLE;
+    Thing *thing = stream;
+    if (!thing->capturing) return finish(thing);
+    thing->capturing = VOID;
+    return CAPTURE_UNSUPPORTED;
 }
 int cuEventCreate(void **event, unsigned flags) {
     IN_CONTEXT;
@@ -286,8 +318,84 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream) {
                         .from_device = 1});
 }
 
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void *stream) {
+    IN_CONTEXT;
+    return begin((Work){.stream = stream, .to = (char *)(uintptr_t)to,
+                        .from = (char *)(uintptr_t)from, .size = size, .to_device = 1,
+                        .from_device = 1});
+}
+int cuMemsetD8Async(uint64_t to, unsigned char fill, size_t size, void *stream) {
+    IN_CONTEXT;
+    return begin((Work){.stream = stream, .to = (char *)(uintptr_t)to, .size = size,
+                        .to_device = 1, .fills = 1, .fill = fill});
+}
+
+int cuStreamBeginCapture_v2(void *stream, int mode) {
+    IN_CONTEXT;
+    if (!find('s', stream)) return INVALID_HANDLE;
+    if (mode < 0 || mode > 2) return INVALID_VALUE;
+    Thing *thing = stream;
+    if (thing->capturing) return ILLEGAL_STATE;
+    thing->capturing = 1;
+    return OK;
+}
+static Thing *with_work(char kind, const Work *work) {
+    Thing *made = make(kind, 0);
+    for (; work; work = work->next) append(&made->work, *work);
+    return made;
+}
+int cuStreamEndCapture(void *stream, void **graph) {
+    IN_CONTEXT;
+    *graph = NULL;
+    if (!find('s', stream)) return INVALID_HANDLE;
+    Thing *thing = stream;
+    int was = thing->capturing;
+    if (was == 1) *graph = with_work('g', thing->work);
+    drop(thing->work);
+    thing->work = NULL, thing->capturing = 0;
+    return was == 1 ? OK : was == VOID ? CAPTURE_INVALIDATED : ILLEGAL_STATE;
+}
+int cuGraphGetNodes(void *graph, void **nodes, size_t *count) {
+    IN_CONTEXT;
+    if (!find('g', graph)) return INVALID_HANDLE;
+    if (nodes) return INVALID_VALUE; /* nobody asked for them yet */
+    *count = 0;
+    for (const Work *each = ((Thing *)graph)->work; each; each = each->next) ++*count;
+    return OK;
+}
+int cuGraphInstantiateWithFlags(void **made, void *graph, unsigned long long flags) {
+    IN_CONTEXT;
+    if (!find('g', graph)) return INVALID_HANDLE;
+    if (flags) return INVALID_VALUE;
+    *made = with_work('x', ((Thing *)graph)->work);
+    return OK;
+}
+int cuGraphInstantiate_v2(void **made, void *graph, void *node, char *log, size_t size) {
+    if (node || log || size) return INVALID_VALUE;
+    return cuGraphInstantiateWithFlags(made, graph, 0);
+}
+int cuGraphLaunch(void *graph, void *stream) {
+    IN_CONTEXT;
+    if (!find('x', graph) || !find('s', stream)) return INVALID_HANDLE;
+    for (const Work *each = ((Thing *)graph)->work; each; each = each->next) {
+        Work work = *each;
+        work.stream = stream, work.milliseconds /= 2;
+        begin(work);
+    }
+    return OK;
+}
+int cuGraphDestroy(void *graph) { IN_CONTEXT; return forget('g', graph); }
+int cuGraphExecDestroy(void *graph) { IN_CONTEXT; return forget('x', graph); }
+
 /* What stands for a network here: bytes from one place to another, in so much virtual time. */
 int stub_kernel(uint64_t to, uint64_t from, size_t size, double milliseconds, void *stream) {
+    const char *captured = getenv("ROOST_CUDA_STUB_CAPTURE");
+    Thing *on = find('s', stream);
+    if (captured && on && on->capturing) {
+        if (strcmp(captured, "refuse")) return OK;
+        on->capturing = VOID;
+        return CAPTURE_UNSUPPORTED;
+    }
     return begin((Work){.stream = stream, .to = (char *)(uintptr_t)to,
                         .from = (char *)(uintptr_t)from, .size = size, .to_device = 1,
                         .from_device = 1, .milliseconds = milliseconds});

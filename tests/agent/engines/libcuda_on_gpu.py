@@ -186,6 +186,76 @@ def a_driver_that_has_no_such_call(driver: Any) -> None:
         driver.call("cuOfNextYear")
 
 
+def a_graph_runs_again(driver: Any) -> None:
+    """What is captured does not run; launched it does, each time anew."""
+    size, wrote = 4096, b"\x5a" * 4096
+    with contextlib.ExitStack() as held:
+        gpu = held.enter_context(worker.Gpu.opened(driver))
+        stream = held.enter_context(gpu.stream())
+        first = held.enter_context(gpu.allocated(size))
+        second = held.enter_context(gpu.allocated(size))
+
+        def clear() -> None:
+            for address in (first, second):
+                gpu.put(address, bytes(size), stream)
+            gpu.finish(stream)
+
+        def read() -> bytes:
+            back = bytearray(size)
+            gpu.get(second, back, stream)
+            gpu.finish(stream)
+            return bytes(back)
+
+        def begin() -> bool:
+            on, count = ctypes.c_void_p(stream), ctypes.c_size_t(size)
+            there, then = ctypes.c_uint64(first), ctypes.c_uint64(second)
+            driver.call("cuMemsetD8Async", there, ctypes.c_ubyte(0x5A), count, on)
+            driver.call("cuMemcpyDtoDAsync_v2", then, there, count, on)
+            return True
+
+        clear()
+        with gpu.graph(stream, begin) as graph:
+            assert read() == bytes(size), "it ran while it was captured"
+            for time in (1, 2):
+                gpu.launch(graph, stream)
+                assert read() == wrote, f"launch {time}"
+                clear()
+                assert read() == bytes(size)
+        say(f"    {size} bytes set and copied by a graph, twice")
+
+
+def what_is_no_graph(driver: Any) -> None:
+    """It is said why, and the stream can be used as before."""
+    with contextlib.ExitStack() as held:
+        gpu = held.enter_context(worker.Gpu.opened(driver))
+        stream = held.enter_context(gpu.stream())
+        address = held.enter_context(gpu.allocated(16))
+
+        def waits() -> bool:
+            gpu.finish(stream)
+            return True
+
+        refusals: tuple[tuple[Callable[[], bool], str], ...] = (
+            (waits, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"),
+            (lambda: False, "could not be begun"),
+            (lambda: True, "nothing of it came"),
+        )
+        for begin, words in refusals:
+            told = "captured"
+            try:
+                with gpu.graph(stream, begin):
+                    pass
+            except worker.UncapturedError as error:
+                told = str(error)
+            assert words in told, told
+            say(f"    as it should: {told}")
+            back = bytearray(16)
+            gpu.put(address, b"roost" + bytes(11), stream)
+            gpu.get(address, back, stream)
+            gpu.finish(stream)
+            assert back.startswith(b"roost")
+
+
 def an_engine_is_tried(driver: Any) -> None:
     """worker.py whole, over both generations of TensorRT's API: recorded, and a copy for an engine.
 
@@ -202,9 +272,14 @@ def an_engine_is_tried(driver: Any) -> None:
         latencies = [
             (each["batch"], each["p50_ms"], each["p99_ms"]) for each in checked["latencies"]
         ]
+        graphs = [
+            (each["batch"], each.get("graph", each)["p50_ms"]) for each in checked["latencies"]
+        ]
         memory = {name: size // MIB for name, size in checked["gpu_memory"].items()}
         say(f"    as {version}: (batch, p50, p99 ms) {latencies}, MiB {memory}")
+        say(f"    as CUDA graphs: (batch, p50 ms) {graphs}")
         assert checked["state"] == "ran", checked
+        assert all(each["graph"]["p50_ms"] > 0 for each in checked["latencies"]), checked
         assert [batch for batch, _, _ in latencies] == [4, 1, 8]
         assert all(0 < p50 <= p99 for _, p50, p99 in latencies)
         (output,) = checked["outputs"]
@@ -226,6 +301,7 @@ def run_worker(
         "profiles": [{"images": sizes}],
         "version_compatible": False,
         "compute_capabilities": [],
+        "validation": {"cuda_graphs": True},
         **dict.fromkeys(unset),
     }
     (folder / "job.json").write_text(json.dumps(job))
@@ -253,6 +329,8 @@ CHECKS: tuple[Callable[[Any], None], ...] = (
     no_context,
     nothing_stays_behind,
     a_driver_that_has_no_such_call,
+    a_graph_runs_again,
+    what_is_no_graph,
     an_engine_is_tried,
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.protocol.engine_figures import BenchRow, EngineBench
+from agent.protocol.engine_figures import BenchRow, EngineBench, GraphLatency
 from agent.protocol.engines import BenchRequest
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
@@ -64,6 +64,32 @@ async def test_a_table_with_a_row_for_each(side: EngineSide, onnx: Path) -> None
     assert (table.gpu, table.tensorrt, table.rows[0].gpu_memory_bytes) == (A10.name, "10.13.2.6", 2)
     assert side.files() == []  # nothing of it is kept but the table
     assert [each.job for each in await side.engines.benches()] == [job.id]
+
+
+GRAPHS = """
+if job['validation']['cuda_graphs']:
+    plain = latencies
+    def latencies(job):
+        (row,) = plain(job)
+        if row['batch'] == 1:
+            figures = {name: row[name] / 2 for name in ('p50_ms', 'p99_ms', 'mean_ms')}
+            return [dict(row, graph=dict(figures, throughput=row['throughput'] * 2))]
+        return [dict(row, no_graph='it waits amid a run')]
+"""
+
+
+async def test_engines_as_cuda_graphs(tmp_path: Path, onnx: Path) -> None:
+    async with engine_side(tmp_path, [stand_in(tmp_path, GRAPHS)], gpus=[A10]) as side:
+        _, table = await bench(side, onnx, batches=[1, 8], cuda_graphs=True)
+        assert table.cuda_graphs
+        assert [(row.p99_ms, row.graph and row.graph.p99_ms) for row in table.rows] == [
+            (3.0, 1.5),
+            (10.0, None),
+        ]
+        assert [row.no_graph for row in table.rows] == [None, "it waits amid a run"]
+        assert (table.recommended, table.recommended_graph) == (0, True)
+        _, plain = await bench(side, onnx, batches=[1])
+        assert (plain.cuda_graphs, plain.rows[0].graph) == (False, None)
 
 
 async def test_nothing_can_be_built(side: EngineSide, onnx: Path) -> None:
@@ -160,8 +186,13 @@ def test_what_is_recommended() -> None:
     ]
     assert recommend(rows, None)[0] == 1
     assert recommend(rows, 10.0)[0] == 0
-    assert recommend(rows, 1.0) == (None, "no p99 is within 1 ms; the least is 5.00 ms")
-    assert recommend(rows[2:], None) == (None, "nothing could be measured: see the reasons")
+    assert recommend(rows, 1.0) == (None, False, "no p99 is within 1 ms; the least is 5.00 ms")
+    nothing = "nothing could be measured: see the reasons"
+    assert recommend(rows[2:], None) == (None, False, nothing)
+    rows[0].graph = GraphLatency(p50_ms=0.5, p99_ms=0.9, mean_ms=0.5, throughput=399.0)
+    assert recommend(rows, None)[:2] == (1, False)
+    why = "the most items a second with p99 within 1 ms: 399.0 as a CUDA graph"
+    assert recommend(rows, 1.0) == (0, True, why)
 
 
 def test_a_row_is_fed_and_judged_as_the_recipe_says(onnx: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,59 @@ def clear(stub: Stub, call: str) -> None:
     assert stub.held == 0
 
 
+class OlderDriver(worker.Driver):
+    """One from before CUDA 11.4."""
+
+    def function(self, *names: str) -> Any:
+        return super().function(*(each for each in names if each != "cuGraphInstantiateWithFlags"))
+
+
+def launch_a_graph(driver: worker.Driver) -> bytes:
+    """What is there after a copy that was captured was launched."""
+    with (
+        worker.Gpu.opened(driver) as gpu,
+        gpu.stream() as stream,
+        gpu.allocated(4) as memory,
+    ):
+
+        def begin() -> bool:
+            gpu.put(memory, b"bird", stream)
+            return True
+
+        back = bytearray(4)
+        with gpu.graph(stream, begin) as graph:
+            gpu.launch(graph, stream)
+            gpu.get(memory, back, stream)
+            gpu.finish(stream)
+        return bytes(back)
+
+
+@pytest.mark.parametrize("kind", [worker.Driver, OlderDriver])
+def test_a_graph_of_an_old_and_a_new_driver(stub: Stub, kind: type[worker.Driver]) -> None:
+    assert launch_a_graph(kind(str(stub.path))) == b"bird"
+    assert stub.held == 0
+
+
+def test_whichever_call_of_a_graph_fails_is_named(stub: Stub) -> None:
+    launch_a_graph(worker.Driver(str(stub.path)))
+    calls = stub.begin()
+    why = set()
+    for number in range(1, calls + 1):
+        stub.begin(number, ILLEGAL_ADDRESS)
+        with pytest.raises((worker.CudaError, worker.UncapturedError)) as caught:
+            launch_a_graph(worker.Driver(str(stub.path)))
+        name = str(caught.value).partition(":")[0]
+        gives_back = "Free" in name or "Destroy" in name or "Release" in name
+        assert stub.held == int(gives_back), name
+        if gives_back:
+            clear(stub, name)
+        why |= {name} if isinstance(caught.value, worker.UncapturedError) else set()
+    assert why == {
+        *("cuStreamBeginCapture_v2", "cuMemcpyHtoDAsync_v2", "cuStreamEndCapture"),
+        *("cuGraphGetNodes", "cuGraphInstantiateWithFlags"),
+    }
+
+
 def test_memory_that_is_not_there(stub: Stub) -> None:
     driver = worker.Driver(str(stub.path))
     with (
@@ -194,7 +248,7 @@ def test_the_script_for_a_real_gpu_holds_with_the_stub(path: Path, tmp_path: Pat
     """So that what it says on a real one is about the GPU, not about the script."""
     code, said = run_on_gpu(path)
     assert code == 0, said
-    assert said.splitlines()[-1] == "13 of 13 held"
+    assert said.splitlines()[-1] == "15 of 15 held"
     code, said = run_on_gpu(None)
     if code != 0:  # 0: there is a GPU here
         assert (code, said.startswith("NOTHING WAS TESTED")) == (2, True)

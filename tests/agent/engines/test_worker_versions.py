@@ -69,6 +69,42 @@ def test_an_engine_is_built_and_run(side: Side) -> None:
     assert "previous: there are no outputs of it" in checked["not_compared"]
 
 
+GRAPHS = {"iterations": 10, "warmup": 2, "cuda_graphs": True}
+
+
+@every_version
+def test_an_engine_as_a_cuda_graph(side: Side) -> None:
+    ended = side.run(validation=GRAPHS)
+    assert (ended.code, ended.held) == (0, 0), ended
+    measured = [
+        (each["batch"], each["p50_ms"], each["graph"]["p50_ms"], each["graph"]["throughput"])
+        for each in ended.the("checked")["latencies"]
+    ]
+    # The stub takes half of the time for what a graph launches.
+    assert measured == [(n, n, n / 2, 2000.0) for n in (4, 1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("captured", "why"),
+    [
+        ("refuse", "cuStreamEndCapture: CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"),
+        ("elsewhere", "nothing of it came onto the stream that was captured"),
+    ],
+)
+def test_an_engine_that_is_no_graph_is_measured_without(
+    side: Side, captured: str, why: str
+) -> None:
+    job = side.job(model(), validation=GRAPHS)
+    ended = side.run_job(job, ROOST_CUDA_STUB_CAPTURE=captured)
+    assert (ended.code, ended.held) == (0, 0), ended
+    latencies = ended.the("checked")["latencies"]
+    assert [each["p50_ms"] for each in latencies] == [4, 1, 8]
+    for each in latencies:
+        assert "graph" not in each
+        assert each["no_graph"].startswith(why)
+        assert ("toy: enqueue failed with 900" in each["no_graph"]) == (captured == "refuse")
+
+
 @every_version
 def test_two_profiles(side: Side) -> None:
     second = {"min": [8, 3, 4, 4], "opt": [16, 3, 4, 4], "max": [16, 3, 4, 4]}

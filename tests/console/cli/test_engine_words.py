@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from agent.protocol.engine_figures import GraphLatency
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.build_display import BuildDisplay, build_line
@@ -75,6 +76,21 @@ def test_a_table_with_what_is_recommended(capsys: pytest.CaptureFixture[str]) ->
     assert rows[6][-5:] == ["no", "GPU", "memory", "for", "it"]
     assert out.splitlines()[-1].startswith("recommended: precision fp16, batch 4: the most items")
     assert "detector with TensorRT 10.13.2.6 on NVIDIA A10" in err
+
+
+def test_a_table_with_cuda_graphs(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = make_bench()
+    bench.cuda_graphs = True
+    graph = GraphLatency(p50_ms=0.5, p99_ms=0.75, mean_ms=0.5, throughput=2000.0)
+    bench.rows[0].graph, bench.rows[1].no_graph = graph, "it waits amid a run"
+    show(bench)
+    head, first, second, *_ = capsys.readouterr().out.splitlines()
+    assert head.split()[5:11] == ["GRAPH", "ITEMS/S", "GRAPH", "P50", "GRAPH", "P99"]
+    assert first.split()[4:14] == [
+        *("250", "4.0", "ms", "5.0", "ms"),
+        *("2000", "0.50", "ms", "0.75", "ms"),
+    ]
+    assert second.endswith("no CUDA graph: it waits amid a run")
 
 
 def test_times_and_batches() -> None:

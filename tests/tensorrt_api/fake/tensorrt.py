@@ -446,9 +446,12 @@ def _run(context, addresses, stream):
         copied = ctypes.c_size_t(size)
         if hasattr(library, "stub_kernel"):
             took = ctypes.c_double(shape[0])
-            library.stub_kernel(*places, copied, took, ctypes.c_void_p(stream))
-        elif library.cuMemcpyDtoDAsync_v2(*places, copied, ctypes.c_void_p(stream)):
-            return False  # on a real GPU
+            code = library.stub_kernel(*places, copied, took, ctypes.c_void_p(stream))
+        else:  # on a real GPU
+            code = library.cuMemcpyDtoDAsync_v2(*places, copied, ctypes.c_void_p(stream))
+        if code:
+            context._engine._logger.log(ILogger.ERROR, "toy: enqueue failed with %d" % code)
+            return False
     return True
 
 

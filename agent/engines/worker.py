@@ -602,8 +602,55 @@ def configure(trt: Any, config: Any, network: Any, job: Job, log: Log) -> None:
         known = getattr(trt, "HardwareCompatibilityLevel", None)
         _need(hasattr(known, name), trt, "hardware_compatibility %s" % name.lower())
         config.hardware_compatibility_level = getattr(known, name)
+    if job.get("sparsity"):
+        _need(hasattr(trt.BuilderFlag, "SPARSE_WEIGHTS"), trt, "sparsity")
+        config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
+    if job.get("dla"):
+        _use_dla(trt, config, network, job)
     if job["compute_capabilities"]:
         _build_for(trt, config, job["compute_capabilities"])
+
+
+def check_dla(trt: Any, builder: Any, job: Job) -> None:
+    """Raises RefusedError where the recipe asks for a DLA that is not here."""
+    wanted = job.get("dla")
+    if not wanted:
+        return
+    if trt.__name__ == "tensorrt_rtx":
+        raise RefusedError(
+            "engine.unsupported",
+            "TensorRT-RTX is for GeForce and RTX GPUs, and builds for no DLA",
+            "Leave dla out of the recipe, or build with TensorRT on the Jetson.",
+        )
+    cores = int(getattr(builder, "num_DLA_cores", 0) or 0)
+    if wanted["core"] >= cores:
+        what = "no DLA" if not cores else "DLA cores 0 to %d" % (cores - 1)
+        raise RefusedError(
+            "engine.unsupported",
+            "the recipe asks for DLA core %d, and TensorRT %s finds %s here"
+            % (wanted["core"], trt.__version__, what),
+            "Only some Jetsons have a DLA, and not every TensorRT for them uses it: leave dla out"
+            " of the recipe, which builds for the GPU%s."
+            % (", or name another core" if cores else ""),
+        )
+
+
+def _use_dla(trt: Any, config: Any, network: Any, job: Job) -> None:
+    known = hasattr(trt, "DeviceType") and hasattr(config, "default_device_type")
+    _need(known and hasattr(config, "DLA_core"), trt, "dla")
+    if job["precision"] == "model":
+        types = _flags_of_types(network)
+        if "FP16" not in types and not _has_quantization(trt, network):
+            raise RefusedError(
+                "engine.unsupported",
+                "a DLA computes in fp16 and int8 only, and the ONNX has neither",
+                "Ask for precision: fp16 where this TensorRT has it, or put it into the ONNX"
+                " (python -m modelopt.onnx.autocast).",
+            )
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = job["dla"]["core"]
+    if job["dla"]["gpu_fallback"]:
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 
 def _set_memory(trt: Any, config: Any, job: Job) -> None:
@@ -1569,6 +1616,8 @@ def _try_plan(
     runtime = trt.Runtime(log.logger)
     if job.get("version_compatible") and hasattr(runtime, "engine_host_code_allowed"):
         runtime.engine_host_code_allowed = True  # such a plan brings its own runtime
+    if job.get("dla"):
+        runtime.DLA_core = job["dla"]["core"]
     engine = runtime.deserialize_cuda_engine(plan.data)
     if engine is None:
         raise UnfitError("TensorRT does not take the plan" + _validity(trt, runtime, plan))
@@ -1651,6 +1700,7 @@ def _judge(found: dict[str, Any], options: Job) -> None:
 
 def build(trt: Any, job: Job, report: Reporter, cancelled: Callable[[], bool], log: Log) -> None:
     builder = trt.Builder(log.logger)
+    check_dla(trt, builder, job)
     network = builder.create_network(network_flags(trt, job))
     parse(trt, job, network, log, report)
     config = builder.create_builder_config()

@@ -20,6 +20,8 @@ _TOLD = (
     "hardware_compatibility",
     "compute_capabilities",
     "gpu_memory_bytes",
+    "sparsity",
+    "dla",
 )
 
 

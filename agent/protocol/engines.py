@@ -53,6 +53,13 @@ class Validation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     cuda_graphs: bool = False  # measure it as a CUDA graph, too
 
 
+class Dla(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A Jetson's deep learning accelerator, which computes in fp16 and int8."""
+
+    core: Annotated[int, msgspec.Meta(ge=0, le=15)] = 0
+    gpu_fallback: bool = False  # what the DLA cannot do is done on the GPU; else there is no engine
+
+
 class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How an engine is built. None leaves it to TensorRT."""
 
@@ -69,6 +76,8 @@ class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     compute_capabilities: Annotated[list[str], msgspec.Meta(max_length=8)] = []
     timing_cache: bool = True  # what TensorRT timed in other builds is used again
     calibration_cache: ModelPath | None = None  # int8 without Q/DQ in the ONNX
+    sparsity: bool = False  # use that weights are 2:4 sparse, where they are
+    dla: Dla | None = None  # None: on the GPU
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 3600.0
     gpu_memory_bytes: Bytes | None = None  # must be free; bounds workspace and tactics, not all
     memory_bytes: Bytes | None = None  # of the builder's container; None: 3/4 of the node's

@@ -21,6 +21,10 @@ NOT_BUILT_IN = (
     "image",
     "validation",
 )
+# Newer than the first keys: where they say nothing the key is the one that it was without them.
+_ADDED: dict[str, object] = {"sparsity": False, "dla": None}
+# What a DLA computes in, or may.
+_OF_DLA = ("model", "fp16", "int8", "best")
 
 # TensorRT's sizes have 32 bits.
 SIZE_LIMIT = 2**31 - 1
@@ -42,7 +46,11 @@ def recipe_digest(recipe: EngineRecipe) -> str:
 
 def _built_in(recipe: EngineRecipe) -> dict[str, Any]:
     document = msgspec.to_builtins(recipe)
-    return {name: value for name, value in document.items() if name not in NOT_BUILT_IN}
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in NOT_BUILT_IN and not (name in _ADDED and value == _ADDED[name])
+    }
 
 
 def _digest(document: dict[str, Any]) -> str:
@@ -65,9 +73,18 @@ def impossible(recipe: EngineRecipe) -> str | None:
         return wrong
     if recipe.calibration_cache is not None and recipe.precision not in ("int8", "best"):
         return f"a calibration cache is for int8, and precision is {recipe.precision}"
+    if recipe.dla is not None and recipe.precision not in _OF_DLA:
+        return f"a DLA computes in fp16 and int8 only, and precision is {recipe.precision}"
+    if recipe.dla is not None and recipe.compute_capabilities:
+        return "compute_capabilities are for TensorRT-RTX, which builds for no DLA"
     for capability in recipe.compute_capabilities:
         if not _CAPABILITY.fullmatch(capability):
             return f"{capability!r} is no compute capability as 8.6 is one"
+    return _ill_shaped(recipe)
+
+
+def _ill_shaped(recipe: EngineRecipe) -> str | None:
+    """What is wrong with its profiles."""
     for number, profile in enumerate(recipe.profiles, 1):
         for name, ranges in profile.items():
             where = f"profile {number}, input {name!r}"

@@ -197,11 +197,16 @@ def _lines(
             yield f"  preferred_batch_size: [ {', '.join(map(str, preferred))} ]"
         yield f"  max_queue_delay_microseconds: {delay_us}"
         yield "}"
-    if len(tensors.profiles) > 1:
-        names = ", ".join(f'"{number}"' for number in range(len(tensors.profiles)))
+    recipe = manifest.parts.recipe
+    dla = None if recipe is None else recipe.dla
+    if len(tensors.profiles) > 1 or dla is not None:
         yield "instance_group {"
         yield "  kind: KIND_GPU"
-        yield f"  profile: [ {names} ]"
+        if len(tensors.profiles) > 1:
+            names = ", ".join(f'"{number}"' for number in range(len(tensors.profiles)))
+            yield f"  profile: [ {names} ]"
+        if dla is not None:
+            yield f"  secondary_devices {{ kind: KIND_NVDLA device_id: {dla.core} }}"
         yield "}"
     yield "version_policy { latest { num_versions: 1 } }"
 

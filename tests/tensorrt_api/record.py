@@ -38,7 +38,7 @@ ENUMS = (
     *("BuilderFlag", "NetworkDefinitionCreationFlag", "MemoryPoolType", "DataType"),
     *("TensorIOMode", "TensorLocation", "TensorFormat", "LayerType", "ErrorCode"),
     *("HardwareCompatibilityLevel", "ComputeCapability", "EngineInvalidityDiagnostics"),
-    "OnnxParserFlag",
+    *("OnnxParserFlag", "DeviceType"),
 )
 FUNCTIONS = ("init_libnvinfer_plugins",)
 

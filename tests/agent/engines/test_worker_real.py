@@ -66,6 +66,11 @@ def test_versions() -> None:
     assert (events[0]["precision_flags"], events[0]["progress"]) == ([], True)
 
 
+def test_sparse_weights_are_taken(tmp_path: Path) -> None:
+    code, events = run(job(tmp_path, onnx_made.detector(), sparsity=True))
+    assert (code, events[-1]["event"]) == (0, "done")
+
+
 @pytest.mark.parametrize("capabilities", [["8.6"], ["8.9"], ["8.6", "8.9"]])
 def test_an_engine_is_built(tmp_path: Path, capabilities: list[str]) -> None:
     code, events = run(job(tmp_path, onnx_made.detector(), compute_capabilities=capabilities))
@@ -121,6 +126,7 @@ def test_the_parsers_own_errors(
         ),
         ({"precision": "fp16"}, "engine.unsupported", "has no precision flag FP16"),
         ({"compute_capabilities": ["5.0"]}, "engine.unsupported", "compute capability 5.0"),
+        ({"dla": {"core": 0, "gpu_fallback": True}}, "engine.unsupported", "builds for no DLA"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(

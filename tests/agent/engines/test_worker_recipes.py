@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from agent.engines import worker
-from tests.agent.engines.versions_side import RANGE, SHAPE, VERSIONS, Side, model
+from tests.agent.engines.versions_side import (
+    RANGE,
+    RECORDS,
+    RTX,
+    SHAPE,
+    VERSIONS,
+    Side,
+    model,
+)
 from tests.libcuda_stub.build import build
 
 pytestmark = pytest.mark.timeout(60)
@@ -75,6 +83,62 @@ def test_fp16_of_a_model_that_is_fp16(side: Side) -> None:
     assert ("the ONNX is fp16 itself, and is built as it is" in ended.messages) == without
     if without:
         assert side.run(HALF, precision="bf16").last["code"] == "engine.unsupported"
+
+
+DLA = {"core": 1, "gpu_fallback": True}
+
+
+@every_version
+def test_sparse_weights(side: Side) -> None:
+    assert side.run(sparsity=True, validation={"iterations": 0}).code == 0
+    assert side.plan()["flags"] == ["SPARSE_WEIGHTS"]
+
+
+def test_a_tensorrt_without_sparsity(side: Side) -> None:
+    record = json.loads((RECORDS / "10.3.0.json").read_text())
+    del record["enums"]["BuilderFlag"]["SPARSE_WEIGHTS"]
+    (side.folder / "record.json").write_text(json.dumps(record))
+    job = side.job(model(), sparsity=True)
+    ended = side.run_job(job, ROOST_TENSORRT_RECORD=str(side.folder / "record.json"))
+    assert (ended.code, ended.last["code"]) == (1, "engine.unsupported")
+    assert "cannot do sparsity" in ended.last["text"]
+    assert not (side.folder / "model.plan").exists()
+
+
+@every_version
+def test_on_a_dla(side: Side) -> None:
+    job = side.job(HALF, dla=DLA, validation={"iterations": 1})
+    ended = side.run_job(job, ROOST_TENSORRT_DLA_CORES="2")
+    assert (ended.code, ended.the("checked")["state"]) == (0, "ran"), ended
+    assert side.plan()["dla"] == ["DLA", 1]
+    assert "GPU_FALLBACK" in side.plan()["flags"]
+    alone = side.job(HALF, dla={"core": 0, "gpu_fallback": False})
+    assert side.run_job(alone, ROOST_TENSORRT_DLA_CORES="2").code == 0
+    assert "GPU_FALLBACK" not in side.plan()["flags"]
+
+
+@every_version
+@pytest.mark.parametrize(
+    ("cores", "given", "words"),
+    [
+        ("0", HALF, "finds no DLA here"),
+        ("1", HALF, "the recipe asks for DLA core 1"),
+        ("2", model(), "computes in fp16 and int8 only, and the ONNX has neither"),
+    ],
+)
+def test_no_such_dla(side: Side, cores: str, given: dict[str, Any], words: str) -> None:
+    ended = side.run_job(side.job(given, dla=DLA), ROOST_TENSORRT_DLA_CORES=cores)
+    assert (ended.code, ended.last["code"]) == (1, "engine.unsupported")
+    assert words in ended.last["text"]
+    assert ended.last["hint"]
+    assert not (side.folder / "model.plan").exists()
+
+
+def test_tensorrt_rtx_has_no_dla(side: Side) -> None:
+    rtx = Side(RTX, side.folder, side.libcuda)
+    ended = rtx.run_job(rtx.job(HALF, dla=DLA), ROOST_TENSORRT_DLA_CORES="2")
+    assert (ended.code, ended.last["code"]) == (1, "engine.unsupported")
+    assert "TensorRT-RTX" in ended.last["text"]
 
 
 def test_a_hint_with_hundreds_of_names_is_cut(side: Side) -> None:

@@ -58,6 +58,10 @@ def parts(**changes: Any) -> EngineParts:
         {"recipe": recipe(workspace_bytes=1)},
         {"recipe": recipe(optimization_level=5)},
         {"recipe": recipe(version_compatible=True)},
+        {"recipe": recipe(sparsity=True)},
+        {"recipe": recipe(dla={})},
+        {"recipe": recipe(dla={"core": 1})},
+        {"recipe": recipe(dla={"gpu_fallback": True})},
         {"recipe": recipe(hardware_compatibility="ampere_plus")},
         {"recipe": recipe(compute_capabilities=["8.6"])},
     ],
@@ -101,3 +105,19 @@ def test_what_cannot_be_built_whatever_the_model(ranges: Any, words: str) -> Non
 def test_an_unknown_key_of_a_recipe_is_an_error() -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field `presicion`"):
         recipe(presicion="fp16")
+
+
+def test_a_key_is_what_it_was_before_there_were_sparsity_and_dla() -> None:
+    assert engine_key(parts()) == (
+        "c7ed5f408a6a35831460f96066daa867634d844a947af62a2cd3974767cdd5df"
+    )
+    assert engine_key(parts(recipe=recipe(sparsity=False))) == engine_key(parts())
+
+
+def test_what_a_dla_does_not_compute() -> None:
+    assert impossible(recipe(dla={}, precision="fp16")) is None
+    wrong = impossible(recipe(dla={}, precision="bf16"))
+    assert wrong == "a DLA computes in fp16 and int8 only, and precision is bf16"
+    rtx = impossible(recipe(dla={}, compute_capabilities=["8.6"]))
+    assert rtx is not None
+    assert "TensorRT-RTX" in rtx

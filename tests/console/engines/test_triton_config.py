@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.protocol.engine_figures import EngineOutput
-from agent.protocol.engines import Engine
+from agent.protocol.engines import Dla, Engine
 from agent.protocol.problems import ProblemError
 from console.engines.triton_config import triton_config
 from tests.console.tui.fake_engines import latency, make_engine
@@ -112,6 +112,16 @@ def test_triton_reads_several_profiles() -> None:
     other = [{"images": ranges(1, 8, 16)}, {"images": ranges(1, 2, 2, size=1280)}]
     several = made([tensor("images", [-1, 3, -1, -1])], profiles=other)
     assert parsed(several).max_batch_size == 2
+
+
+@pytest.mark.real("triton_config")
+def test_triton_reads_which_dla() -> None:
+    engine = made()
+    assert engine.manifest.parts.recipe is not None
+    engine.manifest.parts.recipe.dla = Dla(core=1)
+    (group,) = parsed(engine).instance_group
+    (device,) = group.secondary_devices
+    assert (device.kind, device.device_id) == (type(device).KIND_NVDLA, 1)
 
 
 @pytest.mark.real("triton_config")

@@ -269,6 +269,9 @@ def _build(self, network, config):
         "pools": config._pools,
         "parser_flags": network._parser_flags,
         "calibration": told,
+        "dla": [config.default_device_type.name, config.DLA_core]
+        if config.default_device_type is not None
+        else None,
         "level": getattr(config, "builder_optimization_level", None),
     }
     body = json.dumps(made).encode()
@@ -284,6 +287,9 @@ Builder = kind_of(
         "create_builder_config": lambda self: IBuilderConfig(),
         "create_optimization_profile": lambda self: IOptimizationProfile(),
         "build_serialized_network": _build,
+        "num_DLA_cores": property(
+            lambda self: int(os.environ.get("ROOST_TENSORRT_DLA_CORES", "0"))
+        ),
     },
 )
 
@@ -304,6 +310,10 @@ def _deserialize(self, serialized_engine):
     plan = json.loads(data[32:])
     if plan["model"].get("unfit"):
         self._logger.log(ILogger.ERROR, plan["model"]["unfit"])
+        return None
+    if plan["dla"] is not None and plan["dla"][1] != self.DLA_core:
+        words = "toy: it is for DLA core %d" % plan["dla"][1]
+        self._logger.log(ILogger.ERROR, words)
         return None
     engine = ICudaEngine()
     engine._plan = plan
@@ -450,7 +460,8 @@ def _run(context, addresses, stream):
         else:  # on a real GPU
             code = library.cuMemcpyDtoDAsync_v2(*places, copied, ctypes.c_void_p(stream))
         if code:
-            context._engine._logger.log(ILogger.ERROR, "toy: enqueue failed with %d" % code)
+            words = "toy: enqueue failed with %d" % code
+            context._engine._logger.log(ILogger.ERROR, words)
             return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Any
 
@@ -46,8 +47,7 @@ def made(
 
 def parsed(engine: Engine, **asked: Any) -> Any:
     """By the class that tritonclient has of Triton's model_config.proto."""
-    from google.protobuf import text_format
-
+    text_format: Any = importlib.import_module("google.protobuf.text_format")
     (path,) = roots.folder("detector-client").glob(
         "lib/python3*/site-packages/tritonclient/grpc/model_config_pb2.py"
     )

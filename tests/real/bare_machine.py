@@ -67,6 +67,7 @@ class BareMachine:
     def __init__(self, enclosure: Enclosure, root: str) -> None:
         self.enclosure, self.folder = enclosure, enclosure.folder
         self._pid: int | None = None
+        self._beside: Path | None = None  # its cgroup of v1
         enclosure.enter("sh", "-c", _ROOT, "sh", str(roots.folder(root)))
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key"))
         self._make_user()
@@ -93,6 +94,25 @@ class BareMachine:
         (self.folder / "known").write_text(f"127.0.0.1 {key[0]} {key[1]}\n")
         (self.folder / "client").write_text(self._client())
 
+    def slow_down(self, share: float) -> None:
+        """It has such a share of one processor from now on. Raises OSError where that cannot be
+        had: no cgroup hierarchy here shares out processors.
+        """
+        assert self._pid is not None
+        period = 100_000  # microseconds
+        quota, group = int(share * period), f"roost-{self.folder.name}"
+        alone = _unified() / group / "cpu.max"
+        if alone.exists():
+            alone.write_text(f"{quota} {period}")
+            return
+        beside = Path("/sys/fs/cgroup/cpu") / group  # cgroup v1 has it
+        beside.mkdir(exist_ok=True)
+        self._beside = beside
+        (beside / "cpu.cfs_period_us").write_text(str(period))
+        (beside / "cpu.cfs_quota_us").write_text(str(quota))
+        for pid in _below(self._pid):
+            (beside / "cgroup.procs").write_text(str(pid))
+
     def power_cut(self) -> None:
         """Gone in the middle of whatever it does; what is on its disk stays."""
         assert self._pid is not None
@@ -100,6 +120,11 @@ class BareMachine:
         while Path(f"/proc/{self._pid}").exists():
             time.sleep(0.05)
         self._pid = None
+        if self._beside is not None:
+            while (self._beside / "cgroup.procs").read_text():
+                time.sleep(0.05)
+            self._beside.rmdir()
+            self._beside = None
 
     def enter(self, *argv: str, check: bool = True, seconds: float = 60) -> str:
         """Run a command on it, as root; what it said. Raises CommandFailedError."""
@@ -174,3 +199,12 @@ def _child(pid: int) -> int | None:
     except OSError:
         return None
     return int(found[0]) if found else None
+
+
+def _below(pid: int) -> list[int]:
+    """A process and all below it, as this machine numbers them."""
+    found = [pid]
+    for each in found:
+        children = Path(f"/proc/{each}/task/{each}/children").read_text().split()
+        found.extend(int(child) for child in children)
+    return found

@@ -19,6 +19,7 @@ from agent.doctor.inside import InsideLooker
 from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
+from agent.images.blobs import StoredBlob
 from agent.images.node_images import NodeImages
 from agent.jobs.jobs import Jobs
 from agent.live import picture
@@ -121,7 +122,12 @@ class Node:
         self.secrets = NodeSecrets(rules.secrets)
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.upgrades = NodeUpgrades(trial, jobs=jobs, blobs=images.blobs, database=database.path)
-        self.site = NodeSite(name=name, images=images, jobs=jobs)
+        self.site = NodeSite(
+            name=name,
+            images=images,
+            jobs=jobs,
+            others=self._open_plan,
+        )
         self.simulated = simulated
         self.own_log = own_log or LogKeeper({})
         self.events = EventLog(self.boot, capacity_events=capacity_events)
@@ -140,6 +146,7 @@ class Node:
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             runtime=runtime,
             bound=self._bound,
+            fetcher=self.site.fetcher,
         )
         self.traffic = traffic or SimulatedTraffic()
         self.workloads = NodeWorkloads(
@@ -261,6 +268,9 @@ class Node:
     async def _fresh_facts(self) -> NodeFacts:
         await self.refresh_facts()
         return self.facts
+
+    def _open_plan(self, digest: str) -> StoredBlob | None:
+        return self.engines.open_plan(digest)
 
     async def _bound(self) -> Mapping[Path, Sequence[str]]:
         return await self.workloads.bound()

@@ -65,6 +65,7 @@ def this_machine(
             ),
             keep=settings.engines.keep,
             roots=tuple(settings.policy.volume_roots),
+            only_signed=settings.policy.require_signature,
         ),
         traffic=NodeTraffic(
             runtime,

@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from agent.engines.checking import Checking
 from agent.engines.host_executor import Looked
+from agent.engines.keeping import keep_unless_worse, use_if_good
 from agent.engines.plan_files import clear, take_outputs, take_plan
+from agent.engines.sharing import Sharing, Wanted
 from agent.engines.store import LOG, OUTPUTS, PLAN
 from agent.engines.told import Told, incomplete
 from agent.engines.workshop import (
@@ -27,14 +30,13 @@ from agent.protocol.engines import BuildRequest, Engine, EngineManifest, EngineP
 from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_keys import engine_key, recipe_digest
-from agent.rules.engine_stale import why_not_good
 
 BUILD = "engine.build"
 BUILDING = "building"  # the stage that has the recipe's time
 
 
 class BuildKind(JobKind[BuildRequest]):
-    """Builds where no engine of the same key is there, and has `current` point at it."""
+    """Has `current` point at an engine: one that is there, another node's, or one built now."""
 
     name = BUILD
     request_type = BuildRequest
@@ -42,8 +44,8 @@ class BuildKind(JobKind[BuildRequest]):
     joins = True
     at_once = None
 
-    def __init__(self, shop: Workshop, checking: Checking) -> None:
-        self._shop, self._checking = shop, checking
+    def __init__(self, shop: Workshop, checking: Checking, sharing: Sharing) -> None:
+        self._shop, self._checking, self._sharing = shop, checking, sharing
 
     def subject(self, request: BuildRequest) -> str:
         return request.recipe.model
@@ -63,6 +65,13 @@ class BuildKind(JobKind[BuildRequest]):
     def locks(self, request: BuildRequest) -> Sequence[str]:
         return self._shop.locks(request.gpu, request.recipe.model)
 
+    def identity(self, request: BuildRequest) -> BuildRequest:
+        """Where it can be had makes no other engine of it."""
+        return msgspec.structs.replace(request, shared=None)
+
+    def joined(self, request: BuildRequest, joining: BuildRequest) -> BuildRequest:
+        return msgspec.structs.replace(request, shared=request.shared or joining.shared)
+
     async def run(self, work: Work[BuildRequest]) -> dict[str, str]:
         shop, request, recipe = self._shop, work.request, work.request.recipe
         await work.stage("looking", LOOK_SECONDS)
@@ -74,16 +83,20 @@ class BuildKind(JobKind[BuildRequest]):
         if not request.rebuild:
             there = await asyncio.to_thread(self._whole, work, key)
         manifest = await self._again(work, there, looked, gpu) if there is not None else None
-        how = "was there"
+        how: dict[str, str] = {"engine": "was there"}
+        if manifest is None and (shared := work.request.shared) is not None:
+            compare = await asyncio.to_thread(self._compare, parts)
+            wanted = Wanted(parts, files, looked, gpu, compare)
+            manifest, how = await self._sharing.take(work, shared, wanted)
         if manifest is None:
-            how = "built"
+            how["engine"] = "built"
             manifest = await shop.with_room(
                 work, recipe, gpu, lambda: self._build(work, parts, files, looked, gpu)
             )
         return {
             "model": recipe.model,
             "key": key,
-            "engine": how,
+            **how,
             "gpu": "yes" if gpu is not None else "no",  # whether it could have been tried
             "current": await use_if_good(work, shop, recipe.model, manifest),
         }
@@ -171,45 +184,6 @@ class BuildKind(JobKind[BuildRequest]):
             ):
                 return self._shop.store.outputs_of(engine)
         return None
-
-
-def keep_unless_worse(shop: Workshop, place: Path, model: str, manifest: EngineManifest) -> None:
-    """Keep what was built. Blocks.
-
-    Raises:
-        ProblemError: `engine.not_verified`: one of its key was found good, this one was not, and
-            `current` may point there; `engine.storage`.
-    """
-    before = shop.store.find(model, manifest.key)
-    why = why_not_good(manifest)
-    if (
-        before is not None
-        and why is not None
-        and why_not_good(before.manifest) is None
-        and shop.store.damage(before, read=True) is None
-    ):
-        raise ProblemError(
-            "engine.not_verified",
-            f"the engine before stays; of the new one with its key: {why}",
-            params={"model": model, "key": manifest.key},
-            hint="Remove that one first, if the new one shall be kept as it is.",
-        )
-    shop.store.keep(place, model, manifest)
-
-
-async def use_if_good(work: Work[Any], shop: Workshop, model: str, manifest: EngineManifest) -> str:
-    """Have `current` point at it if that may be, and remove what is one too many; what was done."""
-    why = why_not_good(manifest)
-    if why is None:
-        await asyncio.to_thread(shop.store.use, model, manifest.key)
-    if await asyncio.to_thread(shop.store.too_many, model, keep=shop.keep):
-        try:
-            handed = await shop.handed()
-        except ProblemError as problem:
-            work.log(f"no engine is removed, since who has which cannot be told: {problem.detail}")
-        else:
-            await asyncio.to_thread(shop.store.prune, model, keep=shop.keep, handed=handed)
-    return "yes" if why is None else f"not switched: {why}"
 
 
 def made_of(told: Told, parts: EngineParts, check: EngineCheck, *, job: str) -> EngineManifest:

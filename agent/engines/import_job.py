@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from agent.engines.beside import manifest_beside
-from agent.engines.build_job import keep_unless_worse, use_if_good
 from agent.engines.engine_parts import OF_THE_GPU, add_gpu, bare_parts
 from agent.engines.host_executor import Looked
+from agent.engines.keeping import keep_unless_worse, use_if_good
 from agent.engines.plan_files import PlanHeader, clear, copy_plan, digest_of, take_outputs
 from agent.engines.store import LOG, OUTPUTS, PLAN
 from agent.engines.workshop import (

@@ -26,12 +26,15 @@ from agent.engines.handing import Bound, Handing, nothing_bound
 from agent.engines.hearing import Silences
 from agent.engines.host_executor import WORKER, HostExecutor
 from agent.engines.import_job import IMPORT, ImportKind
+from agent.engines.look_job import LOOK, LookKind
 from agent.engines.onnx_file import Digests
 from agent.engines.orphans import end_orphans
+from agent.engines.sharing import Sharing, open_plan
 from agent.engines.staleness import Staleness
 from agent.engines.store import LOG, EngineStore, not_usable
 from agent.engines.verify_job import VERIFY, VerifyKind, request_of
 from agent.engines.workshop import Workshop
+from agent.images.blobs import StoredBlob
 from agent.jobs.jobs import Jobs
 from agent.protocol.engine_figures import EngineBench
 from agent.protocol.engines import (
@@ -54,6 +57,8 @@ from agent.protocol.workloads import EngineUse
 from agent.rules.engine_keys import impossible, misplaced
 from agent.rules.engine_stale import why_not_usable
 from agent.rules.engine_use import in_use
+from agent.site.addresses import check_addresses
+from agent.site.fetching import Fetcher
 from agent.workloads.engine_use import HandedEngine
 
 SWEEP_AGAIN_SECONDS = 10.0
@@ -71,6 +76,7 @@ class EnginePlace(msgspec.Struct, kw_only=True, frozen=True):
     roots: Sequence[Path] = ()
     silences: Silences = Silences()
     wait_seconds: float = WAIT_SECONDS  # for room on a GPU
+    only_signed: bool = False  # nothing is taken here that nobody vouches for
 
 
 class NodeEngines:
@@ -88,11 +94,13 @@ class NodeEngines:
         samples: Callable[[], Sequence[GpuSample]] = lambda: (),
         runtime: NodeRuntime | None = None,
         bound: Bound = nothing_bound,
+        fetcher: Fetcher | None = None,
     ) -> None:
         """Registers its jobs. `place` None: the node is simulated, and has no engines.
 
         Args:
             bound: what of the node is bound into workloads: no engine of theirs is removed.
+            fetcher: brings plans of other nodes.
         """
         self._jobs = jobs
         self._known: _Known | None = None
@@ -134,7 +142,9 @@ class NodeEngines:
             folder=place.folder,
         )
         checking = Checking(shop)
-        jobs.register(BuildKind(shop, checking))
+        sharing = Sharing(shop, fetcher, only_signed=place.only_signed)
+        jobs.register(BuildKind(shop, checking, sharing))
+        jobs.register(LookKind(shop, sharing))
         jobs.register(VerifyKind(shop, checking))
         jobs.register(ImportKind(shop))
         jobs.register(BenchKind(shop, self._known.benches))
@@ -263,7 +273,19 @@ class NodeEngines:
         """
         request = msgspec.structs.replace(request, recipe=self._placed(request.recipe))
         await self._check(request.recipe, request.gpu)
+        if request.shared is not None:
+            check_addresses(request.shared.grant)
         return await self._jobs.submit(BUILD, request, owner=owner, key=key)
+
+    async def look(self, request: BuildRequest, *, owner: str, key: str | None) -> Job:
+        """The job that says which engine that would be. Raises as `build`."""
+        request = msgspec.structs.replace(request, recipe=self._placed(request.recipe))
+        await self._check(request.recipe, request.gpu)
+        return await self._jobs.submit(LOOK, request, owner=owner, key=key)
+
+    def open_plan(self, digest: str) -> StoredBlob | None:
+        """A plan of this node by its digest. Blocks. Raises ProblemError `engine.storage`."""
+        return None if self._known is None else open_plan(self._known.shop.store, digest)
 
     async def bench(self, request: BenchRequest, *, owner: str, key: str | None) -> Job:
         """The job that fills the table. Raises as `build`."""

@@ -73,6 +73,18 @@ async def build_engine(
     return await node.engines.build(data, owner=caller.owner, key=idempotency_key)
 
 
+@post("/v1/engines/look", tags=["engines"], status_code=202, role="operator")
+async def look_engine(
+    node: TheNode,
+    caller: TheCaller,
+    data: JSONBody[BuildRequest],
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Say which engine a recipe makes here, and whether it is there. Nothing is built."""
+    caller.doing("engine.look", f"engine/{data.recipe.model}")
+    return await node.engines.look(data, owner=caller.owner, key=idempotency_key)
+
+
 @post("/v1/engines/import", tags=["engines"], status_code=202, role="operator")
 async def import_engine(
     node: TheNode,

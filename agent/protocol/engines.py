@@ -8,6 +8,7 @@ import msgspec
 
 from agent.protocol.engine_figures import EngineCheck, Precision, Verification
 from agent.protocol.node_files import NAME_PATTERN
+from agent.protocol.site import SiteGrant
 
 Model = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
 NodePath = Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
@@ -15,6 +16,8 @@ NodePath = Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
 ModelPath = Annotated[str, msgspec.Meta(pattern=rf"^/|{NAME_PATTERN}", max_length=4096)]
 ImageName = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 GpuUuid = Annotated[str, msgspec.Meta(max_length=128)]
+# Of an engine's key and of a plan: SHA-256 in hex.
+HexDigest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 # An engine's key, or the start of it.
 KeyStart = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{4,64}$")]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
@@ -86,12 +89,33 @@ class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     validation: Validation = msgspec.field(default_factory=Validation)
 
 
-class BuildRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Have an engine. One that is there already is used as it is, unless `rebuild`."""
+class SharedPlan(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An engine of another node of the site, as that node told the console of it.
+
+    Its plan is fetched under the grant, and tried where it shall run as one that was built there.
+    """
+
+    grant: SiteGrant
+    key: HexDigest  # where it is another one than that of the node that fetches, nothing is fetched
+    plan_sha256: HexDigest
+    plan_bytes: Bytes
+    build_seconds: Annotated[float, msgspec.Meta(ge=0)]  # there
+    peak_memory_bytes: Bytes | None = None  # of the builder there
+    layers: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    warnings: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+# Agents that do not know a field are not told of it unless it says something.
+class BuildRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Have an engine. One that is there already is used as it is, unless `rebuild`.
+
+    Of `POST /v1/engines/look`: say which one that would be, and whether it is there.
+    """
 
     recipe: EngineRecipe
     gpu: GpuUuid | None = None  # None: the first
     rebuild: bool = False
+    shared: SharedPlan | None = None  # where it can be had; None, or it is not good: it is built
 
 
 class VerifyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -189,7 +213,7 @@ class EngineManifest(msgspec.Struct, kw_only=True):
     parts: EngineParts
     driver_version: str | None = None  # under which it was built
     gpu_uuid: str | None = None  # on which
-    built_at: float  # Unix seconds, by the node's clock; of an import: when it was taken in
+    built_at: float  # Unix seconds, by the node's clock; from elsewhere: when it was taken in
     build_seconds: float
     peak_memory_bytes: int | None = None  # of the builder, not of the GPU
     plan_bytes: int
@@ -203,6 +227,7 @@ class EngineManifest(msgspec.Struct, kw_only=True):
     files: list[ModelFile] = []
     image_name: str | None = None  # of the image that built it, as it was asked for
     imported: str | None = None  # the path that it was taken from
+    shared_from: str | None = None  # the node that built it, and that its plan was fetched from
     metadata: dict[str, str] = {}  # of an imported plan: what Ultralytics put before it
     job: str  # that built it
 

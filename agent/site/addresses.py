@@ -11,6 +11,9 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.protocol.problems import ProblemError
+from agent.protocol.site import SiteGrant
+
 SIOCGIFADDR = 0x8915  # linux/sockios.h
 # Bridges of container runtimes and of virtual machines: the same address on every node.
 INSIDE = re.compile(r"lo|docker\d+|br-[0-9a-f]{12}|veth.*|virbr.*|cni.*|podman\d+|lxc.*")
@@ -30,6 +33,22 @@ def reachable(host: str, port: int) -> list[str]:
     if ":" in host:
         found += _six()
     return [_with_port(each, port) for each in found[:ADDRESSES_LIMIT]]
+
+
+def check_addresses(grant: SiteGrant) -> None:
+    """Raises ProblemError `request.invalid`: one of them is no address of a node."""
+    for address in grant.addresses:
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(host.strip("[]"))
+            if 0 < int(port) < 2**16:
+                continue
+        raise ProblemError(
+            "request.invalid",
+            f"{address} is no address of a node: digits and a port",
+            params={"address": address},
+            hint="Take the grant as the seed answered it.",
+        )
 
 
 def _four() -> Iterator[str]:

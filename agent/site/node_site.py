@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import logging
 import socket
 import ssl
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from agent.images.blobs import BlobStore
+from agent.images.blobs import BlobStore, StoredBlob
 from agent.images.node_images import NodeImages
 from agent.jobs.jobs import Jobs
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.protocol.site import FetchRequest, GrantRequest, Held, SiteGrant, SiteStatus
 from agent.site import seed_problems as problems
-from agent.site.addresses import reachable
+from agent.site.addresses import check_addresses, reachable
 from agent.site.fetch_job import FetchKind
+from agent.site.fetching import Fetcher
 from agent.site.grants import Grants
 from agent.site.seed_server import SeedServer
 
@@ -42,19 +41,43 @@ class _Wanted(NamedTuple):
     fingerprint: str
 
 
+class _Served:
+    """Its layers, and what else it has."""
+
+    def __init__(self, blobs: BlobStore, others: Callable[[str], StoredBlob | None]) -> None:
+        self._blobs, self._others = blobs, others
+
+    def open_stored(self, diff_id: str) -> StoredBlob:
+        if not self._blobs.has(diff_id) and (other := self._others(diff_id)) is not None:
+            return other
+        return self._blobs.open_stored(diff_id)
+
+
 class NodeSite:
     """What the handlers of one node need for its site."""
 
-    def __init__(self, *, name: str, images: NodeImages, jobs: Jobs) -> None:
-        """Registers its job."""
+    def __init__(
+        self,
+        *,
+        name: str,
+        images: NodeImages,
+        jobs: Jobs,
+        others: Callable[[str], StoredBlob | None] = lambda _: None,
+    ) -> None:
+        """Registers its job.
+
+        `others` opens what is no layer by its digest; it blocks. None: it is not here, either.
+        """
         self._name, self._images, self._jobs = name, images, jobs
+        self._others = others
+        self.fetcher = Fetcher(blobs=images.blobs, uploads=images.uploads)
         self._grants = Grants()
         self._wanted: _Wanted | None = None
         self._socket: socket.socket | None = None
         self._server: SeedServer | None = None
         self._reason = NOT_SET
         self._trying: asyncio.Task[None] | None = None
-        jobs.register(FetchKind(blobs=images.blobs, uploads=images.uploads))
+        jobs.register(FetchKind(self.fetcher))
 
     def listen(
         self, listening: Callable[[], socket.socket], context: ssl.SSLContext, fingerprint: str
@@ -99,7 +122,8 @@ class NodeSite:
             self._reason = problem.detail
             return False
         digits = wanted.fingerprint.rpartition(":")[2][:NAME_DIGITS]
-        server = SeedServer(blobs, self._images.uploads, self._grants, name=digits)
+        served = _Served(blobs, self._others)
+        server = SeedServer(served, self._images.uploads, self._grants, name=digits)
         await server.start(self._socket, wanted.context)
         self._server = server
         return True
@@ -152,20 +176,5 @@ class NodeSite:
         """
         if not isinstance(self._images.blobs, BlobStore):
             raise problems.off(SIMULATED)
-        for address in request.grant.addresses:
-            _check(address)
+        check_addresses(request.grant)
         return await self._jobs.submit("image.fetch", request, owner=owner, key=key)
-
-
-def _check(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host.strip("[]"))
-        if 0 < int(port) < 2**16:
-            return
-    raise ProblemError(
-        "request.invalid",
-        f"{address} is no address of a node: digits and a port",
-        params={"address": address},
-        hint="Take the grant as the seed answered it.",
-    )

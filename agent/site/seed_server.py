@@ -13,11 +13,12 @@ import socket
 import ssl
 from collections import Counter
 from http import HTTPStatus
+from typing import Protocol
 
 import h11
 from anyio import fail_after
 
-from agent.images.blobs import BlobStore, StoredBlob
+from agent.images.blobs import StoredBlob
 from agent.images.threads import Threads
 from agent.images.uploads import Uploads
 from agent.protocol import tus
@@ -40,6 +41,13 @@ RANGE = re.compile(r"bytes=(\d{1,15})-(\d{1,15})?")
 log = logging.getLogger(__name__)
 
 
+class Served(Protocol):
+    """What a seed has."""
+
+    def open_stored(self, diff_id: str) -> StoredBlob:
+        """Its bytes as they lie here. Blocks. Raises ProblemError: they are not here."""
+
+
 class _RefusedError(Exception):
     def __init__(self, status: HTTPStatus, headers: dict[str, str] | None = None) -> None:
         super().__init__(status.phrase)
@@ -47,15 +55,15 @@ class _RefusedError(Exception):
 
 
 class SeedServer:
-    """Serves blobs of one node to its site. For one event loop; the disk is read in threads.
+    """Serves what one node has to its site. For one event loop; the disk is read in threads.
 
     Args:
         name: of bytes whose encoder is not known any more, so that they are not mistaken for
             another node's.
     """
 
-    def __init__(self, blobs: BlobStore, uploads: Uploads, grants: Grants, *, name: str) -> None:
-        self._blobs, self._uploads, self._grants, self._name = blobs, uploads, grants, name
+    def __init__(self, served: Served, uploads: Uploads, grants: Grants, *, name: str) -> None:
+        self._served, self._uploads, self._grants, self._name = served, uploads, grants, name
         self._threads = Threads(THREADS)
         self._peers: Counter[str] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
@@ -135,7 +143,7 @@ class SeedServer:
         if not DIFF_ID.fullmatch(diff_id) or diff_id not in granted:
             raise _RefusedError(HTTPStatus.NOT_FOUND)
         try:
-            return diff_id, await self._threads.run(self._blobs.open_stored, diff_id)
+            return diff_id, await self._threads.run(self._served.open_stored, diff_id)
         except ProblemError:
             raise _RefusedError(HTTPStatus.NOT_FOUND) from None
 

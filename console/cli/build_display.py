@@ -8,8 +8,8 @@ from typing import TextIO
 from console.cli.live_lines import NODES_SHOWN, LiveLines
 from console.cli.table import cells
 from console.engines.build_times import share_done
-from console.engines.fleet_build import NodeBuild
-from console.fleet.job_words import doing
+from console.engines.node_build import NodeBuild
+from console.fleet.job_words import doing, short_progress
 from console.text import age, clean, plural
 
 _SOON_SECONDS = 5.0
@@ -63,7 +63,7 @@ def _doing(build: NodeBuild) -> str:
     )
     waits = build.job.reason if build.job.state in ("queued", "running") else None
     share = share_done(build.job)
-    done = "" if share is None else f"{int(100 * share)}%"
+    done = short_progress(build.job) if share is None else f"{int(100 * share)}%"
     parts = [doing(build.job), done, about and f"{about} left", waits or ""]
     return "  ".join(part for part in parts if part)
 
@@ -73,8 +73,10 @@ def _news(build: NodeBuild) -> str:
     if build.stage == "failed":
         return "failed"
     if build.job is None:
-        return ""
+        waits = build.stage == "waiting" and build.source is not None
+        return f"waits for {build.source.entry.name}" if waits and build.source else ""
     if build.stage == "done":
-        return build.job.result.get("engine", build.job.state)
+        done = build.job.result
+        return f"from {done['from']}" if "from" in done else done.get("engine", build.job.state)
     part = int(100 * (share_done(build.job) or 0.0)) // _TOLD_EVERY * _TOLD_EVERY
     return doing(build.job) + (f" {part}%" if part else "")

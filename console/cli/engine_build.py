@@ -13,13 +13,14 @@ from console.cli.consent import consent
 from console.cli.engine_options import gpu_option
 from console.cli.engine_recipe import is_release, read_recipe
 from console.cli.engine_runs import see_builds, why_failed
-from console.cli.engine_stale import node_build, stale_builds
+from console.cli.engine_share import tell_shares
+from console.cli.engine_stale import stale_builds
 from console.cli.nodes import selected_nodes
 from console.cli.options import complete_selector, json_option, yes_option
 from console.cli.run import Answer, conclude
 from console.cli.setup import Setup
 from console.cli.workload_options import Asked, read_workloads, tell_problems
-from console.engines.fleet_build import NodeBuild
+from console.engines.node_build import NodeBuild
 from console.fleet.inventory import NodeEntry
 from console.text import plural
 
@@ -36,6 +37,11 @@ AT_ONCE = 2
     help="The nodes: labels, or @NAME.",
 )
 @click.option("--stale", is_flag=True, help="Instead of a recipe: each stale engine, by its own.")
+@click.option(
+    "--share",
+    is_flag=True,
+    help="Of a site's nodes with the same key one builds, the others fetch.",
+)
 @gpu_option
 @click.option("--rebuild", is_flag=True, help="Build it even on nodes that have it.")
 @click.option(
@@ -84,6 +90,7 @@ def command(
     python: Path | None,
     *,
     stale: bool,
+    share: bool,
     rebuild: bool,
     local: bool,
     yes: bool,
@@ -107,13 +114,18 @@ def command(
     With --stale it is done for each engine in use that roost engine ls --stale lists: where only
     the driver is another one, the engine is tried again and not built.
 
+    With --share one node builds for those of its site (label `site`) whose engine has the same
+    key: it serves the plan to them over their own network, as its site_listen says. Each of them
+    tries it as if it had built it, and builds it where anything is wrong. A table says first who
+    builds, who fetches from whom, and who cannot share.
+
     The exit code is 1 where one failed, or was not tried on a node that has a GPU, so that it is
     not in use.
 
     With --local no node is asked: the engine is built here for GeForce and RTX GPUs.
     """
     if local:
-        if recipe is None or output is None or selector or stale or gpu or resume:
+        if recipe is None or output is None or selector or stale or gpu or resume or share:
             raise _usage(
                 "--local takes a RECIPE and --output DIR, and no node",
                 "roost engine build --local --for sm_86,sm_89 -o DIR RECIPE",
@@ -147,18 +159,20 @@ def command(
                 "Leave out RECIPE, --gpu and --rebuild, or leave out --stale.",
             )
         builds, silent = stale_builds(setup, entries)
-        touched = [entry for entry in entries if any(each.entry is entry for each in builds)]
-        consent(touched, f"build {plural(len(builds), 'stale engine')}", yes=yes)
+        what = plural(len(builds), "stale engine")
     else:
         if recipe is None:
             raise _usage("nobody said what to build", "Name a RECIPE, or say --stale.")
         wanted = _wanted(setup, recipe, selector, entries)
-        models = ", ".join(sorted({each.model for _, each in wanted}))
-        consent(entries, f"build engine {models}", yes=yes)
+        what = "engine " + ", ".join(sorted({each.model for _, each in wanted}))
         builds = [
-            node_build(entry, BuildRequest(recipe=each, gpu=gpu, rebuild=rebuild))
+            NodeBuild(entry, BuildRequest(recipe=each, gpu=gpu, rebuild=rebuild))
             for entry, each in wanted
         ]
+    if share:
+        tell_shares(setup, builds)
+    touched = [entry for entry in entries if any(each.entry is entry for each in builds)]
+    consent(touched, f"build {what}", yes=yes)
     see_builds(setup, builds, at_once=at_once, resume=resume, as_json=as_json)
     ended: list[Answer[None]] = [Answer(each.entry, problem=why_failed(each)) for each in builds]
     return conclude([*silent, *ended])

@@ -16,17 +16,16 @@ import click
 import msgspec
 
 from agent.protocol.engines import BuildRequest, Engine, EngineManifest, EngineRecipe
-from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.build_display import BuildDisplay
 from console.cli.output import print_json
 from console.cli.own_agent import CONFIG, agent_yaml, own_agent, short_place, until_ready
-from console.engines.fleet_build import FleetBuild, NodeBuild
+from console.engines.fleet_build import FleetBuild
+from console.engines.node_build import NodeBuild
 from console.engines.words import built_for, short_key, tensorrt
 from console.fleet.back_off import jitter
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links, stated_owner
-from console.link.client import NodeClient
 from console.text import clean, size
 
 HERE = "here"
@@ -161,10 +160,7 @@ async def _build(entry: NodeEntry, recipe: EngineRecipe) -> Engine:
 async def _see(ways: Links, entry: NodeEntry, request: BuildRequest) -> None:
     """Raises ProblemError: the build's own."""
 
-    async def begin(client: NodeClient, key: str) -> Job:
-        return await client.engines.build(request, key)
-
-    build = NodeBuild(entry, request.recipe.model, begin)
+    build = NodeBuild(entry, request)
     fleet = FleetBuild(
         [build],
         ways.client,

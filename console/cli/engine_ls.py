@@ -40,6 +40,7 @@ _COLUMNS = (
     Column("FOR", least=8),
     Column("AGE", keep=6, right=True),
     Column("SIZE", keep=6, right=True),
+    Column("FROM", keep=7, least=8),
     Column("STALE", least=12),
 )
 
@@ -115,6 +116,7 @@ def _row(node: str, engine: Engine) -> Row:
         built_for(engine),
         age(time.time() - manifest.built_at),
         size(manifest.plan_bytes),
+        manifest.shared_from or "",
         why_stale(engine),
     )
 
@@ -155,6 +157,8 @@ def _lines(engine: Engine) -> list[str]:
         ]
     if manifest.imported is not None:
         pairs.append(("imported", manifest.imported))
+    if manifest.shared_from is not None:
+        pairs.append(("shared from", f"{manifest.shared_from}, where it was built"))
     layers = "unknown" if manifest.layers is None else str(manifest.layers)
     pairs += [
         (

@@ -15,7 +15,8 @@ from console.cli.output import print_json, say
 from console.cli.run import links
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, print_table
-from console.engines.fleet_build import FleetBuild, NodeBuild
+from console.engines.fleet_build import FleetBuild
+from console.engines.node_build import NodeBuild
 from console.engines.words import short_key
 from console.fleet.back_off import jitter
 from console.text import age, plural
@@ -38,7 +39,9 @@ class BuildRecord(msgspec.Struct, kw_only=True):
     node: str
     model: str
     run: str  # what `--resume` takes
-    result: str  # "built", "was there", "failed"
+    result: str  # "built", "shared", "was there", "failed"
+    shared_from: str | None = None  # the node that its plan was fetched from
+    not_shared: str | None = None  # why it was built there, when it should have been fetched
     key: str | None = None
     current: str | None = None  # whether it is in use now, and why not
     seconds: float
@@ -74,6 +77,9 @@ def see_builds(
         print_json(records)
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
+        for record in records:
+            if record.not_shared is not None and record.problem is None:
+                say(f"{record.node} {record.model} was built there: {record.not_shared}")
     if any(build.problem is not None for build in builds):
         say(f"To try again what failed: the same command with --resume {run_name}")
 
@@ -142,6 +148,8 @@ def _record(build: NodeBuild, run_name: str) -> BuildRecord:
         model=build.model,
         run=run_name,
         result=done.get("engine", "done") if build.problem is None else "failed",
+        shared_from=done.get("from"),
+        not_shared=build.not_shared or done.get("not_shared"),
         key=done.get("key"),
         current=done.get("current"),
         seconds=round(build.seconds, 1),
@@ -154,7 +162,7 @@ def _row(record: BuildRecord) -> tuple[str, ...]:
     return (
         record.node,
         record.model,
-        record.result,
+        f"from {record.shared_from}" if record.shared_from else record.result,
         short_key(record.key) if record.key else UNKNOWN,
         age(record.seconds),
         record.current or UNKNOWN,

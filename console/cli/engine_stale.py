@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.protocol.engines import BuildRequest, Engine
-from agent.protocol.jobs import Job
+from agent.protocol.engines import Engine
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_use import in_use
 from console.cli.run import Answer, ask_nodes
 from console.cli.setup import Setup
-from console.engines.fleet_build import NodeBuild
+from console.engines.node_build import NodeBuild
 from console.fleet.inventory import NodeEntry
-from console.link.client import NodeClient
-
-
-def node_build(entry: NodeEntry, request: BuildRequest, what: str = "") -> NodeBuild:
-    """The engine of a recipe on a node; `what` tells those of one model apart."""
-
-    async def begin(client: NodeClient, key: str) -> Job:
-        return await client.engines.build(request, key)
-
-    return NodeBuild(entry, request.recipe.model, begin, what)
 
 
 def stale_builds(
@@ -40,7 +29,7 @@ def stale_builds(
         for engine in in_use(answer.value or []):
             request = engine.again() if engine.stale else None
             if request is not None:
-                builds.append(node_build(answer.entry, request, engine.manifest.key))
+                builds.append(NodeBuild(answer.entry, request, engine.manifest.key))
             elif engine.stale:
                 problems.append(Answer(answer.entry, problem=_no_recipe(engine)))
     return builds, problems

@@ -6,61 +6,21 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
-from typing import Literal
 
-from agent.protocol.engines import Engine
+import msgspec
+
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
-from console.engines.build_times import EarlierBuild, earlier_build, seconds_left
+from console.engines.node_build import NodeBuild
+from console.engines.plan_sources import PlanSources
 from console.fleet.inventory import NodeEntry
 from console.images.following import see_through
+from console.images.sites import LABEL
 from console.link.client import NodeClient
 
-SITE = "site"  # the label
 _WELL = frozenset({"succeeded", "skipped"})
-Stage = Literal["waiting", "under way", "done", "failed"]
-Begin = Callable[[NodeClient, str], Awaitable[Job]]
-
-
-@dataclass
-class NodeBuild:
-    """One engine on one node, and how it goes."""
-
-    entry: NodeEntry
-    model: str
-    begin: Begin
-    """Begins the job, or finds the one of that idempotency key."""
-    what: str = ""
-    """Tells builds of one model on one node apart."""
-    stage: Stage = "waiting"
-    job: Job | None = None
-    problem: ProblemError | None = None
-    begun_at: float | None = None
-    """On the monotonic clock."""
-    seconds: float = 0.0
-    known: list[Engine] = field(default_factory=list)
-    """The node's engines before it."""
-
-    @property
-    def ended(self) -> bool:
-        return self.stage in {"done", "failed"}
-
-    @property
-    def before(self) -> EarlierBuild | None:
-        """The build that this one is like."""
-        name, alike = self.entry.name, None if self.job is None else self.job.alike
-        return earlier_build({name: self.known}, name, self.model, alike)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Of the building; None: nobody knows."""
-        if self.job is None or self.begun_at is None:
-            return None
-        running = time.monotonic() - self.begun_at
-        return seconds_left(self.job, self.before, running_seconds=running)
 
 
 class FleetBuild:
@@ -86,12 +46,16 @@ class FleetBuild:
         self._client, self._run, self._again, self._random = client, run_name, again, random
         sites = {_site(build.entry) for build in builds}
         self._gates = {site: asyncio.Semaphore(at_once) for site in sites}
+        self._over = {id(build): asyncio.Event() for build in builds}
+        self._plans = PlanSources()
 
     async def run(self) -> None:
         """Raises nothing but a cancellation; how each one went is in it."""
         await asyncio.gather(*map(self._one, self.builds))
 
     async def _one(self, build: NodeBuild) -> None:
+        if build.source is not None:  # before the gate, which that one has to pass, too
+            await self._over[id(build.source)].wait()
         async with self._gates[_site(build.entry)]:
             build.begun_at = time.monotonic()
             try:
@@ -102,11 +66,24 @@ class FleetBuild:
             else:
                 build.stage = "done"
             build.seconds = time.monotonic() - build.begun_at
+        self._over[id(build)].set()
 
     async def _build(self, build: NodeBuild, client: NodeClient) -> None:
         build.stage = "under way"
         build.known = await client.engines.list()
-        job = await build.begin(client, self._key(build.entry.name, build.model, build.what))
+        request, named = build.request, [build.entry.name, build.model, build.what]
+        if build.source is not None:
+            try:
+                async with self._link(build.source.entry) as there:
+                    shared = await self._plans.plan_of(build.source, there)
+            except ProblemError as problem:
+                build.not_shared = f"{build.source.entry.name}: {problem.detail}"
+            else:
+                request = msgspec.structs.replace(request, shared=shared)
+                # A key is good for one request, and a grant is another one in each run. What is
+                # under way is found all the same.
+                named.append(shared.grant.secret)
+        job = await client.engines.build(request, self._key(*named))
         # What failed in the run that is resumed is tried once more, and that is found, too.
         while self._again and job.state in ENDED - _WELL:
             job = await client.retry_job(job.id, self._key(job.id))
@@ -131,4 +108,4 @@ class FleetBuild:
 
 
 def _site(entry: NodeEntry) -> str:
-    return entry.labels.get(SITE, f"@{entry.name}")
+    return entry.labels.get(LABEL, f"@{entry.name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Collection, Sequence
 from random import Random
 
@@ -15,6 +14,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.site import SiteGrant
 from console.images.encoding import choose_encoder
 from console.images.encodings import Encodings
+from console.images.granting import Granting
 from console.images.patience import LINK_TROUBLE, Patience
 from console.images.progress import Progress
 from console.images.rate import Allowance
@@ -29,8 +29,6 @@ OWN_PUSH_SECONDS = 15.0
 # How soon a layer that was sent is looked for in its store, and how soon again.
 LOOK_SECONDS = 0.3
 LOOK_AGAIN_SECONDS = 1.0
-GRANT_SECONDS = 3600
-GRANT_AGAIN_SECONDS = 1800.0
 _SEND_AGAIN = (*LINK_TROUBLE, "upload.", "blob.")
 
 
@@ -64,9 +62,7 @@ class Seed:
         self._arriving: set[str] = set()  # sent whole, and not seen there yet
         self._changed = asyncio.Event()
         self._own_push = asyncio.Event()
-        self._granted: set[str] = set()
-        self._grant: tuple[SiteGrant, float] | None = None
-        self._granting = asyncio.Lock()
+        self._granting = Granting()
 
     async def changed(self) -> None:
         """Wait until it holds more, wants more, or has failed."""
@@ -145,15 +141,7 @@ class Seed:
         Raises:
             ProblemError: `site.*`, `link.*`.
         """
-        async with self._granting:
-            names = set(self._wanted)
-            if self._grant is not None and names <= self._granted:
-                grant, at = self._grant
-                if time.monotonic() - at < GRANT_AGAIN_SECONDS:
-                    return grant
-            grant = await self._client.sites.grant(sorted(names), lifetime_seconds=GRANT_SECONDS)
-            self._granted, self._grant = names, (grant, time.monotonic())
-            return grant
+        return await self._granting.grant(self._client.sites, self._wanted)
 
     async def look_again(self) -> None:
         """Ask what it holds of all that is wanted: it lacked something."""
@@ -162,7 +150,7 @@ class Seed:
 
     def forget_grant(self) -> None:
         """It knows the last one no more."""
-        self._grant = None
+        self._granting.forget()
 
     async def answers(self, seconds: float) -> bool:
         """Whether it is there and still listens for its site."""

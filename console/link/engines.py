@@ -63,6 +63,10 @@ class EngineClient:
         """Begin, or find, the job that has the engine."""
         return await self._begin(f"{ENGINES}/build", request, key)
 
+    async def look(self, request: BuildRequest, key: str) -> Job:
+        """Begin the job that says which engine that would be, and whether it is there."""
+        return await self._begin(f"{ENGINES}/look", request, key)
+
     async def import_plan(self, request: PlanImportRequest, key: str) -> Job:
         """Begin the job that takes in a plan that lies on the node."""
         return await self._begin(f"{ENGINES}/import", request, key)

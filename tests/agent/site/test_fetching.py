@@ -16,7 +16,7 @@ from agent.jobs.jobs import Jobs
 from agent.protocol.images import Layer
 from agent.protocol.problems import ProblemError
 from agent.protocol.site import FetchRequest
-from agent.site import fetch_job, node_site, seed_server
+from agent.site import fetching, node_site, seed_server
 from agent.site.node_site import NodeSite
 from agent.store.database import Database
 from tests.agent.images.layers import (
@@ -115,7 +115,7 @@ async def test_a_forgotten_encoder_is_not_taken_for_a_consoles(tmp_path: Path, n
 async def test_another_seed_goes_on_where_one_died(
     tmp_path: Path, node: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch_job, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(fetching, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(seed_server, "PIECE_BYTES", 64 * 1024)
     async with side(tmp_path / "first", name="first", listens=True) as first:
         layer = await first.put(LARGE)
@@ -260,7 +260,7 @@ async def _cut_amid(seed: Side, node: Side, layer: Layer) -> UploadRecord:
     from agent.site.seed_client import SeedClient
 
     answer = await SeedClient(await seed.grant(layer)).get(layer.diff_id, 0)
-    record = fetch_job._record(layer, answer.layer)
+    record = fetching._record(layer, answer.layer)
     await node.images.uploads.create(record)
     half = answer.layer.stored_bytes // 2
     got = b""

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from agent.protocol.engines import BuildRequest, EngineRecipe
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.engine_runs import why_failed
-from console.engines.fleet_build import NodeBuild
+from console.engines.node_build import NodeBuild
 from console.fleet.inventory import NodeEntry
-from console.link.client import NodeClient
 
 NOT_TRIED = "not switched: it was loaded, and did not run: shape tensors"
-
-
-async def never(client: NodeClient, key: str) -> Job:
-    raise AssertionError((client, key))
+REQUEST = BuildRequest(recipe=EngineRecipe(model="detector", onnx="detector.onnx"))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +31,7 @@ def test_an_engine_that_is_not_in_use_where_it_could_be(
         created_at=1.0,
         result={"engine": "built", "key": "a" * 64, "gpu": gpu, "current": current},
     )
-    build = NodeBuild(NodeEntry(name="a", address="unix:///a"), "detector", never, job=job)
+    build = NodeBuild(NodeEntry(name="a", address="unix:///a"), REQUEST, job=job)
     found = why_failed(build)
     assert (found is not None) == fails
     if found is not None:

@@ -7,23 +7,21 @@ import io
 import pytest
 
 from agent.protocol.engine_figures import GraphLatency
+from agent.protocol.engines import BuildRequest, EngineRecipe
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.build_display import BuildDisplay, build_line
 from console.cli.engine_bench import show
 from console.cli.engine_options import batches, milliseconds
-from console.engines.fleet_build import NodeBuild
+from console.engines.node_build import NodeBuild
 from console.fleet.inventory import NodeEntry
-from console.link.client import NodeClient
 from tests.console.tui.fake_engines import LIKE, make_bench, make_engine
 
-
-async def never(client: NodeClient, key: str) -> Job:
-    raise AssertionError
+REQUEST = BuildRequest(recipe=EngineRecipe(model="detector", onnx="detector.onnx"))
 
 
 def build(name: str = "a", **fields: object) -> NodeBuild:
-    made = NodeBuild(NodeEntry(name=name, address="unix:///x"), "detector", never)
+    made = NodeBuild(NodeEntry(name=name, address="unix:///x"), REQUEST)
     job = Job(
         id="b",
         kind="engine.build",

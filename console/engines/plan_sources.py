@@ -1,0 +1,44 @@
+"""What a node tells of an engine, for another node of its site to fetch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from agent.protocol.engines import SharedPlan
+from agent.protocol.problems import ProblemError
+from console.engines.node_build import NodeBuild
+from console.images.granting import Granting
+from console.link.client import NodeClient
+
+
+class PlanSources:
+    """The grants of one run, by node and plan."""
+
+    def __init__(self) -> None:
+        self._granting: defaultdict[tuple[str, str], Granting] = defaultdict(Granting)
+
+    async def plan_of(self, build: NodeBuild, client: NodeClient) -> SharedPlan:
+        """What a build that has ended came to, as its node has it now, and a grant for it.
+
+        Raises:
+            ProblemError: `engine.not_found`: it did not come to an engine; `site.*`, `link.*`.
+        """
+        key = None if build.job is None else build.job.result.get("key")
+        if build.stage != "done" or key is None:
+            raise ProblemError("engine.not_found", "the engine was not built there")
+        found = await client.engines.show(build.model)
+        manifest = next((each.manifest for each in found if each.manifest.key == key), None)
+        if manifest is None:
+            raise ProblemError("engine.not_found", "the engine is not there any more")
+        granting = self._granting[build.entry.name, manifest.plan_sha256]
+        grant = await granting.grant(client.sites, [f"sha256:{manifest.plan_sha256}"])
+        return SharedPlan(
+            grant=grant,
+            key=key,
+            plan_sha256=manifest.plan_sha256,
+            plan_bytes=manifest.plan_bytes,
+            build_seconds=manifest.build_seconds,
+            peak_memory_bytes=manifest.peak_memory_bytes,
+            layers=manifest.layers,
+            warnings=manifest.warnings,
+        )

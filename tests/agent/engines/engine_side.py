@@ -25,6 +25,7 @@ from agent.protocol.engines import (
 from agent.protocol.gpus import Gpu, GpuSample, GpuStack
 from agent.protocol.jobs import Job
 from agent.protocol.node import AgentInfo, HostFacts, NodeFacts, RuntimeFacts, ToolkitFacts
+from agent.site.fetching import Fetcher
 from agent.store.database import Database
 
 BATCHES = {"images": {"min": [1, 3, 64, 64], "opt": [4, 3, 64, 64], "max": [8, 3, 64, 64]}}
@@ -137,6 +138,8 @@ async def engine_side(
     folder: Path | None = None,
     silences: Silences | None = None,
     wait_seconds: float = 60.0,
+    fetcher: Fetcher | None = None,
+    only_signed: bool = False,
 ) -> AsyncIterator[EngineSide]:
     """Started; ended as an agent is by SIGTERM.
 
@@ -151,6 +154,7 @@ async def engine_side(
         roots=roots,
         silences=silences or Silences(),
         wait_seconds=wait_seconds,
+        only_signed=only_signed,
     )
     node = node or Node(gpus=gpus)
     docker = None if runtime is None else DockerRuntime([runtime])
@@ -162,6 +166,7 @@ async def engine_side(
         facts=lambda: facts(node),
         samples=lambda: node.samples,
         runtime=docker,
+        fetcher=fetcher,
     )
     await engines.start()
     await jobs.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 from agent.archives.platforms import Platform
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
 from agent.http.sockets import listen_tcp
-from agent.images.blobs import BlobStore
+from agent.images.blobs import BlobStore, StoredBlob
 from agent.images.node_images import NodeImages, images_in
 from agent.jobs.jobs import Jobs
 from agent.protocol.images import Layer
@@ -70,8 +70,17 @@ class Side(msgspec.Struct):
 
 
 @asynccontextmanager
-async def side(folder: Path, *, name: str, listens: bool = False) -> AsyncIterator[Side]:
-    """One node's image and site sides; the seed listens on a port of loopback."""
+async def side(
+    folder: Path,
+    *,
+    name: str,
+    listens: bool = False,
+    others: Callable[[str], StoredBlob | None] = lambda _: None,
+) -> AsyncIterator[Side]:
+    """One node's image and site sides; the seed listens on a port of loopback.
+
+    `others` opens what it serves beside layers.
+    """
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     database = Database(None)
     runtime, jobs = FixedRuntime(), Jobs(database)
@@ -82,7 +91,7 @@ async def side(folder: Path, *, name: str, listens: bool = False) -> AsyncIterat
         database=database,
         platform=Platform("linux", "amd64"),
     )
-    site = NodeSite(name=name, images=images, jobs=jobs)
+    site = NodeSite(name=name, images=images, jobs=jobs, others=others)
     if listens:
         certificate, key = await asyncio.to_thread(ensure_certificate, folder / "site", name=name)
         site.listen(

@@ -31,7 +31,7 @@ from agent.protocol.problems import ProblemError
 from agent.rules.engine_keys import engine_key
 from agent.site.fetching import Fetcher
 
-FETCHING = "fetching"
+FETCHING, CHECKING = "fetching", "checking"
 # A megabyte comes in that time, or none will.
 SILENT_SECONDS = 120.0
 NO_FETCHER = "nothing can be fetched there"
@@ -105,7 +105,7 @@ class Sharing:
                 await fetcher.take(layer, place / _FETCHED)
                 version = await asyncio.to_thread(_read, place, shared, wanted.parts)
                 check = await self._tried(work, place, wanted)
-                await work.stage("keeping", KEEP_SECONDS)
+                await work.stage(CHECKING, KEEP_SECONDS)
                 manifest = _manifest(work, shared, wanted, version, check)
                 manifest.driver_version = shop.driver()
                 await asyncio.to_thread(_tidy, place)
@@ -123,7 +123,7 @@ class Sharing:
         shop, recipe = self._shop, work.request.recipe
 
         async def run() -> Told:
-            await work.stage("checking", CHECK_SECONDS)
+            await work.stage(CHECKING, CHECK_SECONDS)
             return await shop.run(
                 work,
                 place,

@@ -7,9 +7,9 @@ from typing import TextIO
 
 from console.cli.live_lines import NODES_SHOWN, LiveLines
 from console.cli.table import cells
-from console.engines.build_times import share_done
+from console.engines.build_times import stage_done
 from console.engines.node_build import NodeBuild
-from console.fleet.job_words import doing, short_progress
+from console.fleet.job_words import doing
 from console.text import age, clean, plural
 
 _SOON_SECONDS = 5.0
@@ -62,8 +62,8 @@ def _doing(build: NodeBuild) -> str:
         "" if left is None else "a few seconds" if left < _SOON_SECONDS else f"about {age(left)}"
     )
     waits = build.job.reason if build.job.state in ("queued", "running") else None
-    share = share_done(build.job)
-    done = short_progress(build.job) if share is None else f"{int(100 * share)}%"
+    share = stage_done(build.job)
+    done = "" if share is None else f"{int(100 * share)}%"
     parts = [doing(build.job), done, about and f"{about} left", waits or ""]
     return "  ".join(part for part in parts if part)
 
@@ -78,5 +78,5 @@ def _news(build: NodeBuild) -> str:
     if build.stage == "done":
         done = build.job.result
         return f"from {done['from']}" if "from" in done else done.get("engine", build.job.state)
-    part = int(100 * (share_done(build.job) or 0.0)) // _TOLD_EVERY * _TOLD_EVERY
+    part = int(100 * (stage_done(build.job) or 0.0)) // _TOLD_EVERY * _TOLD_EVERY
     return doing(build.job) + (f" {part}%" if part else "")

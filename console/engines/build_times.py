@@ -12,6 +12,8 @@ from agent.rules.engine_keys import recipe_digest
 BUILD_KIND = "engine.build"
 # The stage of a build in which TensorRT builds; the others take little.
 BUILDING = "building"
+# That in which its plan comes from another node.
+FETCHING = "fetching"
 # Reasons why an engine is stale that mean another TensorRT.
 _OTHER_TENSORRT = ("tensorrt", "image")
 
@@ -65,7 +67,13 @@ def _built_so(engine: Engine, alike: str | None) -> bool:
 
 def share_done(job: Job) -> float | None:
     """How much of the building is done, 0 to 1; None: nobody knows, or it does not build now."""
-    if job.state != "running" or job.stage != BUILDING or job.done is None or not job.total:
+    return stage_done(job) if job.stage == BUILDING else None
+
+
+def stage_done(job: Job) -> float | None:
+    """The same, of the fetching, too."""
+    shown = job.stage in (BUILDING, FETCHING)
+    if job.state != "running" or not shown or job.done is None or not job.total:
         return None
     return min(1.0, job.done / job.total)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.protocol.jobs import ENDED, Job
-from console.engines.build_times import BUILDING, EarlierBuild, seconds_left, share_done
+from console.engines.build_times import BUILDING, EarlierBuild, seconds_left, stage_done
 from console.engines.words import short_key, tensorrt
 from console.tui.look import words
 from console.tui.look.glyphs import Glyphs
@@ -29,7 +29,7 @@ def build_entries(
     if job.state in ENDED:
         return []
     entries = [_entry("phases", _phases(job, glyphs), "accent")]
-    share = share_done(job)
+    share = stage_done(job)
     if share is not None:
         entries.append(_entry("done", bar(share, width - _LABEL - _FROM_END, glyphs)))
     entries.append(_entry("left", _left(job, before, clock_offset_seconds)))

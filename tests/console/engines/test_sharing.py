@@ -107,5 +107,5 @@ def test_a_site_that_nobody_serves() -> None:
 
 
 def test_only_a_few_names_are_told() -> None:
-    found = told({name: ("x", K, SERVES) for name in "abcdef"})
+    found = told(dict.fromkeys("abcdef", ("x", K, SERVES)))
     assert found["a"] == ("builds", "for b, c, d and 2 more")

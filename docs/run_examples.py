@@ -90,6 +90,8 @@ def _engines() -> Iterator[Path]:
             folder = home / f".{node}"
             folder.mkdir()
             settings = {"name": node, "engines": {"python": sys.executable}}
+            if node == "cam-01":
+                settings["site_listen"] = "127.0.0.1:0"
             agent = agents.enter_context(AgentProcess(folder, settings))
             address = f"unix://{agent.sockets['operator']}"
             nodes.append(NodeEntry(name=node, address=address, labels={"site": "lab"}))

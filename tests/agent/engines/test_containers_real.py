@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,16 @@ import pytest
 from agent.protocol.engines import PlanImportRequest
 from agent.protocol.jobs import Job
 from tests import onnx_made
-from tests.agent.engines.engine_side import A10, EngineSide, engine_side, put
+from tests.agent.engines.engine_side import (
+    A10,
+    EngineSide,
+    content,
+    engine_side,
+    put,
+    recipe,
+)
+from tests.agent.engines.sharing_side import Seed, Taker
+from tests.agent.site.pair import side as node_side
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.python_image import USER, WITH_TENSORRT, WITHOUT_TENSORRT
@@ -212,6 +221,32 @@ async def test_a_plan_is_tried_in_a_container(
     assert taken.manifest.check is not None
     assert taken.manifest.check.image == made.manifest.parts.image
     assert (taken.stale, taken.stale_unknown) == ([], [])
+    await no_containers(engine)
+
+
+async def test_a_plan_of_another_node_is_tried_in_a_container(
+    side: EngineSide, onnx: Path, engine: DockerEngine, make_short_folder: Callable[[], Path]
+) -> None:
+    built = await build(side, onnx)
+    seed, folder = Seed(side), make_short_folder()
+    listening = node_side(make_short_folder(), name="cam-01", listens=True, others=seed.open)
+    async with (
+        listening as seed.site,
+        node_side(make_short_folder(), name="cam-02") as files,
+        engine_side(folder, [], runtime=engine.url, fetcher=files.site.fetcher) as fetching,
+    ):
+        taker = Taker(fetching, files)
+        asked = recipe(onnx, executor="container", image=WITH_TENSORRT)
+        job = await taker.take(asked, await seed.plan())
+        assert job.problem is None, job.problem
+        assert job.result == {**built.result, "engine": "shared", "from": "cam-01"}
+        (taken,) = await fetching.engines.show("detector")
+        (made,) = await side.engines.show("detector")
+        assert content(taken.path) == content(made.path)
+        assert owner_and_mode(taken.path) == (0, 0o644)
+        assert taken.manifest.check is not None
+        assert taken.manifest.check.image == made.manifest.parts.image
+        assert (taken.stale, taken.stale_unknown) == ([], [])
     await no_containers(engine)
 
 

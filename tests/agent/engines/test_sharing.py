@@ -13,31 +13,34 @@ import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
 
 from agent.images import intake, writer
-from agent.images.blobs import StoredBlob
 from agent.images.upload_files import FileShelf
-from agent.protocol.engines import BuildRequest, EngineRemoveRequest, SharedPlan
+from agent.protocol.engines import (
+    BuildRequest,
+    EngineRecipe,
+    EngineRemoveRequest,
+    SharedPlan,
+)
 from agent.protocol.images import Layer
-from agent.protocol.jobs import Job
 from agent.protocol.site import GrantRequest
 from agent.site import fetching
 from tests import onnx_made
 from tests.agent.engines.engine_side import (
     A10,
     PLAN,
-    EngineSide,
     content,
     engine_side,
     put,
     recipe,
     stand_in,
 )
-from tests.agent.site.pair import Side, side
+from tests.agent.engines.sharing_side import Seed, Taker
+from tests.agent.site.pair import side
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -48,40 +51,6 @@ UNFIT = """\
 if job['action'] == 'check':
     tell({'event': 'failed', 'code': 'engine.unfit', 'text': 'compute 7.5, not 8.6'})
     sys.exit(1)"""
-
-
-class Seed:
-    """A node that has built the engine and serves it; `instead` is what it answers with instead."""
-
-    site: Side
-
-    def __init__(self, engines: EngineSide) -> None:
-        self.engines = engines
-        self.instead: Callable[[], BinaryIO] | None = None
-        self.also: dict[str, bytes] = {}  # by digest
-
-    def open(self, digest: str) -> StoredBlob | None:
-        if (data := self.also.get(digest)) is not None:
-            return StoredBlob(io.BytesIO(data), len(data), len(data), compressed=False)
-        found = self.engines.engines.open_plan(digest)
-        if found is None or self.instead is None:
-            return found
-        found.file.close()
-        return found._replace(file=self.instead())
-
-    async def plan(self) -> SharedPlan:
-        """As a console hears of it."""
-        (engine,) = await self.engines.engines.show("detector")
-        made = engine.manifest
-        request = GrantRequest(diff_ids=[f"sha256:{made.plan_sha256}"])
-        return SharedPlan(
-            grant=await self.site.site.grant(request),
-            key=made.key,
-            plan_sha256=made.plan_sha256,
-            plan_bytes=made.plan_bytes,
-            build_seconds=made.build_seconds,
-            layers=made.layers,
-        )
 
 
 @pytest.fixture
@@ -98,26 +67,12 @@ async def seed(tmp_path: Path) -> AsyncIterator[Seed]:
             yield made
 
 
-class Taker(NamedTuple):
-    """A node with the same GPU and the same model."""
-
-    engines: EngineSide
-    files: Side
-
-    async def begin(self, shared: SharedPlan) -> Job:
-        onnx = self.engines.folder.parent / "detector.onnx"
-        request = BuildRequest(recipe=recipe(onnx), shared=shared)
-        return await self.engines.engines.build(request, owner="maria", key=None)
-
-    async def take(self, shared: SharedPlan) -> Job:
-        """The job, ended."""
-        return await self.engines.ended(await self.begin(shared))
-
-    def leftovers(self) -> list[str]:
-        """Of bytes that were fetched."""
-        folder = self.files.folder
-        found = [*(folder / "blobs").glob("*"), *(folder / "uploads").glob("*.data")]
-        return [path.name for path in found]
+@pytest.fixture
+def model(tmp_path: Path) -> EngineRecipe:
+    """As the one that fetches has it: the same as the other's, in another place."""
+    onnx = tmp_path / "detector.onnx"
+    put(onnx, onnx_made.detector(blocks=1))
+    return recipe(onnx)
 
 
 @contextlib.asynccontextmanager
@@ -125,7 +80,6 @@ async def taker(tmp_path: Path, ending: str = "", **more: Any) -> AsyncIterator[
     """It lies in the same folder each time."""
     folder = tmp_path / "taker"
     folder.mkdir(exist_ok=True)
-    put(folder / "detector.onnx", onnx_made.detector(blocks=1))
     builder = stand_in(folder, ending)
     async with (
         side(tmp_path / "taken", name="cam-02") as files,
@@ -134,9 +88,11 @@ async def taker(tmp_path: Path, ending: str = "", **more: Any) -> AsyncIterator[
         yield Taker(engines, files)
 
 
-async def test_a_plan_is_fetched_tried_and_used(tmp_path: Path, seed: Seed) -> None:
+async def test_a_plan_is_fetched_tried_and_used(
+    tmp_path: Path, seed: Seed, model: EngineRecipe
+) -> None:
     async with taker(tmp_path, NO_BUILD) as node:
-        job = await node.take(await seed.plan())
+        job = await node.take(model, await seed.plan())
         assert (job.problem, job.result.get("engine")) == (None, "shared")
         assert (job.result["from"], job.result["current"]) == ("cam-01", "yes")
         (engine,) = await node.engines.engines.show("detector")
@@ -149,7 +105,7 @@ async def test_a_plan_is_fetched_tried_and_used(tmp_path: Path, seed: Seed) -> N
         assert check.gpu == A10.uuid
         assert node.leftovers() == []
         # It is one of its own from then on: the same recipe finds it.
-        assert (await node.take(await seed.plan())).result["engine"] == "was there"
+        assert (await node.take(model, await seed.plan())).result["engine"] == "was there"
 
 
 async def other_key(seed: Seed, plan: SharedPlan) -> SharedPlan:
@@ -207,13 +163,14 @@ async def no_plan(seed: Seed, plan: SharedPlan) -> SharedPlan:
 async def test_what_cannot_be_fetched_is_built(
     tmp_path: Path,
     seed: Seed,
+    model: EngineRecipe,
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[Seed, SharedPlan], Awaitable[SharedPlan]],
     words: str,
 ) -> None:
     monkeypatch.setattr(fetching, "PAUSE_SECONDS", 0.01)
     async with taker(tmp_path) as node:
-        job = await node.take(await spoil(seed, await seed.plan()))
+        job = await node.take(model, await spoil(seed, await seed.plan()))
         assert (job.problem, job.result.get("engine"), job.result["current"]) == (
             None,
             "built",
@@ -227,10 +184,12 @@ async def test_what_cannot_be_fetched_is_built(
         assert node.leftovers() == []
 
 
-async def test_one_that_does_not_run_here_is_built(tmp_path: Path, seed: Seed) -> None:
+async def test_one_that_does_not_run_here_is_built(
+    tmp_path: Path, seed: Seed, model: EngineRecipe
+) -> None:
     """What was built is tried in the same run; so only what was fetched fails here."""
     async with taker(tmp_path, UNFIT) as node:
-        job = await node.take(await seed.plan())
+        job = await node.take(model, await seed.plan())
         assert (job.problem, job.result.get("engine")) == (None, "built")
         assert "compute 7.5, not 8.6" in job.result["not_shared"]
         (engine,) = await node.engines.engines.show("detector")
@@ -239,17 +198,19 @@ async def test_one_that_does_not_run_here_is_built(tmp_path: Path, seed: Seed) -
 
 
 async def test_a_full_disk_is_told(
-    tmp_path: Path, seed: Seed, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, seed: Seed, model: EngineRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FileShelf, "free_bytes", lambda _: 1000)
     async with taker(tmp_path) as node:
-        job = await node.take(await seed.plan())
+        job = await node.take(model, await seed.plan())
         assert "1000" in job.result["not_shared"]
 
 
-async def test_a_node_that_takes_only_what_is_signed(tmp_path: Path, seed: Seed) -> None:
+async def test_a_node_that_takes_only_what_is_signed(
+    tmp_path: Path, seed: Seed, model: EngineRecipe
+) -> None:
     async with taker(tmp_path, only_signed=True) as node:
-        job = await node.take(await seed.plan())
+        job = await node.take(model, await seed.plan())
         assert "policy.require_signature is on" in job.result["not_shared"]
 
 
@@ -268,7 +229,12 @@ class Slow(io.BytesIO):
 
 @pytest.mark.parametrize("agent_too", [False, True])
 async def test_what_came_is_not_fetched_again(
-    tmp_path: Path, seed: Seed, monkeypatch: pytest.MonkeyPatch, *, agent_too: bool
+    tmp_path: Path,
+    seed: Seed,
+    model: EngineRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    agent_too: bool,
 ) -> None:
     """The job was cancelled, or the agent ended amid it."""
     # A plan of a few kilobytes is on disk as it comes, too.
@@ -279,7 +245,7 @@ async def test_what_came_is_not_fetched_again(
     seed.instead = lambda: slow
     layer = Layer(diff_id=f"sha256:{plan.plan_sha256}", size_bytes=plan.plan_bytes)
     async with taker(tmp_path, NO_BUILD) as node:
-        job = await node.begin(plan)
+        job = await node.begin(model, plan)
         while node.files.site.fetcher.there(layer) == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if not agent_too:
@@ -289,17 +255,16 @@ async def test_what_came_is_not_fetched_again(
     slow.may.set()
     seed.instead = None
     async with taker(tmp_path, NO_BUILD) as node:
-        ended = await (node.engines.ended(job) if agent_too else node.take(plan))
+        ended = await (node.engines.ended(job) if agent_too else node.take(model, plan))
         assert (ended.problem, ended.result.get("engine")) == (None, "shared")
         came = re.findall(r"(\d+) bytes came", await node.engines.log(ended))
         assert 0 < int(came[-1]) < len(PLAN_OF_SOME_SIZE)
 
 
-async def test_what_a_look_says(tmp_path: Path, seed: Seed) -> None:
+async def test_what_a_look_says(tmp_path: Path, seed: Seed, model: EngineRecipe) -> None:
     (built,) = await seed.engines.engines.show("detector")
     async with taker(tmp_path, NO_BUILD, only_signed=True) as node:
-        onnx = node.engines.folder.parent / "detector.onnx"
-        request = BuildRequest(recipe=recipe(onnx))
+        request = BuildRequest(recipe=model)
         job = await node.engines.engines.look(request, owner="maria", key=None)
         assert (await node.engines.ended(job)).result == {
             "model": "detector",
@@ -308,8 +273,5 @@ async def test_what_a_look_says(tmp_path: Path, seed: Seed) -> None:
             "alone": "policy.require_signature is on there, and nobody signs a plan",
         }
         assert node.engines.files() == []
-    onnx = seed.engines.folder.parent / "detector.onnx"
-    job = await seed.engines.engines.look(
-        BuildRequest(recipe=recipe(onnx)), owner="maria", key=None
-    )
+    job = await seed.engines.engines.look(request, owner="maria", key=None)
     assert (await seed.engines.ended(job)).result["there"] == "yes"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from agent.protocol.engines import BuildRequest, EngineRecipe
@@ -19,7 +21,7 @@ OLD = Look(alone="its agent is older than this")
 
 
 def told(
-    nodes: dict[str, tuple[str, Look, SiteStatus | None]], *, rebuild: bool = False
+    nodes: Mapping[str, tuple[str, Look, SiteStatus | None]], *, rebuild: bool = False
 ) -> dict[str, tuple[str, str]]:
     """By node what it does, and why. Given are its site, what it said, and whether it serves."""
     recipe = EngineRecipe(model="detector", onnx="detector.onnx")

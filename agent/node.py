@@ -19,7 +19,6 @@ from agent.doctor.inside import InsideLooker
 from agent.engines.node_engines import EnginePlace, NodeEngines
 from agent.gpu.source import GpuSource
 from agent.host.source import HostSource
-from agent.images.blobs import StoredBlob
 from agent.images.node_images import NodeImages
 from agent.jobs.jobs import Jobs
 from agent.live import picture
@@ -46,6 +45,7 @@ from agent.protocol.node import (
 from agent.protocol.problems import ProblemError
 from agent.protocol.telemetry import Telemetry
 from agent.protocol.version import API_VERSION
+from agent.site.fetching import Fetcher
 from agent.site.node_site import NodeSite
 from agent.snapshots.node_snapshots import NodeSnapshots
 from agent.snapshots.taking import Taker
@@ -122,12 +122,6 @@ class Node:
         self.secrets = NodeSecrets(rules.secrets)
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
         self.upgrades = NodeUpgrades(trial, jobs=jobs, blobs=images.blobs, database=database.path)
-        self.site = NodeSite(
-            name=name,
-            images=images,
-            jobs=jobs,
-            others=self._open_plan,
-        )
         self.simulated = simulated
         self.own_log = own_log or LogKeeper({})
         self.events = EventLog(self.boot, capacity_events=capacity_events)
@@ -146,8 +140,9 @@ class Node:
             samples=lambda: self.sampler.latest.gpus if self.sampler.sampled else [],
             runtime=runtime,
             bound=self._bound,
-            fetcher=self.site.fetcher,
+            fetcher=Fetcher(blobs=images.blobs, uploads=images.uploads),
         )
+        self.site = NodeSite(name=name, images=images, jobs=jobs, others=self.engines.open_plan)
         self.traffic = traffic or SimulatedTraffic()
         self.workloads = NodeWorkloads(
             runtime=runtime,
@@ -268,9 +263,6 @@ class Node:
     async def _fresh_facts(self) -> NodeFacts:
         await self.refresh_facts()
         return self.facts
-
-    def _open_plan(self, digest: str) -> StoredBlob | None:
-        return self.engines.open_plan(digest)
 
     async def _bound(self) -> Mapping[Path, Sequence[str]]:
         return await self.workloads.bound()

@@ -70,14 +70,13 @@ class NodeSite:
         """
         self._name, self._images, self._jobs = name, images, jobs
         self._others = others
-        self.fetcher = Fetcher(blobs=images.blobs, uploads=images.uploads)
         self._grants = Grants()
         self._wanted: _Wanted | None = None
         self._socket: socket.socket | None = None
         self._server: SeedServer | None = None
         self._reason = NOT_SET
         self._trying: asyncio.Task[None] | None = None
-        jobs.register(FetchKind(self.fetcher))
+        jobs.register(FetchKind(Fetcher(blobs=images.blobs, uploads=images.uploads)))
 
     def listen(
         self, listening: Callable[[], socket.socket], context: ssl.SSLContext, fingerprint: str

@@ -233,7 +233,7 @@ async def test_a_plan_of_another_node_is_tried_in_a_container(
     async with (
         listening as seed.site,
         node_side(make_short_folder(), name="cam-02") as files,
-        engine_side(folder, [], runtime=engine.url, fetcher=files.site.fetcher) as fetching,
+        engine_side(folder, [], runtime=engine.url, fetcher=files.fetcher) as fetching,
     ):
         taker = Taker(fetching, files)
         asked = recipe(onnx, executor="container", image=WITH_TENSORRT)

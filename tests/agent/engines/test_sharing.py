@@ -83,7 +83,7 @@ async def taker(tmp_path: Path, ending: str = "", **more: Any) -> AsyncIterator[
     builder = stand_in(folder, ending)
     async with (
         side(tmp_path / "taken", name="cam-02") as files,
-        engine_side(folder, [builder], gpus=[A10], fetcher=files.site.fetcher, **more) as engines,
+        engine_side(folder, [builder], gpus=[A10], fetcher=files.fetcher, **more) as engines,
     ):
         yield Taker(engines, files)
 
@@ -246,7 +246,7 @@ async def test_what_came_is_not_fetched_again(
     layer = Layer(diff_id=f"sha256:{plan.plan_sha256}", size_bytes=plan.plan_bytes)
     async with taker(tmp_path, NO_BUILD) as node:
         job = await node.begin(model, plan)
-        while node.files.site.fetcher.there(layer) == 0:  # noqa: ASYNC110
+        while node.files.fetcher.there(layer) == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if not agent_too:
             await node.engines.jobs.cancel(job.id, by="maria")

@@ -18,6 +18,7 @@ from agent.jobs.jobs import Jobs
 from agent.protocol.images import Layer
 from agent.protocol.jobs import ENDED, Job
 from agent.protocol.site import FetchRequest, GrantRequest, SiteGrant
+from agent.site.fetching import Fetcher
 from agent.site.node_site import NodeSite
 from agent.store.database import Database
 from tests.agent.doubles import FixedRuntime
@@ -28,6 +29,7 @@ class Side(msgspec.Struct):
     """One node of the pair."""
 
     site: NodeSite
+    fetcher: Fetcher
     images: NodeImages
     jobs: Jobs
     folder: Path
@@ -103,7 +105,8 @@ async def side(
     await site.start()
     await jobs.start()
     try:
-        yield Side(site, images, jobs, folder)
+        fetcher = Fetcher(blobs=images.blobs, uploads=images.uploads)
+        yield Side(site, fetcher, images, jobs, folder)
     finally:
         await jobs.stop()
         await site.stop()

@@ -33,6 +33,7 @@ from tests import onnx_made
 from tests.agent.engines.engine_side import (
     A10,
     PLAN,
+    UNFIT,
     content,
     engine_side,
     put,
@@ -47,10 +48,7 @@ pytestmark = pytest.mark.timeout(60)
 PLAN_OF_SOME_SIZE = PLAN + b"p" * 100_000
 HALF = len(PLAN_OF_SOME_SIZE) // 2
 NO_BUILD = "assert job['action'] == 'check', 'it was built'"
-UNFIT = """\
-if job['action'] == 'check':
-    tell({'event': 'failed', 'code': 'engine.unfit', 'text': 'compute 7.5, not 8.6'})
-    sys.exit(1)"""
+NOT_FETCHED = f"if job['action'] == 'check': {UNFIT}"
 
 
 @pytest.fixture
@@ -68,10 +66,8 @@ async def seed(tmp_path: Path) -> AsyncIterator[Seed]:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> EngineRecipe:
+def model(onnx: Path) -> EngineRecipe:
     """As the one that fetches has it: the same as the other's, in another place."""
-    onnx = tmp_path / "detector.onnx"
-    put(onnx, onnx_made.detector(blocks=1))
     return recipe(onnx)
 
 
@@ -188,7 +184,7 @@ async def test_one_that_does_not_run_here_is_built(
     tmp_path: Path, seed: Seed, model: EngineRecipe
 ) -> None:
     """What was built is tried in the same run; so only what was fetched fails here."""
-    async with taker(tmp_path, UNFIT) as node:
+    async with taker(tmp_path, NOT_FETCHED) as node:
         job = await node.take(model, await seed.plan())
         assert (job.problem, job.result.get("engine")) == (None, "built")
         assert "compute 7.5, not 8.6" in job.result["not_shared"]

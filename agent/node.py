@@ -142,7 +142,7 @@ class Node:
             bound=self._bound,
             fetcher=Fetcher(blobs=images.blobs, uploads=images.uploads),
         )
-        self.site = NodeSite(name=name, images=images, jobs=jobs, others=self.engines.open_plan)
+        self.site = NodeSite(name=name, images=images, jobs=jobs, others=self.engines.plan_named)
         self.traffic = traffic or SimulatedTraffic()
         self.workloads = NodeWorkloads(
             runtime=runtime,

@@ -29,7 +29,7 @@ from agent.engines.import_job import IMPORT, ImportKind
 from agent.engines.look_job import LOOK, LookKind
 from agent.engines.onnx_file import Digests
 from agent.engines.orphans import end_orphans
-from agent.engines.sharing import Sharing, open_plan
+from agent.engines.sharing import Sharing, plan_named
 from agent.engines.staleness import Staleness
 from agent.engines.store import LOG, EngineStore, not_usable
 from agent.engines.verify_job import VERIFY, VerifyKind, request_of
@@ -283,9 +283,9 @@ class NodeEngines:
         await self._check(request.recipe, request.gpu)
         return await self._jobs.submit(LOOK, request, owner=owner, key=key)
 
-    def open_plan(self, digest: str) -> StoredBlob | None:
+    def plan_named(self, digest: str) -> StoredBlob | None:
         """A plan of this node by its digest. Blocks. Raises ProblemError `engine.storage`."""
-        return None if self._known is None else open_plan(self._known.shop.store, digest)
+        return None if self._known is None else plan_named(self._known.shop.store, digest)
 
     async def bench(self, request: BenchRequest, *, owner: str, key: str | None) -> Job:
         """The job that fills the table. Raises as `build`."""

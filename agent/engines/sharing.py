@@ -139,7 +139,7 @@ class Sharing:
         return shop.checked(told, recipe.validation, wanted.gpu)
 
 
-def open_plan(store: EngineStore, digest: str) -> StoredBlob | None:
+def plan_named(store: EngineStore, digest: str) -> StoredBlob | None:
     """The plan of an engine by its own digest, "sha256:..."; None: there is none.
 
     Blocks. What it has become since it was kept is for who reads it to find out.

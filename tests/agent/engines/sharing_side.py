@@ -27,7 +27,7 @@ class Seed:
     def open(self, digest: str) -> StoredBlob | None:
         if (data := self.also.get(digest)) is not None:
             return StoredBlob(io.BytesIO(data), len(data), len(data), compressed=False)
-        found = self.engines.engines.open_plan(digest)
+        found = self.engines.engines.plan_named(digest)
         if found is None or self.instead is None:
             return found
         found.file.close()

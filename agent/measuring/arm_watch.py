@@ -9,7 +9,8 @@ from agent.measuring.gpu_watch import GpuWatch, Holder, Moment
 from agent.measuring.measurers import Reader
 from agent.measuring.readings import NotMeasuredError, Readings
 from agent.measuring.replaying import Replayed
-from agent.protocol.arms import SAMPLES_KEPT, Arm, ArmName, GpuProbed, RequestFigures
+from agent.measuring.requests import Requests
+from agent.protocol.arms import SAMPLES_KEPT, Arm, ArmName, GpuProbed
 from agent.protocol.containers import Container
 from agent.protocol.measures import Measure
 from agent.protocol.workloads import GpuProbe
@@ -107,8 +108,8 @@ class ArmWatch:
         """Such a look failed: the one before is what is known."""
         self._probe_why = why
 
-    def shown(self, requests: RequestFigures | None, why_none: str) -> Arm:
-        """As it is told, with the requests that came through the proxy, or why none are known."""
+    def shown(self, told: Requests) -> Arm:
+        """As it is told, with what is known of the requests that came through the proxy."""
         if not self._ran:
             fields = [*FIELDS, *(f"measures.{each.name}" for each in self._measures)]
             return Arm(
@@ -116,7 +117,8 @@ class ArmWatch:
                 runs=self.runs,
                 unknown=dict.fromkeys(fields, self._why),
             )
-        unknown = {} if requests is not None else {"requests": why_none}
+        requests = told.arms.get(self.arm.name)
+        unknown = {**told.unseen, **({} if requests is not None else {"requests": told.why})}
         replayed = self.replayed.figures if self.replayed.figures.requests else None
         if replayed is None:
             unknown["replayed"] = self.replayed.why if self._replays else "nothing is replayed"
@@ -129,6 +131,7 @@ class ArmWatch:
             runs=self.runs,
             requests=requests,
             replayed=replayed,
+            connections=told.connections.get(self.arm.name),
             gpus=[gpu.shown() for gpu in self._gpus],
             gpu_memory_bytes=self._memory.shown() if self._gpus else None,
             gpu_probe=self._shown_probe(),

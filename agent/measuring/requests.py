@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from agent.protocol.arms import ArmName, RequestFigures
+from agent.protocol.arms import ArmName, ConnectionFigures, RequestFigures
+from agent.traffic.modes import unseen
 from agent.traffic.traffic import Window
 
 NO_PROXY = "no proxy stands in front of it: it is not weighted"
@@ -20,6 +21,9 @@ class Requests(NamedTuple):
     window: str | None = None
     weight: int | None = None
     why: str = NO_PROXY  # an arm has none
+    # What of its requests a proxy cannot see, and why: as in `Arm.unknown`. With "requests": all.
+    unseen: Mapping[str, str] = {}
+    connections: Mapping[ArmName, ConnectionFigures] = {}
 
 
 # Of a workload, by name, with its stable and its candidate container.
@@ -31,6 +35,10 @@ def requests_of(window: Window | None) -> Requests:
     if window is None:
         return Requests()
     found = Requests(window.arms, window.id, window.weight, "the proxy has no place for it")
+    hidden = unseen(window.modes)
+    found = found._replace(unseen=hidden, connections=window.connections)
+    if "requests" in hidden:
+        return found._replace(arms={}, why=hidden["requests"])
     if window.unknown is not None:
         return found._replace(arms={}, why=window.unknown)
     seen = sum(each.requests for each in window.arms.values())

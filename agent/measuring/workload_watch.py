@@ -105,8 +105,8 @@ class WorkloadWatch:
             window=self._window,
             seconds=self._means.clock() - self._began,
             weight=requests.weight,
-            stable=self._stable.shown(requests.arms.get("stable"), requests.why),
-            candidate=self._candidate.shown(requests.arms.get("candidate"), requests.why),
+            stable=self._stable.shown(requests),
+            candidate=self._candidate.shown(requests),
         )
 
     def _begin(self) -> None:

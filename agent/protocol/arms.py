@@ -44,6 +44,14 @@ class RequestFigures(msgspec.Struct, kw_only=True):
     latency: dict[int, int] = {}
 
 
+class ConnectionFigures(msgspec.Struct, kw_only=True):
+    """Connections that one arm was given in the window, on ports that are TCP."""
+
+    connections: int = 0
+    failed: int = 0  # tries to make one to its container that came to nothing
+    open: int = 0  # now, also of those that were made before the window
+
+
 class Figure(msgspec.Struct, kw_only=True):
     """A figure that was read again and again in the window.
 
@@ -101,6 +109,7 @@ class Arm(msgspec.Struct, kw_only=True):
     runs: bool | None = None
     requests: RequestFigures | None = None  # through the proxy
     replayed: RequestFigures | None = None  # by the node itself: see `Replay`
+    connections: ConnectionFigures | None = None  # None: none of its ports is TCP
     gpus: list[ArmGpu] | None = None  # []: it was given none
     gpu_memory_bytes: Figure | None = None  # of its processes, on all its GPUs together
     gpu_probe: GpuProbed | None = None

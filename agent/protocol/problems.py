@@ -309,6 +309,8 @@ CODES: Mapping[str, Code] = {
     "release.archive": Code(None, "The archive has nothing for the release"),
     "release.wave": Code(None, "The wave means no nodes"),
     "release.unwatched": Code(None, "Nothing says whether the workload is well"),
+    "release.replay": Code(None, "A replay cannot be sent to the workload"),
+    "release.unjudged": Code(None, "What the release is judged by cannot be seen there"),
     "rollout.waves": Code(None, "The waves do not fit the nodes"),
     "rollout.nobody": Code(None, "No node can take the release"),
     "rollout.not_found": Code(None, "No such rollout"),

@@ -17,6 +17,9 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")
 SecretName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
 RestartPolicy = Literal["no", "always", "on-failure", "unless-stopped"]
 Strategy = Literal["stop-then-start", "start-then-stop", "weighted"]
+# What goes over a published port, to the proxy in front of it. http: HTTP/1. tcp: anything, also
+# TLS: the proxy sees connections, and no answers. grpc: HTTP/2 without TLS.
+Mode = Literal["http", "tcp", "grpc"]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -49,6 +52,7 @@ class Port(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     published: PortNumber | None = None
     host_ip: str = ""
     protocol: Literal["tcp", "udp", "sctp"] = "tcp"
+    mode: Mode = "http"  # only a proxy asks
 
 
 class Subnet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

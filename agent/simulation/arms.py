@@ -91,7 +91,7 @@ class SimulatedArms:
         """What the proxy would have seen. Without one: as if one stood there."""
         told = self._traffic(workload, stable, candidate)
         weight = told.weight
-        if told.window is None and told.why != NO_PROXY:
+        if (told.window is None and told.why != NO_PROXY) or "requests" in told.unseen:
             return told
         shares: dict[ArmName, tuple[str | None, float]] = {
             "stable": (stable, 0.0 if weight is None else (100 - weight) / 100),

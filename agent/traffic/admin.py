@@ -36,6 +36,8 @@ class Counters(msgspec.Struct, kw_only=True, frozen=True):
     """What a server, or (under the name "BACKEND") all of a backend, has had since the start."""
 
     responses: int = 0
+    connections: int = 0  # that it was given
+    failed: int = 0  # tries to connect that came to nothing
     redispatched: int = 0  # requests that another server got, as no connection was made
     sessions: int = 0  # now
 
@@ -115,6 +117,8 @@ class Admin:
             answers = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
             found[row["pxname"], row["svname"]] = Counters(
                 responses=sum(int(row.get(f"hrsp_{each}") or 0) for each in answers),
+                connections=int(row.get("stot") or 0),
+                failed=int(row.get("econ") or 0),
                 redispatched=int(row.get("wredis") or 0),
                 sessions=int(row.get("scur") or 0),
             )

@@ -1,7 +1,8 @@
 """HAProxy's configuration file: the truth about one proxy, readable back into its state.
 
-It says only what HAProxy 2.6 to 3.2 understand. Weights and addresses are told to the running
-HAProxy as they change, so it is never reloaded; a HAProxy that starts anew finds them here.
+It says only what HAProxy 2.6 to 3.2 understand; what differs by mode is in `modes.py`. Weights and
+addresses are told to the running HAProxy as they change, so it is never reloaded; a HAProxy that
+starts anew finds them here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import hashlib
 import msgspec
 
 from agent.protocol.decoding import from_json
-from agent.traffic.state import SLOTS, Bind, ProxyState, Slot
+from agent.traffic.modes import DEFAULTS, FRONTS, MODES, SERVERS
+from agent.traffic.state import SLOTS, Bind, ProxyState, Slot, SlotName
 
 FILE, ADMIN_SOCKET, LOG_SOCKET = "haproxy.cfg", "ctl", "log"
 # "nobody" everywhere; HAProxy becomes it once it listens.
@@ -43,34 +45,6 @@ ring answers
   timeout connect 1s
   timeout server 24h
   server agent {folder}/{log} log-proto octet-count
-
-defaults
-  mode http
-  option http-server-close
-  option dontlognull
-  # Another container gets a request only where no connection was made to the first one.
-  option redispatch 1
-  retries 3
-  retry-on conn-failure
-  timeout connect 3s
-  timeout queue 30s
-  timeout http-request 30s
-  timeout http-keep-alive 60s
-  timeout client 10m
-  timeout server 10m
-  timeout tunnel 1h
-  log-format "r %b %s %ST %ts %Tw %Tc %Tr %[var(txn.from)] %[var(txn.us)] %[date(0,us)]"
-"""
-_FRONT = """
-frontend f-{name}
-  {binds}
-  log global
-  http-request set-var(txn.from) date(0,us)
-  http-response set-var(txn.us) date(0,us),sub(txn.from)
-  default_backend b-{name}
-
-backend b-{name}
-  balance roundrobin
 """
 _CHECK = "check inter 1s fastinter 250ms fall 3 rise 1"
 
@@ -98,9 +72,14 @@ def rendered(state: ProxyState, *, folder: str, ipv6: bool = True) -> str:
         log_bytes=LOG_BYTES,
         soft_stop=SOFT_STOP_SECONDS,
     )
-    for bind in state.binds:
-        body += _FRONT.format(name=bind.name, binds=_bound(bind, ipv6=ipv6))
-        body += "".join(_server(name, state.slots.get(name), bind) for name in SLOTS)
+    for mode in MODES:
+        binds = [bind for bind in state.binds if state.mode(bind) == mode]
+        body += "\n" + DEFAULTS[mode] if binds else ""
+        for bind in binds:
+            body += FRONTS[mode].format(
+                name=bind.name, binds=_bound(bind, ipv6=ipv6), backend=state.backend(bind)
+            )
+            body += "".join(_server(state, name, bind) for name in SLOTS)
     head = _STATE + msgspec.json.encode(state).decode() + "\n"
     digest = _DIGEST + hashlib.sha256((head + body).encode()).hexdigest() + "\n"
     return f"# Written by Roost for the workload {state.workload}.\n{digest}{head}{body}"
@@ -134,12 +113,13 @@ def _bound(bind: Bind, *, ipv6: bool) -> str:
     return f"bind :::{bind.port} v4v6" if ipv6 else f"bind *:{bind.port}"
 
 
-def _server(name: str, slot: Slot | None, bind: Bind) -> str:
-    there = endpoint(slot, bind)
+def _server(state: ProxyState, name: SlotName, bind: Bind) -> str:
+    slot = state.slots.get(name)
+    there, more = endpoint(slot, bind), f"{_CHECK}{SERVERS[state.mode(bind)]}"
     if slot is None or there is None:
-        return f"  server {name} {NOBODY} weight 0 {_CHECK} disabled\n"
+        return f"  server {name} {NOBODY} weight 0 {more} disabled\n"
     address, port = there
-    return f"  server {name} {_bracketed(address)}:{port} weight {slot.weight} {_CHECK}\n"
+    return f"  server {name} {_bracketed(address)}:{port} weight {slot.weight} {more}\n"
 
 
 def _bracketed(address: str) -> str:

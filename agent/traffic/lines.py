@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-FIELDS = 11
+# By what a line begins with: its words, and what its backend's name begins with.
+_KINDS = {"r": (11, "b-"), "g": (12, "g-")}
+# Of gRPC, those that stand for a 5xx: unknown, deadline exceeded, unimplemented, internal,
+# unavailable, data loss. What comes in trailers is in no line.
+_GRPC_ERRORS = frozenset({"2", "4", "12", "13", "14", "15"})
 # Over the times that HAProxy itself tells, in whole milliseconds: then the clock was set meanwhile.
 SLACK_MICROSECONDS = 20_000
 # No request waits longer: `timeout server` and `timeout client` in `config.py`, and the connection.
@@ -27,13 +31,14 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
 def answer_of(line: bytes) -> Answer | None:
     """What a line tells; None: it is another kind of line."""
     words = line.decode(errors="replace").split()
-    if len(words) != FIELDS or words[0] != "r" or not words[1].startswith("b-"):
+    fields, mark = _KINDS.get(words[0] if words else "", (0, ""))
+    if not fields or len(words) != fields or not words[1].startswith(mark):
         return None
-    _, backend, server, status, why, *times = words
+    _, backend, server, status, why, *times = words[:11]
     waited, connected, answered, began, taken, ended = (_number(each) for each in times)
     if began is None or ended is None:
         return None
-    error = _is_error(_number(status) or 0, why)
+    error = _is_error(_number(status) or 0, why) or not _GRPC_ERRORS.isdisjoint(words[11:])
     microseconds = None
     if not error:
         microseconds = _microseconds(taken, waited, connected, answered)

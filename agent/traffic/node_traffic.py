@@ -102,7 +102,8 @@ class NodeTraffic:
             return
         slots = {name: await self._slot(workload, each) for name, each in targets.items()}
         binds = {bind for each in targets.values() for bind in each.front.binds}
-        state = ProxyState(workload=workload, binds=tuple(sorted(binds)), slots=slots)
+        modes = {name: mode for each in targets.values() for name, mode in each.front.modes.items()}
+        state = ProxyState(workload=workload, binds=tuple(sorted(binds)), slots=slots, modes=modes)
         await self._proxy(workload).put(lambda _: state)
 
     async def targets(self, workload: str) -> Mapping[SlotName, Target]:
@@ -228,7 +229,7 @@ def _moved(
 
 def _target(state: ProxyState, slot: Slot) -> Target:
     ports = [
-        FrontPort(bind=bind, target=slot.ports[bind.name])
+        FrontPort(bind=bind, target=slot.ports[bind.name], mode=state.mode(bind))
         for bind in state.binds
         if bind.name in slot.ports
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.durable import sync_folder, write_whole
 from agent.protocol.arms import ArmName
 from agent.protocol.problems import ProblemError
+from agent.protocol.workloads import Mode
 from agent.traffic.admin import Admin, Process, Server
 from agent.traffic.config import (
     ADMIN_SOCKET,
@@ -111,7 +112,7 @@ class Proxy:
             return "the proxy has not looked yet"
         servers = await self._admin.servers()
         for bind in state.binds:
-            server = servers.get((f"b-{bind.name}", slot))
+            server = servers.get((state.backend(bind), slot))
             if server is None or server.off or not (server.up and server.checked):
                 return _nobody_at(state, slot, bind)
         return None
@@ -129,7 +130,7 @@ class Proxy:
             return None
         servers = await self._admin.servers()
         for bind in state.binds:
-            server = servers.get((f"b-{bind.name}", slot))
+            server = servers.get((state.backend(bind), slot))
             # One that HAProxy has just begun with counts as up until its checks fail.
             if server is not None and not server.off and not server.up:
                 return _nobody_at(state, slot, bind)
@@ -171,7 +172,8 @@ class Proxy:
 
     def figures(self) -> Window | None:
         """What it saw in this window."""
-        return self._tally.window(unknown=self._unknown)
+        modes = {} if self.state is None else self.state.by_port
+        return self._tally.window(unknown=self._unknown, modes=modes)
 
     async def _have_it_so(self, state: ProxyState, *, must: bool) -> None:
         """Start it, start it anew, or tell it what differs.
@@ -272,6 +274,6 @@ def _nobody_at(state: ProxyState, slot: SlotName, bind: Bind) -> str:
     return "it does not run" if there is None else f"nobody answers at {there[0]}:{there[1]}"
 
 
-def _shares(state: ProxyState) -> Mapping[str, tuple[str, int]]:
+def _shares(state: ProxyState) -> tuple[Mapping[str, tuple[str, int]], Mapping[str, Mode]]:
     """What makes figures of one moment comparable with those of another."""
-    return {name: (each.container, each.weight) for name, each in state.slots.items()}
+    return {name: (each.container, each.weight) for name, each in state.slots.items()}, state.modes

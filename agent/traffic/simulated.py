@@ -43,6 +43,9 @@ class SimulatedTraffic:
             weight=round(100 * shares.get("candidate", 0) / whole) if whole else 0,
             arms={},
             unknown="the node is simulated, and has no requests",
+            modes={
+                port: mode for each in targets.values() for port, mode in each.front.by_port.items()
+            },
         )
         if not targets:
             del self._targets[workload], self._windows[workload]

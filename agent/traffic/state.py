@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from agent.protocol.workloads import Mode
+
 Json = Mapping[str, Any]
 SlotName = Literal["stable", "candidate", "spare1", "spare2"]
+# Of the names of backends, which tell how a proxy that runs treats a port.
+_MARKS: Mapping[Mode, str] = {"http": "b", "tcp": "t", "grpc": "g"}
 SLOTS: tuple[SlotName, ...] = ("stable", "candidate", "spare1", "spare2")
 
 
@@ -29,6 +33,7 @@ class FrontPort(msgspec.Struct, kw_only=True, frozen=True):
 
     bind: Bind
     target: int
+    mode: Mode = "http"
 
 
 class Front(msgspec.Struct, kw_only=True, frozen=True):
@@ -40,6 +45,16 @@ class Front(msgspec.Struct, kw_only=True, frozen=True):
     def binds(self) -> frozenset[Bind]:
         """What it listens on."""
         return frozenset(each.bind for each in self.ports)
+
+    @property
+    def modes(self) -> dict[str, Mode]:
+        """Of its ports that are not HTTP, by the name of the bind."""
+        return {each.bind.name: each.mode for each in self.ports if each.mode != "http"}
+
+    @property
+    def by_port(self) -> dict[int, Mode]:
+        """The same, by published port."""
+        return {each.bind.port: each.mode for each in self.ports if each.mode != "http"}
 
     @property
     def shown(self) -> str:
@@ -70,6 +85,25 @@ class ProxyState(msgspec.Struct, kw_only=True, frozen=True):
     workload: str
     binds: tuple[Bind, ...]
     slots: dict[SlotName, Slot] = {}
+    modes: dict[str, Mode] = {}  # of ports that are not HTTP, by the name of the bind
+
+    def mode(self, bind: Bind) -> Mode:
+        """What goes over a port."""
+        return self.modes.get(bind.name, "http")
+
+    @property
+    def by_port(self) -> dict[int, Mode]:
+        """Of published ports that are not HTTP."""
+        return {each.port: self.mode(each) for each in self.binds if each.name in self.modes}
+
+    def backend(self, bind: Bind) -> str:
+        """What the proxy calls the servers of a port: another mode is another backend."""
+        return f"{_MARKS[self.mode(bind)]}-{bind.name}"
+
+
+def is_tcp(backend: str) -> bool:
+    """Whether a backend of that name is of a TCP port."""
+    return backend.startswith(f"{_MARKS['tcp']}-")
 
 
 def front_of(ports: Sequence[FrontPort]) -> Front:

@@ -8,9 +8,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from agent.protocol.arms import ArmName, RequestFigures, bucket_of
+from agent.protocol.arms import ArmName, ConnectionFigures, RequestFigures, bucket_of
+from agent.protocol.workloads import Mode
 from agent.traffic.admin import Counters
 from agent.traffic.lines import Answer
+from agent.traffic.state import is_tcp
 from agent.traffic.traffic import Window
 
 ARMS: tuple[ArmName, ...] = ("stable", "candidate")
@@ -39,6 +41,9 @@ class Tally:
         self._from: int | None = None  # microseconds since 1970
         self._base = 0  # answers by the proxy's counters then
         self._redispatched: dict[str, int] = {}  # as last seen, by slot
+        # Of TCP: made and failed, as first seen in this window; and since then.
+        self._before: dict[ArmName, tuple[int, int]] = {}
+        self._connections: dict[ArmName, ConnectionFigures] = {}
         self._look: tuple[int, int] | None = None  # answers by the last look's counters, and when
         self._lost = 0  # lines, since `_from`
         self._lost_before = 0  # in windows before this one
@@ -47,6 +52,7 @@ class Tally:
         """A new window: from now on, at this weight."""
         self._lost_before = self._lost
         self._arms = {name: RequestFigures() for name in arms}
+        self._before, self._connections = {}, {}
         self._window = Window(
             id=secrets.token_hex(6), since=self._clock(), weight=weight, arms=self._arms
         )
@@ -103,8 +109,26 @@ class Tally:
                 self._arms[arm].requests += there - before
                 self._arms[arm].errors += there - before
 
-    def window(self, *, unknown: str | None = None) -> Window | None:
-        """As it is now; a copy."""
+        self._look_at_connections(counters)
+
+    def _look_at_connections(self, counters: Mapping[tuple[str, str], Counters]) -> None:
+        for arm in self._arms:
+            there = [each for (to, name), each in counters.items() if name == arm and is_tcp(to)]
+            if not there:
+                continue
+            made = sum(each.connections for each in there)
+            failed = sum(each.failed for each in there)
+            before = self._before.setdefault(arm, (made, failed))
+            self._connections[arm] = ConnectionFigures(
+                connections=made - before[0],
+                failed=failed - before[1],
+                open=sum(each.sessions for each in there),
+            )
+
+    def window(
+        self, *, unknown: str | None = None, modes: Mapping[int, Mode] | None = None
+    ) -> Window | None:
+        """As it is now; a copy. `modes`: of published ports that are not HTTP."""
         if self._window is None:
             return None
         return Window(
@@ -119,6 +143,8 @@ class Tally:
             },
             lost=max(0, self._lost - self._lost_before),
             unknown=unknown,
+            modes=dict(modes or {}),
+            connections=dict(self._connections),
         )
 
     def _compare(self) -> None:

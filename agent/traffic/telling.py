@@ -34,7 +34,7 @@ def differences(state: ProxyState, servers: Servers) -> list[str]:
 
 
 def other_ports(state: ProxyState, servers: Servers) -> bool:
-    """Whether it listens on others than it shall, which no command mends."""
+    """Whether it listens on others than it shall, or in another mode: no command mends that."""
     return bool(_ports(state, servers))
 
 
@@ -45,7 +45,7 @@ def commands(state: ProxyState, servers: Servers) -> list[str]:
     falls: list[str] = []
     ends: list[str] = []
     for bind, name, shall, has in _compared(state, servers):
-        server = f"b-{bind.name}/{name}"
+        server = f"{state.backend(bind)}/{name}"
         if shall == has:
             continue
         if shall is None:
@@ -68,7 +68,7 @@ def _compared(
 ) -> Iterator[tuple[Bind, str, _Told | None, _Told | None]]:
     for bind in state.binds:
         for name in SLOTS:
-            server = servers.get((f"b-{bind.name}", name))
+            server = servers.get((state.backend(bind), name))
             if server is not None:
                 yield bind, name, _wanted(state.slots.get(name), bind), _seen(server)
 
@@ -84,7 +84,14 @@ def _seen(server: Server) -> _Told | None:
 
 
 def _ports(state: ProxyState, servers: Servers) -> list[str]:
-    there = {backend.removeprefix("b-") for backend, _ in servers}
-    shall = {bind.name for bind in state.binds}
-    lacking = [f"it does not listen at {name}" for name in sorted(shall - there)]
-    return lacking + [f"it listens at {name}, too" for name in sorted(there - shall)]
+    there = {backend for backend, _ in servers}
+    shall = {state.backend(bind) for bind in state.binds}
+    lacking = [f"it does not listen at {_port(name)}" for name in sorted(shall - there)]
+    return lacking + [f"it listens at {_port(name)}, too" for name in sorted(there - shall)]
+
+
+def _port(backend: str) -> str:
+    """The port that a backend is of, with its mode where that is not HTTP."""
+    mark, _, name = backend.partition("-")
+    words = {"t": " as TCP", "g": " as gRPC"}
+    return f"{name}{words.get(mark, '')}"

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from agent.protocol.arms import ArmName, RequestFigures
+from agent.protocol.arms import ArmName, ConnectionFigures, RequestFigures
+from agent.protocol.workloads import Mode
 from agent.traffic.state import Bind, SlotName, Target
 
 # How long requests that go on are waited for before what answers them is stopped.
@@ -31,6 +32,8 @@ class Window(msgspec.Struct, kw_only=True, frozen=True):
     # Lines of the log that did not come, by the proxy's own counters: `arms` lack so many answers.
     lost: int = 0
     unknown: str | None = None  # why nothing is known since; None: it is
+    modes: dict[int, Mode] = {}  # of published ports that are not HTTP
+    connections: dict[ArmName, ConnectionFigures] = {}  # of those, where any is TCP
 
 
 class Traffic(Protocol):

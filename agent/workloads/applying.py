@@ -21,7 +21,7 @@ from agent.rules.placement import SPREAD
 from agent.rules.references import familiar
 from agent.workloads.compiling import compiled
 from agent.workloads.engine_use import EngineGiver, Given, change, engine_of, with_engine
-from agent.workloads.fronting import wished_front, without_ports
+from agent.workloads.fronting import mode_changes, wished_front, without_ports
 from agent.workloads.machine import no_network
 from agent.workloads.noting import (
     STAYS,
@@ -148,7 +148,8 @@ class Applier:
             equipped = with_engine(workload, given.engine)
             secrets = self._rules.secrets or Path()
             recipe = compiled(equipped, image, release=release, secrets=secrets)
-            part.front = wished_front(workload.strategy, recipe, known.front if known else None)
+            before = known.front if known else None
+            part.front = wished_front(workload.strategy, recipe, before, workload.ports)
             part.recipe = recipe if part.front is None else without_ports(recipe)
 
         part = Part(
@@ -375,6 +376,7 @@ def _changes(part: Part) -> list[str]:
         found.append(change(*engines))
     if part.old.recipe.image != part.recipe.image:
         found.append(f"image: {part.old.recipe.reference} becomes {part.recipe.reference}")
+    found += mode_changes(part.old.front, part.front)
     if list(part.old.gpus) != list(part.gpus):
         old = ", ".join(part.old.gpus) or "none"
         found.append(f"GPUs: {old} becomes {', '.join(part.gpus) or 'none'}")

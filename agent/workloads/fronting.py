@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from agent.protocol.problems import ProblemError
-from agent.protocol.workloads import Strategy
+from agent.protocol.workloads import Port, Strategy
 from agent.traffic.state import Bind, Front, FrontPort, front_of
 from agent.workloads.recipe import SHARED, Recipe
 
 Json = Mapping[str, Any]
 
 
-def wished_front(wanted: Strategy | None, recipe: Recipe, before: Front | None) -> Front | None:
+def wished_front(
+    wanted: Strategy | None, recipe: Recipe, before: Front | None, ports: Sequence[Port] = ()
+) -> Front | None:
     """What a proxy would publish of it; None: it publishes its ports itself.
 
     A workload gets a proxy by being `weighted`, and keeps it unless it shall stop before it starts.
@@ -23,6 +25,7 @@ def wished_front(wanted: Strategy | None, recipe: Recipe, before: Front | None) 
     Args:
         recipe: with the ports that it publishes.
         before: of the container that runs now.
+        ports: as they were asked for, with their modes.
 
     Raises:
         ProblemError: `deploy.strategy`: no proxy could stand in front of it.
@@ -32,7 +35,7 @@ def wished_front(wanted: Strategy | None, recipe: Recipe, before: Front | None) 
         return None
     why = _why_not(recipe)
     if why is None:
-        return _front(recipe)
+        return _front(recipe, ports)
     if wanted != "weighted":
         return None
     raise ProblemError(
@@ -41,6 +44,18 @@ def wished_front(wanted: Strategy | None, recipe: Recipe, before: Front | None) 
         params={"strategy": wanted},
         hint="Publish fixed TCP ports from a network of its own, or use stop-then-start.",
     )
+
+
+def mode_changes(before: Front | None, after: Front | None) -> list[str]:
+    """Ports that another mode is to be spoken on, in words; the proxy starts anew for that."""
+    if before is None or after is None:
+        return []
+    modes = {each.bind: each.mode for each in before.ports}
+    return [
+        f"x-roost.mode of port {each.bind.port}: {modes[each.bind]} becomes {each.mode}"
+        for each in after.ports
+        if modes.get(each.bind, each.mode) != each.mode
+    ]
 
 
 def without_ports(recipe: Recipe) -> Recipe:
@@ -80,12 +95,14 @@ def _why_not(recipe: Recipe) -> str | None:
     return None
 
 
-def _front(recipe: Recipe) -> Front:
+def _front(recipe: Recipe, ports: Sequence[Port]) -> Front:
+    modes = {each.target: each.mode for each in ports if each.protocol == "tcp"}
     return front_of(
         [
             FrontPort(
                 bind=Bind(port=int(each["HostPort"]), host_ip=_everywhere(each.get("HostIp"))),
-                target=int(inside.partition("/")[0]),
+                target=(target := int(inside.partition("/")[0])),
+                mode=modes.get(target, "http"),
             )
             for inside, bindings in _bindings(recipe).items()
             for each in bindings

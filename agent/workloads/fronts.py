@@ -74,7 +74,9 @@ class Fronts:
         if part.shifts:
             await self.share(attempt, part, new, weight=ALL)
             if not await attempt.do(self._traffic.drain, part.name, "stable"):
-                attempt.log(f"{part.name}: requests to the old container go on, and are cut off")
+                attempt.log(
+                    f"{part.name}: what the old container was given goes on, and is cut off"
+                )
 
     async def settle(self, attempt: Attempt, part: Part, new: str) -> None:
         """What was new is the stable one from now on."""

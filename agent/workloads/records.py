@@ -78,7 +78,8 @@ class Part(msgspec.Struct, kw_only=True):
         old = self.old
         if self.stays or self.front is None or old is None or old.front is None:
             return False
-        same = old.front.binds == self.front.binds
+        # A proxy takes other ports, and other modes, only by starting anew.
+        same = old.front.binds == self.front.binds and old.front.modes == self.front.modes
         return same and old.running and self.strategy != "stop-then-start"
 
     @property

@@ -145,6 +145,11 @@ def downtime(part: Part) -> str:
     if part.strategy == "stop-then-start":
         return "from the stop of the old container until the new one answers"
     if part.front is not None and old.front is not None:
+        if old.front.modes != part.front.modes:
+            return (
+                "while its proxy starts anew, in another mode: what is open then may be cut off,"
+                " and the new container gets all at once"
+            )
         return "while its proxy starts anew, with the new ports"
     if _ports(part.recipe) != _ports(old.recipe):
         return "none for clients that find the new port; the old one stops once the new one is well"

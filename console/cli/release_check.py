@@ -109,7 +109,16 @@ def _checked(release: Release, supplies: Supplies | None) -> list[NodeWorkloads]
     # A node may have what no archive has: it is asked.
     parcels = supplies.parcels if supplies and not release.entries else None
     return [
-        with_problems(each, check_release(release.file, each, parcels=parcels, fleet=release.fleet))
+        with_problems(
+            each,
+            check_release(
+                release.file,
+                each,
+                parcels=parcels,
+                fleet=release.fleet,
+                analysis=release.strategy.analysis,
+            ),
+        )
         for each in release.means
     ]
 

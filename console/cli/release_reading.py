@@ -21,6 +21,7 @@ from console.rollouts.needs import Supplies
 from console.rollouts.parcels import Parcels
 from console.rollouts.strategy import Strategy
 from console.rollouts.strategy_file import read_strategy
+from console.rollouts.unjudged import no_replay
 
 archive_option = click.option(
     "--archive",
@@ -59,9 +60,12 @@ def read_release(setup: Setup, asked: Asked) -> Release:
         if entries
         else [meaning_anywhere(setup, asked, file)]
     )
-    return Release(
-        file, strategy, entries, [with_problems(each, problems) for each in means], _fleet(setup)
-    )
+    replays = strategy.analysis.replays
+    means = [
+        with_problems(each, [*problems, *no_replay(replays, each, file=file.name)])
+        for each in means
+    ]
+    return Release(file, strategy, entries, means, _fleet(setup))
 
 
 def read_supplies(setup: Setup, archives: Sequence[Path]) -> Supplies | None:

@@ -24,6 +24,7 @@ from console.rollouts.needs import Look, NodeNeeds, look_at
 from console.rollouts.parcels import remembered
 from console.rollouts.planning import plan_rollout, requests_for, with_measures
 from console.rollouts.record import Rollout
+from console.rollouts.unjudged import unjudged_lines
 from console.text import clean
 
 
@@ -90,7 +91,8 @@ def command(
     if as_json:
         print_json(_record(rollout, said))
     else:
-        for line in plan_text(rollout, said, limit=width(), steps=steps):
+        notes = unjudged_lines(release.strategy.analysis, found)
+        for line in plan_text(rollout, said, limit=width(), steps=steps, notes=notes):
             click.echo(clean(line))
     for line in warning(setup, [entry for entry in entries if entry.name in looks]):
         say(line)

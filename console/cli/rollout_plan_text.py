@@ -32,12 +32,20 @@ COLUMNS = (
 Said = Mapping[str, NodeNeeds | ProblemError]
 
 
-def plan_text(rollout: Rollout, said: Said, *, limit: int, steps: bool = False) -> Iterator[str]:
+def plan_text(
+    rollout: Rollout,
+    said: Said,
+    *,
+    limit: int,
+    steps: bool = False,
+    notes: Sequence[str] = (),
+) -> Iterator[str]:
     """The lines, of at most `limit` cells.
 
-    With `steps` what happens in turn on each sort of node, however many there are.
+    With `steps` what happens in turn on each sort of node, however many there are. `notes` are said
+    after how it goes out.
     """
-    for line in _lines(rollout, said, limit=limit, steps=steps):
+    for line in _lines(rollout, said, limit=limit, steps=steps, notes=notes):
         if len(line) <= limit:
             yield line
             continue
@@ -45,9 +53,12 @@ def plan_text(rollout: Rollout, said: Said, *, limit: int, steps: bool = False) 
         yield from textwrap.wrap(line, limit, subsequent_indent=f"{indent}  ")
 
 
-def _lines(rollout: Rollout, said: Said, *, limit: int, steps: bool) -> Iterator[str]:
+def _lines(
+    rollout: Rollout, said: Said, *, limit: int, steps: bool, notes: Sequence[str]
+) -> Iterator[str]:
     yield f"rollout {rollout.id}: {rollout.release}, version {rollout.version}"
     yield from (f"  {line}" for line in how_lines(rollout))
+    yield from (f"  {line}" for line in notes)
     able = [node for node in rollout.nodes if node.stage != "cannot"]
     for wave in range(rollout.waves):
         names = [node.name for node in able if node.wave == wave]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.protocol.workloads import ExecProbe, GpuProbe, HttpProbe, Probe, Strategy
+from agent.protocol.workloads import ExecProbe, GpuProbe, HttpProbe, Mode, Port, Probe, Strategy
 from console.compose.commands import read_command
 from console.compose.reading import Place
 
 # `gpu` is read in gpus.py, `engine` in engine.py.
-_KEYS = ("gpu", "engine", "variants", "strategy", "probes", "soak", "start_deadline")
+_KEYS = ("gpu", "engine", "variants", "strategy", "mode", "probes", "soak", "start_deadline")
 _STRATEGIES: dict[str, Strategy] = {
     "stop-then-start": "stop-then-start",
     "start-then-stop": "start-then-stop",
     "weighted": "weighted",
 }
+_MODES: dict[str, Mode] = {"http": "http", "tcp": "tcp", "grpc": "grpc"}
 _KINDS = ("http", "exec", "gpu")
 
 
@@ -48,6 +49,32 @@ def read_extension(service: Place) -> Extension:
         read = (_probe(item) for item in probes.items())
         found.probes = [probe for probe in read if probe is not None]
     return found
+
+
+def read_modes(service: Place, ports: list[Port]) -> None:
+    """Give ports the modes that the service's `x-roost` says: one for all, or each its own."""
+    extension = service.get("x-roost")
+    place = None if extension is None else extension.get("mode")
+    if place is None or extension is None:
+        return
+    there = {port.target for port in ports if port.protocol == "tcp"}
+    wanted: dict[int, Mode] = {}
+    if place.is_text():
+        word = place.one_of(_MODES)
+        wanted = dict.fromkeys(there, _MODES[word]) if word else {}
+    else:
+        for key, each in place.entries():
+            word = each.one_of(_MODES)
+            if not key.isdecimal() or int(key) not in there:
+                hint = "Name ports of the container that `ports` publishes, as TCP."
+                each.wrong("is no port that it publishes", hint)
+            elif word is not None:
+                wanted[int(key)] = _MODES[word]
+    strategy = extension.get("strategy")
+    if not there or (strategy is not None and strategy.word() == "stop-then-start"):
+        place.ignored("Only a proxy asks for it: publish a TCP port, with strategy: weighted.")
+    for port in ports:
+        port.mode = wanted.get(port.target, port.mode) if port.protocol == "tcp" else port.mode
 
 
 def _probe(item: Place) -> Probe | None:

@@ -13,7 +13,7 @@ from console.compose.commands import read_command
 from console.compose.definitions import Definitions
 from console.compose.deploying import read_limits
 from console.compose.environment import EnvFiles, read_environment
-from console.compose.extension import read_extension
+from console.compose.extension import read_extension, read_modes
 from console.compose.gpus import is_cdi_gpu, read_gpu
 from console.compose.health import read_healthcheck
 from console.compose.networks import read_networks
@@ -107,6 +107,7 @@ def read_service(service: Place, around: Around) -> Workload | None:
         soak=extension.soak,
         start_deadline=extension.start_deadline,
     )
+    read_modes(service, workload.ports)
     _restart(service, workload)
     _logging(service.get("logging"), workload)
     _see_together(service, workload)

@@ -11,7 +11,9 @@ from console.compose.findings import ComposeProblem, Findings, nearest
 from console.compose.reading import ROOST, Place
 from console.fleet.inventory import NodeEntry
 from console.fleet.selectors import parse_selector, select
+from console.rollouts.judging.analysis import Analysis
 from console.rollouts.parcels import Parcels
+from console.rollouts.unjudged import INSTEAD, KEY, unjudged
 
 
 def check_release(
@@ -20,19 +22,26 @@ def check_release(
     *,
     parcels: Parcels | None,
     fleet: Sequence[NodeEntry] | None,
+    analysis: Analysis | None = None,
 ) -> list[ComposeProblem]:
-    """Images that no archive has, waves that mean no node, services that nothing watches.
+    """Images that no archive has, waves that mean no node, services that nothing watches, and what
+    a rollout would judge by and cannot see.
 
     Args:
         file: the release.
         means: what it means for a node.
         parcels: the archives that have its images; None: nobody said.
         fleet: the nodes that waves choose from; None: not known.
+        analysis: of the release; None: nothing is judged.
     """
     findings = Findings(file.name)
     if parcels is not None:
         _images(means, parcels, findings)
     _watched(means, findings)
+    for each in unjudged(analysis, means.workloads) if analysis else ():
+        what = f"services.{each.workload}: {each.why}"
+        line = _line(means, each.workload, KEY)
+        findings.add("release.unjudged", line, what, INSTEAD, level="warning")
     return [*findings.problems, *_waves(file, fleet)]
 
 

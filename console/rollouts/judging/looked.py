@@ -87,7 +87,8 @@ def _pairs(condition: Condition, workload: WorkloadArms) -> dict[str, Pair] | st
     if found:
         return found
     unknown = {**workload.stable.unknown, **workload.candidate.unknown}
-    told = [unknown[key] for key in ("requests.errors", "requests") if key in unknown]
+    keys = ("requests.errors", "requests") if condition.of == "error_rate" else ("requests",)
+    told = [unknown[key] for key in keys if key in unknown]
     return told[0] if told else "its requests do not go through a proxy, so nobody counts them"
 
 

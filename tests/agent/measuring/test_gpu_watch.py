@@ -11,6 +11,7 @@ from agent.gpu.source import Inventory
 from agent.measuring.arm_watch import ArmOf, ArmWatch
 from agent.measuring.gpu_watch import Moment
 from agent.measuring.measurers import Reader
+from agent.measuring.requests import Requests
 from agent.protocol.arms import Arm, ArmGpu
 from agent.protocol.containers import Container
 from agent.protocol.gpus import Gpu, GpuProcess, GpuSample, GpuStack, MigInstance, XidEvent
@@ -86,7 +87,7 @@ def moment(
 
 
 def shown(arm: ArmWatch) -> Arm:
-    return arm.shown(None, "no proxy")
+    return arm.shown(Requests(why="no proxy"))
 
 
 def gpu_of(arm: ArmWatch) -> ArmGpu:

@@ -29,6 +29,13 @@ def gateways(host_kept: None, make_short_folder: Callable[[], Path]) -> Iterator
 
 
 @pytest.fixture
+def folder(short_folder: Path) -> Path:
+    """One that HAProxy may enter, who is nobody."""
+    short_folder.chmod(0o755)
+    return short_folder
+
+
+@pytest.fixture
 def engine(gateways: DockerEngine) -> Iterator[DockerEngine]:
     """That engine, without containers and proxies."""
     yield gateways

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.protocol.workloads import Mode
 from agent.traffic.admin import Server
 from agent.traffic.config import read, rendered
 from agent.traffic.state import SLOTS, Bind, ProxyState, Slot
-from agent.traffic.telling import commands, differences
+from agent.traffic.telling import commands, differences, other_ports
 
 BINDS = (Bind(port=8080), Bind(port=8081, host_ip="127.0.0.1"))
 
@@ -30,6 +31,9 @@ states = st.builds(
     workload=st.just("web"),
     binds=st.sampled_from([BINDS, BINDS[:1]]),
     slots=st.dictionaries(st.sampled_from(SLOTS), slots),
+    modes=st.dictionaries(
+        st.sampled_from([each.name for each in BINDS]), st.sampled_from(["grpc", "tcp"])
+    ),
 )
 
 
@@ -54,7 +58,7 @@ class Running:
 
     def __init__(self, state: ProxyState) -> None:
         self.servers: dict[tuple[str, str], Server] = {
-            (f"b-{bind.name}", name): Server(
+            (state.backend(bind), name): Server(
                 address="192.0.2.1", port=1, weight=0, off=True, up=False, checked=False
             )
             for bind in state.binds
@@ -82,7 +86,7 @@ class Running:
 
 @given(before=states, after=states)
 def test_what_is_told_makes_it_so(before: ProxyState, after: ProxyState) -> None:
-    after = ProxyState(workload="web", binds=before.binds, slots=after.slots)
+    after = msgspec.structs.replace(before, slots=after.slots)
     running = Running(before)
     for state in (before, after):
         for command in commands(state, running.servers):
@@ -113,9 +117,29 @@ def test_there_is_always_somebody_to_take_a_request(steps: list[int]) -> None:
             assert running.shares() >= 100
 
 
+def test_another_mode_is_another_backend() -> None:
+    before = ProxyState(workload="web", binds=BINDS)
+    running = Running(before)
+    assert not other_ports(before, running.servers)
+    after = msgspec.structs.replace(before, modes={BINDS[0].name: "tcp"})
+    assert other_ports(after, running.servers)
+    assert differences(after, running.servers) == [
+        "it does not listen at all-8080 as TCP",
+        "it listens at all-8080, too",
+    ]
+
+
+MODES: list[dict[str, Mode]] = [
+    {},
+    {BINDS[0].name: "grpc"},
+    {BINDS[0].name: "tcp", BINDS[1].name: "grpc"},
+]
+
+
 @pytest.mark.real("haproxy")
+@pytest.mark.parametrize("modes", MODES)
 @pytest.mark.parametrize("ipv6", [True, False])
-def test_haproxy_takes_it(tmp_path: Path, *, ipv6: bool) -> None:
+def test_haproxy_takes_it(tmp_path: Path, modes: dict[str, Mode], *, ipv6: bool) -> None:
     ports = {each.name: 80 for each in BINDS}
     state = ProxyState(
         workload="web",
@@ -125,6 +149,7 @@ def test_haproxy_takes_it(tmp_path: Path, *, ipv6: bool) -> None:
             "candidate": Slot(container="b", address="fd00::2", ports=ports, weight=10),
             "spare1": Slot(container="c", address="", ports=ports, weight=5),
         },
+        modes=modes,
     )
     file = tmp_path / "haproxy.cfg"
     file.write_text(rendered(state, folder=str(tmp_path), ipv6=ipv6))

@@ -45,6 +45,20 @@ def test_what_a_line_tells(text: bytes, *, error: bool, microseconds: int | None
 
 
 @pytest.mark.parametrize(
+    ("status", "error"),
+    # No status in the headers: it comes in trailers, where no proxy looks.
+    [("-", False), ("0", False), ("5", False), ("13", True), ("14", True), ("99", False)],
+)
+def test_what_a_line_of_grpc_tells(status: str, *, error: bool) -> None:
+    text = line().replace(b"r b-", b"g g-") + f" {status}".encode()
+    answer = answer_of(text)
+    assert answer is not None
+    assert (answer.error, answer.microseconds) == (error, None if error else 4200)
+    assert answer_of(text.replace(b"g g-", b"g b-")) is None
+    assert answer_of(text.replace(b"g g-", b"r b-")) is None
+
+
+@pytest.mark.parametrize(
     "text",
     [b"", b"Server b-x/stable is DOWN", line()[:-8], line().replace(b"b-all", b"f-all"), b"\xff"],
 )

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import http.server
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,44 +15,9 @@ import pytest
 from agent.traffic import config
 from agent.traffic.proxy import Proxy
 from agent.traffic.state import Bind, ProxyState, Slot
+from tests.agent.traffic.processes import Processes
 
 pytestmark = [pytest.mark.real("haproxy"), pytest.mark.timeout(60)]
-
-
-class Processes:
-    """A home in which a proxy is a process of the test."""
-
-    def __init__(self, files: Path) -> None:
-        self._files = files
-        self._process: subprocess.Popen[bytes] | None = None
-
-    async def why_not(self) -> str | None:
-        return None
-
-    def folder(self, workload: str) -> str:
-        return str(self._files / workload)
-
-    def shown(self, workload: str) -> str:
-        return "process"
-
-    async def running(self, workload: str) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    async def start(self, workload: str) -> None:
-        words = ["haproxy", "-db", "-f", f"{self.folder(workload)}/{config.FILE}"]
-        self._process = await asyncio.to_thread(subprocess.Popen, words, stderr=subprocess.DEVNULL)
-
-    async def restart(self, workload: str) -> None:
-        await self.remove(workload)
-        await self.start(workload)
-
-    async def remove(self, workload: str) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
-
-    async def last_words(self, workload: str) -> str:
-        return ""
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -87,13 +51,6 @@ def ask(port: int, count: int) -> int:
         well += connection.getresponse().status == 200
         connection.close()
     return well
-
-
-@pytest.fixture
-def folder(short_folder: Path) -> Path:
-    """One that HAProxy may enter, who is nobody."""
-    short_folder.chmod(0o755)
-    return short_folder
 
 
 async def test_what_is_lost_is_counted(

@@ -58,6 +58,12 @@ def finding_of(drift: Drift, node: str) -> Finding:
     )
 
 
+def has(fact: str, facts: NodeFacts) -> str:
+    """What a node has of a fact: "none" where it has none of it, "not known" where that is open."""
+    had = _HAD[fact](facts)
+    return ", ".join(dict.fromkeys(had.values)) or ("none" if had.lacks else "not known")
+
+
 def words_of(value: Value) -> str:
     """What is expected, as people read it."""
     if isinstance(value, bool):

@@ -10,8 +10,10 @@ import msgspec
 from agent.protocol.engines import Engine
 from agent.protocol.gpus import Gpu
 from agent.protocol.images import NodeImage
+from agent.protocol.node import NodeFacts
 from agent.protocol.snapshots import WITHHELD, AppliedWorkload, NodeSnapshot
 from agent.protocol.workloads import Workload
+from console.fleet.drift import has
 from console.rollouts.release_diff import differences
 from console.snapshots.same_image import one_store, same_image
 from console.text import plural, size
@@ -93,44 +95,51 @@ def tells_values(snapshot: NodeSnapshot) -> bool:
 
 def _facts(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
     old, new = before.facts, after.facts
-    yield from _values(
-        "driver",
-        {
-            "driver": (old.gpu_stack.driver_version, new.gpu_stack.driver_version),
-            "CUDA": (old.gpu_stack.cuda_version, new.gpu_stack.cuda_version),
-            "GPU stack": (old.gpu_stack.state, new.gpu_stack.state),
-            "L4T": (old.gpu_stack.l4t_version, new.gpu_stack.l4t_version),
-            "container toolkit": (old.toolkit.version, new.toolkit.version),
-            "toolkit mode": (old.toolkit.mode, new.toolkit.mode),
-        },
-    )
+    yield from _texts("driver", _driver(old), _driver(new))
     gpus = ({f"GPU {each.index}": _gpu(each) for each in side.gpus} for side in (old, new))
     yield from _texts("driver", *gpus)
-    yield from _values(
-        "runtime",
-        {
-            "runtime": (_named(old.runtime.name, old.runtime.version),
-                        _named(new.runtime.name, new.runtime.version)),
-            "state": (old.runtime.state, new.runtime.state),
-            "image store": (old.runtime.image_store, new.runtime.image_store),
-            "storage driver": (old.runtime.storage_driver, new.runtime.storage_driver),
-            "runtimes": (", ".join(sorted(old.runtime.runtimes)),
-                         ", ".join(sorted(new.runtime.runtimes))),
-            "default runtime": (old.runtime.default_runtime, new.runtime.default_runtime),
-            "cgroups": (old.runtime.cgroup_version, new.runtime.cgroup_version),
-        },
-    )  # fmt: skip
-    yield from _values(
-        "machine",
-        {
-            "name": (before.node, after.node),
-            "system": (old.host.os, new.host.os),
-            "kernel": (old.host.kernel, new.host.kernel),
-            "architecture": (old.host.architecture, new.host.architecture),
-            "memory": (size(old.host.memory_total_bytes), size(new.host.memory_total_bytes)),
-            "agent": (old.agent.version, new.agent.version),
-        },
-    )
+    yield from _texts("runtime", _runtime(old), _runtime(new))
+    yield from _texts("machine", _machine(before), _machine(after))
+
+
+def _driver(facts: NodeFacts) -> dict[str, str]:
+    no_mode = "not known" if "mode" in facts.toolkit.unknown else "none"
+    return {
+        "driver": has("driver", facts),
+        "CUDA": has("cuda", facts),
+        "GPU stack": facts.gpu_stack.state,
+        "L4T": has("l4t", facts),
+        "container toolkit": has("toolkit", facts),
+        "toolkit mode": facts.toolkit.mode or no_mode,
+    }
+
+
+def _runtime(facts: NodeFacts) -> dict[str, str]:
+    runtime = facts.runtime
+    # One that does not answer has all of it, as far as anybody knows.
+    none = "none" if runtime.state in ("ok", "simulated", "not_found") else "not known"
+    told = {
+        "runtime": " ".join(part for part in (runtime.name, runtime.version) if part),
+        "state": runtime.state,
+        "image store": runtime.image_store,
+        "storage driver": runtime.storage_driver,
+        "runtimes": ", ".join(sorted(runtime.runtimes)),
+        "default runtime": runtime.default_runtime,
+        "cgroups": runtime.cgroup_version,
+    }
+    return {what: text or none for what, text in told.items()}
+
+
+def _machine(side: NodeSnapshot) -> dict[str, str]:
+    host = side.facts.host
+    return {
+        "name": side.node,
+        "system": host.os,
+        "kernel": host.kernel,
+        "architecture": host.architecture,
+        "memory": size(host.memory_total_bytes),
+        "agent": side.facts.agent.version,
+    }
 
 
 def _gpu(gpu: Gpu) -> str:
@@ -271,11 +280,6 @@ def _files(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
         yield from _texts(part, *sides)
 
 
-def _values(part: Part, pairs: Mapping[str, tuple[str | None, str | None]]) -> Iterator[Change]:
-    sides = ({name: pair[side] or "none" for name, pair in pairs.items()} for side in (0, 1))
-    yield from _texts(part, *sides)
-
-
 def _texts(part: Part, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
     for name in _in_order(before, after):
         was, now = before.get(name), after.get(name)
@@ -287,10 +291,6 @@ def _texts(part: Part, before: Mapping[str, str], after: Mapping[str, str]) -> I
 
 def _in_order(before: Iterable[str], after: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*before, *after]))
-
-
-def _named(name: str | None, version: str | None) -> str | None:
-    return " ".join(part for part in (name, version) if part) or None
 
 
 def _short(digest: str | None) -> str:

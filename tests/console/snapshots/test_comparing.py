@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from agent.protocol.decoding import from_json
 from agent.protocol.engines import Stale
+from agent.protocol.gpus import GpuStack
+from agent.protocol.node import RuntimeFacts
 from agent.protocol.snapshots import WITHHELD, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import GpuRequest
 from console.snapshots.comparing import Change, compare, incomparable, tells_values
@@ -64,6 +66,22 @@ def test_what_matters_at_night_comes_first() -> None:
     assert "~ driver: 535.183.01 becomes 580.65.06" in lines
     assert "x-roost.gpu.select: 0 becomes 1" in lines
     assert f"image behind its name: {digest(1)[7:19]} becomes {digest(3)[7:19]}" in lines
+
+
+def test_what_is_not_known_is_not_told_as_none() -> None:
+    before, after = snapshot(), snapshot()
+    after.facts.runtime = RuntimeFacts(state="unreachable", reason="it does not answer")
+    after.facts.gpu_stack = GpuStack(
+        state="ok", source="nvml", unknown={"driver_version": "it was not told"}
+    )
+    lines = [line.text for line in diff_lines(compare(before, after))]
+    assert "~ runtime: Docker Engine 24.0.7 becomes not known" in lines
+    assert "~ driver: 535.183.01 becomes not known" in lines
+    after.facts.runtime = RuntimeFacts(state="not_found")
+    after.facts.gpu_stack = GpuStack(state="driver_not_loaded", source="none")
+    lines = [line.text for line in diff_lines(compare(before, after))]
+    assert "~ runtime: Docker Engine 24.0.7 becomes none" in lines
+    assert "~ driver: 535.183.01 becomes none" in lines
 
 
 def test_a_value_that_one_of_them_withholds_is_no_difference() -> None:

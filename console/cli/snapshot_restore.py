@@ -11,7 +11,6 @@ import msgspec
 
 from agent.protocol.jobs import Job
 from agent.protocol.problems import Problem, ProblemError
-from agent.protocol.snapshots import NodeSnapshot
 from console.cli.consent import consent
 from console.cli.failures import tell
 from console.cli.image_options import read_judge
@@ -26,13 +25,11 @@ from console.fleet.inventory import NodeEntry
 from console.fleet.job_words import state
 from console.images.push import PushState
 from console.link.client import NodeClient
-from console.snapshots.comparing import compare
 from console.snapshots.folder import snapshots_folder
 from console.snapshots.planning import Line, RestorePlan
-from console.snapshots.restoring import Restore, prepare, run
-from console.snapshots.snapshot_file import SnapshotFile, read_snapshot
+from console.snapshots.restoring import Restore, Restored, prepare, run
+from console.snapshots.snapshot_file import read_snapshot
 from console.snapshots.values import Given
-from console.snapshots.words import diff_lines
 from console.text import clean, size
 
 _STEPS = {
@@ -145,8 +142,8 @@ def command(
         say(f"{node}: job {restore.under_way.id if restore.under_way else ''} goes on with it")
     heard = _Heard(node, quiet=as_json)
 
-    async def do(_: NodeEntry, client: NodeClient) -> tuple[Job, NodeSnapshot]:
-        job = await run(
+    async def do(_: NodeEntry, client: NodeClient) -> Restored:
+        return await run(
             client,
             restore,
             folder=undo_folder or snapshots_folder(os.environ),
@@ -155,34 +152,22 @@ def command(
             seen=heard.job,
             sending=heard.sending,
         )
-        return job, await client.snapshots.take(environment=True)
 
     try:
-        record.job, after = ask_one(setup, node, do)
+        restored = ask_one(setup, node, do)
     except BaseException:
         _tell_undo(restore.plan, node)
         raise
+    record.job, record.differs = restored.job, restored.differs
     record.undo = restore.plan.undo
-    record.differs = still_differs(found, after)
     if as_json:
         print_json(record)
     else:
-        click.echo(clean(f"{node}: {state(record.job)}, as in {file}"))
+        click.echo(clean(f"{node}: {state(restored.job)}, as in {file}"))
         for line in record.differs:
             say(f"{node}: still differs: {line}")
         _tell_undo(restore.plan, node)
     return 0
-
-
-def still_differs(file: SnapshotFile, after: NodeSnapshot) -> list[str]:
-    """What of its workloads is not as the snapshot says, in words."""
-    names = {each.name for each in file.snapshot.workloads if each.workload is not None}
-    changes = [
-        change
-        for change in compare(file.snapshot, after)
-        if change.part == "workloads" and change.name in names
-    ]
-    return [line.text for line in diff_lines(changes) if line.depth]
 
 
 def _agree(setup: Setup, node: str, restore: Restore, file: Path, *, yes: bool) -> None:

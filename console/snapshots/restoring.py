@@ -26,10 +26,12 @@ from console.images.push import Push, PushState
 from console.images.rate import RateLimit
 from console.link.client import NodeClient
 from console.rollouts.needed_engines import plan_with_engines
+from console.snapshots.comparing import compare
 from console.snapshots.folder import SUFFIX
 from console.snapshots.planning import Line, RestorePlan, Wish, plan_restore
 from console.snapshots.snapshot_file import SnapshotFile, write_snapshot
 from console.snapshots.values import Given
+from console.snapshots.words import diff_lines
 from console.text import size
 
 JOBS_LOOKED_AT = 200
@@ -50,6 +52,13 @@ class Restore(msgspec.Struct, kw_only=True):
     before: NodeSnapshot
     # That a former console began, and that goes on by itself.
     under_way: Job | None = None
+
+
+class Restored(msgspec.Struct, kw_only=True, frozen=True):
+    """A restore that is done, and what the node says afterwards."""
+
+    job: Job
+    differs: list[str]  # of the snapshot's workloads, what is still not as it says, in words
 
 
 async def prepare(
@@ -108,8 +117,8 @@ async def run(
     make_room: bool = False,
     seen: Callable[[Job], None] = lambda _: None,
     sending: Callable[[PushState], None] = lambda _: None,
-) -> Job:
-    """Do it, or go on with it; the job at its end. Cut off, the same again goes on.
+) -> Restored:
+    """Do it, or go on with it, and look at the node. Cut off, the same again goes on.
 
     How the node was before is written into `folder` first; `restore.plan.undo` is where.
 
@@ -127,7 +136,7 @@ async def run(
         job = await client.snapshots.restore(plan.request, secrets.token_hex(16))
     following = asyncio.create_task(see_through(client, job, random=random, seen=seen))
     if plan.request.load is None:
-        return await following
+        return await _looked(client, restore, await following)
     push = Push(
         client,
         [restore.file.bundle.index],
@@ -143,11 +152,28 @@ async def run(
         if problem is not None and not following.done():
             await _give_up(client, job, problem)
             raise problem
-        return await following
+        ended = await following
     finally:
         for task in (pushing, following):
             task.cancel()
         await asyncio.gather(pushing, following, return_exceptions=True)
+    return await _looked(client, restore, ended)
+
+
+async def _looked(client: NodeClient, restore: Restore, job: Job) -> Restored:
+    after = await client.snapshots.take(environment=True)
+    return Restored(job=job, differs=still_differs(restore.file.snapshot, after))
+
+
+def still_differs(then: NodeSnapshot, after: NodeSnapshot) -> list[str]:
+    """What of its workloads is not as the snapshot says, in words."""
+    names = {each.name for each in then.workloads if each.workload is not None}
+    changes = [
+        change
+        for change in compare(then, after)
+        if change.part == "workloads" and change.name in names
+    ]
+    return [line.text for line in diff_lines(changes) if line.depth]
 
 
 async def _give_up(client: NodeClient, job: Job, problem: ProblemError) -> None:

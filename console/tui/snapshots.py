@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.protocol.snapshots import NodeSnapshot
     from console.link.client import NodeClient
     from console.snapshots.comparing import Difference
-    from console.snapshots.restoring import Restore
+    from console.snapshots.restoring import Restore, Restored
     from console.snapshots.taking import Wanted
 
 
@@ -50,7 +50,9 @@ class SnapshotDesk(Protocol):
     async def prepare(self, file: Path, node: str) -> Restore:
         """What a restore would do. Nothing changes."""
 
-    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Job: ...
+    async def restore(
+        self, node: str, restore: Restore, seen: Callable[[Job], None]
+    ) -> Restored: ...
 
 
 class NoSnapshots:
@@ -70,7 +72,7 @@ class NoSnapshots:
     async def prepare(self, file: Path, node: str) -> Restore:
         raise _none()
 
-    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Job:
+    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Restored:
         raise _none()
 
 
@@ -108,7 +110,7 @@ class LinkSnapshots:
         found = await asyncio.to_thread(read_snapshot, file)
         return await prepare(self._client(node), found)
 
-    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Job:
+    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Restored:
         from console.fleet.back_off import jitter
         from console.snapshots.restoring import run
 

@@ -126,13 +126,14 @@ class SnapshotsScreen(Carrying, ListView):
             return
 
         async def do() -> str:
-            job = await self.context.snapshots.restore(
+            restored = await self.context.snapshots.restore(
                 node, restore, lambda job: self.footer.progress(f"{node}: {job.stage or job.state}")
             )
             self.act_snapshot_read()
             undo = restore.plan.undo
             kept = f"; how it was: {Path(undo).name}" if undo else ""
-            return f"{file.name} is restored (job {job.id}){kept}"
+            but = ", but not all is as it says: Enter shows it" if restored.differs else ""
+            return f"{file.name} is restored (job {restored.job.id}){but}{kept}"
 
         view = self.context.fleet.nodes[node]
         task = Task(node, view.entry.production, file.name, do)

@@ -14,7 +14,7 @@ from agent.protocol.snapshots import NodeSnapshot
 from agent.protocol.workloads import GpuRequest
 from console.snapshots.comparing import Difference, difference
 from console.snapshots.planning import Wish, plan_restore
-from console.snapshots.restoring import Restore
+from console.snapshots.restoring import Restore, Restored
 from console.snapshots.snapshot_file import read_snapshot, write_snapshot
 from console.snapshots.taking import Wanted
 from console.tui.app import RoostApp
@@ -42,6 +42,7 @@ class FakeDesk:
     def __init__(self, folder: Path, now: NodeSnapshot = NOW) -> None:
         self.folder, self.now = folder, now
         self.restored: list[str] = []
+        self.differs: list[str] = []  # what a restore leaves
         self.taken: list[tuple[str, Wanted]] = []
 
     async def listed(self) -> Sequence[Listed]:
@@ -62,10 +63,10 @@ class FakeDesk:
         wish = Wish(snapshot=found.snapshot, id=found.id, name=file.name)
         return Restore(file=found, plan=plan_restore(wish, self.now), before=self.now)
 
-    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Job:
+    async def restore(self, node: str, restore: Restore, seen: Callable[[Job], None]) -> Restored:
         self.restored.append(node)
         restore.plan.undo = "/somewhere/before.snapshot"
-        return Job(
+        job = Job(
             id="abc123",
             kind="snapshot.restore",
             subject="friday",
@@ -73,6 +74,7 @@ class FakeDesk:
             owner="maria",
             created_at=fakes.NOW,
         )
+        return Restored(job=job, differs=self.differs)
 
 
 @pytest.fixture
@@ -181,6 +183,19 @@ async def test_a_restore_shows_its_plan_and_asks(make_app: MakeApp, desk: FakeDe
         await pilot.press("tab", "enter")
         assert "friday.snapshot is restored (job abc123)" in await settled(pilot)
     assert desk.restored == ["cam-7"]
+
+
+async def test_a_restore_that_leaves_a_difference_says_so(
+    make_app: MakeApp, desk: FakeDesk
+) -> None:
+    desk.differs = ["web", "container: running becomes exited"]
+    app = app_of(make_app, desk)
+    async with app.run_test(size=(160, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("o", "enter")
+        await settled(pilot)
+        await pilot.press("tab", "enter")
+        assert "(job abc123), but not all is as it says" in await settled(pilot)
 
 
 async def test_on_production_its_name_is_typed(make_app: MakeApp, desk: FakeDesk) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from agent.protocol.findings import Finding
 from agent.protocol.gpus import Gpu
 from agent.protocol.node import NodeFacts
-from agent.rules.constraints import holds
+from agent.rules.constraints import holds, is_constraint
 from console.fleet.expectations import VERSIONS, Expectation, Value
 
 _NUMBERS = re.compile(r"\d{1,18}(?:\.\d{1,18}){0,7}", re.ASCII)
@@ -95,7 +95,7 @@ def _look(each: Expectation, facts: NodeFacts) -> Drift:
 
 
 def _keeps(fact: str, value: Value, have: str) -> bool | None:
-    if fact in VERSIONS:
+    if fact in VERSIONS and is_constraint(str(value)):
         return holds(str(value), have)
     if isinstance(value, list):
         return have in value
@@ -190,7 +190,8 @@ _HAD: dict[str, Callable[[NodeFacts], _Had]] = {
 def expected_of(facts: NodeFacts, said_by: str) -> list[Expectation]:
     """What a node that was like `facts` shall be again: a snapshot's facts as expectations.
 
-    Versions are expected as their numbers; what was not known then is not expected.
+    Versions are expected as their numbers, but for a kernel's, whose builds differ behind them:
+    a driver's module is of one. What was not known then is not expected.
     """
     found: list[Expectation] = []
     for fact, read in _HAD.items():
@@ -199,7 +200,7 @@ def expected_of(facts: NodeFacts, said_by: str) -> list[Expectation]:
         if had.reason or len(values) != 1:
             continue  # unknown, or GPUs that differ
         value: Value = values[0]
-        if fact in VERSIONS:
+        if fact in VERSIONS and fact != "kernel":
             version = _NUMBERS.match(values[0])
             if version is None:
                 continue

@@ -21,7 +21,7 @@ from console.cli.setup import Setup
 from console.cli.version import installed_version
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
-from console.support.gathering import Part, gather
+from console.support.gathering import Part, gather, without_secrets_as_json
 from console.support.writing import About, write_support
 from console.text import size
 
@@ -112,8 +112,10 @@ async def _gather(_entry: NodeEntry, client: NodeClient) -> list[Part]:
 
 def _last_known(setup: Setup, entry: NodeEntry, problem: ProblemError | None) -> list[Part]:
     why = "the node was not reached" if problem is None else f"{problem.code}: {problem.detail}"
-    facts, _ = last_facts(setup, [entry]).get(entry.name, (None, None))
-    if facts is None:
+    known = last_facts(setup, [entry]).get(entry.name)
+    if known is None:
         return [Part("facts.json", None, why)]
-    text = msgspec.json.format(msgspec.json.encode(facts), indent=1).decode() + "\n"
-    return [Part("facts.json", text, f"as it was when it was last followed; now {why}")]
+    facts, seen_at = known
+    then = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seen_at))
+    text = without_secrets_as_json(msgspec.to_builtins(facts))
+    return [Part("facts.json", text, f"as it was on {then}, when it was last followed; now {why}")]

@@ -82,10 +82,15 @@ async def _part(client: NodeClient, name: str, target: str, heard: Heard) -> Par
     if not name.endswith(".json"):
         return Part(name, without_secrets(text), _cut_words(cut=cut))
     try:
-        told = plain_without_secrets(json.loads(text))
+        told = without_secrets_as_json(json.loads(text))
     except (ValueError, RecursionError):
         return Part(name, without_secrets(text), _cut_words(cut=cut) or "it is no JSON")
-    return Part(name, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    return Part(name, told)
+
+
+def without_secrets_as_json(document: Any) -> str:
+    """A decoded JSON document as the text of a part. Raises RecursionError."""
+    return json.dumps(plain_without_secrets(document), indent=1, ensure_ascii=False) + "\n"
 
 
 async def _read(client: NodeClient, name: str, target: str, heard: Heard) -> tuple[bytes, bool]:

@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from agent.cli.token import command as token
+from console.fleet.cache import PictureCache
+from console.fleet.fleet_file import load_inventory
 from console.fleet.inventory import NodeEntry
+from console.fleet.picture import NodeView
 from tests.agent_process import AgentProcess
-from tests.console.cli.commands import Done, roost, write_fleet
+from tests.console.cli.commands import Done, environment, roost, write_fleet
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 
@@ -118,7 +121,25 @@ def test_a_simulated_node_has_all_parts(tmp_path: Path, fleet: Path) -> None:
     assert "DCGM_FI_DEV_FB_USED" in parts["metrics.txt"]
 
 
-def test_a_node_that_is_away_leaves_what_was_known(tmp_path: Path, fleet: Path) -> None:
+async def test_a_node_that_is_away_leaves_what_was_known_and_when(
+    tmp_path: Path, fleet: Path
+) -> None:
+    entries = {entry.name: entry for entry in load_inventory(fleet).nodes}
+    said = roost(tmp_path, "--fleet", fleet, "node", "show", "plant-1-t4", "--json").json["facts"]
+    view = NodeView(entries["plant-1-offline"])
+    said["host"]["machine"] = "a board, DB_PASSWORD=PLANTED"
+    view.sections = {"facts": {"": {**said, "name": "plant-1-offline"}}}
+    view.seen_at = 1_700_000_000.0
+    await PictureCache.of_fleet(fleet, environment(tmp_path)).save({"plant-1-offline": view})
+    done, parts = support(tmp_path, fleet, "plant-1-offline")
+    assert done.code == 3
+    assert json.loads(parts["facts.json"])["host"]["architecture"] == said["host"]["architecture"]
+    assert "PLANTED" not in parts["facts.json"]
+    assert "as it was on 2023-11-14 22:13 UTC" in parts["README.txt"]
+    assert "link.socket_missing" in parts["README.txt"]
+
+
+def test_a_node_that_is_away_and_was_never_followed(tmp_path: Path, fleet: Path) -> None:
     done, parts = support(tmp_path, fleet, "plant-1-offline")
     assert done.code == 3
     assert set(parts) == {"README.txt"}

@@ -43,7 +43,7 @@ class Rendered(msgspec.Struct, kw_only=True, frozen=True):
 
 def render(folder: Path, variant: Variant) -> Rendered:
     """Raises ProblemError `build.files`."""
-    dockerfile = _read(folder / DOCKERFILE).decode()
+    dockerfile = _text(folder / DOCKERFILE)
     if MARK not in dockerfile:
         raise ProblemError(
             "build.files",
@@ -115,7 +115,7 @@ def labels_of(variant: Variant, rendered: Rendered, *, base: str) -> Mapping[str
 def _requirements(file: Path, variant: Variant) -> bytes:
     """As this Python on this platform needs them, without markers."""
     arch = "aarch64" if variant.platform.endswith("arm64") else "x86_64"
-    return locked_for(_read(file).decode(), python=variant.python, arch=arch).encode()
+    return locked_for(_text(file), python=variant.python, arch=arch).encode()
 
 
 def _environment(variant: Variant) -> str:
@@ -169,16 +169,27 @@ def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     return entry
 
 
+def _text(file: Path) -> str:
+    try:
+        return _read(file).decode()
+    except UnicodeDecodeError:
+        raise _wrong(file, "it is no text") from None
+
+
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ProblemError(
-            "build.files",
-            f"{file}: {error.strerror}",
-            params={"file": str(file)},
-            hint="`roost image build` wants the whole images/ folder.",
-        ) from None
+        raise _wrong(file, error.strerror or str(error)) from None
+
+
+def _wrong(file: Path, why: str) -> ProblemError:
+    return ProblemError(
+        "build.files",
+        f"{file}: {why}",
+        params={"file": str(file)},
+        hint="`roost image build` wants the whole images/ folder.",
+    )
 
 
 class _Hashing(io.RawIOBase):

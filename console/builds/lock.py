@@ -136,5 +136,6 @@ def locked_base(name: str, image: NodeImage) -> LockedBase:
 
 def packages_of(requirements: bytes) -> dict[str, str]:
     """Names and versions of requirements as `context.render` makes them, all of them exact."""
-    pins = (line.split()[0].partition("==") for line in requirements.decode().splitlines())
+    lines = (line.split() for line in requirements.decode().splitlines())
+    pins = (words[0].partition("==") for words in lines if words)
     return {name: version for name, _, version in pins}

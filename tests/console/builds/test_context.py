@@ -83,6 +83,20 @@ def test_what_is_in_it(folder: Path) -> None:
     assert {(each.mtime, each.uid, each.gid) for each in entries} == {(0, 0, 0)}
 
 
+def test_a_variant_that_needs_no_package(folder: Path) -> None:
+    (folder / "requirements.txt").write_text("a==1.0 ; python_version < '3'\n")
+    assert packages_of(render(folder, VARIANT).requirements) == {}
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "requirements.txt"])
+def test_a_file_that_is_no_text_is_told(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xff\xfe")
+    with pytest.raises(ProblemError) as raised:
+        render(folder, VARIANT)
+    assert raised.value.code == "build.files"
+    assert f"{name}: it is no text" in raised.value.detail
+
+
 def test_wheels_go_along_and_none_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="no wheels lie there"):
         write_context(render(folder, VARIANT), tmp_path, io.BytesIO())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -61,11 +62,27 @@ def render(folder: Path, variant: Variant) -> Rendered:
 def write_context(rendered: Rendered, wheelhouse: Path | None, out: BinaryIO) -> str:
     """The context as a tar, with each wheel that lies in `wheelhouse`; its digest "sha256:...".
 
+    `out` is a temporary file.
+
     Raises:
-        ProblemError: `build.files`.
+        ProblemError: `build.files`, `console.unwritable`.
     """
     hashing = _Hashing(out)
-    with tarfile.open(fileobj=hashing, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+    try:
+        _write(rendered, wheels(wheelhouse), hashing)
+        out.flush()
+    except OSError as error:
+        raise ProblemError(
+            "console.unwritable",
+            f"the context cannot be written to {tempfile.gettempdir()}: {error.strerror}",
+            params={"file": tempfile.gettempdir()},
+            hint="Make room there, or name another folder in TMPDIR.",
+        ) from None
+    return f"sha256:{hashing.digest.hexdigest()}"
+
+
+def _write(rendered: Rendered, found: Iterable[Path], out: BinaryIO | io.RawIOBase) -> None:
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for name, data in (
             (DOCKERFILE, rendered.dockerfile),
             ("requirements.txt", rendered.requirements),
@@ -73,9 +90,8 @@ def write_context(rendered: Rendered, wheelhouse: Path | None, out: BinaryIO) ->
         ):
             _add(tar, name, data)
         tar.addfile(_entry("wheelhouse", tarfile.DIRTYPE, 0o755))
-        for wheel in wheels(wheelhouse):
+        for wheel in found:
             _add(tar, f"wheelhouse/{wheel.name}", _read(wheel))
-    return f"sha256:{hashing.digest.hexdigest()}"
 
 
 def wheels(wheelhouse: Path | None) -> list[Path]:

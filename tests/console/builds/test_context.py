@@ -107,6 +107,15 @@ def test_wheels_go_along_and_none_is_told(folder: Path, tmp_path: Path) -> None:
         assert tar.getnames()[-2:] == ["wheelhouse", "wheelhouse/a-1.0-py3-none-any.whl"]
 
 
+def test_a_disk_that_is_full_is_told(folder: Path) -> None:
+    with (
+        open("/dev/full", "wb", buffering=0) as full,  # noqa: PTH123 - a raw file
+        pytest.raises(ProblemError, match="No space left") as raised,
+    ):
+        write_context(render(folder, VARIANT), None, full)
+    assert raised.value.code == "console.unwritable"
+
+
 @pytest.mark.parametrize("variant", MATRIX.variants, ids=lambda each: each.name)
 def test_every_variant_can_be_rendered_and_fits_what_is_known_of_drivers(variant: Variant) -> None:
     rendered = render(IMAGES / MATRIX.folder, variant)

@@ -59,7 +59,11 @@ class Deployments:
         self._jobs, self._store, self._reverter = jobs, store, reverter
         self._boot_clock = boot_clock
         self._unfinished = Unfinished(
-            jobs=jobs, store=store, reverter=reverter, submit=partial(self._submit, REVERT)
+            jobs=jobs,
+            store=store,
+            reverter=reverter,
+            submit=partial(self._submit, REVERT),
+            seen_to=self._seen_to,
         )
         self._deploys = DeployKind(
             machine=machine, reverter=reverter, taken_back=self._unfinished.take_back
@@ -106,7 +110,7 @@ class Deployments:
         deployment_id = secrets.token_hex(6) if key is None else digest_of(key.encode())[:12]
         async with self._beginning:  # two that want the same GPU are planned in turn
             if self._store.has_deployment(deployment_id):
-                return self._asked_before(deployment_id, asked)
+                return await self._asked_before(deployment_id, asked)
             planned = await plan()
             planned.check()
             names = [part.name for part in planned.parts]
@@ -228,26 +232,38 @@ class Deployments:
 
         return await self._submit(kind, await self._store.change(stuck.shown.id, resolved))
 
-    def _asked_before(self, deployment_id: str, asked: str) -> Job:
+    async def _asked_before(self, deployment_id: str, asked: str) -> Job:
         record = self._store.deployment(deployment_id)
-        if record.asked != asked or record.shown.job is None:
+        if record.asked != asked:
             raise ProblemError(
                 "job.key_reused",
                 "the idempotency key was used for another deployment",
                 params={"deployment": deployment_id},
                 hint="Use a new key for a new request.",
             )
+        if record.shown.job is None:  # an agent ended before it had one, or before it was written
+            return await self._submit(_kind_of(record), record)
         return self._jobs.get(record.shown.job)
+
+    async def _seen_to(self, deployment_id: str) -> bool:
+        """Whether it is at rest or a job is at work on it: also one that a crash kept out of its
+        record, and that is in it then."""
+        async with self._beginning:  # whose job is about to be written is not left behind
+            record = self._store.deployment(deployment_id)
+            under_way = {job.id for job in self._jobs.newest() if job.state not in ENDED}
+            if record.shown.state in AT_REST or record.shown.job in under_way:
+                return True
+            kind = _kind_of(record)
+            job = self._jobs.known(kind, _work(record), key=_key(record))
+            if job is None or job.id not in under_way:
+                return False
+            await self._submit(kind, record)
+            return True
 
     async def _submit(self, kind: str, record: DeploymentRecord) -> Job:
         """The job that is at work on a deployment from now on."""
         shown = record.shown
-        request = DeploymentWork(
-            deployment=shown.id, workloads=[part.name for part in record.parts]
-        )
-        job = await self._jobs.submit(
-            kind, request, owner=shown.owner, key=f"{shown.id}/{record.generation}"
-        )
+        job = await self._jobs.submit(kind, _work(record), owner=shown.owner, key=_key(record))
 
         def with_job(record: DeploymentRecord) -> DeploymentRecord:
             shown = msgspec.structs.replace(record.shown, job=job.id)
@@ -312,6 +328,21 @@ class Deployments:
     def _named(self, deployment_id: str) -> str:
         shown = self._store.deployment(deployment_id).shown
         return f"deployment {deployment_id} ({shown.release}, by {shown.owner})"
+
+
+def _work(record: DeploymentRecord) -> DeploymentWork:
+    names = [part.name for part in record.parts]
+    return DeploymentWork(deployment=record.shown.id, workloads=names)
+
+
+def _kind_of(record: DeploymentRecord) -> str:
+    """Of the job that has to be at work on it."""
+    return REVERT if record.shown.state == "reverting" else DEPLOY
+
+
+def _key(record: DeploymentRecord) -> str:
+    """By which that job is found again."""
+    return f"{record.shown.id}/{record.generation}"
 
 
 def _record(

@@ -9,7 +9,7 @@ from functools import partial
 
 from agent.jobs.jobs import Jobs
 from agent.protocol.deployments import AT_REST
-from agent.protocol.jobs import ENDED, Job
+from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.workloads.records import DeploymentRecord, WorkloadStore
 from agent.workloads.reverting import Reverter
@@ -24,6 +24,7 @@ class Unfinished:
 
     Args:
         submit: begins the way back of a deployment that is reverting.
+        seen_to: whether the deployment of that id is at rest, or a job is at work on it.
     """
 
     def __init__(
@@ -33,9 +34,10 @@ class Unfinished:
         store: WorkloadStore,
         reverter: Reverter,
         submit: Callable[[DeploymentRecord], Awaitable[Job]],
+        seen_to: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._jobs, self._store, self._reverter = jobs, store, reverter
-        self._submit = submit
+        self._submit, self._seen_to = submit, seen_to
         self._tasks: set[asyncio.Task[None]] = set()
 
     def pick_up(self) -> None:
@@ -81,10 +83,9 @@ class Unfinished:
         while True:
             try:
                 await self._store.load()
-                jobs = {job.id: job for job in self._jobs.newest()}
+                self._jobs.newest()  # raises while there are none yet
                 for record in self._store.deployments():
-                    job = jobs.get(record.shown.job or "")
-                    if record.shown.state in AT_REST or (job and job.state not in ENDED):
+                    if record.shown.state in AT_REST or await self._seen_to(record.shown.id):
                         continue
                     why = "the agent ended before it had begun"
                     begun = await self._reverter.begin(record.shown.id, by="roost", why=why)

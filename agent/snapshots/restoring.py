@@ -19,6 +19,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import RESTORE, RestoreRequest
 from agent.protocol.workloads import Workload
 from agent.snapshots.filling import filled
+from agent.workloads.jobs import DEPLOY, REVERT
 
 # Layers may come over a link that is gone for a night, and an engine may take hours.
 STEP_SECONDS = 24 * 3600.0
@@ -131,7 +132,10 @@ class RestoreKind(JobKind[RestoreRequest]):
                 raise
             work.log(f"{what}: job {job.id}")
             job = await self._ended(work, job)
-            if job.state in ("succeeded", "skipped"):
+            ended = f"ended as {job.state}"
+            if _taken_back(job):
+                ended = "was taken back"
+            elif job.state in ("succeeded", "skipped"):
                 return job.id
             if job.problem is not None:
                 raise ProblemError.from_problem(job.problem)
@@ -140,7 +144,7 @@ class RestoreKind(JobKind[RestoreRequest]):
             work.log(f"{what}: {job.reason or 'interrupted'}; it is begun again")
         raise ProblemError(
             "snapshot.step",
-            f"{what}: its job {job.id} ended as {job.state}",
+            f"{what}: its job {job.id} {ended}",
             params={"job": job.id},
             hint="Run the same restore again: it goes on with what is left.",
         )
@@ -153,6 +157,11 @@ class RestoreKind(JobKind[RestoreRequest]):
             await asyncio.sleep(LOOK_SECONDS)
             job = self._jobs.get(job.id)
         return job
+
+
+def _taken_back(job: Job) -> bool:
+    """A deployment, by somebody else: its job had nothing left to do, or another one undid it."""
+    return job.kind == REVERT or (job.kind == DEPLOY and job.state == "skipped")
 
 
 def _named(applies: Sequence[ApplyRequest]) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from agent.jobs.jobs import Jobs
-from agent.jobs.kind import JobKind
+from agent.jobs.kind import JobKind, SkippedError
 from agent.jobs.work import Work
 from agent.protocol.deployments import ApplyRequest
 from agent.protocol.engines import BuildRequest, EngineRecipe
@@ -21,6 +21,7 @@ from agent.protocol.snapshots import RESTORE, WITHHELD, RestoreRequest
 from agent.protocol.workloads import Workload
 from agent.snapshots.restoring import RestoreKind
 from agent.store.database import Database
+from agent.workloads.jobs import DEPLOY, REVERT
 from tests.agent.jobs.kinds import until
 
 REQUEST = RestoreRequest(
@@ -49,8 +50,8 @@ class StepKind(JobKind[Step]):
     request_type = Step
     at_once = None
 
-    def __init__(self, do: Callable[[str], Any], *, resumable: bool) -> None:
-        self._do, self.resumable = do, resumable
+    def __init__(self, do: Callable[[str], Any], *, resumable: bool, name: str = "step") -> None:
+        self._do, self.resumable, self.name = do, resumable, name
 
     def subject(self, request: Step) -> str:
         return request.what
@@ -69,18 +70,23 @@ class Node:
         self.values: list[str] = []
         self.blocked: set[str] = set()
         self.failing: set[str] = set()
+        self.overruled: set[str] = set()
+        self.apply_kind = "step"
         self.jobs = Jobs(Database(file))
-        self.jobs.register(StepKind(self._do, resumable=resumable))
+        for name in ("step", DEPLOY, REVERT):
+            self.jobs.register(StepKind(self._do, resumable=resumable, name=name))
         self.jobs.register(RestoreKind(jobs=self.jobs, images=self, engines=self, workloads=self))
 
     async def _do(self, what: str) -> None:
         await until(lambda: what not in self.blocked)
         if what in self.failing:
             raise ProblemError("deploy.unwell", "it is not well", hint="Look at its log.")
+        if what in self.overruled:
+            raise SkippedError("it is reverted")
         self.done.append(what)
 
-    async def _begin(self, what: str, owner: str, key: str | None) -> Job:
-        return await self.jobs.submit("step", Step(what), owner=owner, key=key)
+    async def _begin(self, what: str, owner: str, key: str | None, kind: str = "step") -> Job:
+        return await self.jobs.submit(kind, Step(what), owner=owner, key=key)
 
     async def load(self, request: LoadRequest, *, owner: str, key: str | None) -> Job:
         return await self._begin(f"load {request.source}", owner, key)
@@ -94,7 +100,7 @@ class Node:
 
     async def apply(self, request: ApplyRequest, *, owner: str, key: str | None) -> Job:
         self.values += [each.environment["TOKEN"] for each in request.workloads]
-        return await self._begin(f"apply {request.release}", owner, key)
+        return await self._begin(f"apply {request.release}", owner, key, self.apply_kind)
 
     async def remove(self, name: str, *, owner: str, key: str | None) -> Job:
         if name == "gone":
@@ -168,6 +174,23 @@ async def test_a_step_that_fails_ends_it_with_its_problem(tmp_path: Path) -> Non
     assert job.problem is not None
     assert job.problem.code == "deploy.unwell"
     assert node.done == ALL[:2]
+    await node.jobs.stop()
+
+
+@pytest.mark.parametrize(("kind", "overruled"), [(DEPLOY, {"apply app"}), (REVERT, set())])
+async def test_a_deployment_that_was_taken_back_is_no_success(
+    tmp_path: Path, kind: str, overruled: set[str]
+) -> None:
+    """Its own job is skipped then, and who asks for it again finds the one that took it back."""
+    node = Node(tmp_path / "db")
+    node.apply_kind, node.overruled = kind, overruled
+    await node.jobs.start()
+    job = await node.ended(await node.jobs.submit(RESTORE, REQUEST, owner="maria"))
+    assert job.state == "failed"
+    assert job.problem is not None
+    assert job.problem.code == "snapshot.step"
+    assert "taken back" in job.problem.detail
+    assert "remove other" not in node.done
     await node.jobs.stop()
 
 

@@ -48,7 +48,7 @@ def tell_shares(setup: Setup, builds: Sequence[NodeBuild]) -> None:
             status = None
         return looks, status
 
-    say("looking which engine each node would have")
+    say("asking each node which engine it would have")
     looks: dict[int, Look] = {}
     sites: dict[str, SiteStatus] = {}
     for answer in ask_nodes(setup, entries, ask):

@@ -47,11 +47,14 @@ class FleetBuild:
         sites = {_site(build.entry) for build in builds}
         self._gates = {site: asyncio.Semaphore(at_once) for site in sites}
         self._over = {id(build): asyncio.Event() for build in builds}
-        self._plans = PlanSources()
+        self._plans = PlanSources(client)
 
     async def run(self) -> None:
         """Raises nothing but a cancellation; how each one went is in it."""
-        await asyncio.gather(*map(self._one, self.builds))
+        try:
+            await asyncio.gather(*map(self._one, self.builds))
+        finally:
+            await self._plans.close()
 
     async def _one(self, build: NodeBuild) -> None:
         if build.source is not None:  # before the gate, which that one has to pass, too
@@ -74,8 +77,7 @@ class FleetBuild:
         request, named = build.request, [build.entry.name, build.model, build.what]
         if build.source is not None:
             try:
-                async with self._link(build.source.entry) as there:
-                    shared = await self._plans.plan_of(build.source, there)
+                shared = await self._plans.plan_of(build.source)
             except ProblemError as problem:
                 build.not_shared = f"{build.source.entry.name}: {problem.detail}"
             else:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 from agent.protocol.engines import SharedPlan
 from agent.protocol.problems import ProblemError
 from console.engines.node_build import NodeBuild
+from console.fleet.inventory import NodeEntry
 from console.images.granting import Granting
 from console.link.client import NodeClient
 
 
 class PlanSources:
-    """The grants of one run, by node and plan."""
+    """For one run: one link to each node that others fetch from, and its grants by plan."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: Callable[[NodeEntry], NodeClient]) -> None:
+        self._client = client
+        self._clients: dict[str, NodeClient] = {}
         self._granting: defaultdict[tuple[str, str], Granting] = defaultdict(Granting)
 
-    async def plan_of(self, build: NodeBuild, client: NodeClient) -> SharedPlan:
+    async def close(self) -> None:
+        """The run is over."""
+        for client in self._clients.values():
+            await client.close()
+
+    async def plan_of(self, build: NodeBuild) -> SharedPlan:
         """What a build that has ended came to, as its node has it now, and a grant for it.
 
         Raises:
@@ -26,6 +35,9 @@ class PlanSources:
         key = None if build.job is None else build.job.result.get("key")
         if build.stage != "done" or key is None:
             raise ProblemError("engine.not_found", "the engine was not built there")
+        client = self._clients.get(build.entry.name)
+        if client is None:
+            client = self._clients[build.entry.name] = self._client(build.entry)
         found = await client.engines.show(build.model)
         manifest = next((each.manifest for each in found if each.manifest.key == key), None)
         if manifest is None:

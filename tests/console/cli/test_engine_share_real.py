@@ -78,3 +78,11 @@ def test_one_builds_and_the_other_fetches(site: Site) -> None:
     assert "shared from:    b, where it was built" in site.roost("show", "a", "detector").out
     listed = site.roost("ls").out.splitlines()
     assert "FROM" in listed[0]
+    # The model has changed: the same again with the recipes of the engines themselves.
+    (site.home / "detector.onnx").write_bytes(onnx_made.detector(blocks=2))
+    stale = site.roost("build", "--stale", "--to", "site=lab", "--share", "--json")
+    assert stale.code == 0, stale.err
+    found = {each["node"]: (each["result"], each["key"]) for each in stale.json}
+    assert (found["a"][0], found["b"][0]) == ("shared", "built")
+    assert found["a"][1] == found["b"][1] != manifest["key"]
+    assert site.roost("ls", "--stale", "--json").json == []

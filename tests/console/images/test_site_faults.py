@@ -14,7 +14,7 @@ from agent.images.blobs import BlobStore, StoredBlob
 from agent.images.upload_record import UploadRecord
 from agent.images.uploads import UploadState
 from agent.protocol.site import GrantRequest, SiteGrant
-from agent.site import fetch_job, seed_server
+from agent.site import fetching, seed_server
 from console.images import push, site_seed, site_spread
 from tests.console.images.pushing import archive_of, image_named, made, noise
 from tests.console.images.site_parts import Pushed, SiteNode, push_via_site, site_of
@@ -27,7 +27,7 @@ LARGE = noise("large", 16_000_000)
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch_job, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(fetching, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(push, "ASK_AGAIN_SECONDS", 0.5)
     for module in (site_seed, site_spread):
         monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)

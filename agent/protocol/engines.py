@@ -227,7 +227,7 @@ class EngineManifest(msgspec.Struct, kw_only=True):
     files: list[ModelFile] = []
     image_name: str | None = None  # of the image that built it, as it was asked for
     imported: str | None = None  # the path that it was taken from
-    shared_from: str | None = None  # the node that built it, and that its plan was fetched from
+    shared_from: str | None = None  # the node that its plan was fetched from
     metadata: dict[str, str] = {}  # of an imported plan: what Ultralytics put before it
     job: str  # that built it
 

@@ -158,7 +158,7 @@ def _lines(engine: Engine) -> list[str]:
     if manifest.imported is not None:
         pairs.append(("imported", manifest.imported))
     if manifest.shared_from is not None:
-        pairs.append(("shared from", f"{manifest.shared_from}, where it was built"))
+        pairs.append(("shared from", manifest.shared_from))
     layers = "unknown" if manifest.layers is None else str(manifest.layers)
     pairs += [
         (

@@ -73,7 +73,7 @@ def _from(engine: Engine, offset: float) -> Iterator[_Line]:
     if manifest.imported is not None:
         yield "imported", manifest.imported, ""
     if manifest.shared_from is not None:
-        yield "from", f"{manifest.shared_from}, where it was built", ""
+        yield "from", f"{manifest.shared_from}, which had its plan", ""
     if recipe is not None:
         yield "onnx", f"{recipe.onnx}, sha256 {short_key(parts.onnx_sha256 or '')}", ""
         for name, digest in parts.external_sha256.items():

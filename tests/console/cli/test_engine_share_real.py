@@ -75,7 +75,7 @@ def test_one_builds_and_the_other_fetches(site: Site) -> None:
     assert (manifest["verification"], manifest["check"] is not None) == ("header", True)
     state = site.agents["a"].folder / "state"
     assert not [*(state / "blobs").iterdir(), *(state / "uploads").glob("*.data")]
-    assert "shared from:    b, where it was built" in site.roost("show", "a", "detector").out
+    assert "shared from:    b\n" in site.roost("show", "a", "detector").out
     listed = site.roost("ls").out.splitlines()
     assert "FROM" in listed[0]
     # The model has changed: the same again with the recipes of the engines themselves.

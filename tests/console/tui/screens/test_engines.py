@@ -120,7 +120,7 @@ async def test_all_engines_of_a_model_and_all_about_one(make_app: MakeApp) -> No
         assert make_engine().manifest.key in text
         assert "batch 8: p50 11.4 ms, p99 13.7 ms, 701 a second" in text
         assert "images [1, 3, 640, 640] to [16, 3, 640, 640]" in text
-        assert "from      cam-01, where it was built" in text
+        assert "from      cam-01, which had its plan" in text
 
 
 async def test_what_a_node_said_that_is_away(make_app: MakeApp) -> None:

@@ -151,11 +151,6 @@ _PLACES = {name.encode(): place for place, name in enumerate(_Have._fields)}
 _BRAND = _PLACES[b"brand"]
 
 
-def compare_versions(have: str, compare: Comparison, want: str) -> bool | None:
-    """As numbers between dots; what one has more is nothing if it is zeros. None: no version."""
-    return _compare(_numbers(have), compare, _numbers(want))
-
-
 def _state(term: _Term, have: _Have) -> State:
     if term.fault is not None:
         return term.fault

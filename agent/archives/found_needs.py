@@ -11,7 +11,6 @@ from agent.protocol.compatibility import CompatLibrary, Found, ImageNeeds
 
 LINKS_LIMIT = 8
 CUDA_FOLDER = "usr/local/cuda"
-LOOKED_FOR = ("cuda", "tensorrt", "compat")
 
 Package = tuple[str, str, str]  # name, version, the file that says so
 

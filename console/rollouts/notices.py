@@ -16,11 +16,26 @@ ALL: tuple[On, ...] = ("started", "gate", "trouble", "ended", "progress")
 # What somebody would want to be woken for, and how it ended.
 USUAL: tuple[On, ...] = ("gate", "trouble", "ended")
 TIMEOUT_SECONDS = 10.0
+# starttls: encrypted before anything is said; tls: from the start; none: to this machine alone.
+Tls = Literal["starttls", "tls", "none"]
 STARTED = "started"  # why a rollout runs, the first time
 
 
+class Mail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """An address, and the SMTP server that takes messages to it."""
+
+    to: str
+    sender: str
+    host: str
+    port: int
+    tls: Tls = "starttls"
+    user: str | None = None
+    password_file: str | None = None
+    password_env: str | None = None
+
+
 class Target(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """A webhook or a command. Secrets are named here, by a file or a variable of the runner's."""
+    """A webhook, a command or an address. Secrets are named here, by where the runner has them."""
 
     on: tuple[On, ...] = USUAL
     timeout: float = TIMEOUT_SECONDS
@@ -30,6 +45,7 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     secret_file: str | None = None
     secret_env: str | None = None
     command: tuple[str, ...] = ()  # the notice is on its standard input
+    mail: Mail | None = None
 
     @property
     def signed(self) -> bool:
@@ -39,6 +55,8 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         """For people: never more of an address than its host."""
         if self.command:
             return f"command {self.command[0]}"
+        if self.mail is not None:
+            return f"email {self.mail.to}"
         if self.url is not None:
             return f"webhook {urlsplit(self.url).hostname or '?'}"
         return f"webhook of {self.url_file or f'${self.url_env}'}"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from console.compose.reading import Place
-from console.rollouts.notices import ALL, Target
+from console.rollouts.mail_file import read_mails
+from console.rollouts.notices import ALL, Mail, Target
+from console.rollouts.secret_names import wrong_name
 
 TARGETS_LIMIT = 20
 LONGEST_TIMEOUT = 60.0
+_WAYS = ("webhook", "command", "email")
 _ADDRESSES = ("url", "url_file", "url_env")
 _SECRETS = ("secret_file", "secret_env")
-_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_LIKE = "Write it like webhook: {url: https://example.org/hook} or command: [/usr/bin/tell]."
+_LIKE = (
+    "Write it like webhook: {url: https://example.org/hook}, command: [/usr/bin/tell] or"
+    " email: {to: ops@example.org, from: roost@example.org, server: mail.example.org}."
+)
 
 
 def read_notify(place: Place) -> tuple[Target, ...]:
@@ -23,17 +27,19 @@ def read_notify(place: Place) -> tuple[Target, ...]:
     if len(items) > TARGETS_LIMIT:
         place.wrong(f"has {len(items)} entries", f"It may have {TARGETS_LIMIT}.")
         return ()
-    return tuple(target for item in items if (target := _target(item)) is not None)
+    return tuple(target for item in items for target in _targets(item))
 
 
-def _target(item: Place) -> Target | None:
-    if item.known(("webhook", "command", "on", "timeout")) is None:
-        return None
-    webhook, command = item.get("webhook"), item.get("command")
-    if (webhook is None) == (command is None):
-        item.wrong("is not one webhook or one command", _LIKE)
-        return None
+def _targets(item: Place) -> list[Target]:
+    """One; of an email one for each who gets it, so that none keeps another up."""
+    if item.known((*_WAYS, "on", "timeout")) is None:
+        return []
+    webhook, command, email = (item.get(way) for way in _WAYS)
+    if sum(each is not None for each in (webhook, command, email)) != 1:
+        item.wrong("is not one webhook, one command or one email", _LIKE)
+        return []
     said: dict[str, Any] = {}
+    mails: list[Mail] = [] if email is None else read_mails(email)
     if webhook is not None:
         said = _webhook(webhook)
     elif command is not None:
@@ -48,7 +54,9 @@ def _target(item: Place) -> Target | None:
         if not 0 < seconds <= LONGEST_TIMEOUT:
             timeout.wrong("is too long or nothing", f"It may be {LONGEST_TIMEOUT:g}s at most.")
         said["timeout"] = seconds
-    return Target(**said) if said.keys() & {*_ADDRESSES, "command"} else None
+    if email is not None:
+        return [Target(**said, mail=mail) for mail in mails]
+    return [Target(**said)] if said.keys() & {*_ADDRESSES, "command"} else []
 
 
 def _webhook(place: Place) -> dict[str, Any]:
@@ -65,20 +73,15 @@ def _webhook(place: Place) -> dict[str, Any]:
         text = None if value is None else value.text()
         if value is None or text is None:
             continue
-        if wrong := _wrong(key, text):
+        if wrong := wrong_name(key, text) if "_" in key else _wrong_url(text):
             value.wrong(*wrong)
         else:
             said[key] = text
     return said
 
 
-def _wrong(key: str, text: str) -> tuple[str, str] | None:
-    """What is wrong with a value, and what to do."""
-    if key.endswith("_file"):
-        return None if text.startswith("/") else (f"is {text[:60]!r}", "Write an absolute path.")
-    if key.endswith("_env"):
-        ok = _ENV.fullmatch(text)
-        return None if ok else (f"is {text[:60]!r}, which no variable is called", "Like HOOK_URL.")
+def _wrong_url(text: str) -> tuple[str, str] | None:
+    """What is wrong with it, and what to do."""
     try:
         parts = urlsplit(text)
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -1,4 +1,4 @@
-"""One notice to a webhook or a command: it took it, or it did not."""
+"""One notice to a webhook, a command or a mail server: it took it, or it did not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import h11
 
+from agent.protocol.decoding import from_json
 from console.link.deadline import within
+from console.rollouts.mailing import NotMailedError, mail
 from console.rollouts.notice_file import Owed
-from console.rollouts.notices import Target
+from console.rollouts.notices import Mail, Notice, Target
 
 READ_BYTES = 4096
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -38,10 +40,29 @@ async def tell(owed: Owed, environment: Mapping[str, str]) -> None:
     """
     target = owed.target
     try:
-        work = _run(owed) if target.command else _post(owed, environment)
-        await within(target.timeout, work)
+        await within(target.timeout, _work(owed, environment))
     except asyncio.TimeoutError:
         raise NotToldError(f"no answer within {target.timeout:g} s") from None
+
+
+async def _work(owed: Owed, environment: Mapping[str, str]) -> None:
+    if owed.target.command:
+        await _run(owed)
+    elif owed.target.mail is not None:
+        await _mail(owed, owed.target.mail, environment)
+    else:
+        await _post(owed, environment)
+
+
+async def _mail(owed: Owed, to: Mail, environment: Mapping[str, str]) -> None:
+    password = None
+    if to.user is not None:
+        named = (to.password_file, to.password_env)
+        password = await _named(*named, environment, "its password")
+    try:
+        await mail(to, from_json(owed.body, Notice), password, seconds=owed.target.timeout)
+    except NotMailedError as error:
+        raise NotToldError(str(error)) from None
 
 
 def signature(secret: bytes, at: int, body: bytes) -> str:

@@ -23,6 +23,7 @@ from console.rollouts.journal_file import BUSY_SECONDS, transaction
 from console.rollouts.newer import see_newer
 from console.rollouts.notice_file import add_notices
 from console.rollouts.notices import STARTED
+from console.rollouts.pruning import prune
 from console.rollouts.record import ENDED, SETTLED, Event, Judged, Rollout, Wish
 from console.rollouts.replay_file import keep_bodies, with_bodies
 
@@ -61,7 +62,7 @@ class Journal:
         self.folder, self._busy = folder, busy_seconds
 
     def plan(self, rollout: Rollout, requests: Mapping[str, ApplyRequest]) -> None:
-        """Keep a plan, and what each node is to be asked.
+        """Keep a plan, and what each node is to be asked; forget what ended long ago.
 
         Raises:
             ProblemError: `rollout.node_held`.
@@ -77,6 +78,7 @@ class Journal:
                 [(rollout.id, node, _encoded(body)) for node, body in requests.items()],
             )
             _add(connection, rollout.id, [_planned(rollout)])
+            prune(connection, time.time())
 
     def begin(self, rollout_id: str, *, by: str) -> Rollout:
         """A plan becomes a rollout that runs, unless another holds one of its nodes.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from console.rollouts.record import UNCONFIRMED, Rollout, RolloutNode, Stage
 
 # It runs there, or may; one that went back is nobody's newer one.
-_HAS_IT: frozenset[Stage] = UNCONFIRMED | {"done", "reverting", "stuck", "lost"}
+HAS_IT: frozenset[Stage] = UNCONFIRMED | {"done", "reverting", "stuck", "lost"}
 
 
 def see_newer(rollouts: Iterable[Rollout]) -> None:
@@ -22,7 +22,7 @@ def see_newer(rollouts: Iterable[Rollout]) -> None:
         if not rollout.begun:  # a plan, or from before this was written down
             continue
         for node in rollout.nodes:
-            if node.stage in _HAS_IT:
+            if node.stage in HAS_IT:
                 has.setdefault(_key(rollout, node), rollout.id)
 
 

@@ -145,6 +145,7 @@ class Rollout(msgspec.Struct, kw_only=True):
     at_once: bool = False  # healthy nodes, too, go back all at once
     # It has ended, and nodes that were offline may still get it, or lost ones are asked on.
     stands_until: float | None = None
+    pruned_at: float | None = None  # since then the journal has no more than a summary of it
     archives: list[ArchiveFile] = []  # that have what nodes lack
     kits: list[KitFile] = []  # it upgrades agents to these, one for each architecture
     fleet: str = ""  # the fleet.yaml that it was planned with; "": this machine alone

@@ -23,6 +23,8 @@ _MAY: Mapping[Wish, tuple[State, ...]] = {
 
 def why_not(rollout: Rollout, wish: Wish, by: str) -> str | None:
     """Why that cannot be done now, or not by them; None: it can."""
+    if rollout.pruned_at is not None:
+        return "the journal has no more than a summary of it; plan the release anew"
     standing = wish == "abort" and rollout.state == "done" and rollout.stands_until is not None
     if rollout.state not in _MAY[wish] and not standing:
         return f"it is {rollout.state}"

@@ -1,0 +1,98 @@
+"""What the journal forgets of rollouts that ended long ago, when a new one is planned.
+
+Nothing goes that somebody could still want to do something with: of what runs somewhere, of what is
+open, of the newest of each release.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from agent.protocol.decoding import from_json
+from console.rollouts.newer import HAS_IT, see_newer
+from console.rollouts.record import ENDED, Event, Rollout
+
+KEEP_DAYS = 90
+# Of each release, whenever they ended; and of its plans that nobody began.
+KEEP_EACH = 20
+# Of those that are summaries by then, of all releases; what is older goes.
+KEEP_SUMMARIES = 500
+# One plan is not to wait for the rest of years.
+AT_ONCE = 50
+KEEP_SECONDS = KEEP_DAYS * 86400.0
+_DETAILS = ("requests", "replays", "judged", "superseded", "wishes")
+
+
+def prune(connection: sqlite3.Connection, now: float) -> None:
+    """Make summaries of ended rollouts, and remove old summaries and plans that nobody began."""
+    rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC")
+    found = [from_json(row[0], Rollout) for row in rows]
+    see_newer(found)
+    open_ones = _open(connection)
+    old = [
+        each
+        for each in found
+        if each.id not in open_ones and now - max(each.created_at, each.since) > KEEP_SECONDS
+    ]
+    newest = set(_newest(found))
+    plans = [each.id for each in old if each.state == "planned" and each.id not in newest]
+    summaries = [each for each in found if each.pruned_at is not None]
+    gone = [each.id for each in summaries[KEEP_SUMMARIES:] if each.id not in open_ones]
+    for rollout_id in [*plans, *gone][-AT_ONCE:]:
+        _remove(connection, rollout_id)
+    due = [each for each in old if each.id not in newest and _is_over(each)]
+    for rollout in due[-AT_ONCE:]:
+        _forget_details(connection, rollout, now)
+
+
+def _newest(rollouts: Sequence[Rollout]) -> Iterator[str]:
+    """Ids of the newest of each release, begun and not begun; the newest is given first."""
+    seen: dict[tuple[str, bool, bool], int] = {}
+    for each in rollouts:
+        key = each.release, bool(each.kits), each.state == "planned"
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] <= KEEP_EACH:
+            yield each.id
+
+
+def _is_over(rollout: Rollout) -> bool:
+    """Whether it has ended, was not summed up yet, and each node that has it has a newer one."""
+    if rollout.state not in ENDED or rollout.wants_runner or rollout.pruned_at is not None:
+        return False
+    return all(node.newer for node in rollout.nodes if node.stage in HAS_IT)
+
+
+def _open(connection: sqlite3.Connection) -> set[str]:
+    """Rollouts of which somebody wants something, or is still to be told."""
+    rows = connection.execute(
+        "SELECT rollout FROM wishes WHERE NOT taken UNION SELECT rollout FROM notices"
+    )
+    return {row[0] for row in rows}
+
+
+def _forget_details(connection: sqlite3.Connection, rollout: Rollout, now: float) -> None:
+    """What is left: its record, and what became of it as a whole, who did it and why."""
+    for table in _DETAILS:
+        connection.execute(f"DELETE FROM {table} WHERE rollout = ?", (rollout.id,))  # noqa: S608
+    count = connection.execute(
+        "DELETE FROM events WHERE rollout = ? AND json_extract(record, '$.node') IS NOT NULL",
+        (rollout.id,),
+    ).rowcount
+    rollout.pruned_at = now
+    why = f"{count} events of its nodes, its looks and what nodes were asked; newer ones are there"
+    event = Event(at=now, by="roost", what="summed up", why=why)
+    connection.execute(
+        "INSERT INTO events (rollout, record) VALUES (?, ?)",
+        (rollout.id, msgspec.json.encode(event).decode()),
+    )
+    record = msgspec.json.encode(rollout).decode()
+    connection.execute("UPDATE rollouts SET record = ? WHERE id = ?", (record, rollout.id))
+
+
+def _remove(connection: sqlite3.Connection, rollout_id: str) -> None:
+    for table in (*_DETAILS, "events"):
+        connection.execute(f"DELETE FROM {table} WHERE rollout = ?", (rollout_id,))  # noqa: S608
+    connection.execute("DELETE FROM rollouts WHERE id = ?", (rollout_id,))

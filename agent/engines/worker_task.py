@@ -50,9 +50,9 @@ class WorkerTask(msgspec.Struct, kw_only=True, frozen=True):
 
     def described(self, seen_as: Callable[[TaskPath], str]) -> dict[str, Any]:
         """For worker.py; `seen_as` says how the worker sees a path."""
-        recipe = msgspec.to_builtins(self.recipe) if self.recipe else {}
+        recipe = _whole(self.recipe) if self.recipe else {}
         paths = {path.key: seen_as(path) for path in self.paths}
-        wanted = msgspec.to_builtins(self.validation)
+        wanted = _whole(self.validation)
         return {
             "action": self.action,
             "flavour": self.flavour,
@@ -67,6 +67,12 @@ class WorkerTask(msgspec.Struct, kw_only=True, frozen=True):
                 **{key: paths.get(key) for key in _VALIDATION_PATHS},
             },
         }
+
+
+def _whole(said: EngineRecipe | Validation) -> dict[str, Any]:
+    """With what is at its default."""
+    whole: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(said))
+    return whole
 
 
 _VALIDATION_PATHS = ("inputs", "keep_outputs", "compare")

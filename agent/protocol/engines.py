@@ -35,7 +35,10 @@ class ShapeRange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max: Dimensions
 
 
-class Validation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+# What is asked for leaves out what says nothing: agents that do not know a newer field refuse it.
+class Validation(
+    msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True, omit_defaults=True
+):
     """How an engine is tried before it is called good."""
 
     iterations: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50  # 0: it is only deserialised
@@ -63,7 +66,7 @@ class Dla(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True)
     gpu_fallback: bool = False  # what the DLA cannot do is done on the GPU; else there is no engine
 
 
-class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class EngineRecipe(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How an engine is built. None leaves it to TensorRT."""
 
     model: Model  # how the engine is called here
@@ -105,7 +108,6 @@ class SharedPlan(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     warnings: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-# Agents that do not know a field are not told of it unless it says something.
 class BuildRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Have an engine. One that is there already is used as it is, unless `rebuild`.
 
@@ -153,7 +155,7 @@ class PlanImportRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     validation: Validation = msgspec.field(default_factory=Validation)
 
 
-class BenchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class BenchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Build an engine for each batch size and precision, measure it, and throw it away."""
 
     recipe: EngineRecipe  # its precision and the first size of its dynamic inputs are set anew

@@ -45,11 +45,15 @@ def recipe_digest(recipe: EngineRecipe) -> str:
 
 
 def _built_in(recipe: EngineRecipe) -> dict[str, Any]:
-    document = msgspec.to_builtins(recipe)
+    """With what is at its default, too, which on the wire is left out."""
+    said = {
+        name: getattr(recipe, name) for name in recipe.__struct_fields__ if name not in NOT_BUILT_IN
+    }
+    document: dict[str, Any] = msgspec.to_builtins(said)
     return {
         name: value
         for name, value in document.items()
-        if name not in NOT_BUILT_IN and not (name in _ADDED and value == _ADDED[name])
+        if not (name in _ADDED and value == _ADDED[name])
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.protocol.engine_figures import BenchRow, EngineBench
+from agent.protocol.engine_figures import BenchRow, EngineBench, GraphLatency
 from console.engines.words import milliseconds
 from console.fleet.picture import NodeView
 from console.tui.look import words
@@ -12,6 +12,7 @@ from console.tui.look.glyphs import Glyphs
 from console.tui.rows.cells import Cell, Column, Row, make_row
 
 _NARROW, _WIDE = 16, 40
+_SLOW = "slower than the bound"
 
 COLUMNS = (
     Column("best", "BEST", (4, 4, 4, 4)),
@@ -29,13 +30,23 @@ COLUMNS = (
 
 
 def bench_rows(view: NodeView, bench: EngineBench, glyphs: Glyphs) -> list[Row]:
-    """A row for each precision and batch size; its key is "precision/batch"."""
-    slowest = max((row.p99_ms or 0.0 for row in bench.rows), default=0.0)
-    scale = max(slowest, bench.max_latency_ms or 0.0)
-    return [
-        _row(view, bench, row, best=number == bench.recommended, scale=scale, glyphs=glyphs)
-        for number, row in enumerate(bench.rows)
-    ]
+    """A row for each precision and batch size; its key is "precision/batch".
+
+    Below it, where it was measured as a CUDA graph, too, a row "precision/batch/graph".
+    """
+    chart = _Chart(bench, glyphs)
+    found = []
+    for number, row in enumerate(bench.rows):
+        best = number == bench.recommended
+        found.append(_row(view, row, chart, best=best and not bench.recommended_graph))
+        if row.graph is not None or row.no_graph is not None:
+            found.append(_graph_row(view, row, chart, best=best and bench.recommended_graph))
+    return found
+
+
+def row_at(bench: EngineBench, key: str) -> BenchRow | None:
+    """Of a row's key, also that of a graph."""
+    return next((row for row in bench.rows if key in (row_key(row), _graph_key(row))), None)
 
 
 def row_key(row: BenchRow) -> str:
@@ -69,29 +80,75 @@ def latency_bar(
     return f"{drawn[:at]}|{drawn[at + 1 :]}"
 
 
-def _row(
-    view: NodeView, bench: EngineBench, row: BenchRow, *, best: bool, scale: float, glyphs: Glyphs
-) -> Row:
-    bound = bench.max_latency_ms
+def _graph_key(row: BenchRow) -> str:
+    return f"{row_key(row)}/graph"
 
-    def drawn(width: int) -> str:
-        return latency_bar(row.p50_ms, row.p99_ms, bound, scale=scale, glyphs=glyphs, width=width)
 
-    slow = bound is not None and row.p99_ms is not None and row.p99_ms > bound
+class _Chart:
+    """What all bars of a bench have in common."""
+
+    def __init__(self, bench: EngineBench, glyphs: Glyphs) -> None:
+        self._bound, self._glyphs = bench.max_latency_ms, glyphs
+        graphs = [row.graph for row in bench.rows if row.graph is not None]
+        slowest = max((each.p99_ms or 0.0 for each in (*bench.rows, *graphs)), default=0.0)
+        self._scale = max(slowest, self._bound or 0.0)
+
+    def slow(self, figures: BenchRow | GraphLatency) -> bool:
+        """Whether it is beyond the bound."""
+        bound, p99 = self._bound, figures.p99_ms
+        return bound is not None and p99 is not None and p99 > bound
+
+    def cells(self, figures: BenchRow | GraphLatency) -> tuple[Cell, ...]:
+        """The bar, p50, p99, items a second."""
+
+        def drawn(width: int) -> str:
+            p50, p99, scale = figures.p50_ms, figures.p99_ms, self._scale
+            return latency_bar(p50, p99, self._bound, scale=scale, glyphs=self._glyphs, width=width)
+
+        tone = "warn" if self.slow(figures) else ""
+        p50 = figures.p50_ms
+        return (
+            Cell(drawn(_NARROW), tone or "accent", sort=p50, wide=drawn(_WIDE)),
+            _time(p50),
+            _time(figures.p99_ms)._replace(tone=tone),
+            Cell(_number(figures.throughput), sort=figures.throughput),
+        )
+
+
+def _row(view: NodeView, row: BenchRow, chart: _Chart, *, best: bool) -> Row:
     cells = (
-        Cell("best" if best else "", "good", sort=0 if best else 1),
+        _best(best=best),
         Cell(row.precision, sort=row.precision),
         Cell(str(row.batch), sort=row.batch),
-        Cell(drawn(_NARROW), "warn" if slow else "accent", sort=row.p50_ms, wide=drawn(_WIDE)),
-        _time(row.p50_ms),
-        _time(row.p99_ms)._replace(tone="warn" if slow else ""),
-        Cell(_number(row.throughput), sort=row.throughput),
+        *chart.cells(row),
         Cell(words.size(row.gpu_memory_bytes), sort=row.gpu_memory_bytes),
         Cell(words.size(row.plan_bytes), sort=row.plan_bytes),
         Cell(words.age(row.build_seconds), sort=row.build_seconds),
-        Cell(row.reason or ("slower than the bound" if slow else ""), "warn"),
+        Cell(row.reason or (_SLOW if chart.slow(row) else ""), "warn"),
     )
     return make_row(row_key(row), view.name, cells, dim=view.state != "live")
+
+
+def _graph_row(view: NodeView, row: BenchRow, chart: _Chart, *, best: bool) -> Row:
+    """The same engine as a CUDA graph, or why it is none."""
+    graph = row.graph
+    figures = chart.cells(BenchRow(precision=row.precision, batch=row.batch))
+    slow = ""
+    if graph is not None:
+        figures, slow = chart.cells(graph), _SLOW if chart.slow(graph) else ""
+    cells = (
+        _best(best=best),
+        Cell("as graph", sort=row.precision),
+        Cell(str(row.batch), sort=row.batch),
+        *figures,
+        *(Cell("") for _ in range(3)),  # as in the row above
+        Cell(row.no_graph or slow, "warn"),
+    )
+    return make_row(_graph_key(row), view.name, cells, dim=view.state != "live")
+
+
+def _best(*, best: bool) -> Cell:
+    return Cell("best" if best else "", "good", sort=0 if best else 1)
 
 
 def _time(value: float | None) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agent.protocol.engine_figures import EngineLatency, GraphLatency
 from agent.protocol.engines import Engine
 from console.engines.words import built_for, milliseconds, precision, short_key, tensorrt, tried
 from console.text import plural
@@ -45,8 +46,11 @@ def _tried(engine: Engine) -> Iterator[_Line]:
         return
     for each in check.latencies:
         batch = "" if each.batch is None else f"batch {each.batch}: "
-        times = f"p50 {milliseconds(each.p50_ms)}, p99 {milliseconds(each.p99_ms)}"
-        yield "latency", f"{batch}{times}, {each.throughput:.0f} a second", ""
+        yield "latency", batch + _times(each), ""
+        if each.graph is not None:
+            yield "as graph", batch + _times(each.graph), ""
+        elif each.no_graph is not None:
+            yield "as graph", f"{batch}not possible: {each.no_graph}", "warn"
     memory = check.gpu_memory
     if memory is not None:
         of_engine = words.size(memory.engine_bytes)
@@ -58,6 +62,11 @@ def _tried(engine: Engine) -> Iterator[_Line]:
         yield "outputs", f"{same}, beside {check.compared.with_}{told}", ""
     elif check.not_compared:
         yield "outputs", f"not compared: {check.not_compared}", ""
+
+
+def _times(figures: EngineLatency | GraphLatency) -> str:
+    p50, p99 = milliseconds(figures.p50_ms), milliseconds(figures.p99_ms)
+    return f"p50 {p50}, p99 {p99}, {figures.throughput:.0f} a second"
 
 
 def _from(engine: Engine, offset: float) -> Iterator[_Line]:

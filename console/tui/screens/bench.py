@@ -20,7 +20,7 @@ from console.tui.action import Scope
 from console.tui.answers import FollowedAnswers
 from console.tui.commands import Command
 from console.tui.ports import Context
-from console.tui.rows.bench import COLUMNS, bench_rows, newest_bench, row_key
+from console.tui.rows.bench import COLUMNS, bench_rows, newest_bench, row_at
 from console.tui.rows.cells import Row
 from console.tui.rows.engines import about_row
 from console.tui.screens.carrying import Carrying, Order, Task
@@ -94,12 +94,12 @@ class BenchScreen(ReadsAnswers, Carrying):
     def open_row(self, row: Row) -> None:
         """Why there is no engine."""
         bench = self._bench()
-        found = (each for each in bench.rows if row_key(each) == row.key) if bench else ()
-        measured = next(iter(found), None)
+        measured = row_at(bench, row.key) if bench is not None else None
         if measured is not None and measured.problem is not None:
             self.show_problem(measured.problem, about=f"{self.model_name} on {self.node}")
         elif measured is not None:
-            self.say(measured.reason or "It was measured: all is in its row.")
+            why = about_row(row, self.columns)
+            self.say(why or "It was measured: all is in its row.")
 
     def act_engines_read(self) -> None:
         self.read_again()
@@ -125,6 +125,7 @@ class BenchScreen(ReadsAnswers, Carrying):
             gpu=request.gpu,
             batches=BATCHES,
             precisions=[request.recipe.precision],
+            cuda_graphs=request.recipe.validation.cuda_graphs,
         )
         self.call_later(self._ask_for, view, wanted)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from agent.protocol.engine_figures import GraphLatency
 from agent.protocol.engines import Engine, Stale
 from agent.protocol.problems import Problem, ProblemError
 from console.tui.app import RoostApp
@@ -121,6 +122,25 @@ async def test_all_engines_of_a_model_and_all_about_one(make_app: MakeApp) -> No
         assert "batch 8: p50 11.4 ms, p99 13.7 ms, 701 a second" in text
         assert "images [1, 3, 640, 640] to [16, 3, 640, 640]" in text
         assert "from      cam-01, which had its plan" in text
+
+
+async def test_an_engine_that_was_tried_as_a_graph(make_app: MakeApp) -> None:
+    app = engines_app(make_app)
+    check = engines_of(app).held[0].manifest.check
+    assert check is not None
+    figures = GraphLatency(p50_ms=9.1, p99_ms=9.9, mean_ms=9.2, throughput=870.0)
+    check.latencies[0].graph = figures
+    check.latencies += [
+        msgspec.structs.replace(check.latencies[0], graph=None, no_graph="it waits")
+    ]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("enter")
+        text = await settled(pilot)
+        assert "as graph  batch 1: p50 9.1 ms, p99 9.9 ms, 870 a second" in text
+        assert "as graph  batch 1: not possible: it waits" in text
 
 
 async def test_what_a_node_said_that_is_away(make_app: MakeApp) -> None:
@@ -360,6 +380,30 @@ async def test_latency_over_batch_size(make_app: MakeApp) -> None:
         assert "no GPU memory for it" in await settled(pilot)
         await pilot.press("up", "enter")
         assert "It was measured" in await settled(pilot)
+
+
+async def test_what_was_measured_as_a_graph_has_rows_of_its_own(make_app: MakeApp) -> None:
+    app = bench_app(make_app)
+    bench = engines_of(app).measured[-1]
+    quick, none = bench.rows[2], bench.rows[3]  # model/8, of 32 ms, and fp16/1
+    quick.graph = GraphLatency(p50_ms=8.0, p99_ms=10.0, mean_ms=8.0, throughput=1000.0)
+    none.no_graph = "it waits amid a run"
+    bench.recommended, bench.recommended_graph, bench.cuda_graphs = 2, True, True
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await settled(pilot)
+        words = [line.split() for line in text.splitlines()]
+        assert shown(app)[2:6] == ["model/8", "model/8/graph", "fp16/1", "fp16/1/graph"]
+        assert next(line for line in words if "best" in line)[:4] == ["best", "as", "graph", "8"]
+        rows = {row.key: row for row in table_of(app).model.shown}
+        # 8 ms of 40, thin up to the 99th percentile, the bound at a half.
+        graph = rows["model/8/graph"].cells
+        assert graph[3].wide == ("\u2588" * 8 + "\u2581" * 2).ljust(20) + "|" + " " * 19
+        assert [cell.text for cell in graph[4:7]] == ["8.0 ms", "10.0 ms", "1000"]
+        assert graph[10].text == ""
+        assert rows["model/8"].cells[0].text == ""
+        assert rows["model/8"].cells[10].text == "slower than the bound"
+        await pilot.press(*["down"] * 5, "enter")
+        assert "it waits amid a run" in await settled(pilot)
 
 
 async def test_measuring_asks_first(make_app: MakeApp) -> None:

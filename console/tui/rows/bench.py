@@ -89,8 +89,9 @@ class _Chart:
 
     def __init__(self, bench: EngineBench, glyphs: Glyphs) -> None:
         self._bound, self._glyphs = bench.max_latency_ms, glyphs
-        graphs = [row.graph for row in bench.rows if row.graph is not None]
-        slowest = max((each.p99_ms or 0.0 for each in (*bench.rows, *graphs)), default=0.0)
+        measured: list[BenchRow | GraphLatency] = [*bench.rows]
+        measured += [row.graph for row in bench.rows if row.graph is not None]
+        slowest = max((each.p99_ms or 0.0 for each in measured), default=0.0)
         self._scale = max(slowest, self._bound or 0.0)
 
     def slow(self, figures: BenchRow | GraphLatency) -> bool:

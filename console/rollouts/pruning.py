@@ -82,7 +82,7 @@ def _forget_details(connection: sqlite3.Connection, rollout: Rollout, now: float
         (rollout.id,),
     ).rowcount
     rollout.pruned_at = now
-    why = f"{count} events of its nodes, its looks and what nodes were asked; newer ones are there"
+    why = f"removed: {count} events of its nodes, its looks, and what nodes were asked"
     event = Event(at=now, by="roost", what="summed up", why=why)
     connection.execute(
         "INSERT INTO events (rollout, record) VALUES (?, ?)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,10 @@ class Side:
         self.names = [entry.name for entry in entries]
         self.file, self.archive = home / "app.yaml", home / "app.tar"
 
-    def release(self, image: str, **rollout: Any) -> Path:
+    def release(self, image: str, service: Any = None, **rollout: Any) -> Path:
         more = {"soak": "1s", "min_healthy": "0s", "max_unavailable": 3}
         given = {"waves": [{"nodes": 1}], **more, **rollout}
-        service = {"image": image, "x-roost": {"soak": "0s"}}
+        service = {"image": image, "x-roost": {"soak": "0s"}, **(service or {})}
         document = {"name": "app", "x-roost": {"rollout": given}, "services": {"web": service}}
         self.file.write_text(json.dumps(document))
         return self.file
@@ -64,6 +65,35 @@ class Side:
 @pytest.fixture
 def side(tmp_path: Path, entries: list[NodeEntry]) -> Side:
     return Side(tmp_path, entries)
+
+
+def test_what_is_tcp_is_never_judged_to_be_well(side: Side) -> None:
+    tcp: dict[str, Any] = {
+        "ports": ["9000:9000"],
+        "x-roost": {"soak": "0s", "strategy": "weighted", "mode": "tcp"},
+    }
+    to = f"@{side.names[0]}"
+    for number in (1, 2):
+        tcp["environment"] = {"NUMBER": str(number)}
+        file = side.release("edge/gateway:1.9.0", tcp, weights=[50, 100])
+        plan = side.roost("plan", file, "--to", to)
+        assert plan.code == 0, plan
+        said = " ".join(plan.out.split())
+        assert "web: port 9000 is TCP: errors and p99 cannot be judged" in said
+        assert "Judge it by what can be seen" in said
+        [newest, *_] = side.roost("ls", "--json").json
+        options = ["--detach"] if number == 2 else []
+        done = side.roost("start", newest["id"], *options)
+        assert done.code == 0, done
+    while newest["state"] == "planned" or newest["state"] == "running":
+        time.sleep(0.5)
+        [newest, *_] = side.roost("ls", "--json").json
+    assert newest["state"] == "paused"
+    assert "errors cannot be judged: port 9000 is TCP" in newest["why"]
+    [node] = newest["nodes"]
+    assert (node["stage"], node["judged"], node["weight"]) == ("canary", "inconclusive", 50)
+    done = side.roost("abort", newest["id"], "-y")
+    assert side.roost("ls", "--json").json[0]["state"] == "aborted", done
 
 
 def test_images_come_from_the_archive_before_anything_changes(side: Side) -> None:

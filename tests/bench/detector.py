@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.detector_client import SINK_PORT, session_of
+from tests.bench.detector_client import SINK_PORT, processor_seconds, session_of
 from tests.bench.table import Row
 from tests.detector_made import colour_detector
 from tests.images.detector_side import IMAGES, PORT, Built, Detector, build, load_base, start
@@ -142,8 +142,7 @@ def _latency(built: Built, folder: Path, size: int, count: int) -> dict[str, flo
         )
         form = "{{.NetworkSettings.IPAddress}}"
         address = engine.docker("inspect", "--format", form, "sink")
-        pid = engine.docker("inspect", "--format", "{{.State.Pid}}", "bench")
-        words = (str(detector.models / "detector.onnx"), str(jpeg), address, pid)
+        words = (str(detector.models / "detector.onnx"), str(jpeg), address, str(_pid(detector)))
         return _client(detector, "latency", size, count, *words)
 
 
@@ -173,12 +172,16 @@ def _rate_row(
     most = {"one": 1, "many": 16}
     asked = {name: ({"DETECTOR_MAX_BATCH": str(each)}, model) for name, each in most.items()}
     rates: dict[str, list[float]] = {name: [] for name in most}
+    cost = {}
     with _running(built, folder, asked) as detectors:
         for _ in range(TURNS):
             for detector in detectors:
                 told = _client(detector, "throughput", size, seconds / TURNS)
                 rates[detector.name].append(told["rate"])
-        sizes = _mean_batch(detectors[1])
+        for detector in detectors:
+            images = detector.metric("detector_batch_size_sum")
+            cost[detector.name] = processor_seconds(_pid(detector)) / images * 1e3
+        in_one = images / detectors[-1].metric("detector_batch_size_count")
     gains = ", ".join(f"{gain:.1f} x of {count}" for count, gain in _gains(model, size).items())
     one, many = (float(np.median(rates[name])) for name in most)
     return Row(
@@ -186,13 +189,15 @@ def _rate_row(
         value=one / many,
         unit="",
         limit=limit,
-        note=f"{one:.0f}/s and {many:.0f}/s in batches of {sizes:.1f}; ONNX Runtime alone gains"
+        note=f"{one:.0f}/s and {many:.0f}/s in batches of {in_one:.1f}; processor time of an image"
+        f" {cost['one']:.1f} and {cost['many']:.1f} ms, the start in it; ONNX Runtime alone gains"
         f" from batches: {gains}",
     )
 
 
-def _mean_batch(detector: Detector) -> float:
-    return detector.metric("detector_batch_size_sum") / detector.metric("detector_batch_size_count")
+def _pid(detector: Detector) -> int:
+    form = "{{.State.Pid}}"
+    return int(detector.engine.docker("inspect", "--format", form, detector.name))
 
 
 def _gains(model: bytes, size: int) -> dict[int, float]:

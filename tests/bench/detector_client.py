@@ -100,7 +100,7 @@ def latency(
     server = own = 0.0
     for number in range(count + WARM_UP):
         for name, do in work.items():
-            before, own_before = _processor_seconds(pid), time.process_time()
+            before, own_before = processor_seconds(pid), time.process_time()
             began = time.perf_counter()
             do()
             took = time.perf_counter() - began
@@ -108,7 +108,7 @@ def latency(
                 continue
             times[name].append(took)
             if name == "served":
-                server += _processor_seconds(pid) - before
+                server += processor_seconds(pid) - before
             elif name == "bare":
                 own += time.process_time() - own_before
     made = {name: np.array(each) * 1e3 for name, each in times.items()}
@@ -120,7 +120,7 @@ def latency(
     return told | {"server_cpu": server / count * 1e3, "bare_cpu": own / count * 1e3}
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
     """What a process took of processors so far, in steps of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from agent.archives.faults import FaultError
 from agent.archives.sources import Source
@@ -36,25 +36,38 @@ def read_packages(source: Source) -> dict[str, str]:
         CutOffError, DamagedError: the source's own.
     """
     found: dict[str, str] = {}
-    fields: dict[str, str] = {}
-    for line in _lines(source):
-        if not line.strip():
-            _take(fields, found)
-            fields = {}
-        name, colon, value = line.partition(":")
-        if colon and name in ("Package", "Status", "Version"):
-            fields[name] = value.strip()
-    _take(fields, found)
+    for fields in stanzas(source, ("Package", "Status", "Version")):
+        name = fields.get("Package", "")
+        version = VERSION.fullmatch(fields.get("Version", ""))
+        room = len(found) < PACKAGES_LIMIT
+        if room and version and PACKAGE.fullmatch(name) and is_installed(fields):
+            found[name] = version[1]
     return found
 
 
-def _take(fields: dict[str, str], found: dict[str, str]) -> None:
-    name = fields.get("Package", "")
-    version = VERSION.fullmatch(fields.get("Version", ""))
-    # Where there is a file for each package, none says that it is installed.
-    installed = fields.get("Status", "install ok installed").split()[-1:] == ["installed"]
-    if installed and version and PACKAGE.fullmatch(name) and len(found) < PACKAGES_LIMIT:
-        found[name] = version[1]
+def is_installed(fields: Mapping[str, str]) -> bool:
+    """Where there is a file for each package, none says that it is installed."""
+    return fields.get("Status", "install ok installed").split()[-1:] == ["installed"]
+
+
+def stanzas(source: Source, names: Collection[str]) -> Iterator[dict[str, str]]:
+    """These fields of each paragraph of `NAME: value`, as dpkg, apk and Python have them.
+
+    Raises:
+        FaultError: `archive.too_large`.
+        CutOffError, DamagedError: the source's own.
+    """
+    fields: dict[str, str] = {}
+    for line in _lines(source):
+        if not line.strip():
+            if fields:
+                yield fields
+            fields = {}
+        name, colon, value = line.partition(":")
+        if colon and name in names:
+            fields[name] = value.strip()
+    if fields:
+        yield fields
 
 
 def _lines(source: Source) -> Iterator[str]:

@@ -1,25 +1,20 @@
-"""What a layer's files say of CUDA, TensorRT and drivers, and what it hides of those below."""
+"""What a layer's files say of CUDA, TensorRT and drivers."""
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
-from agent.archives.decompressors import CutOffError, DamagedError
 from agent.archives.dpkg_status import is_status, read_packages
 from agent.archives.elf_note import BadElfError, CompatNote, read_note
-from agent.archives.faults import FaultError, shown
+from agent.archives.faults import FaultError
+from agent.archives.layer_walk import image_path, walk
 from agent.archives.sources import PartSource, Source
-from agent.archives.tar_headers import Member, read_members
+from agent.archives.tar_headers import Member
 
-# The largest images have some 300,000 files.
-MEMBERS_LIMIT = 3_000_000
 FILES_LIMIT = 2_000
-HIDDEN_LIMIT = 100_000
-NAME_LIMIT = 4096
 
 COMPAT_LIBRARY = re.compile(r"(?:.*/)?compat[^/]*/(?:[^/]+/)?libcuda\.so\.(\d+\.\d+(?:\.\d+)*)")
 DIST_INFO = re.compile(r"((?:.*/)?(?:site|dist)-packages/([^/]+)-([0-9][^/-]*)\.dist-info)(?:/.*)?")
@@ -36,8 +31,6 @@ _FOLDER = re.compile(
     r"usr|lib|lib64|local|opt|var|dpkg|status\.d|cuda[^/]*|compat[^/]*|lib\.real|targets|bin"
     r"|python[^/]*|(?:site|dist)-packages|[^/]+-linux(?:-gnu)?|[^/]+\.dist-info|\.?venv|conda"
 )
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 
 
 class FoundFile(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -68,65 +61,9 @@ def layer_facts(source: Source, *, folder: str = "") -> LayerFacts:
         OSError: the disk's, as are others that `source` gives.
     """
     facts = LayerFacts()
-    try:
-        _fill(facts, source, folder)
-    except FaultError as fault:
-        where = f"{shown(fault.member)}: " if fault.member else ""
-        facts.problem = f"{where}{fault.what}"
-    except (CutOffError, DamagedError) as error:
-        facts.problem = str(error)
+    look = partial(_look, facts)
+    facts.problem = walk(source, facts.hidden, look, folders=_FOLDER, folder=folder)
     return facts
-
-
-def _fill(facts: LayerFacts, source: Source, folder: str) -> None:
-    for count, member in enumerate(read_members(source, of_layer=True)):
-        if count >= MEMBERS_LIMIT:
-            raise FaultError("archive.too_large", f"it has more than {MEMBERS_LIMIT} files")
-        _take(facts, member, source, folder)
-
-
-def visible(layers: Iterable[LayerFacts]) -> dict[str, FoundFile]:
-    """What is left of the files of these layers, the bottom one first."""
-    found: dict[str, FoundFile] = {}
-    for layer in layers:
-        hidden = set(layer.hidden)
-        if hidden:
-            found = {
-                path: file
-                for path, file in found.items()
-                if not any(each in hidden for each in _itself_and_above(path))
-            }
-        found.update(layer.files)
-    return found
-
-
-def _itself_and_above(path: str) -> Iterable[str]:
-    while path:
-        yield path
-        path = posixpath.dirname(path)
-
-
-def _take(facts: LayerFacts, member: Member, source: Source, within: str) -> None:
-    path = _path(f"{within}/{member.name}")
-    if not path:
-        return
-    folder, name = posixpath.split(path)
-    if name == _OPAQUE:
-        _hide(facts, folder)
-    elif name.startswith(_WHITEOUT):
-        # Others of AUFS's own names are no files of the image.
-        if not name.startswith(".wh..wh."):
-            _hide(facts, posixpath.join(folder, name[len(_WHITEOUT) :]))
-    else:
-        if member.kind != "folder" and _FOLDER.fullmatch(name):
-            _hide(facts, path)
-        _look(facts, path, member, source)
-
-
-def _hide(facts: LayerFacts, path: str) -> None:
-    if len(facts.hidden) >= HIDDEN_LIMIT:
-        raise FaultError("archive.too_large", f"it hides more than {HIDDEN_LIMIT} files")
-    facts.hidden.append(path)
 
 
 def _look(facts: LayerFacts, path: str, member: Member, source: Source) -> None:
@@ -136,7 +73,7 @@ def _look(facts: LayerFacts, path: str, member: Member, source: Source) -> None:
         return
     if member.kind in ("symlink", "link") and (_is_of_interest(path) or CUDA_LINK.fullmatch(path)):
         hard = member.kind == "link"
-        target = _path(member.target) if hard else member.target
+        target = image_path(member.target) if hard else member.target
         _add(facts, path, FoundFile(target=target, hard=hard))
     elif member.kind == "file" and _is_of_interest(path):
         _add(facts, path, _file(path, member, source))
@@ -167,9 +104,3 @@ def _add(facts: LayerFacts, path: str, file: FoundFile) -> None:
     if len(facts.files) >= FILES_LIMIT:
         raise FaultError("archive.too_large", f"more than {FILES_LIMIT} files are of interest")
     facts.files[path] = file
-
-
-def _path(name: str) -> str:
-    """Relative to the image's root; "": none that could be of interest."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    return "" if ".." in parts or len(name) > NAME_LIMIT else "/".join(parts)

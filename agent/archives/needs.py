@@ -10,7 +10,8 @@ from agent.archives.faults import shown, told_about
 from agent.archives.found_needs import add_files
 from agent.archives.index import ArchivedImage, ArchiveIndex
 from agent.archives.indexing import Heard, unheard
-from agent.archives.layer_facts import LayerFacts, layer_facts, visible
+from agent.archives.layer_facts import LayerFacts, layer_facts
+from agent.archives.layer_walk import visible
 from agent.archives.layers import unverified_layers
 from agent.archives.sources import Source
 from agent.protocol.compatibility import ImageNeeds
@@ -44,7 +45,7 @@ def look_into(
     done = 0
     with told_about(index.path):
         for layer, source in unverified_layers(index, there):
-            found[layer.diff_id] = layer_facts(_Listening(source, heard, done, total))
+            found[layer.diff_id] = layer_facts(Listening(source, heard, done, total))
             done += layer.size_bytes
             heard(done, total)
     return found
@@ -69,7 +70,7 @@ def needs_of_image(
     return needs
 
 
-class _Listening:
+class Listening:
     """A source that tells now and then how far it is, also within one large file."""
 
     def __init__(self, source: Source, heard: Heard, at: int, total: int) -> None:

@@ -27,7 +27,8 @@ from agent.archives.config_needs import (
 from agent.archives.decompressors import CutOffError
 from agent.archives.dpkg_status import STATUS
 from agent.archives.found_needs import CUDA_FOLDER, add_files
-from agent.archives.layer_facts import LayerFacts, layer_facts, visible
+from agent.archives.layer_facts import LayerFacts, layer_facts
+from agent.archives.layer_walk import visible
 from agent.archives.sources import PieceSource
 from agent.containers.connection import Connection
 from agent.containers.images_temporary import TemporaryContainers

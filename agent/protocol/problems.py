@@ -254,6 +254,8 @@ CODES: Mapping[str, Code] = {
     "build.variant": Code(None, "There is no such variant"),
     "build.base_changed": Code(None, "The base is another one than before"),
     "build.not_there": Code(None, "What was built is not there"),
+    # advisories about the packages of images
+    "advisories.unreadable": Code(None, "The advisories cannot be read"),
     # archives of images
     "archive.unreadable": Code(422, "The archive cannot be read"),
     "archive.unknown": Code(422, "The file is not an image archive"),

@@ -60,7 +60,7 @@ def read_archives(paths: Sequence[Path]) -> list[ArchiveIndex]:
     found = []
     for path in paths:
         _check_is_file(path)
-        told = _Reading(path.name)
+        told = Reading(path.name)
         try:
             found.append(cache.index(path.absolute(), heard=told.heard))
         finally:
@@ -94,7 +94,7 @@ def read_judge(setup: Setup, indexes: Sequence[ArchiveIndex]) -> ArchiveJudge:
         ProblemError: `archive.*`, `compatibility.tables`, `settings.unreadable`.
     """
     judge = ArchiveJudge(indexes, read_tables(fleet_file(setup).parent / TABLES_FILE))
-    told = _Reading("archives", verb="looking into")
+    told = Reading("archives", verb="looking into")
 
     def heard(index: ArchiveIndex, done: int, total: int) -> None:
         told.name = clean(Path(index.path).name)
@@ -112,7 +112,7 @@ def verified_cache() -> VerifiedCache:
     return VerifiedCache(cache_folder() / "verified")
 
 
-class _Reading:
+class Reading:
     """One line on a terminal that says how far the reading is; nothing elsewhere."""
 
     def __init__(self, name: str, *, verb: str = "reading") -> None:

@@ -8,12 +8,15 @@ import subprocess
 import threading
 from io import BufferedReader
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.console.cli.commands import roost
 from tests.detector_made import colour_detector
 from tests.images.conftest import Start
 from tests.images.detector_side import (
@@ -58,6 +61,32 @@ def test_it_is_small_and_the_lock_says_what_is_in_it(detector_image: Built) -> N
     assert about["StopSignal"] == "SIGTERM"
     assert about["Labels"]["org.opencontainers.image.base.name"] == BASE
     assert about["Labels"]["roost.variant"] == "cpu"
+
+
+def test_its_packages_are_what_dpkg_and_the_lock_say(
+    detector_image: Built, short_folder: Path
+) -> None:
+    engine, tag = detector_image.engine, detector_image.image["tag"]
+    archive, file = short_folder / "image.tar", short_folder / "image.json"
+    engine.docker("save", "--output", str(archive), tag, seconds=120)
+    listed = roost(short_folder, "image", "sbom", archive, "-o", file)
+    assert listed.code == 0, listed
+    packages = json.loads(file.read_text())["packages"]
+    urls = {each["externalRefs"][0]["referenceLocator"] for each in packages[1:]}
+    form = r"${db:Status-Status} ${Package} ${Version}\n"
+    query = ("run", "--rm", "--entrypoint=dpkg-query", tag, "--show", "--showformat", form)
+    lines = [line.split() for line in engine.docker(*query).splitlines()]
+    there = {
+        f"{quote(name)}@{quote(version, safe='')}"
+        for state, name, version in lines
+        if state == "installed"
+    }
+    debs = {url.removeprefix("pkg:deb/debian/").split("?")[0] for url in urls if "/debian/" in url}
+    assert debs == there
+    assert len(debs) > 50
+    locked = detector_image.image["packages"]
+    pypi = {url.removeprefix("pkg:pypi/") for url in urls if "pkg:pypi/" in url}
+    assert {f"{name.replace('_', '-')}@{version}" for name, version in locked.items()} <= pypi
 
 
 def test_an_application_change_changes_the_last_layer_alone(detector_image: Built) -> None:

@@ -9,7 +9,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.archives.layer_facts import LayerFacts, layer_facts, visible
+from agent.archives.layer_facts import LayerFacts, layer_facts
+from agent.archives.layer_walk import visible
 from agent.archives.sources import FileSource
 from tests.archives_made import Entry, tar
 from tests.compat_library import library, note

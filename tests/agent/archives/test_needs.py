@@ -385,7 +385,7 @@ def test_packages_without_end(tmp_path: Path) -> None:
 
 def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.archives.layer_facts.FILES_LIMIT", 3)
-    monkeypatch.setattr("agent.archives.layer_facts.HIDDEN_LIMIT", 3)
+    monkeypatch.setattr("agent.archives.layer_walk.HIDDEN_LIMIT", 3)
     libraries = {f"lib/{n}/libnvinfer.so.10.0.{n}": b"" for n in range(4)}
     assert "of interest" in needs(tmp_path, libraries).unknown["compat"]
     hidden = {f"lib/.wh.{n}": b"" for n in range(4)}

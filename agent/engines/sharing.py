@@ -14,7 +14,14 @@ from agent.engines.keeping import keep_unless_worse
 from agent.engines.plan_files import clear, regular, take_outputs, take_plan
 from agent.engines.store import LOG, OUTPUTS, PLAN, EngineStore
 from agent.engines.told import Told
-from agent.engines.workshop import CHECK_SECONDS, KEEP_SECONDS, KEPT_OUTPUTS, OUT, Workshop
+from agent.engines.workshop import (
+    CHECK_SECONDS,
+    KEEP_SECONDS,
+    KEPT_OUTPUTS,
+    LOOK_SECONDS,
+    OUT,
+    Workshop,
+)
 from agent.images.blobs import StoredBlob
 from agent.jobs.work import Work
 from agent.protocol.engine_figures import EngineCheck
@@ -101,6 +108,7 @@ class Sharing:
         layer = Layer(diff_id=f"sha256:{shared.plan_sha256}", size_bytes=shared.plan_bytes)
         try:
             await _fetch(work, fetcher, shared, layer)
+            await work.stage(FETCHING, LOOK_SECONDS)  # it is read whole, however large it is
             async with shop.place(model, work.job.id) as place:
                 await fetcher.take(layer, place / _FETCHED)
                 version = await asyncio.to_thread(_read, place, shared, wanted.parts)

@@ -153,15 +153,15 @@ class EngineStore:
                     hint="Containers that run, or are kept to go back to, have it: deploy them"
                     " with another engine first.",
                 )
-            if engine.current:
-                if not force:
-                    raise ProblemError(
-                        "engine.current",
-                        f"engine {key[:12]} of {model} is the one in use",
-                        params={"model": model, "key": key},
-                        hint="Use another one first (roost engine use), or remove it with --force:"
-                        " then there is none until one is built.",
-                    )
+            if engine.current and not force:
+                raise ProblemError(
+                    "engine.current",
+                    f"engine {key[:12]} of {model} is the one in use",
+                    params={"model": model, "key": key},
+                    hint="Use another one first (roost engine use), or remove it with --force:"
+                    " then there is none until one is built.",
+                )
+            if engine.current or self._used(model) in folders:
                 self.use_none(model)
             for folder in reversed(folders):  # the one that counts goes last
                 self._discard(folder)
@@ -303,13 +303,15 @@ class EngineStore:
     def _engine(self, folder: Path) -> Engine | None:
         try:
             manifest = from_json((folder / MANIFEST).read_bytes(), EngineManifest)
-            used = _NAME.fullmatch(self._used(folder.parent.name).name)
+            link = self._used(folder.parent.name)
         except (OSError, msgspec.MsgspecError):
             return None
-        key = folder.name.partition(".")[0]
+        used = _NAME.fullmatch(link.name)
+        same_key = used is not None and used[1] == folder.name.partition(".")[0]
         return Engine(
             model=folder.parent.name,
-            current=used is not None and used[1] == key,
+            # One that came after it, since its plan was damaged, may not have been tried.
+            current=same_key and (link == folder or why_not_good(manifest) is None),
             path=str(folder / PLAN),
             manifest=manifest,
         )

@@ -11,6 +11,7 @@ import pytest
 
 from agent.engines import whole_plans
 from agent.engines.store import EngineStore
+from agent.protocol.engine_figures import Verification
 from agent.protocol.engines import EngineManifest, EngineParts
 from agent.protocol.problems import ProblemError
 from tests.agent.engines.engine_side import recipe
@@ -18,7 +19,9 @@ from tests.agent.engines.engine_side import recipe
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 
-def manifest(key: str, *, built_at: float = 1.0) -> EngineManifest:
+def manifest(
+    key: str, *, built_at: float = 1.0, verification: Verification = "ran"
+) -> EngineManifest:
     return EngineManifest(
         key=key,
         parts=EngineParts(
@@ -35,7 +38,7 @@ def manifest(key: str, *, built_at: float = 1.0) -> EngineManifest:
         plan_version=[10, 13, 2, 6],
         layers=1,
         warnings=0,
-        verification="ran",
+        verification=verification,
         job="j",
     )
 
@@ -223,6 +226,31 @@ def test_a_second_engine_of_a_key_counts_from_then_on(store: EngineStore, tmp_pa
     put(store, A, built_at=3.0)
     store.remove("detector", A, force=True, handed={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_was_not_tried_is_not_in_use_for_the_damaged_one_before(
+    store: EngineStore, tmp_path: Path
+) -> None:
+    """Built once more on a node whose GPU does not answer: its key is that of the one in use."""
+    put(store, A)
+    store.use("detector", A)
+    (tmp_path / "detector" / A / "model.plan").write_bytes(b"p!an")
+    place = store.begin("detector", "j")
+    (place / "model.plan").write_bytes(b"plan")
+    store.keep(place, "detector", manifest(A, verification="header"))
+    (engine,) = store.list("detector")
+    assert engine.path == str(tmp_path / "detector" / f"{A}.2" / "model.plan")
+    assert not engine.current
+    store.amend("detector", manifest(A))
+    (engine,) = store.list("detector")
+    assert engine.current
+    store.amend("detector", manifest(A, verification="header"))
+    store.remove("detector", A, force=False, handed={})
+    # One that is built later finds no link that leads to it.
+    place = store.begin("detector", "j")
+    (place / "model.plan").write_bytes(b"plan")
+    store.keep(place, "detector", manifest(A, verification="header"))
+    assert not (tmp_path / "detector" / "current").is_symlink()
 
 
 def test_what_a_crash_leaves(store: EngineStore, tmp_path: Path) -> None:

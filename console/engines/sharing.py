@@ -109,7 +109,8 @@ def _choose(alike: Sequence[_Member]) -> None:
 
 
 def _told(member: _Member, alike: Sequence[_Member]) -> Share:
-    takers = [each.name for each in alike if each.build.source is member.build]
+    # A node has several of a key where services are of one model.
+    takers = [*dict.fromkeys(each.name for each in alike if each.build.source is member.build)]
     source = member.build.source
     why = ""
     if source is not None:

@@ -14,7 +14,9 @@ import pytest
 
 from agent.protocol.engines import BuildRequest, EngineRecipe
 from agent.protocol.problems import ProblemError
-from console.engines.sharing import Look, look
+from agent.protocol.site import SiteStatus
+from console.engines.node_build import NodeBuild
+from console.engines.sharing import Look, look, share
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 from tests import onnx_made
@@ -114,3 +116,19 @@ def test_an_older_agent_is_not_told_of_what_it_does_not_know() -> None:
     """It refuses a request with a field that it does not know."""
     recipe = EngineRecipe(model="detector", onnx="detector.onnx")
     assert set(msgspec.json.decode(msgspec.json.encode(BuildRequest(recipe=recipe)))) == {"recipe"}
+
+
+def test_services_of_one_model_name_a_node_once() -> None:
+    """They have one key, and so the node has several builds of it."""
+    entries = [NodeEntry(name=name, address="unix:///x", labels={"site": "lab"}) for name in "ab"]
+    builds = [
+        NodeBuild(entry, BuildRequest(recipe=EngineRecipe(model=model, onnx="one.onnx")))
+        for entry in entries
+        for model in ("front", "back")
+    ]
+    served = SiteStatus(listening=True)
+    told = share(builds, [Look(key="f" * 64)] * 4, {"a": served})
+    assert [(each.does, each.why) for each in told] == [
+        ("builds", "for a, b"),
+        *[("fetches from a", "")] * 3,
+    ]

@@ -19,6 +19,7 @@ from console.cli.setup import Setup
 from console.cli.table import NODE, Column, Row, print_table
 from console.engines.words import (
     built_for,
+    built_with,
     milliseconds,
     precision,
     short_key,
@@ -94,7 +95,7 @@ def show(setup: Setup, node: str, model: str, *, as_json: bool) -> int:
     if as_json:
         print_json(engines)
         return 0
-    click.echo("\n\n".join("\n".join(_lines(engine)) for engine in engines))
+    click.echo("\n\n".join("\n".join(about(engine)) for engine in engines))
     return 0
 
 
@@ -121,7 +122,8 @@ def _row(node: str, engine: Engine) -> Row:
     )
 
 
-def _lines(engine: Engine) -> list[str]:
+def about(engine: Engine) -> list[str]:
+    """All that `show` says of it, as lines."""
     manifest = engine.manifest
     parts, recipe = manifest.parts, manifest.parts.recipe
     reason = f": {manifest.verification_reason}" if manifest.verification_reason else ""
@@ -149,6 +151,8 @@ def _lines(engine: Engine) -> list[str]:
         ("built for", built_for(engine)),
         ("precision", "as the model has it" if asked == "model" else asked),
     ]
+    if more := built_with(engine):
+        pairs.append(("built with", more))
     if recipe is not None:
         pairs += [
             (f"profile {number}", f"{name} {ranges.min} to {ranges.max}, best at {ranges.opt}")

@@ -44,6 +44,28 @@ def precision(engine: Engine) -> str:
     return "imported" if recipe is None else recipe.precision
 
 
+def built_with(engine: Engine) -> str:
+    """What else its recipe asks for that makes another engine; "" where that is nothing."""
+    recipe = engine.manifest.parts.recipe
+    if recipe is None:
+        return ""
+    said = []
+    if recipe.dla is not None:
+        rest = ", the GPU for the rest" if recipe.dla.gpu_fallback else ""
+        said.append(f"DLA core {recipe.dla.core}{rest}")
+    if recipe.sparsity:
+        said.append("2:4 sparsity")
+    if recipe.optimization_level is not None:
+        said.append(f"optimization level {recipe.optimization_level}")
+    if recipe.version_compatible:
+        said.append("version-compatible")
+    if recipe.hardware_compatibility is not None:
+        said.append(f"hardware compatibility {recipe.hardware_compatibility}")
+    if not recipe.timing_cache:
+        said.append("no timing cache")
+    return "; ".join(said)
+
+
 def why_stale(engine: Engine) -> str:
     """What is not as it was; "" where nothing is."""
     return "; ".join(each.text for each in engine.stale)

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from agent.protocol.engine_figures import EngineLatency, GraphLatency
 from agent.protocol.engines import Engine
-from console.engines.words import built_for, milliseconds, precision, short_key, tensorrt, tried
+from console.engines.words import (
+    built_for,
+    built_with,
+    milliseconds,
+    precision,
+    short_key,
+    tensorrt,
+    tried,
+)
 from console.text import plural
 from console.tui.look import words
 from console.tui.moments import moment
@@ -89,6 +97,8 @@ def _from(engine: Engine, offset: float) -> Iterator[_Line]:
             yield "", f"{name}, sha256 {short_key(digest)}", ""
         asked = precision(engine)
         yield "precision", "as the model has it" if asked == "model" else asked, ""
+        if more := built_with(engine):
+            yield "with", more, ""
         for number, profile in enumerate(recipe.profiles, 1):
             for name, ranges in profile.items():
                 text = f"{name} {ranges.min} to {ranges.max}, best at {ranges.opt}"

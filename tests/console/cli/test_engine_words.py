@@ -7,13 +7,15 @@ import io
 import pytest
 
 from agent.protocol.engine_figures import GraphLatency
-from agent.protocol.engines import BuildRequest, EngineRecipe
+from agent.protocol.engines import BuildRequest, Dla, EngineRecipe
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from console.cli.build_display import BuildDisplay, build_line
 from console.cli.engine_bench import show
+from console.cli.engine_ls import about
 from console.cli.engine_options import batches, milliseconds
 from console.engines.node_build import NodeBuild
+from console.engines.words import built_with
 from console.fleet.inventory import NodeEntry
 from tests.console.tui.fake_engines import LIKE, make_bench, make_engine
 
@@ -89,6 +91,26 @@ def test_a_table_with_cuda_graphs(capsys: pytest.CaptureFixture[str]) -> None:
         *("2000", "0.50", "ms", "0.75", "ms"),
     ]
     assert second.endswith("no CUDA graph: it waits amid a run")
+
+
+def test_what_else_an_engine_was_built_with() -> None:
+    assert built_with(make_engine()) == ""
+    engine = make_engine()
+    engine.manifest.parts.recipe = EngineRecipe(
+        model="detector",
+        onnx="/m.onnx",
+        dla=Dla(core=1, gpu_fallback=True),
+        sparsity=True,
+        optimization_level=0,
+        version_compatible=True,
+        hardware_compatibility="ampere_plus",
+        timing_cache=False,
+    )
+    assert built_with(engine) == (
+        "DLA core 1, the GPU for the rest; 2:4 sparsity; optimization level 0; version-compatible;"
+        " hardware compatibility ampere_plus; no timing cache"
+    )
+    assert f"built with:     {built_with(engine)}" in about(engine)
 
 
 def test_times_and_batches() -> None:

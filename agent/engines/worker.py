@@ -548,6 +548,8 @@ def add_profiles(builder: Any, network: Any, config: Any, job: Job) -> None:
                 continue
             _check_range(number, inputs[name], wanted[name])
             _check_order(number, name, ranges)
+            if job.get("dla"):
+                _check_fixed(number, name, ranges)
             profile.set_shape(name, *[tuple(each) for each in ranges])
         lacking = sorted(dynamic - set(wanted))
         if lacking:
@@ -580,6 +582,17 @@ def _check_order(number: int, name: str, ranges: list[list[int]]) -> None:
                 "profile %d: min, opt and max of %r do not ascend: %s" % (number, name, ranges),
                 "Each size: min <= opt <= max.",
             )
+
+
+def _check_fixed(number: int, name: str, ranges: list[list[int]]) -> None:
+    """Else all of it is done on the GPU with gpu_fallback, and nothing says so but a warning."""
+    if not ranges[0] == ranges[1] == ranges[2]:
+        raise RefusedError(
+            "engine.profile",
+            "profile %d: a DLA takes no sizes that vary, as those of %r do: %s"
+            % (number, name, ranges),
+            "Give min, opt and max the same sizes, or leave dla out of the recipe.",
+        )
 
 
 def _misfit(text: str, inputs: dict[str, Any]) -> RefusedError:

@@ -86,6 +86,7 @@ def test_fp16_of_a_model_that_is_fp16(side: Side) -> None:
 
 
 DLA = {"core": 1, "gpu_fallback": True}
+FIXED = dict.fromkeys(("min", "opt", "max"), [4, 3, 4, 4])
 
 
 @every_version
@@ -107,12 +108,13 @@ def test_a_tensorrt_without_sparsity(side: Side) -> None:
 
 @every_version
 def test_on_a_dla(side: Side) -> None:
-    job = side.job(HALF, dla=DLA, validation={"iterations": 1})
+    sizes = [{"images": FIXED}]
+    job = side.job(HALF, dla=DLA, profiles=sizes, validation={"iterations": 1})
     ended = side.run_job(job, ROOST_TENSORRT_DLA_CORES="2")
     assert (ended.code, ended.the("checked")["state"]) == (0, "ran"), ended
     assert side.plan()["dla"] == ["DLA", 1]
     assert "GPU_FALLBACK" in side.plan()["flags"]
-    alone = side.job(HALF, dla={"core": 0, "gpu_fallback": False})
+    alone = side.job(HALF, dla={"core": 0, "gpu_fallback": False}, profiles=sizes)
     assert side.run_job(alone, ROOST_TENSORRT_DLA_CORES="2").code == 0
     assert "GPU_FALLBACK" not in side.plan()["flags"]
 
@@ -130,6 +132,15 @@ def test_no_such_dla(side: Side, cores: str, given: dict[str, Any], words: str) 
     ended = side.run_job(side.job(given, dla=DLA), ROOST_TENSORRT_DLA_CORES=cores)
     assert (ended.code, ended.last["code"]) == (1, "engine.unsupported")
     assert words in ended.last["text"]
+    assert ended.last["hint"]
+    assert not (side.folder / "model.plan").exists()
+
+
+def test_a_dla_takes_no_sizes_that_vary(side: Side) -> None:
+    """By NVIDIA's documentation; with gpu_fallback all of it would be done on the GPU."""
+    ended = side.run_job(side.job(HALF, dla=DLA), ROOST_TENSORRT_DLA_CORES="2")
+    assert (ended.code, ended.last["code"]) == (1, "engine.profile")
+    assert "a DLA takes no sizes that vary, as those of 'images' do" in ended.last["text"]
     assert ended.last["hint"]
     assert not (side.folder / "model.plan").exists()
 

@@ -86,7 +86,7 @@ def test_fp16_of_a_model_that_is_fp16(side: Side) -> None:
 
 
 DLA = {"core": 1, "gpu_fallback": True}
-FIXED = dict.fromkeys(("min", "opt", "max"), [4, 3, 4, 4])
+FIXED = {"min": [4, 3, 4, 4], "opt": [4, 3, 4, 4], "max": [4, 3, 4, 4]}
 
 
 @every_version

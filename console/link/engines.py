@@ -20,9 +20,12 @@ from agent.protocol.engines import (
     VerifyRequest,
 )
 from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job
+from agent.protocol.problems import ProblemError
 from console.link.requests import Call, Requests, decode
 
 ENGINES, BENCHES = "/v1/engines", "/v1/engine-benches"
+# What is posted beside the models' names.
+_VERBS = ("build", "look", "import", "bench")
 # A plan that changed hands since it was read last is read whole before its first byte comes.
 PLAN_SECONDS = 300.0
 
@@ -43,6 +46,8 @@ class EngineClient:
 
     async def show(self, model: str) -> builtins.list[Engine]:
         """Those of one model, newest first."""
+        if model in _VERBS:
+            return await self._found(model)
         content = await self._requests.exchange(Call(target=_of(model)))
         return decode(self._node, content, builtins.list[Engine])
 
@@ -97,6 +102,18 @@ class EngineClient:
         """The table of one bench, as far as it is."""
         target = f"{BENCHES}/{quote(job, safe='')}"
         return decode(self._node, await self._requests.exchange(Call(target=target)), EngineBench)
+
+    async def _found(self, model: str) -> builtins.list[Engine]:
+        """Out of all that are there: the model's own address is that of a verb."""
+        found = [engine for engine in await self.list() if engine.model == model]
+        if not found:
+            raise ProblemError(
+                "engine.not_found",
+                f"there is no engine of {model} here",
+                params={"model": model},
+                hint="roost engine ls lists them.",
+            )
+        return found
 
     async def _begin(self, target: str, request: msgspec.Struct, key: str) -> Job:
         return decode(self._node, await self._post(target, request, key), Job)

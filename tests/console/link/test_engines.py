@@ -91,3 +91,17 @@ async def test_an_import_and_a_bench(client: NodeClient, onnx: Path) -> None:
     table = await engines.show_bench(job.id)
     assert [(row.batch, row.p50_ms) for row in table.rows] == [(1, 2.0), (4, 5.0)]
     assert [each.job for each in await engines.benches()] == [job.id]
+
+
+@pytest.mark.parametrize("verb", ["build", "look", "import", "bench"])
+async def test_a_model_that_is_called_as_a_verb(client: NodeClient, onnx: Path, verb: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        await client.engines.show(verb)
+    assert caught.value.code == "engine.not_found"
+    job = await client.engines.build(BuildRequest(recipe=recipe(onnx, model=verb)), "b")
+    key = (await ended(client, job)).result["key"]
+    (engine,) = await client.engines.show(verb)
+    assert (engine.model, engine.manifest.key) == (verb, key)
+    assert (await client.engines.log(verb, key)).size_bytes > 0
+    assert len([piece async for piece in client.engines.plan(verb, key)]) > 0
+    assert (await client.engines.use(verb, UseRequest(key=key))).current

@@ -1,6 +1,7 @@
 """Puts the agent that it comes with on this machine: `python3 KIT check | install | uninstall`.
 
-`unpack` is what an agent that runs here does with the kit that it is to become.
+`unpack` is what an agent that runs here does with the kit that it is to become. `contained` is
+what the agent's image does at each start, where container.sh has installed it.
 
 A kit is a zip file that Python runs. This is its first file, and the only one that runs before
 anything is installed: standard library only, and what even Python 3.6 can read, so that an old
@@ -10,6 +11,8 @@ Every step looks first and can be done again: a kit that was cut goes on when it
 """
 
 import argparse
+import ctypes
+import errno
 import grp
 import hashlib
 import io
@@ -31,11 +34,14 @@ STATE = Path("/var/lib/roost")
 UNIT = Path("/etc/systemd/system/roost-agent.service")
 COMMAND = Path("/usr/local/bin/roost-agent")
 TRIAL = ROOT / "trial.json"
+IMAGE = ROOT / "image"  # there where the agent runs in a container
 GROUP = "roost"
 SERVICE = "roost-agent.service"
 # What the database, uploads and one engine need before any image comes.
 STATE_BYTES = 200 << 20
 COMMAND_SECONDS = 60
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+OLD_SUFFIX = ".old.part"  # as start.py has it
 
 
 class KitError(Exception):
@@ -217,7 +223,7 @@ def problems(kit: Kit) -> List[KitError]:
                 "no Python of {} is here{}".format(
                     ", ".join(kit.pythons), "".join("; " + each for each in lacks[:2])
                 ),
-                "Install python3 of a newer release, or run the agent's image: images/agent.",
+                "Install python3 of a newer release, or give the agent's image: --image.",
             )
         )
     found += [problem for problem in (libc_problem(kit),) if problem]
@@ -227,6 +233,15 @@ def problems(kit: Kit) -> List[KitError]:
 
 def newer_there(kit: Kit) -> List[KitError]:
     """An older agent may not be able to read what a newer one wrote."""
+    if IMAGE.exists():
+        return [
+            KitError(
+                "kit.way",
+                "an agent that runs in a container is there",
+                "Bring it another version: roost agent upgrade. Or first: roost node uninstall,"
+                " which keeps its data.",
+            )
+        ]
     there = installed()
     if there is None or version_key(there["version"]) <= version_key(kit.version):
         return []
@@ -243,13 +258,13 @@ def libc_problem(kit: Kit) -> Optional[KitError]:
     have, need = glibc(), str(kit.about["glibc"])
     if have is None:
         return KitError(
-            "kit.libc", "this system has no glibc", "Run the agent's image: images/agent."
+            "kit.libc", "this system has no glibc", "Give the agent's image: node install --image."
         )
     if version_key(have) < version_key(need):
         return KitError(
             "kit.libc",
             f"glibc is {have}, the kit needs {need}",
-            "Run the agent's image: images/agent.",
+            "Give the agent's image: node install --image.",
         )
     return None
 
@@ -409,6 +424,19 @@ def unpack_only(kit: Kit, say: Any) -> None:
     unpack(kit, python, say)
 
 
+def contained(kit: Kit, say: Any) -> None:
+    """In the container: become the machine's current agent, or the image's own where none is."""
+    if not (ROOT / "current").is_symlink():
+        unpack_only(kit, say)
+        link(ROOT / "current", kit.id)
+    python = chosen_python(None)
+    if python is not None:
+        write(ROOT / "start", supervisor(kit, python), 0o755)
+    if not COMMAND.exists():
+        link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))
+    os.execv(str(ROOT / "start"), [str(ROOT / "start"), "serve"])  # noqa: S606 - no shell is meant
+
+
 def supervisor(kit: Kit, python: Python) -> bytes:
     """What systemd runs: of every version the same."""
     return f"#!{python.path} -IS\n".encode() + kit.read("start.py")
@@ -435,10 +463,15 @@ def unpacked(kit: Kit, python: Python) -> bool:
 def unpack(kit: Kit, python: Python, say: Any) -> None:
     """The wheels as one folder, whole and on disk before it has its name."""
     done = ROOT / kit.id
+    part, old = ROOT / ("." + kit.id + ".part"), ROOT / ("." + kit.id + OLD_SUFFIX)
     if unpacked(kit, python):
+        for left in (part, old):  # by one that was cut
+            shutil.rmtree(str(left), ignore_errors=True)
         return
     say(f"unpacking agent {kit.version} for Python {python.version}")
-    part = ROOT / ("." + kit.id + ".part")
+    if old.exists() and not done.exists():
+        old.rename(done)
+        sync_folder(ROOT)
     shutil.rmtree(str(part), ignore_errors=True)
     library = part / "lib"
     library.mkdir(parents=True)
@@ -450,16 +483,47 @@ def unpack(kit: Kit, python: Python, say: Any) -> None:
         quiet([python.path, "-IS", "-m", "compileall", "-q", str(library)])
         write(part / "kit.json", json.dumps(kit.about, indent=1).encode(), 0o644)
         sync_tree(part)
-        old = ROOT / ("." + kit.id + ".old.part")
-        shutil.rmtree(str(old), ignore_errors=True)
-        if done.exists():  # not whole, or for another Python
-            done.rename(old)
-        part.rename(done)
         sync_folder(ROOT)
-        shutil.rmtree(str(old), ignore_errors=True)
+        take_place(part, done, old)
+        for left in (part, old):  # what was there
+            shutil.rmtree(str(left), ignore_errors=True)
     except OSError as error:
         shutil.rmtree(str(part), ignore_errors=True)
         raise KitError("kit.write", f"{ROOT}: {error}", "Mend that and run it again.") from None
+
+
+def take_place(part: Path, done: Path, old: Path) -> None:
+    """What is there, not whole or for another Python, is put aside. There is never none.
+
+    `current` may lead there: without it no agent would start after a power cut.
+    """
+    if not done.exists():
+        part.rename(done)
+        sync_folder(ROOT)
+        return
+    try:
+        exchange(part, done)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        # A filesystem that cannot: `start` knows both names, and puts one of them back.
+        shutil.rmtree(str(old), ignore_errors=True)
+        done.rename(old)
+        sync_folder(ROOT)
+        part.rename(done)
+    sync_folder(ROOT)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Each gets the other's name, in one step. Raises OSError."""
+    # By its number: glibc has renameat2 from 2.28 on.
+    number = {"x86_64": 316, "aarch64": 276}.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, "no renameat2 is known here")
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    paths = [os.fsencode(str(path)) for path in (one, other)]
+    if call(number, AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def launcher(python: Python, place: Path) -> str:
@@ -630,7 +694,7 @@ def show(kit: Kit, member: str, *, as_json: bool) -> int:
 
 def main(argv: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 KIT", description=__doc__)
-    parser.add_argument("verb", choices=("check", "install", "unpack", "uninstall"))
+    parser.add_argument("verb", choices=("check", "install", "unpack", "uninstall", "contained"))
     parser.add_argument("--json", action="store_true", help="say it for a program")
     parser.add_argument("--member", default="", help="who shall be able to use it, beside root")
     parser.add_argument(
@@ -649,6 +713,8 @@ def main(argv: List[str]) -> int:
             install(Kit(Path(sys.argv[0])), say, asked.member)
         elif asked.verb == "unpack":
             unpack_only(Kit(Path(sys.argv[0])), say)
+        elif asked.verb == "contained":
+            contained(Kit(Path(sys.argv[0])), say)
         else:
             return show(Kit(Path(sys.argv[0])), asked.member, as_json=asked.json)
     except KitError as problem:

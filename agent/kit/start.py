@@ -27,6 +27,8 @@ TRIAL, LAST, CURRENT = "trial.json", "last-upgrade.json", "current"
 START_VARIABLE, TRIAL_VARIABLE = "ROOST_START", "ROOST_TRIAL"
 # What an agent on trial keeps before it changes the schema of its database.
 COPY_SUFFIX = ".before"
+# Of a version's folder that the installer has put aside.
+OLD_SUFFIX = ".old.part"
 STARTS = 3
 SECONDS = 60.0  # after each of them, until it is confirmed
 UP_SECONDS = 180.0  # from then, or from a start after it, until all of it has started
@@ -180,8 +182,23 @@ class Supervisor:
             sys.exit(0)
         os.environ[START_VARIABLE] = self.start
         os.environ.pop(TRIAL_VARIABLE, None)
+        self.put_back_folder()
         program = os.path.join(self.root, CURRENT, "bin", "roost-agent")
         os.execv(program, [program, *self.arguments])
+
+    def put_back_folder(self) -> None:
+        """The current version's, where the installer was cut between two renames."""
+        name = self.current()
+        if name is None or os.path.exists(os.path.join(self.root, name)):
+            return
+        # Where both are there the new one is whole: see take_place in installer.py.
+        for suffix in (".part", OLD_SUFFIX):
+            left = os.path.join(self.root, "." + name + suffix)
+            if os.path.exists(os.path.join(left, "kit.json")):
+                say("%s takes the place that %s lacks" % (left, name))
+                os.rename(left, os.path.join(self.root, name))
+                sync_folder(self.root)
+                return
 
     def current(self) -> Optional[str]:
         try:

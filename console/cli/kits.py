@@ -20,14 +20,14 @@ kit_option = click.option(
 )
 
 
-def given_kits(kit_files: Sequence[Path]) -> Mapping[str, Kit]:
-    """By architecture: those named, or those in this folder. Blocks.
+def given_kits(kit_files: Sequence[Path], *, needed: bool = True) -> Mapping[str, Kit]:
+    """By architecture: those named, or those in this folder; where not `needed`, also none. Blocks.
 
     Raises:
         ProblemError: `kit.none`, `kit.broken`, `kit.twice`.
     """
     kits = kits_by_arch(kit_files or sorted(Path().glob("roost-agent-*.pyz")))
-    if not kits:
+    if not kits and needed:
         raise ProblemError(
             "kit.none", "there is no kit in this folder", hint="Make one: roost agent kit make"
         )

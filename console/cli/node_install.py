@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -22,8 +21,8 @@ from console.cli.setup import Setup
 from console.fleet.fleet_file import add_node, load_inventory
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
-from console.kits.installing import Planned, install, plan_install
-from console.kits.reading import Kit
+from console.kits.agent_image import images_by_arch
+from console.kits.installing import Planned, Ware, install, plan_install
 from console.link.address import parse_address
 from console.text import plural, size
 
@@ -51,6 +50,14 @@ class InstallRecord(msgspec.Struct, kw_only=True):
     help="Hosts, one address on each line; what follows it there are KEY=VALUE labels.",
 )
 @kit_option
+@click.option(
+    "--image",
+    "images",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="What `roost agent kit make --image` wrote: for hosts whose Python is too old, or none.",
+)
 @click.option("--name", help="What you call it; what it calls itself, if not given.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="For selectors.")
 @click.option("--production", is_flag=True, help="Mark it, and ask more before stopping things.")
@@ -63,6 +70,7 @@ def command(
     addresses: tuple[str, ...],
     listed: Path | None,
     kit_files: tuple[Path, ...],
+    images: tuple[Path, ...],
     *,
     name: str | None,
     labels: tuple[str, ...],
@@ -73,13 +81,17 @@ def command(
 ) -> int:
     """Put the agent on hosts, start it, and add them to your fleet once they have answered.
 
-    It needs ssh, python3 and root (or sudo without a password) there, and no network. Cut off, run
-    it again: it goes on where it was.
+    It needs ssh, root (or sudo without a password) and python3 there, and no network; with --image,
+    docker or podman in the place of python3. Cut off, run it again: it goes on where it was.
     """
     if not check:
         setup.refuse_changes("node install")
     hosts = _hosts(addresses, listed, name=name, labels=labels, production=production)
-    runs = _Installs(setup, given_kits(kit_files))
+    ware = Ware(
+        kits=given_kits(kit_files, needed=not images),
+        images=images_by_arch(images),
+    )
+    runs = _Installs(setup, ware)
     records = asyncio.run(runs.plan(hosts))
     if not as_json:
         runs.show()
@@ -93,8 +105,8 @@ def command(
 class _Installs:
     """All hosts of one command, and what became of each."""
 
-    def __init__(self, setup: Setup, kits: Mapping[str, Kit]) -> None:
-        self._setup, self._kits = setup, kits
+    def __init__(self, setup: Setup, ware: Ware) -> None:
+        self._setup, self._ware = setup, ware
         self._records: dict[str, InstallRecord] = {}
         self.able: list[Planned] = []
         self._plans: dict[str, Planned] = {}
@@ -110,7 +122,7 @@ class _Installs:
         record = self._records[host.address]
         async with gate:
             try:
-                planned = await plan_install(host, ways, self._kits)
+                planned = await plan_install(host, ways, self._ware)
             except ProblemError as problem:
                 record.problem = problem.problem()
                 return
@@ -149,10 +161,10 @@ class _Installs:
         told = [-1]
 
         def copied(at: int) -> None:
-            tenth = at * 10 // planned.kit.size_bytes
+            tenth = at * 10 // planned.parcel.size_bytes
             if tenth > told[0] and on_terminal():
                 told[0] = tenth
-                say(f"{address}: {size(at)} of {size(planned.kit.size_bytes)} copied")
+                say(f"{address}: {size(at)} of {size(planned.parcel.size_bytes)} copied")
 
         async with gate:
             try:

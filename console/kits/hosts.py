@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -15,23 +16,40 @@ from console.kits.making import installer_source
 from console.kits.reading import READ_BYTES, Kit
 from console.link.ssh_host import SshHost
 
+T = TypeVar("T")
 LOOK_SECONDS = 60.0
 INSTALL_SECONDS = 600.0
 # Cuts in a row that bring no byte before it is given up, and how long each waits.
 CUTS = 5
 CUT_SECONDS = 2.0
 _FOLDER = ".cache/roost"
-_LOOK = "uname -m; id -un; id -u; sudo -n true 2>/dev/null && echo sudo; command -v python3"
+# There where the agent runs in a container.
+CONTAINED = "/opt/roost/image"
+_LOOK = (
+    "uname -m; id -un; id -u; sudo -n true 2>/dev/null && echo sudo; command -v python3;"
+    f" [ -e {CONTAINED} ] && echo contained"
+)
 # It writes at an offset: what a session that was cut still has in its pipe does no harm.
 _PUT = (
-    "import os,sys,shutil;p,o=sys.argv[1],int(sys.argv[2]);"
-    "f=os.fdopen(os.open(p,os.O_RDWR|os.O_CREAT,0o600),'r+b');f.seek(o);"
-    "shutil.copyfileobj(sys.stdin.buffer,f,65536);f.flush();os.fsync(f.fileno())"
+    'umask 077; exec dd of="$1" bs=65536 iflag=fullblock oflag=seek_bytes seek="$2"'
+    " conv=notrunc,fsync status=none"
 )
-_DIGEST = (
-    "import hashlib,sys;h=hashlib.sha256();f=open(sys.argv[1],'rb');"
-    "[h.update(b) for b in iter(lambda:f.read(1<<20),b'')];print(h.hexdigest())"
-)
+
+
+class Parcel(Protocol):
+    """A file that is to be copied to a host."""
+
+    @property
+    def path(self) -> Path:
+        """Here."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it."""
+
+    @property
+    def sha256(self) -> str:
+        """In hex."""
 
 
 class HostLook(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +60,7 @@ class HostLook(msgspec.Struct, frozen=True, kw_only=True):
     root: bool
     sudo: bool
     python: bool
+    contained: bool = False  # an agent in a container is installed there
 
 
 class Refusal(msgspec.Struct, kw_only=True):
@@ -84,33 +103,28 @@ class KitHost:
         """Log in and look round.
 
         Raises:
-            ProblemError: `ssh.*`, `link.unreachable`, `kit.root`, `kit.python`.
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.root`, `kit.shell`.
         """
         command = shlex.join(["sh", "-c", _LOOK])
         _, said, _ = await self.host.do(command, timeout=LOOK_SECONDS)
         words = said.split()
         if len(words) < 3:
             raise ProblemError(
-                "kit.python", "its login runs no shell", hint="Give an account that has one."
+                "kit.shell", "its login runs no shell", hint="Give an account that has one."
             )
         look = HostLook(
             arch=words[0],
             user=words[1],
             root=words[2] == "0",
             sudo="sudo" in words[3:],
-            python=words[-1].endswith("python3"),
+            python=any(word.endswith("/python3") for word in words[3:]),
+            contained="contained" in words[3:],
         )
         if not look.root and not look.sudo:
             raise ProblemError(
                 "kit.root",
                 f"{look.user} may not use sudo there without a password",
                 hint=f"Log in as root, or once: {self.host.typed} -t sudo visudo",
-            )
-        if not look.python:
-            raise ProblemError(
-                "kit.python",
-                "there is no python3 there",
-                hint="Install python3 of Debian 12 or Ubuntu 22.04 or newer.",
             )
         return look
 
@@ -120,34 +134,61 @@ class KitHost:
         Raises:
             ProblemError: `ssh.*`, `link.unreachable`, `kit.broken`.
         """
-        command, small = await self._small(kit, look, "check", "--json", "--member", look.user)
-        _, said, complaints = await self.host.do(command, feed=small, timeout=LOOK_SECONDS)
+        small = await asyncio.to_thread(kit.without_wheels)
+        words = ("check", "--json", "--member", look.user)
+        return await self.asked("python3", small, look, words, Checked)
+
+    async def asked(
+        self, program: str, small: bytes, look: HostLook, words: Sequence[str], answer: type[T]
+    ) -> T:
+        """The last line that a small program says there, which `program` runs as root.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.installer`.
+        """
+        command = _from_file(program, look, words)
+        _, said, complaints = await self.host.do(command, feed=_once(small), timeout=LOOK_SECONDS)
         try:
-            return from_json(said.strip().splitlines()[-1], Checked)
+            return from_json(said.strip().splitlines()[-1], answer)
         except (IndexError, msgspec.MsgspecError):
             raise self._no_answer(said, complaints) from None
 
-    async def copy(self, kit: Kit, *, copied: Callable[[int], None]) -> str:
-        """Bring the whole kit there; goes on where it was cut. Where it is then.
+    async def told(
+        self,
+        program: str,
+        small: bytes,
+        look: HostLook,
+        words: Sequence[str],
+        hear: Callable[[str], None],
+    ) -> None:
+        """Have a small program do its work there, as root.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
+        """
+        await self._hear(_from_file(program, look, words), hear, feed=_once(small))
+
+    async def copy(self, parcel: Parcel, *, copied: Callable[[int], None]) -> str:
+        """Bring the whole file there; goes on where it was cut. Where it is then.
 
         Raises:
             ProblemError: `ssh.*`, `link.unreachable`, `kit.copy`.
         """
-        place = f"{_FOLDER}/{kit.sha256[:16]}.pyz"
+        place = f"{_FOLDER}/{parcel.sha256[:16]}{parcel.path.suffix}"
         cuts, best = 0, -1
         while True:
             try:
                 at = await self._begun(place)
                 if at > best:
                     cuts, best = 0, at
-                copied(min(at, kit.size_bytes))
-                if at < kit.size_bytes:
-                    await self._put(kit, place, at, copied)
-                if await self._digest(place) == kit.sha256:
+                copied(min(at, parcel.size_bytes))
+                if at < parcel.size_bytes:
+                    await self._put(parcel, place, at, copied)
+                if await self._digest(place) == parcel.sha256:
                     return place
-                await self.host.do(shlex.join(["rm", "-f", place]), timeout=LOOK_SECONDS)
+                await self.remove(place)
                 best, cuts = -1, cuts + 1
-                why = ProblemError("kit.copy", "what arrived is not the kit", hint="Try again.")
+                why = ProblemError("kit.copy", "what arrived is not the file", hint="Try again.")
             except ProblemError as problem:
                 cuts, why = cuts + 1, problem
             if cuts >= CUTS:
@@ -160,8 +201,16 @@ class KitHost:
         Raises:
             ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
         """
-        words = [*_python(look), place, "install", "--json", "--member", look.user]
+        words = [*_as_root("python3", look), place, "install", "--json", "--member", look.user]
         await self._hear(shlex.join(words), hear)
+        await self.remove(place)
+
+    async def remove(self, place: str) -> None:
+        """What was copied there.
+
+        Raises:
+            ProblemError: `ssh.*`, `link.unreachable`.
+        """
         await self.host.do(shlex.join(["rm", "-f", place]), timeout=LOOK_SECONDS)
 
     async def uninstall(
@@ -172,19 +221,8 @@ class KitHost:
         Raises:
             ProblemError: `ssh.*`, `link.unreachable`, `kit.*`.
         """
-        more = ["--all"] if everything else []
         source = await asyncio.to_thread(installer_source)
-        words = [*_python(look), "-", "uninstall", "--json", *more]
-        await self._hear(shlex.join(words), hear, feed=_once(source))
-
-    async def _small(
-        self, kit: Kit, look: HostLook, *words: str
-    ) -> tuple[str, AsyncIterator[bytes]]:
-        """The installer alone, run from a file that is gone afterwards; the command, its input."""
-        before, after = shlex.join(_python(look)), shlex.join(words)
-        script = f'f=$(mktemp) && cat >"$f" && {before} "$f" {after}; r=$?; rm -f "$f"; exit $r'
-        small = await asyncio.to_thread(kit.without_wheels)
-        return shlex.join(["sh", "-c", script]), _once(small)
+        await self.told("python3", source, look, uninstall_words(everything=everything), hear)
 
     async def _hear(
         self,
@@ -222,18 +260,18 @@ class KitHost:
         words = said.split()
         return int(words[-1]) if words and words[-1].isdecimal() else 0
 
-    async def _put(self, kit: Kit, place: str, at: int, copied: Callable[[int], None]) -> None:
-        command = shlex.join(["python3", "-c", _PUT, place, str(at)])
-        status, _, complaints = await self.host.do(command, feed=_from(kit, at, copied))
+    async def _put(
+        self, parcel: Parcel, place: str, at: int, copied: Callable[[int], None]
+    ) -> None:
+        command = shlex.join(["sh", "-c", _PUT, "sh", place, str(at)])
+        status, _, complaints = await self.host.do(command, feed=_from(parcel, at, copied))
         if status:
             last = (complaints.strip().splitlines() or ["no reason given"])[-1]
             raise ProblemError("kit.copy", last, hint="Is there room in the home folder there?")
 
     async def _digest(self, place: str) -> str:
-        _, said, _ = await self.host.do(
-            shlex.join(["python3", "-c", _DIGEST, place]), timeout=LOOK_SECONDS
-        )
-        return (said.split() or [""])[-1]
+        _, said, _ = await self.host.do(shlex.join(["sha256sum", place]), timeout=LOOK_SECONDS)
+        return next((word for word in said.split() if len(word) == 64), "")
 
     def _no_answer(self, said: str, complaints: str) -> ProblemError:
         last = (complaints.strip() or said.strip() or "nothing").splitlines()[-1]
@@ -244,16 +282,38 @@ class KitHost:
         )
 
 
-def _python(look: HostLook) -> list[str]:
-    return ["python3"] if look.root else ["sudo", "-n", "python3"]
+def uninstall_words(*, everything: bool) -> list[str]:
+    """As either installer takes them."""
+    return ["uninstall", "--json", *(["--all"] if everything else [])]
+
+
+def no_python(why: str = "there is no python3 there") -> ProblemError:
+    """A kit cannot be installed."""
+    return ProblemError(
+        "kit.python",
+        why,
+        hint="Install python3 of Debian 12 or Ubuntu 22.04 or newer, or give the agent's image:"
+        " --image.",
+    )
+
+
+def _as_root(program: str, look: HostLook) -> list[str]:
+    return [program] if look.root else ["sudo", "-n", program]
+
+
+def _from_file(program: str, look: HostLook, words: Sequence[str]) -> str:
+    """What comes in is run from a file that is gone afterwards."""
+    before, after = shlex.join(_as_root(program, look)), shlex.join(words)
+    script = f'f=$(mktemp) && cat >"$f" && {before} "$f" {after}; r=$?; rm -f "$f"; exit $r'
+    return shlex.join(["sh", "-c", script])
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-async def _from(kit: Kit, at: int, copied: Callable[[int], None]) -> AsyncIterator[bytes]:
-    with kit.path.open("rb") as file:
+async def _from(parcel: Parcel, at: int, copied: Callable[[int], None]) -> AsyncIterator[bytes]:
+    with parcel.path.open("rb") as file:
         file.seek(at)
         while data := await asyncio.to_thread(file.read, READ_BYTES // 16):
             yield data

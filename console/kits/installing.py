@@ -10,19 +10,30 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
-from console.kits.hosts import Checked, HostLook, KitHost
+from console.kits import contained
+from console.kits.agent_image import AgentImage
+from console.kits.hosts import Checked, HostLook, KitHost, no_python
 from console.kits.reading import Kit
 from console.link.address import parse_address
 
 ANSWER_SECONDS = 60.0
 ASK_AGAIN_SECONDS = 1.0
+# For these a kit is of no use there, whatever anybody does to the kit.
+_UNSUITED = ("kit.python", "kit.libc")
+
+
+class Ware(NamedTuple):
+    """What there is to install, by architecture."""
+
+    kits: Mapping[str, Kit]
+    images: Mapping[str, AgentImage]
 
 
 class Planned(NamedTuple):
     """What would happen on a host, and all that is needed to do it."""
 
     entry: NodeEntry
-    kit: Kit
+    parcel: Kit | AgentImage
     look: HostLook
     checked: Checked
 
@@ -32,22 +43,41 @@ class Planned(NamedTuple):
         return self.checked.problems[0].problem() if self.checked.problems else None
 
 
-async def plan_install(entry: NodeEntry, links: Links, kits: Mapping[str, Kit]) -> Planned:
-    """Look at the host; nothing changes.
+async def plan_install(entry: NodeEntry, links: Links, ware: Ware) -> Planned:
+    """Look at the host; nothing changes. The agent's image is for where a kit does not suit.
 
     Raises:
         ProblemError: `ssh.*`, `link.*`, `kit.*`, `fleet.address`, `console.usage`.
     """
     host = _host(entry, links)
     look = await host.look()
-    kit = kits.get(look.arch)
+    image = ware.images.get(look.arch)
+    if image is None or (look.python and not look.contained and look.arch in ware.kits):
+        planned = await _of_kit(entry, host, look, ware)
+        unsuited = [each for each in planned.checked.problems if each.code in _UNSUITED]
+        if image is None or not unsuited:
+            return planned
+        why = unsuited[0].detail
+    elif look.contained:
+        why = "it runs in a container there"
+    else:
+        why = "there is no kit for it" if look.python else "there is no python3 there"
+    checked = await contained.check(host, image, look, why=why)
+    return Planned(entry, image, look, checked)
+
+
+async def _of_kit(entry: NodeEntry, host: KitHost, look: HostLook, ware: Ware) -> Planned:
+    kit = ware.kits.get(look.arch)
     if kit is None:
+        there = ", ".join(sorted({*ware.kits, *ware.images}))
         raise ProblemError(
             "kit.none",
-            f"the host is {look.arch}, and the kits are for {', '.join(sorted(kits))}",
+            f"the host is {look.arch}, and what there is is for {there}",
             params={"arch": look.arch},
             hint=f"Make one: roost agent kit make --arch {look.arch}",
         )
+    if not look.python:
+        raise no_python()
     return Planned(entry, kit, look, await host.check(kit, look))
 
 
@@ -68,9 +98,12 @@ async def install(
     """
     if (refusal := planned.refusal) is not None:
         raise refusal
-    host = _host(planned.entry, links)
-    place = await host.copy(planned.kit, copied=copied)
-    await host.install(place, planned.look, hear=hear)
+    host, parcel, look = _host(planned.entry, links), planned.parcel, planned.look
+    place = await host.copy(parcel, copied=copied)
+    if isinstance(parcel, AgentImage):
+        await contained.install(host, place, parcel, look, hear=hear)
+    else:
+        await host.install(place, look, hear=hear)
     if not planned.checked.facts.get("systemd"):
         return None
     return await _answer(planned.entry, links, typed=host.host.typed)

@@ -10,7 +10,8 @@ from agent.protocol.jobs import ENDED, Job
 from agent.protocol.problems import ProblemError
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import Links
-from console.kits.hosts import HostLook, KitHost
+from console.kits import contained
+from console.kits.hosts import HostLook, KitHost, no_python
 from console.link.address import parse_address
 
 
@@ -39,6 +40,8 @@ async def plan_uninstall(entry: NodeEntry, links: Links) -> Leaving:
         )
     host = KitHost(links.host(entry.name, address))
     look = await host.look()
+    if not look.python and not look.contained:
+        raise no_python("there is no python3 there, and no agent in a container")
     client = links.client(entry)
     try:
         jobs, workloads = await client.jobs(), await client.workloads.list()
@@ -63,7 +66,10 @@ async def uninstall(leaving: Leaving, *, everything: bool, hear: Callable[[str],
             f"Roost placed {', '.join(leaving.workloads[:5])} there, from what would go",
             hint="First: roost workload rm, or leave out --purge: then they go on as they are.",
         )
-    await leaving.host.uninstall(leaving.look, everything=everything, hear=hear)
+    if leaving.look.contained:
+        await contained.uninstall(leaving.host, leaving.look, everything=everything, hear=hear)
+    else:
+        await leaving.host.uninstall(leaving.look, everything=everything, hear=hear)
 
 
 def _see_idle(entry: NodeEntry, jobs: list[Job], workloads: list[WorkloadStatus]) -> None:

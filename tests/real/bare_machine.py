@@ -17,6 +17,7 @@ from tests.real.commands import run
 from tests.real.enclosure import Enclosure
 
 ROOTS = ("machine-trixie", "machine-bookworm")
+WITH_DOCKER = "machine-docker"  # and no Python
 START_SECONDS = 60
 # Its user, who may use sudo without a password.
 USER = "field"

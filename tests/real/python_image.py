@@ -47,12 +47,25 @@ def load(runtime: PrivateRuntime) -> None:
     _import(runtime, WITH_TENSORRT, [(stdlib, stdlib), *packages])
 
 
+def plain_root(root: Path) -> None:
+    """The files of the one without TensorRT, as a tar."""
+    stdlib = Path(sysconfig.get_paths()["stdlib"])
+    _write(root, [(stdlib, stdlib)])
+
+
 def _import(runtime: PrivateRuntime, name: str, trees: Iterable[tuple[Path, Path]]) -> None:
+    root = runtime.folder / "python.tar"
+    _write(root, trees)
+    changes = ["--change", "ENV PATH=/usr/bin:/bin", "--change", f"USER {USER}"]
+    runtime.docker("import", *changes, str(root), name, seconds=300)
+    root.unlink()
+
+
+def _write(root: Path, trees: Iterable[tuple[Path, Path]]) -> None:
     python = Path(sys.executable).resolve()
     files = {python: python}
     for source, target in trees:
         files |= {file: target / file.relative_to(source) for file in _files_of(source)}
-    root = runtime.folder / "python.tar"
     with tarfile.open(root, "w") as tar:
         for file, target in files.items():
             tar.add(file, str(target).lstrip("/"), recursive=False)
@@ -69,9 +82,6 @@ def _import(runtime: PrivateRuntime, name: str, trees: Iterable[tuple[Path, Path
         entry = tarfile.TarInfo("etc/passwd")
         entry.size, entry.mode = len(passwd), 0o644
         tar.addfile(entry, io.BytesIO(passwd))
-    changes = ["--change", "ENV PATH=/usr/bin:/bin", "--change", f"USER {USER}"]
-    runtime.docker("import", *changes, str(root), name, seconds=300)
-    root.unlink()
 
 
 def _folder_of(package: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent.kit import installer
+from agent.kit.start import Supervisor
 from tests.kits_made import INSTALLER, TOLD, small_kit
 
 ME = installer.Python(sys.executable, ".".join(map(str, sys.version_info[:2])))
@@ -99,6 +101,64 @@ def test_for_another_python_it_is_unpacked_anew(
     assert program.read_text().startswith(f"#!{other} -IS\n")
     assert len(list((places / "opt/roost").glob("*abc*"))) == 1
     assert len(list((places / "opt/roost").glob(".*"))) == 0
+
+
+class CutError(BaseException):
+    """The power is gone."""
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.timeout(60)
+def test_cut_at_any_step_of_unpacking_anew_the_current_agent_starts(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    """Its folder is there, whole, for the one Python or the other, when `start` has looked."""
+    kit, root = small_kit(tmp_path), places / "opt/roost"
+    pythons = [tmp_path / "python-a", tmp_path / "python-b"]
+    for each in pythons:
+        each.symlink_to(sys.executable)
+    here: list[Path] = []
+    monkeypatch.setattr(installer, "quiet", lambda _argv: (0, ""))  # compiling takes long
+    monkeypatch.setattr(
+        installer, "pythons_here", lambda: [installer.Python(str(here[-1]), ME.version)]
+    )
+    steps, seen = -1, 0
+
+    def cutting(call: Any) -> Any:
+        def step(*given: Any, **named: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == steps:
+                raise CutError
+            return call(*given, **named)
+
+        return step
+
+    def cannot(*_: Path) -> None:
+        raise OSError(errno.EINVAL, "not on this filesystem")
+
+    exchange = installer.exchange if can_exchange else cannot
+    monkeypatch.setattr(installer, "exchange", cutting(exchange))
+    monkeypatch.setattr(installer, "sync_folder", cutting(installer.sync_folder))
+    monkeypatch.setattr(shutil, "rmtree", cutting(shutil.rmtree))
+    monkeypatch.setattr(Path, "rename", cutting(Path.rename))
+    here.append(pythons[0])
+    install(kit)
+    while True:
+        here.append(pythons[len(here) % 2])
+        steps, seen = (1 if steps < 0 else steps + 1), 0
+        try:
+            install(kit)
+            break
+        except CutError:
+            Supervisor(str(root / "start"), []).put_back_folder()
+            assert (root / "current" / "kit.json").is_file()
+            assert (root / "current" / "bin" / "roost-agent").read_text().startswith("#!")
+            seen = steps  # past it: this one is not cut
+            install(kit)
+            names = sorted(each.name for each in root.iterdir())
+            assert names == ["1.0.0-abc", "current", "start"], steps
+    assert steps > 15
 
 
 def on_trial(places: Path, tried: str) -> Path:

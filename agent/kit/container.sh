@@ -1,0 +1,353 @@
+#!/bin/sh
+# The agent in a container, for a machine whose Python is too old, or that has none. As root:
+#   sh container.sh check|install|uninstall    what `roost node install --image` runs there
+#   sh container.sh run IMAGE                  the runtime keeps it running, as on a host without systemd
+#   sh container.sh line IMAGE                 only says with which line
+# POSIX sh and the machine's own Docker or Podman, nothing else. Each step looks first and can be
+# done again. Installed it is /opt/roost/container, and roost-agent leads to it.
+#
+# The agent needs what it has outside a container: the machine's processes, network, name and
+# cgroups, the runtime's socket, and its folders under the same paths, because what it mounts into
+# other containers is mounted from there. GPUs are passed one by one: the NVIDIA toolkit need not be
+# there, and a container that it made would lose them at a `systemctl daemon-reload`.
+# /opt/roost is the machine's: an upgraded agent outlives the container.
+set -u
+at=${ROOST_PREFIX:-} # tests have a machine in a folder
+root=$at/opt/roost config=$at/etc/roost state=$at/var/lib/roost
+unit=$at/etc/systemd/system/roost-agent.service link=$at/usr/local/bin/roost-agent
+name=roost-agent
+image='' version='' archive='' layers='' member='' all='' json=''
+
+# Text as it stands in JSON.
+text() {
+  printf '"%s"' "$(printf %s "$1" | tr '\001-\037' ' ' | sed 's/[\\"]/\\&/g')"
+}
+
+say() {
+  if [ "$json" ]; then printf '{"says": %s}\n' "$(text "$1")"; else echo "$1"; fi
+}
+
+# CODE DETAIL HINT: what is wrong, and what to do.
+fail() {
+  if [ "$json" ]; then
+    printf '{"problem": {"code": %s, "detail": %s, "hint": %s}}\n' \
+      "$(text "$1")" "$(text "$2")" "$(text "$3")"
+  else
+    printf '%s: %s\n  %s\n' "$1" "$2" "$3" >&2
+  fi
+  exit 1
+}
+
+# CODE COMMAND...
+must() {
+  code=$1
+  shift
+  told=$("$@" 2>&1 </dev/null) && return
+  fail "$code" "$*: $(printf %s "$told" | tail -c 300)" 'Mend that and run it again: it goes on.'
+}
+
+# The runtime whose command and socket are both here: $cli and $socket.
+find_runtime() {
+  for cli in docker podman; do
+    command -v "$cli" >/dev/null || continue
+    for socket in ${RUNTIME_SOCKET:-/run/$cli.sock /run/$cli/$cli.sock}; do
+      [ ! -S "$at$socket" ] || return 0
+    done
+  done
+  cli='' socket=''
+  return 1
+}
+
+need_runtime() {
+  find_runtime || fail kit.runtime 'no docker or podman whose socket answers is here' \
+    'Start it: sudo systemctl enable --now docker (or podman.socket).'
+}
+
+has_systemd() { [ -d "$at/run/systemd/system" ]; }
+
+# MODE IMAGE: the exact line. MODE: attached (systemd hears what it says, and starts it again), run
+# (the runtime keeps it running), line (say the one that fits here).
+line() {
+  mode=$1 of=$2
+  keeping='--detach --restart unless-stopped'
+  if [ "$mode" = attached ] || { [ "$mode" = line ] && has_systemd; }; then
+    keeping='--rm --log-driver none'
+  fi
+  set -- --name "$name" --label io.roost.agent=container \
+    --pid host --network host --uts host --cgroupns host \
+    --security-opt seccomp=unconfined --security-opt label=disable \
+    --oom-score-adj -500 --ulimit nofile=65536:65536 \
+    --volume "$at$socket:$socket" \
+    --volume "$at/run/roost:/run/roost" --volume "$config:/etc/roost" \
+    --volume "$state:/var/lib/roost" --volume "$root:/opt/roost" \
+    --volume "$at/etc/group:/etc/group:ro" --volume "$at/etc/os-release:/etc/os-release:ro"
+  for device in "$at"/dev/nvidiactl "$at"/dev/nvidia-uvm "$at"/dev/nvidia-uvm-tools "$at"/dev/nvidia[0-9]*; do
+    [ ! -e "$device" ] || set -- "$@" --device "$device"
+  done
+  # The driver's own library, which is of the version of its kernel module.
+  for library in "$at"/usr/lib/*-linux-gnu/libnvidia-ml.so.1 "$at"/usr/lib64/libnvidia-ml.so.1; do
+    [ ! -e "$library" ] || set -- "$@" --volume "$library:/usr/lib/libnvidia-ml.so.1:ro"
+  done
+  [ ! -e "$at/dev/kmsg" ] || set -- "$@" --device /dev/kmsg --cap-add SYSLOG
+  if [ "$mode" = line ]; then
+    echo "$cli run $keeping $* $of"
+  else
+    # shellcheck disable=SC2086 # several words are meant
+    exec "$cli" run $keeping "$@" "$of" </dev/null
+  fi
+}
+
+# Only one that was made here.
+remove_container() {
+  [ -z "$("$cli" ps --all --quiet --filter "name=^/?$name\$" --filter label=io.roost.agent=container)" ] ||
+    "$cli" rm --force "$name" >/dev/null
+}
+
+# MODE [IMAGE]
+start() {
+  need_runtime
+  mode=$1 of=${2:-$(cat "$root/image" 2>/dev/null)}
+  [ "$of" ] || fail kit.broken "no image is installed in $root" 'Install one: roost node install --image FILE'
+  make_places
+  remove_container || exit 1
+  line "$mode" "$of"
+}
+
+# Older ones know no file to sync.
+on_disk() { sync "$1" 2>/dev/null || sync; }
+
+# FILE MODE: what comes in, on disk and then in its place.
+put() {
+  cat >"$1.part" && chmod "$2" "$1.part" && on_disk "$1.part" && mv -f "$1.part" "$1" &&
+    on_disk "$(dirname "$1")" ||
+    fail kit.write "$1 cannot be written" 'Mend that and run it again: it goes on.'
+}
+
+make_places() {
+  getent group roost >/dev/null || must kit.group groupadd --system roost
+  must kit.write mkdir -p "$config" "$at/run/roost"
+  [ -d "$config/trusted-keys" ] || must kit.write mkdir -m 0755 "$config/trusted-keys"
+  [ -d "$config/secrets" ] || must kit.write mkdir -m 0700 "$config/secrets"
+  for folder in "$state" "$root"; do
+    [ -d "$folder" ] || must kit.write mkdir -p "$folder"
+  done
+  must kit.write chmod 0700 "$state"
+  [ -e "$config/agent.yaml" ] || echo "runtime: unix://$socket" | put "$config/agent.yaml" 0644
+}
+
+# "KEY": of one line of a version's kit.json.
+of_current() {
+  sed -n "s/^ *\"$1\": *\"\\([^\"]*\\)\".*/\\1/p" "$root/current/kit.json" 2>/dev/null | head -n 1
+}
+
+loaded() {
+  "$cli" image inspect --format '{{range .RootFS.Layers}}{{.}} {{end}}' "$image" 2>/dev/null </dev/null
+}
+
+# PLACE NAME: what its filesystem has left.
+room() {
+  place=$1
+  while [ ! -e "$place" ]; do place=$(dirname "$place"); done
+  writable=false
+  [ ! -w "$place" ] || writable=true
+  df -Pk "$place" 2>/dev/null | {
+    read -r _ && read -r filesystem _ _ free _ || exit
+    printf '{"place": %s, "filesystem": %s, "free_bytes": %s, "writable": %s}' \
+      "$(text "$2")" "$(text "$filesystem")" "$((free * 1024))" "$writable"
+  }
+}
+
+check() {
+  find_runtime
+  joins=false
+  case $member in '' | root) ;; *) id -nG "$member" | tr ' ' '\n' | grep -qx roost || joins=true ;; esac
+  absent=''
+  for place in "$config" "$state" "$root" "$config/agent.yaml"; do
+    [ -e "$place" ] || absent="$absent${absent:+, }$(text "$place")"
+  done
+  store='' kept=''
+  if [ "$cli" ]; then
+    kept=$(loaded)
+    for key in DockerRootDir Store.GraphRoot; do
+      [ "$store" ] || store=$("$cli" info --format "{{.$key}}" 2>/dev/null </dev/null)
+    done
+  fi
+  rooms="$(room "$root" /opt/roost), $(room "$state" /var/lib/roost)"
+  [ -z "$store" ] || rooms="$rooms, $(room "$store" "$store")"
+  os=$(sed -n 's/^PRETTY_NAME="*\([^"]*\)"*$/\1/p' "$at/etc/os-release" 2>/dev/null)
+  driver=$(sed -n 's/^NVRM.*Kernel Module[^0-9]*\([0-9.]*\).*/\1/p' "$at/proc/driver/nvidia/version" 2>/dev/null)
+  python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null)
+  printf '{"os": %s, "driver": %s, "python": %s, "cli": %s, "systemd": %s, "root": %s, "group": %s, ' \
+    "$(text "$os")" "$(text "$driver")" "$(text "$python")" "$(text "$cli")" \
+    "$(has_systemd && echo true || echo false)" "$([ "$(id -u)" = 0 ] && echo true || echo false)" \
+    "$(getent group roost >/dev/null && echo true || echo false)"
+  printf '"joins": %s, "absent": [%s], "rooms": [%s], "layers": %s, "version": %s, "kit": %s, ' \
+    "$joins" "$absent" "$rooms" "$(text "${kept% }")" "$(text "$(of_current version)")" "$(text "$(of_current id)")"
+  printf '"contained": %s, "line": %s}\n' \
+    "$([ -e "$root/image" ] && echo true || echo false)" \
+    "$(text "$([ -z "$cli" ] || line line "$image")")"
+}
+
+install() {
+  [ "$(id -u)" = 0 ] || fail kit.root 'it needs root' 'Run it with sudo.'
+  need_runtime
+  if [ -e "$root/current" ] && [ ! -e "$root/image" ]; then
+    fail kit.way 'an agent that was installed from a kit is there' \
+      'Bring it another version: roost agent upgrade. Or first: roost node uninstall, which keeps its data.'
+  fi
+  was=$(loaded)
+  if [ "${was% }" != "$layers" ]; then
+    say "loading $image"
+    must kit.load "$cli" load --input "$archive"
+  fi
+  made=$("$cli" image inspect --format '{{.Id}}' "$image" 2>&1 </dev/null) ||
+    fail kit.load "$image is not there once its archive was loaded: $made" 'Copy it again.'
+  make_places
+  case $member in
+  '' | root) ;;
+  *) id -nG "$member" | tr ' ' '\n' | grep -qx roost || must kit.group usermod --append --groups roost "$member" ;;
+  esac
+  # Its own Python looks whether it fits; it says so itself.
+  "$cli" run --rm --network none --security-opt seccomp=unconfined --security-opt label=disable \
+    --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" "$made" unpack ${json:+--json} </dev/null || exit 1
+  put "$root/container" 0755 <"$0"
+  echo "$made" | put "$root/image" 0644
+  must kit.write mkdir -p "$(dirname "$link")"
+  if [ ! -e "$link" ] || [ -L "$link" ]; then must kit.write ln -sfn "$root/container" "$link"; fi
+  if has_systemd; then
+    install_unit
+  else
+    say "starting $name; $cli keeps it running"
+    must kit.service sh "$root/container" run
+  fi
+  say "agent $version is installed, in a container of $image"
+}
+
+install_unit() {
+  was=$(cat "$unit" 2>/dev/null)
+  put "$unit" 0644 <<END
+[Unit]
+Description=Roost agent, in a container
+After=network-online.target docker.service podman.socket
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=$root/container attached
+# What systemd had to kill leaves its container behind.
+ExecStopPost=$root/container stop
+SyslogIdentifier=roost-agent
+Restart=always
+RestartSec=2
+KillMode=mixed
+TimeoutStopSec=30
+RuntimeDirectory=roost
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
+
+[Install]
+WantedBy=multi-user.target
+END
+  say 'starting roost-agent.service'
+  # Only where systemd knows another: a reload can take running containers their GPUs.
+  if [ "$was" ] && [ "$was" != "$(cat "$unit")" ]; then must kit.service systemctl daemon-reload; fi
+  must kit.service systemctl enable --no-reload roost-agent.service
+  must kit.service systemctl restart roost-agent.service
+}
+
+uninstall() {
+  [ "$(id -u)" = 0 ] || fail kit.root 'it needs root' 'Run it with sudo.'
+  find_runtime || say 'no runtime answers: its container and image stay'
+  if [ "$all" ] && [ "$cli" ]; then
+    used=$("$cli" ps --quiet </dev/null | while read -r each; do
+      "$cli" inspect --format '{{.Name}}{{range .Mounts}} {{.Source}} {{end}}' "$each" </dev/null
+    done | grep -v "^/*$name " | grep -e " $state[/ ]" -e " $config[/ ]" | cut -d' ' -f1 | tr -d '/' | tr '\n' ' ')
+    [ -z "$used" ] || fail kit.in_use "containers have mounted $state or $config: $used" \
+      'First remove those workloads, or keep data and configuration.'
+  fi
+  # Without a reload of systemd, which can take running containers their GPUs.
+  if has_systemd && [ -e "$unit" ]; then
+    say 'stopping roost-agent.service'
+    must kit.service systemctl disable --no-reload roost-agent.service
+    must kit.service systemctl stop roost-agent.service
+    systemctl reset-failed roost-agent.service 2>/dev/null
+  fi
+  rm -f "$unit"
+  if [ "$cli" ]; then
+    remove_container || fail kit.service "$name cannot be removed" 'Mend that and run it again: it goes on.'
+    # Not what something else uses.
+    [ ! -e "$root/image" ] || "$cli" rmi "$(cat "$root/image")" >/dev/null 2>&1 </dev/null
+  fi
+  case $(readlink "$link") in "$root"*) rm -f "$link" ;; esac
+  end_trial
+  kept=''
+  for path in "$root"/* "$root"/.[!.]*; do
+    case ${path##*/} in
+    current | start | container | image | trial.json | last-upgrade.json | first-upgrade.json) rm -f "$path" ;;
+    container.part | image.part | .*.part | .current.* | .start.* | .upgrade.* | .*.json.*) rm -rf "$path" ;;
+    *) if [ -e "$path/kit.json" ]; then rm -rf "$path"; elif [ -e "$path" ]; then kept="$kept $path"; fi ;;
+    esac
+  done
+  rmdir "$root" 2>/dev/null
+  if [ "$all" ]; then
+    rm -rf "$state" "$config"
+    ! getent group roost >/dev/null || must kit.group groupdel roost
+  fi
+  for place in "$state" "$config"; do [ ! -e "$place" ] || kept="$place $kept"; done
+  say "the agent is gone${kept:+, kept: $kept}"
+}
+
+# An upgrade that was not done: the database is as before it, as the supervisor would have it.
+end_trial() {
+  [ -e "$root/trial.json" ] && [ -e "$state/agent.db.before" ] || return 0
+  current=$(basename "$(readlink "$root/current")")
+  ! grep -q "\"id\": *\"$current\"" "$root/trial.json" || return 0
+  rm -f "$state/agent.db-wal" "$state/agent.db-shm"
+  must kit.write mv -f "$state/agent.db.before" "$state/agent.db"
+}
+
+# Called as the command that it stands for.
+if [ "${0##*/}" = roost-agent ]; then
+  need_runtime
+  terminal=''
+  [ ! -t 0 ] || terminal=--tty
+  exec "$cli" exec --interactive $terminal "$name" /opt/roost/current/bin/roost-agent "$@"
+fi
+
+verb=${1:-}
+[ $# = 0 ] || shift
+umask 022
+case $verb in
+line)
+  need_runtime
+  line line "${1:-IMAGE}"
+  exit
+  ;;
+run | attached)
+  start "$verb" "$@"
+  exit
+  ;;
+stop)
+  ! find_runtime || remove_container
+  exit
+  ;;
+esac
+while [ $# -gt 0 ]; do
+  case $1 in
+  --json) json=1 ;;
+  --all) all=1 ;;
+  --image) image=$2 && shift ;;
+  --version) version=$2 && shift ;;
+  --archive) archive=$2 && shift ;;
+  --layers) layers=$2 && shift ;;
+  --member) member=$2 && shift ;;
+  *) fail console.usage "unknown: $1" 'See the first lines of this file.' ;;
+  esac
+  shift
+done
+case $verb in
+check) check ;;
+install) install ;;
+uninstall) uninstall ;;
+*) fail console.usage "it is not told what to do: $verb" 'See the first lines of this file.' ;;
+esac

@@ -1,0 +1,1 @@
+../../agent/kit/container.sh

@@ -48,6 +48,7 @@ from agent.protocol.version import API_VERSION
 from agent.site.fetching import Fetcher
 from agent.site.node_site import NodeSite
 from agent.snapshots.node_snapshots import NodeSnapshots
+from agent.snapshots.sealing import SEAL_KEY
 from agent.snapshots.taking import Taker
 from agent.store.audit import AuditLog
 from agent.store.database import Database
@@ -165,6 +166,7 @@ class Node:
                 files=self.images.files,
                 secrets=self.secrets,
                 configuration=configuration or {},
+                seal_key=None if database.path is None else database.path.parent / SEAL_KEY,
             ),
             jobs=jobs,
             images=self.images,

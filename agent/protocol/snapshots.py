@@ -33,6 +33,8 @@ class AppliedWorkload(msgspec.Struct, kw_only=True):
     reason: str | None = None
     # Texts of it that read `WITHHELD`: "environment.TOKEN", "command.2".
     withheld: list[str] = []
+    # Of what was withheld, by place: see `NodeSnapshot.sealed_by`.
+    seals: dict[str, str] = {}
     image: Digest | None = None  # the runtime's id of what its container is made from
     config_digest: Digest | None = None
     state: str = ""  # of its container
@@ -65,6 +67,10 @@ class NodeSnapshot(msgspec.Struct, kw_only=True):
     engines: list[Engine] = []
     files: list[RecordedFile] = []
     secrets: list[str] = []  # names
+    secret_seals: dict[str, str] = {}  # by name
+    # Which key the seals were made with. Those of one key tell whether a value is still the same,
+    # and nothing else without the key, which never leaves the node. "": there are none.
+    sealed_by: str = ""
     configuration: dict[str, str] = {}  # of agent.yaml, by dotted key
     unknown: dict[str, str] = {}  # what could not be told, and why: "engines"
 

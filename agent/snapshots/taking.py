@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import Workload
+from agent.snapshots.sealing import Seals, seals_of
 from agent.snapshots.withholding import check_nothing_told, tells_secret, withhold
 from agent.store.node_secrets import NodeSecrets
 from agent.workloads.engine_use import engine_of
@@ -52,11 +54,16 @@ class Taker:
         files: PlacedFiles,
         secrets: NodeSecrets,
         configuration: Mapping[str, str],
+        seal_key: Path | None = None,
     ) -> None:
-        """`states` tells those of containers by id; `configuration` is what agent.yaml came to."""
+        """`states` tells those of containers by id; `configuration` is what agent.yaml came to.
+
+        `seal_key` is the file of the key that withheld values are sealed with; None: they are not.
+        """
         self._facts, self._images, self._workloads = facts, images, workloads
         self._states, self._engines, self._files = states, engines, files
         self._secrets, self._configuration = secrets, configuration
+        self._seal_key = seal_key
 
     async def take(self, *, environment: bool = False) -> NodeSnapshot:
         """How the node is now. What cannot be told is `unknown`, with the reason.
@@ -71,6 +78,8 @@ class Taker:
         """
         secrets = await asyncio.to_thread(self._values)
         values = [value for _, value in secrets]
+        path = self._seal_key
+        seals = None if path is None else await asyncio.to_thread(seals_of, path)
         unknown: dict[str, str] = {}
         facts, images, records, engines, files = await asyncio.gather(
             self._facts(),
@@ -87,12 +96,15 @@ class Taker:
             facts=facts,
             images=images,
             workloads=[
-                _applied(each, by_id, states, values, environment=environment) for each in records
+                _applied(each, by_id, states, values, seals, environment=environment)
+                for each in records
             ],
             remembered=await self._remembered(),
             engines=engines,
             files=files,
             secrets=[name for name, _ in secrets],
+            secret_seals={name: seals("", name, value) for name, value in secrets if seals},
+            sealed_by="" if seals is None else seals.id,
             configuration={
                 key: _HIDDEN if tells_secret(text, values) else text
                 for key, text in self._configuration.items()
@@ -151,6 +163,7 @@ def _applied(
     images: Mapping[str, NodeImage],
     states: Mapping[str, str],
     secrets: Sequence[bytes],
+    seals: Seals | None,
     *,
     environment: bool,
 ) -> AppliedWorkload:
@@ -169,8 +182,8 @@ def _applied(
     if record.applied is None:
         found.reason = NOT_APPLIED
         return found
-    told = withhold(record.applied, secrets, environment=environment)
-    found.workload, found.withheld = told.workload, told.places
+    told = withhold(record.applied, secrets, environment=environment, seals=seals)
+    found.workload, found.withheld, found.seals = told.workload, told.places, told.seals
     return found
 
 

@@ -12,6 +12,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import WITHHELD
 from agent.protocol.workloads import Workload
 from agent.rules.secretive import follows_option, secretive, without_secrets
+from agent.snapshots.sealing import Seals
 
 # A shorter value of a secret is only looked for as a whole text: "1" would be everywhere.
 LEAST_PART = 6
@@ -32,22 +33,33 @@ class Withheld(msgspec.Struct, frozen=True):
 
     workload: Workload
     places: list[str]  # "environment.TOKEN", "command.2"
+    seals: dict[str, str]  # of what was there
 
 
 def withhold(
-    workload: Workload, secrets: Sequence[bytes], *, environment: bool = False
+    workload: Workload,
+    secrets: Sequence[bytes],
+    *,
+    environment: bool = False,
+    seals: Seals | None = None,
 ) -> Withheld:
     """The workload without secrets.
 
     Args:
         secrets: the values of the node's secrets.
         environment: whether values of the environment may be told that do not look like secrets.
+        seals: what seals values that are withheld.
     """
     hidden = _Hidden(secrets)
-    places: list[str] = []
+    values: dict[str, str] = {}
     plain = msgspec.to_builtins(workload)
-    told = _without(plain, "", hidden, places, environment=environment)
-    return Withheld(from_plain(told, Workload), places)
+    told = _without(plain, "", hidden, values, environment=environment)
+    sealed = {
+        place: seals(workload.name, place, value.encode())
+        for place, value in values.items()
+        if seals is not None
+    }
+    return Withheld(from_plain(told, Workload), list(values), sealed)
 
 
 def tells_secret(text: str, secrets: Sequence[bytes]) -> bool:
@@ -95,18 +107,18 @@ class _Hidden:
 
 
 def _without(
-    value: Any, place: str, hidden: _Hidden, places: list[str], *, environment: bool
+    value: Any, place: str, hidden: _Hidden, values: dict[str, str], *, environment: bool
 ) -> Any:
     if isinstance(value, dict):
         return {
             key: each
             if key in (_WORDS if place else _PLAIN)
-            else _without(each, _below(place, key), hidden, places, environment=environment)
+            else _without(each, _below(place, key), hidden, values, environment=environment)
             for key, each in value.items()
         }
     if isinstance(value, list):
         return [
-            _element(value, number, place, hidden, places, environment=environment)
+            _element(value, number, place, hidden, values, environment=environment)
             for number in range(len(value))
         ]
     if not isinstance(value, str) or not value:
@@ -117,25 +129,25 @@ def _without(
     else:
         out = hidden.told_by(value) or _called_secret(place, value)
     if out:
-        places.append(place)
+        values[place] = value
     return WITHHELD if out else value
 
 
 def _element(
-    values: list[Any],
+    elements: list[Any],
     number: int,
     place: str,
     hidden: _Hidden,
-    places: list[str],
+    values: dict[str, str],
     *,
     environment: bool,
 ) -> Any:
     """One of a list: what follows `--password` is one."""
     here = _below(place, str(number))
-    if follows_option(values, number):
-        places.append(here)
+    if follows_option(elements, number):
+        values[here] = str(elements[number])
         return WITHHELD
-    return _without(values[number], here, hidden, places, environment=environment)
+    return _without(elements[number], here, hidden, values, environment=environment)
 
 
 def _called_secret(place: str, value: str) -> bool:

@@ -25,6 +25,7 @@ Part = Literal[
 ]  # fmt: skip
 Kind = Literal["added", "removed", "changed"]
 DIGITS = 12
+CHANGED = "changed, value withheld"
 
 
 class Change(msgspec.Struct, kw_only=True, frozen=True):
@@ -53,11 +54,11 @@ def compare(before: NodeSnapshot, after: NodeSnapshot) -> list[Change]:
     unknown = {*before.unknown, *after.unknown}
     return [
         *_facts(before, after),
-        *(_workloads(before.workloads, after.workloads) if "workloads" not in unknown else ()),
+        *(_workloads(before, after) if "workloads" not in unknown else ()),
         *(_images(before, after) if "images" not in unknown else ()),
         *(_engines(before.engines, after.engines) if "engines" not in unknown else ()),
         *(_files(before, after) if "files" not in unknown else ()),
-        *_texts("secrets", dict.fromkeys(before.secrets, ""), dict.fromkeys(after.secrets, "")),
+        *_secrets(before, after),
         *_texts("configuration", before.configuration, after.configuration),
     ]
 
@@ -65,12 +66,13 @@ def compare(before: NodeSnapshot, after: NodeSnapshot) -> list[Change]:
 def incomparable(before: NodeSnapshot, after: NodeSnapshot) -> dict[str, str]:
     """What could not be told when one of them was taken, or is not told at all, and why."""
     found = {**before.unknown, **after.unknown}
-    there = {each.name: each for each in after.workloads}
+    there, sealed = {each.name: each for each in after.workloads}, _sealed_alike(before, after)
     places = [
         place
         for each in before.workloads
         if each.workload is not None and each.name in there
         for place in {*each.withheld, *there[each.name].withheld}
+        if not (sealed and place in each.seals and place in there[each.name].seals)
     ]
     if places:
         what = plural(len(places), "place")
@@ -152,10 +154,27 @@ def _gpu(gpu: Gpu) -> str:
     return ", ".join([*parts, *([f"MIG {mig}"] if mig else [])])
 
 
-def _workloads(
-    before: Sequence[AppliedWorkload], after: Sequence[AppliedWorkload]
-) -> Iterator[Change]:
-    old, new = ({each.name: each for each in side} for side in (before, after))
+def _sealed_alike(before: NodeSnapshot, after: NodeSnapshot) -> bool:
+    """Whether their seals are of one key, and so tell whether a value is the same."""
+    return before.sealed_by == after.sealed_by != ""
+
+
+def _secrets(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
+    yield from _texts(
+        "secrets", dict.fromkeys(before.secrets, ""), dict.fromkeys(after.secrets, "")
+    )
+    for name in _resealed(before.secret_seals, after.secret_seals):
+        if _sealed_alike(before, after):
+            yield Change(part="secrets", name=name, kind="changed", words=[CHANGED])
+
+
+def _resealed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [name for name, seal in before.items() if after.get(name, seal) != seal]
+
+
+def _workloads(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
+    old, new = ({each.name: each for each in side.workloads} for side in (before, after))
+    sealed = _sealed_alike(before, after)
     for name in sorted({*old, *new}):
         was, now = old.get(name), new.get(name)
         if was is None or now is None:
@@ -163,6 +182,7 @@ def _workloads(
             yield Change(part="workloads", name=name, kind=kind, words=_what(was or now))
             continue
         words = list(_workload(was, now))
+        words += [f"{place}: {CHANGED}" for place in _resealed(was.seals, now.seals) if sealed]
         if words:
             yield Change(part="workloads", name=name, kind="changed", words=words)
 

@@ -192,6 +192,29 @@ def test_values_that_are_withheld_are_said_to_be_not_compared() -> None:
     assert found == {"values": "those of 2 places were withheld, and not compared"}
 
 
+def test_a_withheld_value_that_changed_is_seen_by_its_seal() -> None:
+    one, other = applied(), applied()
+    for each, seal in ((one, "a"), (other, "b")):
+        each.withheld = ["environment.A", "environment.B"]
+        each.seals = {"environment.A": "same", "environment.B": seal}
+    before, after = snapshot(workloads=[one]), snapshot(workloads=[other])
+    for side, seal in ((before, "a"), (after, "b")):
+        side.secrets, side.secret_seals = ["camera"], {"camera": seal}
+        side.sealed_by = "key"
+    assert [(each.name, each.words) for each in compare(before, after)] == [
+        (one.name, ["environment.B: changed, value withheld"]),
+        ("camera", ["changed, value withheld"]),
+    ]
+    assert incomparable(before, after) == {}
+    # Of another key, or by an older agent, the seals say nothing.
+    for key in ("another", ""):
+        after.sealed_by = key
+        assert compare(before, after) == []
+        assert incomparable(before, after)["values"].startswith("those of 2 places")
+    before.sealed_by = ""
+    assert compare(before, after) == []
+
+
 def test_an_image_is_the_same_on_another_store() -> None:
     here, there = image("app:1", 1), image("app:1", 2)
     here.config_digest = None

@@ -1,4 +1,4 @@
-"""The agent's image: built of a real kit over a real Debian, and run as images/agent/run says."""
+"""The agent's image: built by its Dockerfile over a real Debian, and run by container.sh."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.fleet.inventory import NodeEntry
+from console.kits.agent_image import read_agent_image
 from console.kits.making import make_kit
 from tests.console.cli.commands import roost, write_fleet
 from tests.real import roots
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(400)]
 FOLDER = Path(__file__).parent.parent.parent / "images" / "agent"
 ROOT = "machine-bookworm"
 BASE = "roost-test/debian:bookworm"
+NAME = "roost/agent:test"
 
 
 def base(engine: DockerEngine, folder: Path) -> None:
@@ -45,21 +47,27 @@ def test_it_is_a_node_like_any_other(
     base(engine, tmp_path)
     context = tmp_path / "context"
     shutil.copytree(FOLDER, context)
-    make_kit(context, arch=os.uname().machine, pythons=["3.11"], say=lambda _line: None)
-    build = ("build", "--network", "none", "--build-arg", f"BASE={BASE}")
-    engine.docker(*build, "--tag", "roost/agent", str(context), seconds=300)
+    _, kit = make_kit(context, arch=os.uname().machine, pythons=["3.11"], say=lambda _line: None)
+    told = {"BASE": BASE, "KIT": kit.id, "VERSION": kit.version}
+    build = [word for key, value in told.items() for word in ("--build-arg", f"{key}={value}")]
+    engine.docker(*("build", "--network", "none", *build, "--tag", NAME, str(context)), seconds=300)
+    saved = tmp_path / "agent.tar"
+    engine.docker("save", "--output", str(saved), NAME, seconds=300)
+    assert read_agent_image(saved).kit == kit.id
+    saved.unlink()
+    engine.enter("mount", "-t", "tmpfs", "tmpfs", "/opt")  # the machine's own stays as it is
     socket = engine.url.removeprefix("unix://")
     for _ in range(2):  # the second takes the place of the first
         engine.enter(
             *("env", f"DOCKER_HOST={engine.url}", f"RUNTIME_SOCKET={socket}"),
-            *("sh", str(context / "run")),
+            *("sh", str(context / "container.sh"), "run", NAME),
         )
+    up = "until docker logs roost-agent 2>&1 | grep -q 'is up'; do sleep 0.2; done"
+    engine.enter("env", f"DOCKER_HOST={engine.url}", "sh", "-c", up, seconds=120)
     # Its socket is on the machine, that is, in the enclosure.
     place = f"/proc/{engine.enclosure.pid}/root/run/roost/agent.sock"
     fleet = write_fleet(tmp_path / "fleet.yaml", [NodeEntry(name="box", address=f"unix://{place}")])
     engine.docker("exec", "roost-agent", "roost-agent", "token", "ls")
-    ready = "until test -S /run/roost/agent.sock; do sleep 0.1; done"
-    engine.enter("sh", "-c", ready)
     shown = roost(tmp_path, "--fleet", fleet, "node", "show", "box", "--json")
     assert shown.code == 0, shown.err + engine.docker("logs", "roost-agent")
     facts = shown.json["facts"]

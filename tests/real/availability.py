@@ -64,6 +64,10 @@ PARTS = {
         cgroups=True,
         roots=bare_machine.ROOTS,
     ),
+    # For a test marked `real("machine_with_docker")`.
+    "machine_with_docker": Part(
+        ("ssh", "pivot_root", *ENCLOSURE), cgroups=True, roots=(bare_machine.WITH_DOCKER,)
+    ),
     # For a test marked `real("filesystem")`: a small one, to be filled.
     "filesystem": Part(("mkfs.ext4", "losetup", *ENCLOSURE)),
     # For a test marked `real("network")`: a site of namespaces behind a slow link.

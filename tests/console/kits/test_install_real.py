@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from console.kits.making import make_kit
+from tests.console.kits.machine_console import Console
 from tests.kits_made import small_kit
 from tests.real.bare_machine import ROOTS, BareMachine
 from tests.real.busybox import IMAGE
@@ -40,38 +39,6 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real one, for the Pythons of the two machines."""
     folder = tmp_path_factory.mktemp("kits")
     return make_kit(folder, arch=os.uname().machine, pythons=PYTHONS, say=lambda _line: None)[0]
-
-
-class Console:
-    """`roost` with a fleet of its own, whose ssh leads to one machine."""
-
-    def __init__(self, folder: Path, machine: BareMachine) -> None:
-        self.folder = folder
-        self._environment = os.environ | {
-            "ROOST_SSH": machine.ssh,
-            "ROOST_FLEET": str(folder / "fleet.yaml"),
-            "XDG_RUNTIME_DIR": str(folder),
-        }
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "console.cli.main", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._environment,
-        )
-
-    def killed_after(self, seconds: float, *words: str) -> None:
-        """As far as it gets in that time."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                [sys.executable, "-m", "console.cli.main", *words],
-                capture_output=True,
-                check=False,
-                env=self._environment,
-                timeout=seconds,
-            )
 
 
 @pytest.fixture

@@ -76,11 +76,12 @@ line() {
   set -- --name "$name" --label io.roost.agent=container \
     --pid host --network host --uts host --cgroupns host \
     --security-opt seccomp=unconfined --security-opt label=disable \
-    --oom-score-adj -500 --ulimit nofile=65536:65536 \
     --volume "$at$socket:$socket" \
     --volume "$at/run/roost:/run/roost" --volume "$config:/etc/roost" \
     --volume "$state:/var/lib/roost" --volume "$root:/opt/roost" \
     --volume "$at/etc/group:/etc/group:ro" --volume "$at/etc/os-release:/etc/os-release:ro"
+  # Where the machine is itself a container it may not be allowed, and nothing would start.
+  ! (echo -500 >/proc/self/oom_score_adj) 2>/dev/null || set -- "$@" --oom-score-adj -500
   for device in "$at"/dev/nvidiactl "$at"/dev/nvidia-uvm "$at"/dev/nvidia-uvm-tools "$at"/dev/nvidia[0-9]*; do
     [ ! -e "$device" ] || set -- "$@" --device "$device"
   done
@@ -188,6 +189,14 @@ check() {
     "$(text "$([ -z "$cli" ] || line line "$image")")"
 }
 
+# PROGRAM WORDS...: runs it once in the image.
+once() {
+  program=$1
+  shift
+  "$cli" run --rm --network none --security-opt seccomp=unconfined --security-opt label=disable \
+    --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" --entrypoint "$program" "$made" "$@"
+}
+
 install() {
   [ "$(id -u)" = 0 ] || fail kit.root 'it needs root' 'Run it with sudo.'
   need_runtime
@@ -207,9 +216,10 @@ install() {
   '' | root) ;;
   *) id -nG "$member" | tr ' ' '\n' | grep -qx roost || must kit.group usermod --append --groups roost "$member" ;;
   esac
-  # Its own Python looks whether it fits; it says so itself.
-  "$cli" run --rm --network none --security-opt seccomp=unconfined --security-opt label=disable \
-    --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" "$made" unpack ${json:+--json} </dev/null || exit 1
+  kit=$("$cli" image inspect --format '{{index .Config.Labels "io.roost.agent.kit"}}' "$made" </dev/null)
+  # Its own Python looks whether it fits, and says so itself; then whether the agent can be loaded.
+  once python3 -IS /kit.pyz unpack ${json:+--json} </dev/null || exit 1
+  must kit.image once "/opt/roost/$kit/bin/roost-agent" version
   put "$root/container" 0755 <"$0"
   echo "$made" | put "$root/image" 0644
   must kit.write mkdir -p "$(dirname "$link")"

@@ -432,6 +432,7 @@ def contained(kit: Kit, say: Any) -> None:
     python = chosen_python(None)
     if python is not None:
         write(ROOT / "start", supervisor(kit, python), 0o755)
+    COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists():
         link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))
     os.execv(str(ROOT / "start"), [str(ROOT / "start"), "serve"])  # noqa: S606 - no shell is meant

@@ -68,6 +68,8 @@ PARTS = {
     "machine_with_docker": Part(
         ("ssh", "pivot_root", *ENCLOSURE), cgroups=True, roots=(bare_machine.WITH_DOCKER,)
     ),
+    # For a test marked `real("corner")`: enclosures and nothing else.
+    "corner": Part(ENCLOSURE),
     # For a test marked `real("filesystem")`: a small one, to be filled.
     "filesystem": Part(("mkfs.ext4", "losetup", *ENCLOSURE)),
     # For a test marked `real("network")`: a site of namespaces behind a slow link.

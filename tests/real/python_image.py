@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests.real.runtime import PrivateRuntime
@@ -19,6 +19,11 @@ WITHOUT_TENSORRT = "roost-test/python:1"
 # As many images have one: not root, and not known on the machine.
 USER = "12345:12345"
 PACKAGES = ("tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt_rtx_libs")
+# Parts of glibc and of gcc that this machine's Python itself need not load.
+_OF_WHEELS = (
+    *("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6"),
+    *("libgcc_s.so.1", "libstdc++.so.6"),
+)
 _LEFT_OUT = {
     "__pycache__",
     "ensurepip",
@@ -48,9 +53,11 @@ def load(runtime: PrivateRuntime) -> None:
 
 
 def plain_root(root: Path) -> None:
-    """The files of the one without TensorRT, as a tar."""
+    """The files of the one without TensorRT, as a tar, and libraries that wheels load."""
     stdlib = Path(sysconfig.get_paths()["stdlib"])
-    _write(root, [(stdlib, stdlib)])
+    folder = Path("/lib") / str(sysconfig.get_config_var("MULTIARCH"))
+    found = [folder / name for name in _OF_WHEELS]
+    _write(root, [(stdlib, stdlib)], [each for each in found if each.exists()])
 
 
 def _import(runtime: PrivateRuntime, name: str, trees: Iterable[tuple[Path, Path]]) -> None:
@@ -61,7 +68,9 @@ def _import(runtime: PrivateRuntime, name: str, trees: Iterable[tuple[Path, Path
     root.unlink()
 
 
-def _write(root: Path, trees: Iterable[tuple[Path, Path]]) -> None:
+def _write(
+    root: Path, trees: Iterable[tuple[Path, Path]], libraries: Sequence[Path] = ()
+) -> None:
     python = Path(sys.executable).resolve()
     files = {python: python}
     for source, target in trees:
@@ -69,7 +78,7 @@ def _write(root: Path, trees: Iterable[tuple[Path, Path]]) -> None:
     with tarfile.open(root, "w") as tar:
         for file, target in files.items():
             tar.add(file, str(target).lstrip("/"), recursive=False)
-        for library in _libraries(files):
+        for library in sorted({*_libraries(files), *libraries}):
             tar.add(library.resolve(), str(library).lstrip("/"), recursive=False)
         for folder in ("tmp", "proc", "sys", "dev"):
             entry = tarfile.TarInfo(folder)

@@ -48,7 +48,6 @@ from agent.protocol.version import API_VERSION
 from agent.site.fetching import Fetcher
 from agent.site.node_site import NodeSite
 from agent.snapshots.node_snapshots import NodeSnapshots
-from agent.snapshots.sealing import SEAL_KEY
 from agent.snapshots.taking import Taker
 from agent.store.audit import AuditLog
 from agent.store.database import Database
@@ -116,8 +115,7 @@ class Node:
         configuration: Mapping[str, str] | None = None,
     ) -> None:
         """`configuration` is what agent.yaml came to, by dotted key: see `settings.told`."""
-        self.name = name
-        self.boot = secrets.token_hex(4)
+        self.name, self.boot = name, secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
         self.keys = keys or TrustedKeys(None)
         self.secrets = NodeSecrets(rules.secrets)
@@ -166,7 +164,7 @@ class Node:
                 files=self.images.files,
                 secrets=self.secrets,
                 configuration=configuration or {},
-                seal_key=None if database.path is None else database.path.parent / SEAL_KEY,
+                sealed_beside=database.path,
             ),
             jobs=jobs,
             images=self.images,

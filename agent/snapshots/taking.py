@@ -17,7 +17,7 @@ from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import Workload
-from agent.snapshots.sealing import Seals, seals_of
+from agent.snapshots.sealing import SEAL_KEY, Seals, seals_of
 from agent.snapshots.withholding import check_nothing_told, tells_secret, withhold
 from agent.store.node_secrets import NodeSecrets
 from agent.workloads.engine_use import engine_of
@@ -54,16 +54,17 @@ class Taker:
         files: PlacedFiles,
         secrets: NodeSecrets,
         configuration: Mapping[str, str],
-        seal_key: Path | None = None,
+        sealed_beside: Path | None = None,
     ) -> None:
         """`states` tells those of containers by id; `configuration` is what agent.yaml came to.
 
-        `seal_key` is the file of the key that withheld values are sealed with; None: they are not.
+        `sealed_beside` is the file beside which the key lies that withheld values are sealed with;
+        None: they are not.
         """
         self._facts, self._images, self._workloads = facts, images, workloads
         self._states, self._engines, self._files = states, engines, files
         self._secrets, self._configuration = secrets, configuration
-        self._seal_key = seal_key
+        self._seal_key = None if sealed_beside is None else sealed_beside.with_name(SEAL_KEY)
 
     async def take(self, *, environment: bool = False) -> NodeSnapshot:
         """How the node is now. What cannot be told is `unknown`, with the reason.

@@ -16,7 +16,7 @@ from agent.protocol.deployments import ApplyRequest, DeploymentState
 from agent.protocol.jobs import ENDED
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
-from agent.protocol.upgrades import AgentUpgrade, UpgradeRequest
+from agent.protocol.upgrades import AgentUpgrade, LastUpgrade, UpgradeRequest
 from console.kits.reading import Kit, read_kit
 from console.kits.sending import send_kit
 from console.link.client import NodeClient
@@ -169,7 +169,7 @@ async def _revert(
     if now.on_trial:
         if now.kit == kit.id:
             await client.upgrades.revert(f"rollout {rollout.id} goes back")
-        elif _goes_back(kit, now) and not now.confirmed:
+        elif not now.confirmed and now.kit == await _before(client, node, kit, now.last):
             await client.upgrades.confirm(now.kit)
         return Seen(node=node.name, what="not_yet", why="goes back")
     if now.kit == kit.id:
@@ -183,29 +183,46 @@ async def _revert(
     return _state(node, "reverted")
 
 
-def _goes_back(kit: KitFile, now: AgentUpgrade) -> bool:
-    """Whether what is on trial is what ran before the kit; else it is somebody else's trial."""
-    return now.last is not None and now.last.id == kit.id and now.kit == now.last.was
-
-
 async def _back(
     client: NodeClient, rollout: Rollout, node: RolloutNode, kit: KitFile, now: AgentUpgrade
 ) -> Seen:
     last = now.last
     if node.deployment is None and not node.tried:
         return Seen(node=node.name, what="nothing")  # it ran that before
-    if last is not None and last.outcome == "returned":
+    was = await _before(client, node, kit, last)
+    if last is not None and last.outcome == "returned" and was in (None, last.id):
         return _state(node, "stuck", f"it cannot go back to {last.id}: {last.why}")
-    if last is None or not last.was:
-        return _state(node, "stuck", "it does not say what it ran before")
-    if last.id != kit.id:
-        why = f"its last upgrade was one to {last.id}: what it ran before {kit.id} is not known"
+    if not was:
+        why = "it does not say what it ran before"
+        if last is not None and last.id != kit.id:
+            why = f"its last upgrade was one to {last.id}: what it ran before {kit.id} is not known"
         return _state(node, "stuck", why)
-    job = await client.upgrades.begin(UpgradeRequest(id=last.was), f"{_mark(rollout, node)}-back")
+    job = await client.upgrades.begin(UpgradeRequest(id=was), f"{_mark(rollout, node)}-back")
     if job.state in ENDED and job.state != "succeeded":
         why = job.problem.detail if job.problem is not None else job.reason or job.state
-        return _state(node, "stuck", f"it cannot go back to {last.was}: {why}")
-    return Seen(node=node.name, what="not_yet", why=f"goes back to {last.was}")
+        return _state(node, "stuck", f"it cannot go back to {was}: {why}")
+    return Seen(node=node.name, what="not_yet", why=f"goes back to {was}")
+
+
+async def _before(
+    client: NodeClient, node: RolloutNode, kit: KitFile, last: LastUpgrade | None
+) -> str | None:
+    """What it ran before the kit; None: it does not say.
+
+    Where another one was tried since, by whomever, and went back, or this was the way back: as the
+    job that brought the kit remembers.
+    """
+    if last is not None and last.id == kit.id:
+        return last.was
+    if last is None or last.outcome != "returned" or node.deployment is None:
+        return None
+    try:
+        result = (await client.job(node.deployment)).result
+    except ProblemError as problem:
+        if problem.code != "job.not_found":
+            raise
+        return None
+    return result.get("was") if result.get("kit") == kit.id else None
 
 
 def _state(node: RolloutNode, state: DeploymentState, why: str = "") -> Seen:

@@ -72,6 +72,7 @@ class CornerConsole:
         nodes = [
             {
                 "name": entry.name,
+                "labels": {"site": "x"},
                 "address": entry.address,
                 "fingerprint": entry.fingerprint,
                 "token_file": entry.token_file,

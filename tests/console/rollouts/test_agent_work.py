@@ -210,6 +210,19 @@ async def test_it_does_not_go_back_to_what_ran_before_another_kit() -> None:
     assert f"what it ran before {NEW} is not known" in seen.why
 
 
+async def test_one_that_was_tried_since_and_went_back_changes_nothing() -> None:
+    """What ran before is with the job that brought the kit."""
+    tried = last(id="3.0-c", was=NEW, job="j2", outcome="returned", why="it does not start")
+    node = Node(AgentUpgrade(kit=NEW, last=tried), result={"kit": NEW, "was": OLD})
+    seen, told = await ask(node, "revert")
+    assert (seen.what, told) == ("not_yet", ["job j1", BACK])
+    back = AgentUpgrade(kit=OLD, on_trial=True, job="j3", last=tried)
+    seen, told = await ask(Node(back, result={"kit": NEW, "was": OLD}), "revert")
+    assert (seen.what, told) == ("not_yet", ["job j1", f"confirm {OLD}"])
+    seen, told = await ask(Node(back, result={"kit": NEW, "was": "0.9-d"}), "revert")
+    assert (seen.what, told) == ("not_yet", ["job j1"])
+
+
 async def test_before_it_was_tried_its_job_is_cancelled() -> None:
     seen, told = await ask(Node(AgentUpgrade(kit=OLD)), "revert")
     assert (seen.what, told) == ("not_yet", ["job j1", "cancel j1"])
@@ -220,8 +233,9 @@ async def test_what_cannot_go_back_wants_a_person() -> None:
     seen, _ = await ask(failed, "revert")
     assert (seen.state, seen.why) == ("stuck", f"it cannot go back to {OLD}: no such version")
     tried = last(id=OLD, was=NEW, job="j2", outcome="returned", why="newer database")
-    seen, _ = await ask(Node(AgentUpgrade(kit=NEW, last=tried)), "revert")
-    assert (seen.state, seen.why) == ("stuck", f"it cannot go back to {OLD}: newer database")
+    for result in ({}, {"kit": NEW, "was": OLD}):
+        seen, _ = await ask(Node(AgentUpgrade(kit=NEW, last=tried), result=result), "revert")
+        assert (seen.state, seen.why) == ("stuck", f"it cannot go back to {OLD}: newer database")
 
 
 async def test_nothing_was_begun_where_it_ran_that_before() -> None:

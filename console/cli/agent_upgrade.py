@@ -137,6 +137,8 @@ def command(
             {name: each for name, each in said.items() if each is not None},
             Strategy(
                 soak=SOAK_SECONDS if soak is None else soak,
+                # The next node need not wait longer for the one before than a wave does.
+                min_healthy=SOAK_SECONDS if soak is None else soak,
                 max_unavailable=max_unavailable or Strategy().max_unavailable,
                 gate=cast("Gate", gate),
                 weights=(100,),

@@ -154,8 +154,14 @@ class Supervisor:
         about = {"outcome": outcome, "why": why, "at": time.time()}
         for key in ("id", "version", "was", "job"):
             about[key] = trial.get(key)
+        last = self.read(LAST) or {}
+        if outcome == "returned":
+            # To what the current one can go back is not forgotten for one that did not stay.
+            current, before = ("id", "was") if last.get("outcome") == "done" else ("was", "before")
+            if last.get(current) == about["was"]:
+                about["before"] = last.get(before)
         try:
-            if (self.read(LAST) or {}).get("job") != trial.get("job") or outcome != "done":
+            if last.get("job") != trial.get("job") or outcome != "done":
                 self.write(LAST, about)
         except OSError as error:
             say("it cannot be written down how the upgrade ended: %s" % error)

@@ -37,6 +37,7 @@ class LastUpgrade(msgspec.Struct, kw_only=True):
     outcome: Literal["done", "returned"]
     at: float  # Unix seconds, by the node's clock
     was: str | None = None  # the kit that ran before
+    before: str | None = None  # it returned: the one that ran before `was`
     version: str | None = None
     job: str | None = None
     why: str | None = None  # it returned

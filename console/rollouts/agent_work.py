@@ -169,7 +169,7 @@ async def _revert(
     if now.on_trial:
         if now.kit == kit.id:
             await client.upgrades.revert(f"rollout {rollout.id} goes back")
-        elif not now.confirmed and now.kit == await _before(client, node, kit, now.last):
+        elif not now.confirmed and now.kit == _before(kit, now.last):
             await client.upgrades.confirm(now.kit)
         return Seen(node=node.name, what="not_yet", why="goes back")
     if now.kit == kit.id:
@@ -189,7 +189,7 @@ async def _back(
     last = now.last
     if node.deployment is None and not node.tried:
         return Seen(node=node.name, what="nothing")  # it ran that before
-    was = await _before(client, node, kit, last)
+    was = _before(kit, last)
     if last is not None and last.outcome == "returned" and was in (None, last.id):
         return _state(node, "stuck", f"it cannot go back to {last.id}: {last.why}")
     if not was:
@@ -204,25 +204,16 @@ async def _back(
     return Seen(node=node.name, what="not_yet", why=f"goes back to {was}")
 
 
-async def _before(
-    client: NodeClient, node: RolloutNode, kit: KitFile, last: LastUpgrade | None
-) -> str | None:
+def _before(kit: KitFile, last: LastUpgrade | None) -> str | None:
     """What it ran before the kit; None: it does not say.
 
-    Where another one was tried since, by whomever, and went back, or this was the way back: as the
-    job that brought the kit remembers.
+    Another one may have been tried since, by whomever, and gone back; or this was the way back.
     """
     if last is not None and last.id == kit.id:
         return last.was
-    if last is None or last.outcome != "returned" or node.deployment is None:
-        return None
-    try:
-        result = (await client.job(node.deployment)).result
-    except ProblemError as problem:
-        if problem.code != "job.not_found":
-            raise
-        return None
-    return result.get("was") if result.get("kit") == kit.id else None
+    if last is not None and last.outcome == "returned" and last.was == kit.id:
+        return last.before
+    return None
 
 
 def _state(node: RolloutNode, state: DeploymentState, why: str = "") -> Seen:

@@ -287,3 +287,19 @@ def _dies(process: subprocess.Popen[bytes], scene: Scene) -> bool:
         time.sleep(0.02)
     assert process.returncode == -signal.SIGKILL
     return True
+
+
+def test_one_that_did_not_stay_leaves_the_way_back_of_the_one_that_does(tmp_path: Path) -> None:
+    supervisor = start.Supervisor(str(tmp_path / "start"), [])
+    supervisor.write(start.LAST, {"outcome": "done", "id": "b", "was": "a", "job": "j1"})
+
+    def settle(tried: str, was: str) -> dict[str, Any]:
+        trial = {"id": tried, "was": was, "job": f"of-{tried}"}
+        supervisor.write(start.TRIAL, trial)
+        supervisor.settle(trial, "returned", "it ends")
+        return supervisor.read(start.LAST) or {}
+
+    for tried in ("c", "d", "d"):  # twice where it was cut in between
+        last = settle(tried, "b")
+        assert (last["id"], last["was"], last["before"]) == (tried, "b", "a")
+    assert "before" not in settle("e", "x")  # another was installed meanwhile

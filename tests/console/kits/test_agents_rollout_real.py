@@ -63,4 +63,6 @@ def test_wave_by_wave_or_not_at_all(roost: CornerConsole, kit: Kit, tmp_path: Pa
     undone = roost("rollout", "undo", first, "--yes")
     assert undone.returncode == 0, undone.stderr
     back = roost("rollout", "runner", first)
-    assert [each.current for each in roost.agents] == [kit.about.id] * 3, back.stdout + back.stderr
+    told = undone.stdout + undone.stderr + back.stdout + back.stderr
+    told += roost("rollout", "history", first).stdout
+    assert [each.current for each in roost.agents] == [kit.about.id] * 3, told

@@ -211,16 +211,15 @@ async def test_it_does_not_go_back_to_what_ran_before_another_kit() -> None:
 
 
 async def test_one_that_was_tried_since_and_went_back_changes_nothing() -> None:
-    """What ran before is with the job that brought the kit."""
-    tried = last(id="3.0-c", was=NEW, job="j2", outcome="returned", why="it does not start")
-    node = Node(AgentUpgrade(kit=NEW, last=tried), result={"kit": NEW, "was": OLD})
-    seen, told = await ask(node, "revert")
-    assert (seen.what, told) == ("not_yet", ["job j1", BACK])
+    tried = last(id="3.0-c", was=NEW, before=OLD, job="j2", outcome="returned", why="it fails")
+    seen, told = await ask(Node(AgentUpgrade(kit=NEW, last=tried)), "revert")
+    assert (seen.what, told) == ("not_yet", [BACK])
     back = AgentUpgrade(kit=OLD, on_trial=True, job="j3", last=tried)
-    seen, told = await ask(Node(back, result={"kit": NEW, "was": OLD}), "revert")
-    assert (seen.what, told) == ("not_yet", ["job j1", f"confirm {OLD}"])
-    seen, told = await ask(Node(back, result={"kit": NEW, "was": "0.9-d"}), "revert")
-    assert (seen.what, told) == ("not_yet", ["job j1"])
+    seen, told = await ask(Node(back), "revert")
+    assert (seen.what, told) == ("not_yet", [f"confirm {OLD}"])
+    other = AgentUpgrade(kit="0.9-d", on_trial=True, job="j3", last=tried)
+    seen, told = await ask(Node(other), "revert")
+    assert (seen.what, told) == ("not_yet", [])
 
 
 async def test_before_it_was_tried_its_job_is_cancelled() -> None:
@@ -233,8 +232,9 @@ async def test_what_cannot_go_back_wants_a_person() -> None:
     seen, _ = await ask(failed, "revert")
     assert (seen.state, seen.why) == ("stuck", f"it cannot go back to {OLD}: no such version")
     tried = last(id=OLD, was=NEW, job="j2", outcome="returned", why="newer database")
-    for result in ({}, {"kit": NEW, "was": OLD}):
-        seen, _ = await ask(Node(AgentUpgrade(kit=NEW, last=tried), result=result), "revert")
+    for before in (None, OLD):
+        tried.before = before
+        seen, _ = await ask(Node(AgentUpgrade(kit=NEW, last=tried)), "revert")
         assert (seen.state, seen.why) == ("stuck", f"it cannot go back to {OLD}: newer database")
 
 

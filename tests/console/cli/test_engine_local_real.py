@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.protocol.decoding import from_plain
+from agent.protocol.engines import EngineManifest
 from console.cli.engine_local import compute_capabilities, without_gpu
 from tests import onnx_made
 from tests.console.cli.commands import Done, roost
@@ -58,8 +60,9 @@ def test_an_engine_for_several_gpus(home: Path) -> None:
     assert plan.stat().st_size == manifest["plan_bytes"]
     # It is for nodes, where the model lies as the recipe says.
     written = json.loads((home / "out" / "detector.manifest.json").read_bytes())
-    recipe = written["parts"]["recipe"]
-    assert (recipe["onnx"], recipe["executor"]) == ("/on/the/node/detector.onnx", "host")
+    recipe = from_plain(written, EngineManifest).parts.recipe
+    assert recipe is not None
+    assert (recipe.onnx, recipe.executor) == ("/on/the/node/detector.onnx", "host")
     assert [each["path"] for each in written["files"]] == ["/on/the/node/detector.onnx"]
     assert (written["key"], written["plan_sha256"]) == (
         manifest["key"],

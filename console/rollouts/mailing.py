@@ -76,9 +76,11 @@ class _Sending:
         self._to, self._message, self._password = to, message, password
         self._seconds = seconds
         self._server: smtplib.SMTP | None = None
+        self._over = False
 
     def cut(self) -> None:
-        """Whatever it waits for ends now."""
+        """Whatever it waits for ends now, and nothing more is begun."""
+        self._over = True
         server = self._server
         held = None if server is None else server.sock
         if held is not None:
@@ -88,13 +90,17 @@ class _Sending:
     def why_not(self) -> str | None:
         """None: the server has taken it."""
         try:
-            with self._connected() as server:
+            with contextlib.closing(self._connected()) as server:
                 self._server = server
+                if self._over:
+                    return "it took too long to greet"
                 if self._to.tls == "starttls":
                     server.starttls(context=ssl.create_default_context())
                 why = self._logged_in(server)
                 if why is None:
                     server.send_message(self._message)
+                with contextlib.suppress(OSError):
+                    server.putcmd("QUIT")  # whatever it answers, what it took it has taken
                 return why
         except smtplib.SMTPRecipientsRefused as error:
             return "; ".join(_said(code, words) for code, words in error.recipients.values())
@@ -122,6 +128,8 @@ class _Sending:
             return f"it refuses the user or the password: {error.smtp_code}"
         except smtplib.SMTPNotSupportedError:
             return "it takes no user and password"
+        except smtplib.SMTPServerDisconnected:
+            return "it ended the connection at the login"
         except smtplib.SMTPException:
             return "it refuses the user or the password"
         except ValueError:

@@ -7,7 +7,7 @@ open, of the newest of each release.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -43,7 +43,8 @@ def prune(connection: sqlite3.Connection, now: float) -> None:
     gone = [each.id for each in summaries[KEEP_SUMMARIES:] if each.id not in open_ones]
     for rollout_id in [*plans, *gone][-AT_ONCE:]:
         _remove(connection, rollout_id)
-    due = [each for each in old if each.id not in newest and _is_over(each)]
+    settled = set(_settled(found))
+    due = [each for each in old if each.id not in newest and _is_over(each, settled)]
     for rollout in due[-AT_ONCE:]:
         _forget_details(connection, rollout, now)
 
@@ -58,11 +59,20 @@ def _newest(rollouts: Sequence[Rollout]) -> Iterator[str]:
             yield each.id
 
 
-def _is_over(rollout: Rollout) -> bool:
-    """Whether it has ended, was not summed up yet, and each node that has it has a newer one."""
+def _settled(rollouts: Sequence[Rollout]) -> Iterator[tuple[str, str]]:
+    """Rollouts that have ended, each with every node that has it for good, by its name."""
+    for each in rollouts:
+        if each.state in ENDED and not each.wants_runner:
+            yield from ((each.id, node.name) for node in each.nodes if node.stage == "done")
+
+
+def _is_over(rollout: Rollout, settled: Collection[tuple[str, str]]) -> bool:
+    """Whether it has ended, was not summed up yet, and each node that has it has a newer one for
+    good: where that one is under way still, the node may yet go back to this."""
     if rollout.state not in ENDED or rollout.wants_runner or rollout.pruned_at is not None:
         return False
-    return all(node.newer for node in rollout.nodes if node.stage in HAS_IT)
+    has_it = (node for node in rollout.nodes if node.stage in HAS_IT)
+    return all((node.newer, node.name) in settled for node in has_it)
 
 
 def _open(connection: sqlite3.Connection) -> set[str]:

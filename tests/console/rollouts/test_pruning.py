@@ -135,6 +135,20 @@ def test_what_still_runs_somewhere_keeps_all(journal: Journal) -> None:
     assert left(journal, "old")["requests"] == 0
 
 
+@pytest.mark.parametrize("stage", ["applying", "canary", "reverting", "stuck", "lost", "done"])
+def test_what_a_node_may_yet_go_back_to_keeps_all(journal: Journal, stage: Stage) -> None:
+    ended(journal, "old", "a", age=OLD)
+    planned(journal, "new", "a")
+    new = journal.begin("new", by="maria")
+    new.nodes[0].stage = stage
+    journal.save(new)
+    planned(journal, "next", "b", release="other")
+    assert left(journal, "old")["requests"] == 1
+    new.nodes[0].stage, new.state = "reverted", "aborted"
+    journal.save(new)
+    assert why_not(journal.load("old"), "undo", "maria") is None
+
+
 def test_a_node_that_is_stuck_has_no_newer_one(journal: Journal) -> None:
     ended(journal, "old", "a", age=OLD, stage="stuck", state="failed")
     ended(journal, "new", "b", age=0)

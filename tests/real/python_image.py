@@ -68,9 +68,7 @@ def _import(runtime: PrivateRuntime, name: str, trees: Iterable[tuple[Path, Path
     root.unlink()
 
 
-def _write(
-    root: Path, trees: Iterable[tuple[Path, Path]], libraries: Sequence[Path] = ()
-) -> None:
+def _write(root: Path, trees: Iterable[tuple[Path, Path]], libraries: Sequence[Path] = ()) -> None:
     python = Path(sys.executable).resolve()
     files = {python: python}
     for source, target in trees:

@@ -43,5 +43,23 @@ def test_nothing_and_nan_are_no_boxes() -> None:
 def test_an_overlap_at_the_limit_stays() -> None:
     boxes = np.array([[0, 0, 10, 10], [0, 5, 10, 15], [0, 0, 10, 10]], np.float32)
     third = 50 / 150
-    assert suppressed(boxes, iou=third).tolist() == [0, 1]
-    assert suppressed(boxes, iou=0.3).tolist() == [0]
+    same = np.zeros(3, np.int64)
+    assert suppressed(boxes, same, iou=third).tolist() == [0, 1]
+    assert suppressed(boxes, same, iou=0.3).tolist() == [0]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf"), 3e38])
+@pytest.mark.parametrize("where", range(5))
+def test_one_that_lies_nowhere_is_left_out_and_the_others_stay(odd: float, where: int) -> None:
+    good = (20.0, 20.0, 10.0, 10.0, 0.5, 0.1)
+    other = (60.0, 60.0, 10.0, 10.0, 0.1, 0.6)
+    broken = [40.0, 40.0, 10.0, 10.0, 0.9, 0.1]
+    broken[where] = odd
+    seen = found(output(good, tuple(broken), other), confidence=0.25, iou=0.45)
+    boxes = [[55, 55, 65, 65], [15, 15, 25, 25]]
+    if where == 4 and odd == 3e38:  # a score that is no probability is a score
+        boxes.insert(0, [35, 35, 45, 45])
+    assert [box for box in seen.boxes.tolist() if box in boxes] == boxes
+    assert np.isfinite(seen.boxes).all()
+    assert np.isfinite(seen.scores).all()
+    assert len(seen.boxes) == len(boxes)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,12 +20,13 @@ from starlette.routing import Route
 
 from . import metrics as prometheus
 from . import v2
+from .backend import Floats, Shape
 from .batching import Batcher
 from .bodies import Body, ClientGoneError, InParts, body_of
 from .boxes import Found, found
 from .letterbox import Fit, letterboxed
 from .metrics import Metrics
-from .model import Loaded, ModelInUse
+from .model import Loaded, ModelInUse, check
 from .problems import RequestError
 from .settings import Settings
 
@@ -30,6 +34,8 @@ Answer = Callable[[Request], Awaitable[Response | InParts]]
 # The client has gone; nginx's number, for the metrics alone.
 GONE = 499
 VERSION = "1"
+# Less is read and written sooner than a thread is told of it.
+QUICK_JSON_BYTES = 64 * 1024
 log = logging.getLogger("detector")
 
 
@@ -37,10 +43,13 @@ class DetectorApp:
     """What answers. `draining` is set once the server is told to end: it is not ready from then."""
 
     def __init__(
-        self, settings: Settings, model: ModelInUse, batcher: Batcher, metrics: Metrics
+        self, settings: Settings, model: ModelInUse, batcher: Batcher[Loaded], metrics: Metrics
     ) -> None:
         self._settings, self._model = settings, model
         self._batcher, self._metrics = batcher, metrics
+        # One: while it reads, Python does nothing else, and /readyz has to come between two.
+        self._json_thread = ThreadPoolExecutor(1, "json")
+        self._begun = self._answered = 0
         self.draining = False
 
     def application(self) -> Starlette:
@@ -73,11 +82,16 @@ class DetectorApp:
         self._batcher.start()
         tending = asyncio.create_task(self._tend(), name="model")
         yield
+        cut = self._begun - self._answered
         tending.cancel()
         await asyncio.gather(tending, return_exceptions=True)
         await self._batcher.stop()
         self._model.stop()
-        log.info("ended; all requests that were begun have their answers")
+        self._json_thread.shutdown(wait=False, cancel_futures=True)
+        if cut:
+            log.warning("ended; %d requests were not answered in time", cut)
+        else:
+            log.info("ended; all requests that were begun have their answers")
 
     async def _tend(self) -> None:
         """It listens from the begin on, and is ready once the model is."""
@@ -87,6 +101,7 @@ class DetectorApp:
     def _route(self, path: str, answer: Answer, method: str = "GET") -> Route:
         async def answered(request: Request) -> Response | InParts:
             began = time.monotonic()
+            self._begun += 1
             try:
                 response = await answer(request)
             except RequestError as error:
@@ -100,6 +115,7 @@ class DetectorApp:
             self._metrics.latency.labels(path, str(response.status_code)).observe(
                 time.monotonic() - began
             )
+            self._answered += 1
             return response
 
         return Route(path, answered, methods=[method])
@@ -115,39 +131,60 @@ class DetectorApp:
 
     async def _infer(self, request: Request) -> InParts:
         self._check_name(request)
-        loaded = self._model.loaded
-        with self._arriving():
-            header = request.headers.get(v2.HEADER_LENGTH)
-            body = await self._body(request, v2.head_length(header or "") or 0)
-            asked = v2.read(body, header, loaded.backend.shape)
-            self._model.check(asked.images)
-            answer = asyncio.ensure_future(self._batcher.infer(asked.images))
-            await asyncio.sleep(0)
-        made = await answer
-        answered = v2.written(
-            made,
-            asked,
-            model=self._settings.name,
-            version=VERSION,
-            output=loaded.backend.shape.output_name,
-        )
+        _ = self._model.loaded  # else the body is not read
+        header = request.headers.get(v2.HEADER_LENGTH)
+        with contextlib.ExitStack() as stack:
+            with self._arriving():
+                body = await self._body(request, v2.head_length(header or "") or 0)
+                loaded = stack.enter_context(self._model.using())
+                asked = await self._read(body, header, loaded.backend.shape)
+                check(asked.images, loaded.backend.shape)
+                answer = asyncio.ensure_future(self._batcher.infer(asked.images, loaded))
+                await asyncio.sleep(0)
+            made, ran = await answer
+        answered = await self._written(made, asked, ran.backend.shape.output_name)
         return InParts([answered.head, answered.data], answered.headers)
 
-    async def _detect(self, request: Request) -> Response:
-        loaded = self._model.loaded
-        settings = self._settings
-        with self._arriving():
-            body = await self._body(request)
-            picture, fit = await asyncio.to_thread(
-                letterboxed, body, loaded.size, max_pixels=settings.max_pixels
+    async def _read(self, body: Body, header: str | None, shape: Shape) -> v2.Asked:
+        """Raises RequestError: 400; 413, it is too much JSON to be read beside other requests."""
+        length = len(body) if header is None else v2.head_length(header) or 0
+        if length > self._settings.json_limit_bytes:
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "request.json_too_large",
+                f"the JSON is longer than {self._settings.json_limit_bytes} bytes",
+                "Send tensors as binary data, or set DETECTOR_JSON_LIMIT_BYTES.",
             )
-            answer = asyncio.ensure_future(self._batcher.infer(picture[None]))
-            await asyncio.sleep(0)
-        (output,) = await answer
+        if length <= QUICK_JSON_BYTES:
+            return v2.read(body, header, shape)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._json_thread, v2.read, body, header, shape)
+
+    async def _written(self, made: Floats, asked: v2.Asked, output: str) -> v2.Written:
+        write = functools.partial(
+            v2.written, made, asked, model=self._settings.name, version=VERSION, output=output
+        )
+        if asked.binary or made.nbytes <= QUICK_JSON_BYTES:
+            return write()
+        return await asyncio.get_running_loop().run_in_executor(self._json_thread, write)
+
+    async def _detect(self, request: Request) -> Response:
+        _ = self._model.loaded  # else the body is not read
+        settings = self._settings
+        with contextlib.ExitStack() as stack:
+            with self._arriving():
+                body = await self._body(request)
+                loaded = stack.enter_context(self._model.using())
+                picture, fit = await asyncio.to_thread(
+                    letterboxed, body, loaded.size, max_pixels=settings.max_pixels
+                )
+                answer = asyncio.ensure_future(self._batcher.infer(picture[None], loaded))
+                await asyncio.sleep(0)
+            (output,), ran = await answer
         seen = await asyncio.to_thread(
             found, output, confidence=settings.confidence, iou=settings.iou
         )
-        return _json(self._detections(seen, fit, self._model.loaded))
+        return _json(self._detections(seen, fit, ran))
 
     @contextlib.contextmanager
     def _arriving(self) -> Iterator[None]:
@@ -216,7 +253,9 @@ class DetectorApp:
 
 def _json(content: Mapping[str, Any], status: int = 200) -> Response:
     return Response(
-        json.dumps(content).encode(), status, headers={"content-type": "application/json"}
+        json.dumps(content, allow_nan=False).encode(),
+        status,
+        headers={"content-type": "application/json"},
     )
 
 

@@ -19,6 +19,14 @@ class GpuLostError(Exception):
     """The GPU failed under the model; nothing that runs there goes on."""
 
 
+class NoRoomError(Exception):
+    """The GPU has no memory for these images; it is well, and fewer or smaller ones may run."""
+
+
+class UnfitError(Exception):
+    """These images are not what the model takes, in words for who sent them."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """What the model takes and gives. A size that is None may be any."""
@@ -27,6 +35,23 @@ class Shape:
     input: tuple[int | None, ...]  # batch, 3, height, width
     output_name: str
     output: tuple[int | None, ...]  # batch, 4 + classes, n; all None where nobody says
+    # What the open sizes of the input may be, where that is bounded: as `input`.
+    smallest: tuple[int, ...] | None = None
+    largest: tuple[int, ...] | None = None
+
+    def takes(self, images: tuple[int, ...]) -> bool:
+        """Whether images of this shape may be run, in parts where they are too many."""
+        if len(images) != len(self.input) or images[0] < 1:
+            return False
+        if any(
+            want not in (None, got) for want, got in zip(self.input[1:], images[1:], strict=True)
+        ):
+            return False
+        least, most = self.smallest or images, self.largest or images
+        return all(
+            low <= size <= high
+            for low, size, high in zip(least[1:], images[1:], most[1:], strict=True)
+        )
 
 
 class Backend(Protocol):
@@ -37,7 +62,7 @@ class Backend(Protocol):
     max_batch: int | None  # None: any; 1: fixed
 
     def run(self, images: Floats) -> Floats:
-        """Raises GpuLostError; anything else is about these images."""
+        """Raises GpuLostError, NoRoomError, UnfitError; anything else is about these images."""
 
     def close(self) -> None:
         """Give memory back; it is not running."""

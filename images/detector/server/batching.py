@@ -7,23 +7,26 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from .backend import Floats
 from .problems import RequestError
 
-Run = Callable[[Floats], Coroutine[Any, Any, Floats]]
+Model = TypeVar("Model")
+# A batch, for a model: its output, and the model that ran it after all.
+Run = Callable[[Floats, Model], Coroutine[Any, Any, tuple[Floats, Model]]]
 
 
 @dataclass
-class _Waiting:
+class _Waiting(Generic[Model]):
     images: Floats
-    answer: asyncio.Future[Floats]
+    model: Model
+    answer: asyncio.Future[tuple[Floats, Model]]
 
 
-class Batcher:
+class Batcher(Generic[Model]):
     """One batch runs at a time; what comes meanwhile is the next one.
 
     A batch waits for more only while some are on their way (`arriving`), and never longer than
@@ -33,9 +36,9 @@ class Batcher:
         run: runs a batch; what it raises is the answer of all requests in it.
     """
 
-    def __init__(self, run: Run, *, max_batch: int, max_delay: float, limit: int) -> None:
+    def __init__(self, run: Run[Model], *, max_batch: int, max_delay: float, limit: int) -> None:
         self._run, self.max_batch, self._delay, self._limit = run, max_batch, max_delay, limit
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting[Model]] = deque()
         self._came = asyncio.Event()
         self.arriving = 0
         self._task: asyncio.Task[None] | None = None
@@ -59,8 +62,11 @@ class Batcher:
                 each.answer.set_exception(_busy("the server ends"))
         self._waiting.clear()
 
-    async def infer(self, images: Floats) -> Floats:
-        """The model's output for these images (n, 3, height, width), in their order.
+    async def infer(self, images: Floats, model: Model) -> tuple[Floats, Model]:
+        """The output for these images (n, 3, height, width), in their order, and what ran them.
+
+        Args:
+            model: what they were made for; they run with others for the same one alone.
 
         Raises:
             RequestError: 503, too many wait; and what the run raises.
@@ -72,7 +78,7 @@ class Batcher:
             for start in range(0, len(images), self.max_batch)
         ]
         loop = asyncio.get_running_loop()
-        asked = [_Waiting(part, loop.create_future()) for part in parts]
+        asked = [_Waiting(part, model, loop.create_future()) for part in parts]
         self._waiting.extend(asked)
         self._came.set()
         try:
@@ -80,7 +86,9 @@ class Batcher:
         finally:
             for each in asked:
                 each.answer.cancel()
-        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+        if len(answers) == 1:
+            return answers[0]
+        return np.concatenate([made for made, _ in answers]), answers[-1][1]
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -102,13 +110,13 @@ class Batcher:
         self.arriving -= 1
         self._came.set()
 
-    def _taken(self) -> list[_Waiting]:
-        """The longest waiting, and what is of the same size, up to a batch."""
-        taken: list[_Waiting] = []
+    def _taken(self) -> list[_Waiting[Model]]:
+        """The longest waiting, and what is of the same size and model, up to a batch."""
+        taken: list[_Waiting[Model]] = []
         room = self.max_batch
         while self._waiting:
-            first = self._waiting[0].images
-            if taken and (len(first) > room or first.shape[1:] != taken[0].images.shape[1:]):
+            first = self._waiting[0]
+            if taken and (len(first.images) > room or not _together(first, taken[0])):
                 break
             each = self._waiting.popleft()
             if not each.answer.done():  # else its client is gone
@@ -116,13 +124,14 @@ class Batcher:
                 room -= len(each.images)
         return taken
 
-    async def _run_batch(self, batch: list[_Waiting]) -> None:
+    async def _run_batch(self, batch: list[_Waiting[Model]]) -> None:
         if not batch:
             return
         alone = len(batch) == 1
-        images = batch[0].images if alone else np.concatenate([each.images for each in batch])
         try:
-            made = await self._run(images)
+            # Within, for there may be no memory for it: that is this batch's end, not the worker's.
+            images = batch[0].images if alone else np.concatenate([each.images for each in batch])
+            made, model = await self._run(images, batch[0].model)
         except Exception as error:  # noqa: BLE001 - it is told to each who waits for it
             for each in batch:
                 if not each.answer.done():
@@ -131,8 +140,12 @@ class Batcher:
         start = 0
         for each in batch:
             if not each.answer.done():
-                each.answer.set_result(made[start : start + len(each.images)])
+                each.answer.set_result((made[start : start + len(each.images)], model))
             start += len(each.images)
+
+
+def _together(one: _Waiting[Any], other: _Waiting[Any]) -> bool:
+    return one.model is other.model and one.images.shape[1:] == other.images.shape[1:]
 
 
 def _busy(why: str) -> RequestError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from .settings import Settings
 from .tensorrt_backend import TensorRTBackend
 
 Way = tuple[str, Callable[[], Backend]]
+log = logging.getLogger("detector")
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,33 @@ def ways(settings: Settings, *, without_gpu: bool = False) -> Sequence[Way]:
     return [*([] if without_gpu else on_gpu), ("onnx-cpu", lambda: onnx("cpu"))]
 
 
-def choose(tried: Sequence[Way]) -> Chosen:
-    """The first that works. Blocks. Raises NotUsableError with all their reasons."""
+def choose(tried: Sequence[Way], try_out: Callable[[Backend], None]) -> Chosen:
+    """The first that works. Blocks.
+
+    Args:
+        try_out: runs it; what it raises is why it is not taken, and it is closed then.
+
+    Raises:
+        NotUsableError: with all their reasons.
+    """
     reasons: list[str] = []
     for name, make in tried:
         try:
-            return Chosen(make(), tuple(reasons))
+            return Chosen(_made(make, try_out), tuple(reasons))
         except NotUsableError as error:
             reasons.append(f"{name}: {error}")
+        except Exception as error:
+            # Whatever a library brings with somebody's file: the next way may still do.
+            log.exception("%s failed", name)
+            reasons.append(f"{name}: {type(error).__name__}: {error}")
     raise NotUsableError("; ".join(reasons))
+
+
+def _made(make: Callable[[], Backend], try_out: Callable[[Backend], None]) -> Backend:
+    backend = make()
+    try:
+        try_out(backend)
+    except Exception:
+        backend.close()
+        raise
+    return backend

@@ -11,10 +11,20 @@ _LIBRARY = "libcuda.so.1"
 _NON_BLOCKING = 1
 # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 _CAPTURE_HERE = 1
+_OUT_OF_MEMORY = 2
 
 
 class CudaError(Exception):
-    """What the driver said."""
+    """What the driver said. `code`: CUresult; None: there is no driver to say anything."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+    @property
+    def is_no_room(self) -> bool:
+        """CUDA_ERROR_OUT_OF_MEMORY: the GPU is well."""
+        return self.code == _OUT_OF_MEMORY
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Driver:
         if code:
             text = ctypes.c_char_p()
             self._library.cuGetErrorName(code, ctypes.byref(text))
-            raise CudaError(f"{name}: {(text.value or b'?').decode()} ({code})")
+            raise CudaError(f"{name}: {(text.value or b'?').decode()} ({code})", code)
 
     def made(self, name: str, kind: Any, *arguments: Any) -> Any:
         """What a function makes that writes it to its first argument."""
@@ -104,11 +114,17 @@ class Stream:
     def __init__(self) -> None:
         self._driver = Driver()
         device = self._driver.made("cuDeviceGet", ctypes.c_int, 0)
-        context = self._driver.made("cuDevicePrimaryCtxRetain", ctypes.c_void_p, device)
-        self._context = context
-        self.enter()
-        self._stream = self._driver.made("cuStreamCreate", ctypes.c_void_p, _NON_BLOCKING)
-        self._held: list[int] = []
+        # What gives back all that is held, each as the driver takes it.
+        self._held: list[tuple[str, Any]] = []
+        self._context = self._driver.made("cuDevicePrimaryCtxRetain", ctypes.c_void_p, device)
+        self._held.append(("cuDevicePrimaryCtxRelease_v2", device))
+        try:
+            self.enter()
+            self._stream = self._driver.made("cuStreamCreate", ctypes.c_void_p, _NON_BLOCKING)
+        except CudaError:
+            self.close()
+            raise
+        self._held.append(("cuStreamDestroy_v2", self._stream))
 
     def enter(self) -> None:
         """Have the calling thread use this context."""
@@ -127,9 +143,9 @@ class Stream:
 
     def memory(self, size: int) -> int:
         """An address on the GPU, held until `close`."""
-        address = self._driver.made("cuMemAlloc_v2", ctypes.c_uint64, ctypes.c_size_t(size)).value
-        self._held.append(address)
-        return int(address)
+        address = self._driver.made("cuMemAlloc_v2", ctypes.c_uint64, ctypes.c_size_t(size))
+        self._held.append(("cuMemFree_v2", address))
+        return int(address.value)
 
     def to_gpu(self, address: int, source: int, size: int) -> None:
         """Enqueue a copy from this process's memory."""
@@ -151,21 +167,32 @@ class Stream:
         self._driver.call("cuStreamBeginCapture_v2", self._stream, _CAPTURE_HERE)
 
     def end_capture(self) -> Any:
-        """The graph, ready to be launched."""
+        """The graph, ready to be launched, and held until `close`."""
         graph = ctypes.c_void_p()
         self._driver.call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
-        return self._driver.made(
-            "cuGraphInstantiateWithFlags", ctypes.c_void_p, graph, ctypes.c_uint64(0)
-        )
+        try:
+            ready = self._driver.made(
+                "cuGraphInstantiateWithFlags", ctypes.c_void_p, graph, ctypes.c_uint64(0)
+            )
+        finally:
+            self._driver.call("cuGraphDestroy", graph)
+        self._held.append(("cuGraphExecDestroy", ready))
+        return ready
 
     def launch(self, graph: Any) -> None:
         """Enqueue a graph."""
         self._driver.call("cuGraphLaunch", graph, self._stream)
 
     def close(self) -> None:
-        """Give all of it back."""
-        self.enter()
-        for address in self._held:
-            self._driver.call("cuMemFree_v2", ctypes.c_uint64(address))
-        self._held.clear()
-        self._driver.call("cuStreamDestroy_v2", self._stream)
+        """Give all of it back, the last first. Raises CudaError: the first of what failed."""
+        failed: list[CudaError] = []
+        held, self._held = self._held, []
+        # Where the context cannot be entered, the driver knows of each whose it is.
+        calls = [("cuCtxSetCurrent", self._context), *reversed(held)] if held else []
+        for name, what in calls:
+            try:
+                self._driver.call(name, what)
+            except CudaError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from .rate import Rate
 
 _LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -52,17 +52,16 @@ class Metrics:
             f"Images a second over the last {FPS_SECONDS:g} s",
             registry=self._registry,
         )
-        fps.set_function(self._fps)
+        self._rate = Rate(FPS_SECONDS)
+        fps.set_function(self._rate.per_second)
         self._ready = Gauge("detector_ready", "1 when ready", registry=self._registry)
         self._info: Gauge | None = None
-        self._done: deque[tuple[float, int]] = deque()
 
     def ran(self, backend: str, count: int, seconds: float) -> None:
         """One run of the model."""
         self.inference.labels(backend).observe(seconds)
         self.batch.observe(count)
-        self._done.append((time.monotonic(), count))
-        self._forget()
+        self._rate.add(count)
 
     def ready(self, *, is_ready: bool) -> None:
         """Whether it is ready."""
@@ -83,12 +82,3 @@ class Metrics:
     def text(self) -> bytes:
         """For /metrics."""
         return bytes(generate_latest(self._registry))
-
-    def _fps(self) -> float:
-        self._forget()
-        return sum(count for _, count in self._done) / FPS_SECONDS
-
-    def _forget(self) -> None:
-        oldest = time.monotonic() - FPS_SECONDS
-        while self._done and self._done[0][0] < oldest:
-            self._done.popleft()

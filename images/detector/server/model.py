@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,7 +17,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .backend import Backend, Floats, GpuLostError, NotUsableError, Shape
+from .backend import (
+    Backend,
+    Floats,
+    GpuLostError,
+    NoRoomError,
+    NotUsableError,
+    Shape,
+    UnfitError,
+)
 from .choosing import Chosen, Way, choose
 from .problems import RequestError, bad
 from .settings import OnGpuLoss
@@ -31,7 +41,7 @@ log = logging.getLogger("detector")
 Ways = Callable[[bool], Sequence[Way]]  # whether the GPU is left out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """A model that is warm."""
 
@@ -42,7 +52,7 @@ class Loaded:
 
 
 class ModelInUse:
-    """One model at a time. A batch runs on the one that was in use when it began.
+    """One model at a time; who uses one when it is replaced has it until done (`using`).
 
     Args:
         ways: how a model may be run, the best first.
@@ -62,6 +72,7 @@ class ModelInUse:
         self._ways, self._files, self._on_gpu_loss = ways, files, on_gpu_loss
         self._metrics, self._changed = metrics, changed
         self._loaded: Loaded | None = None
+        self._users: Counter[Loaded] = Counter()
         self._without_gpu = False
         self._why_not: str | None = "the model is being loaded"
         self._seen: tuple[object, ...] = ()
@@ -92,7 +103,9 @@ class ModelInUse:
         self._seen = _stamps(self._files)
         started = time.monotonic()
         try:
-            loaded = await loop.run_in_executor(self._loader, self._load)
+            loaded = await loop.run_in_executor(
+                self._loader, self._load, self._ways(self._without_gpu)
+            )
         except (NotUsableError, OSError) as error:
             self._said_no(str(error))
             return False
@@ -112,10 +125,25 @@ class ModelInUse:
             time.monotonic() - started,
         )
         self._metrics.switches.inc()
-        if before is not None:
+        if before is not None and not self._users[before]:
             # Behind the batch that runs on it.
             await loop.run_in_executor(self._runner, before.backend.close)
         return True
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[Loaded]:
+        """The model in use, which is closed behind its last user. Raises RequestError: 503."""
+        loaded = self.loaded
+        self._users[loaded] += 1
+        try:
+            yield loaded
+        finally:
+            self._users[loaded] -= 1
+            if not self._users[loaded]:
+                del self._users[loaded]
+                if loaded is not self._loaded:
+                    with contextlib.suppress(RuntimeError):  # the server ends, and it with it
+                        self._runner.submit(loaded.backend.close)
 
     async def watch(self, seconds: float) -> None:
         """Look at the files, and load what is new once it lies still."""
@@ -125,23 +153,31 @@ class ModelInUse:
             now = _stamps(self._files)
             if now == before != self._seen:
                 log.info("the model's files have changed")
+                # Another model may be what a GPU can do that was given up.
+                self._without_gpu = False
                 await self.load()
             before = now
 
-    async def run(self, images: Floats) -> Floats:
-        """One batch.
+    async def run(self, images: Floats, loaded: Loaded) -> tuple[Floats, Loaded]:
+        """One batch, and the model that ran it: another one where its GPU was lost.
+
+        Args:
+            loaded: whose images these are; it is being used.
 
         Raises:
-            RequestError: 503, the GPU is lost and nothing else may run it.
+            RequestError: 503, the GPU is lost and nothing else may run it, or it has no memory for
+                them; 400, the model does not take them.
         """
         loop = asyncio.get_running_loop()
-        loaded = self.loaded
         try:
-            return await loop.run_in_executor(self._runner, self._run, loaded, images)
+            return await loop.run_in_executor(self._runner, self._run, loaded, images), loaded
         except GpuLostError as error:
             self._metrics.failures.labels("gpu").inc()
             log.error("the GPU is lost: %s", error)  # noqa: TRY400 - in words, the trace says nothing
-            if self._on_gpu_loss == "fail" or not await self._fallen_back():
+            # Where another is in use already, these were sent before it was.
+            if loaded is self._loaded and (
+                self._on_gpu_loss == "fail" or not await self._fallen_back()
+            ):
                 self._why_not = f"the GPU is lost: {error}"
                 raise RequestError(
                     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -149,11 +185,29 @@ class ModelInUse:
                     self._why_not,
                     "Start the container again once the GPU is back.",
                 ) from error
+        except NoRoomError as error:
+            self._metrics.failures.labels("memory").inc()
+            raise RequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "model.no_memory",
+                f"the GPU has no memory for images of the shape {list(images.shape)}: {error}",
+                "Send a smaller picture, or again when the GPU has less to do.",
+            ) from error
+        except UnfitError as error:
+            raise bad("input.shape", str(error), "Ask /v2 what the model takes.") from error
         except Exception:
             self._metrics.failures.labels("model").inc()
             log.exception("the model failed")
             raise
-        return await loop.run_in_executor(self._runner, self._run, self.loaded, images)
+        other = self.loaded
+        if not other.backend.shape.takes(images.shape):
+            raise RequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "model.changed",
+                "the GPU is lost, and the model in use now takes other images",
+                "Send it again.",
+            )
+        return await loop.run_in_executor(self._runner, self._run, other, images), other
 
     async def _fallen_back(self) -> bool:
         """Whether something without the GPU runs the model from now on."""
@@ -167,50 +221,39 @@ class ModelInUse:
         self._runner.shutdown(wait=False, cancel_futures=True)
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    def check(self, images: Floats) -> None:
-        """Raises RequestError: 400, the model does not take images of this shape."""
-        want = self.loaded.backend.shape.input
-        given = images.shape
-        fits = len(given) == len(want) and given[0] > 0
-        if fits and all(size in (None, got) for size, got in zip(want[1:], given[1:], strict=True)):
-            return
-        shown = [-1, *(-1 if size is None else size for size in want[1:])]
-        raise bad(
-            "input.shape",
-            f"the input has the shape {list(given)}, the model takes {shown}",
-            "-1 stands for any size.",
-        )
-
-    def _load(self) -> Loaded:
-        chosen: Chosen = choose(self._ways(self._without_gpu))
+    def _load(self, ways: Sequence[Way]) -> Loaded:
+        chosen: Chosen = choose(ways, try_out)
         backend = chosen.backend
         path = self._files[-1] if backend.kind.startswith("onnx") else self._files[0]
-        size = picture_size(backend.shape)
-        blank = np.zeros((1, 3, *size), np.float32)
         try:
-            for _ in range(WARM_UP_RUNS):
-                output = backend.run(blank)
-        except Exception as error:
+            digest = _digest(path)
+        except OSError:
             backend.close()
-            raise NotUsableError(f"{backend.kind}: it does not run: {error}") from error
-        if output.ndim != 3 or output.shape[1] < 5:
-            backend.close()
-            raise NotUsableError(
-                f"its output has the shape {list(output.shape)}: of a YOLO it is"
-                " [batch, 4 + classes, n]"
-            )
-        return Loaded(backend, _digest(path), size, chosen.not_taken)
+            raise
+        return Loaded(backend, digest, picture_size(backend.shape), chosen.not_taken)
 
     def _run(self, loaded: Loaded, images: Floats) -> Floats:
-        backend = loaded.backend
-        most = backend.max_batch or len(images)
+        most = loaded.backend.max_batch or len(images)
         made: list[Floats] = []
         for start in range(0, len(images), most):
-            part = images[start : start + most]
-            began = time.monotonic()
-            made.append(backend.run(part))
-            self._metrics.ran(backend.kind, len(part), time.monotonic() - began)
+            made.extend(self._run_part(loaded.backend, images[start : start + most]))
         return made[0] if len(made) == 1 else np.concatenate(made)
+
+    def _run_part(self, backend: Backend, part: Floats) -> Sequence[Floats]:
+        began = time.monotonic()
+        try:
+            made = backend.run(part)
+        except NoRoomError:
+            if len(part) == 1:
+                raise
+            # There may be room for half of them at a time.
+            half = len(part) // 2
+            return [
+                *self._run_part(backend, part[:half]),
+                *self._run_part(backend, part[half:]),
+            ]
+        self._metrics.ran(backend.kind, len(part), time.monotonic() - began)
+        return [made]
 
     def _said_no(self, why: str) -> None:
         if self._loaded is not None:
@@ -220,10 +263,43 @@ class ModelInUse:
         log.error("no model: %s", why)
 
 
+def check(images: Floats, shape: Shape) -> None:
+    """Raises RequestError: 400, the model does not take images of this shape."""
+    if shape.takes(images.shape):
+        return
+    shown = [-1, *(-1 if size is None else size for size in shape.input[1:])]
+    bounds = ""
+    if shape.smallest is not None and shape.largest is not None:
+        bounds = f", from {list(shape.smallest[1:])} to {list(shape.largest[1:])} each"
+    raise bad(
+        "input.shape",
+        f"the input has the shape {list(images.shape)}, the model takes {shown}{bounds}",
+        "-1 stands for any size, within the bounds where there are some.",
+    )
+
+
+def try_out(backend: Backend) -> None:
+    """Warm it up. Blocks. Raises NotUsableError: it does not run, or is no YOLO."""
+    blank = np.zeros((1, 3, *picture_size(backend.shape)), np.float32)
+    try:
+        for _ in range(WARM_UP_RUNS):
+            output = backend.run(blank)
+    except Exception as error:
+        raise NotUsableError(f"it does not run: {error}") from error
+    if output.ndim != 3 or output.shape[1] < 5:
+        raise NotUsableError(
+            f"its output has the shape {list(output.shape)}: of a YOLO it is"
+            " [batch, 4 + classes, n]"
+        )
+
+
 def picture_size(shape: Shape) -> tuple[int, int]:
     """Height and width of pictures, for /v1/detect."""
-    height, width = shape.input[2:4]
-    return height or OPEN_SIZE, width or OPEN_SIZE
+    least, most = shape.smallest or (0,) * 4, shape.largest or (OPEN_SIZE,) * 4
+    height, width = (
+        shape.input[axis] or min(max(OPEN_SIZE, least[axis]), most[axis]) for axis in (2, 3)
+    )
+    return height, width
 
 
 def _stamps(files: Sequence[Path]) -> tuple[object, ...]:

@@ -8,11 +8,20 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime as ort
 
-from .backend import Floats, GpuLostError, NotUsableError, Shape
+from .backend import Floats, GpuLostError, NoRoomError, NotUsableError, Shape
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 # How ONNX Runtime names what comes from the CUDA provider, in the text of its one exception type.
 _GPU_WORDS = ("CUDA", "CUBLAS", "CUDNN", "cuda")
+# How its arena, CUDA, cuBLAS and cuDNN say that there is no memory left; the GPU is well then.
+_NO_ROOM_WORDS = (
+    "Failed to allocate memory",
+    "is smaller than requested bytes",
+    "out of memory",
+    "cudaErrorMemoryAllocation",
+    "_ALLOC_FAILED",
+    "std::bad_alloc",
+)
 
 
 class OnnxBackend:
@@ -62,13 +71,24 @@ class OnnxBackend:
         try:
             (made,) = self._session.run([self.shape.output_name], {self.shape.input_name: images})
         except Exception as error:
-            if self.kind == "onnx-cuda" and any(word in str(error) for word in _GPU_WORDS):
-                raise GpuLostError(_short(error)) from error
-            raise
+            meant = failure(error) if self.kind == "onnx-cuda" else None
+            if meant is None:
+                raise
+            raise meant from error
         return np.asarray(made, np.float32)
 
     def close(self) -> None:
         del self._session
+
+
+def failure(error: Exception) -> NoRoomError | GpuLostError | None:
+    """What an error of the CUDA provider means; None: it is about the images."""
+    text = str(error)
+    if any(word in text for word in _NO_ROOM_WORDS):
+        return NoRoomError(_short(error))
+    if any(word in text for word in _GPU_WORDS):
+        return GpuLostError(_short(error))
+    return None
 
 
 def _sizes(shape: list[Any]) -> tuple[int | None, ...]:

@@ -28,6 +28,7 @@ class Settings:
     confidence: float
     iou: float
     body_limit_bytes: int
+    json_limit_bytes: int  # of a body, what is JSON
     body_seconds: float  # a client that is slower is cut off
     drain_seconds: float
     watch_seconds: float  # how often the model's files are looked at
@@ -62,6 +63,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         confidence=number("DETECTOR_CONFIDENCE", 0.25, 0),
         iou=number("DETECTOR_IOU", 0.45, 0),
         body_limit_bytes=int(number("DETECTOR_BODY_LIMIT_BYTES", 64 * 1024 * 1024, 1)),
+        json_limit_bytes=int(number("DETECTOR_JSON_LIMIT_BYTES", 32 * 1024 * 1024, 1)),
         body_seconds=number("DETECTOR_BODY_SECONDS", 10, 0.1),
         drain_seconds=number("DETECTOR_DRAIN_SECONDS", 10, 0),
         watch_seconds=number("DETECTOR_WATCH_SECONDS", 1, 0.05),

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Floats, GpuLostError, NotUsableError, Shape
+from .backend import Floats, GpuLostError, NoRoomError, NotUsableError, Shape, UnfitError
 from .cuda import CudaError, Stream
 
-MODULES = ("tensorrt", "tensorrt_rtx")
 # What Ultralytics writes before a plan: four bytes of length, and JSON.
 _MAGIC = {b"ftrt": "tensorrt", b"vtrt": "tensorrt_rtx"}
 
@@ -47,7 +46,9 @@ class TensorRTBackend:
         # Kept, for the engine needs it as long as it lives.
         self._runtime = trt.Runtime(logger)
         self._engine = self._runtime.deserialize_cuda_engine(data)
+        self._context: Any = None
         if self._engine is None:
+            self.close()
             version = getattr(trt, "__version__", "?")
             raise NotUsableError(
                 f"{name} {version} does not load the plan: it was built for another GPU or version"
@@ -57,6 +58,9 @@ class TensorRTBackend:
         except (CudaError, KeyError, ValueError) as error:
             self.close()
             raise NotUsableError(f"the engine cannot be run: {error}") from None
+        except Exception:
+            self.close()
+            raise
         self._graphs: dict[tuple[int, ...], Any] | None = {} if cuda_graphs else None
 
     def _prepare(self, trt: Any, plan_bytes: int, limit_bytes: int | None) -> None:
@@ -68,16 +72,22 @@ class TensorRTBackend:
         for name in (given, made):
             if engine.get_tensor_dtype(name) != trt.float32:
                 raise ValueError(f"{name} is not float32")
-        largest = tuple(engine.get_tensor_profile_shape(given, 0)[2])
+        profile = engine.get_tensor_profile_shape(given, 0)
+        smallest, largest = (tuple(int(size) for size in profile[which]) for which in (0, 2))
         self.shape = Shape(
             given,
             _sizes(engine.get_tensor_shape(given)),
             made,
             _sizes(engine.get_tensor_shape(made)),
+            smallest,
+            largest,
         )
-        self.max_batch: int | None = int(largest[0])
+        self.max_batch: int | None = largest[0]
         self._context = engine.create_execution_context()
-        self._context.set_input_shape(given, largest)
+        if self._context is None:
+            raise ValueError("there is no memory for its execution context")
+        if not self._context.set_input_shape(given, largest):
+            raise ValueError(f"it does not take its own profile's largest shape {list(largest)}")
         output = tuple(self._context.get_tensor_shape(made))
         # Page-locked memory is not needed: the pictures are small beside what the model computes.
         self._host_in = np.zeros(largest, np.float32)
@@ -99,13 +109,22 @@ class TensorRTBackend:
         try:
             return self._run(images)
         except CudaError as error:
+            if error.is_no_room:
+                raise NoRoomError(str(error)) from error
             raise GpuLostError(str(error)) from error
 
     def _run(self, images: Floats) -> Floats:
         stream = self._stream
         stream.enter()
         flat = np.ascontiguousarray(images)
-        self._context.set_input_shape(self.shape.input_name, flat.shape)
+        fits = flat.nbytes <= self._host_in.nbytes and self._context.set_input_shape(
+            self.shape.input_name, flat.shape
+        )
+        if not fits:
+            raise UnfitError(
+                f"the engine takes shapes from {list(self.shape.smallest or ())} to"
+                f" {list(self.shape.largest or ())}, not {list(flat.shape)}"
+            )
         shape = tuple(self._context.get_tensor_shape(self.shape.output_name))
         made = np.empty(shape, np.float32)
         stream.to_gpu(self._gpu_in, flat.ctypes.data, flat.nbytes)
@@ -137,6 +156,8 @@ class TensorRTBackend:
         return self._graphs[shape]
 
     def close(self) -> None:
+        # What lives in the CUDA context goes before it.
+        self._context = self._engine = self._runtime = None
         with contextlib.suppress(CudaError):
             self._stream.close()
 

@@ -189,7 +189,9 @@ def test_a_kserve_client(detector: Detector) -> None:
 
 
 def test_what_is_wrong_is_told(start_detector: Start) -> None:
-    detector = start_detector(environment={"DETECTOR_BODY_SECONDS": "1"})
+    detector = start_detector(
+        environment={"DETECTOR_BODY_SECONDS": "1", "DETECTOR_JSON_LIMIT_BYTES": "1000"}
+    )
     detector.wait_ready()
     for body, code in ((RED[:500], "image.damaged"), (b"GIF89a", "image.not_jpeg")):
         answer = detector.detect(body)
@@ -205,6 +207,8 @@ def test_what_is_wrong_is_told(start_detector: Start) -> None:
         answer = detector.ask("POST", "/v2/models/detector/infer", text)
         assert answer.status == 400
         assert answer.json["code"] == code
+    answer = detector.ask("POST", "/v2/models/detector/infer", b'{"id": "' + bytes(1000))
+    assert (answer.status, answer.json["code"]) == (413, "request.json_too_large")
     assert detector.ask("GET", "/nowhere").status == 404
     huge = refused(detector, b"Content-Length: 1073741824\r\n\r\nsome")
     assert b" 413 " in huge
@@ -333,9 +337,9 @@ def test_no_request_is_lost_when_the_model_is_replaced(detector: Detector) -> No
 
     with load(detector, 200, outcome):
         answered(100)
-        for shift in (1.0, 2.0, 3.0):
+        for shift, size in ((1.0, 64), (2.0, 128), (3.0, 64)):
             switches = detector.metric("detector_model_switches_total")
-            detector.place_model(colour_detector(shift=shift))
+            detector.place_model(colour_detector(shift=shift, size=size))
             until(
                 lambda before=switches: detector.metric("detector_model_switches_total") > before  # type: ignore[misc]  # a default that is a number
             )
@@ -363,6 +367,20 @@ def test_what_was_begun_is_answered_when_it_is_told_to_end(start_detector: Start
     code = detector.engine.docker("inspect", "--format", "{{.State.ExitCode}}", detector.name)
     assert code == "0"
     assert "ended; all requests that were begun have their answers" in detector.messages()
+
+
+def test_what_is_not_answered_in_time_is_cut_off_and_told(start_detector: Start) -> None:
+    limits = {"DETECTOR_DRAIN_SECONDS": "0.5", "DETECTOR_BODY_SECONDS": "3600"}
+    detector = start_detector(environment=limits)
+    detector.wait_ready()
+    with detector.connect() as connection:
+        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: detector\r\n")
+        connection.sendall(b"Content-Length: 1000\r\n\r\nsome")
+        # Answered on another connection behind it: that one has begun.
+        assert detector.detect(RED).status == 200
+        detector.engine.docker("kill", "--signal=TERM", detector.name)
+        detector.engine.docker("wait", detector.name)
+    assert "ended; 1 requests were not answered in time" in detector.messages()
 
 
 def test_requests_that_come_together_run_together(start_detector: Start) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -36,6 +36,8 @@ GONE = 499
 VERSION = "1"
 # Less is read and written sooner than a thread is told of it.
 QUICK_JSON_BYTES = 64 * 1024
+TURN_SECONDS = 0.005
+Done = TypeVar("Done")
 log = logging.getLogger("detector")
 
 
@@ -47,8 +49,8 @@ class DetectorApp:
     ) -> None:
         self._settings, self._model = settings, model
         self._batcher, self._metrics = batcher, metrics
-        # One: while it reads, Python does nothing else, and /readyz has to come between two.
         self._json_thread = ThreadPoolExecutor(1, "json")
+        self._json_turn = asyncio.Lock()
         self._begun = self._answered = 0
         self.draining = False
 
@@ -157,8 +159,7 @@ class DetectorApp:
             )
         if length <= QUICK_JSON_BYTES:
             return v2.read(body, header, shape)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._json_thread, v2.read, body, header, shape)
+        return await self._beside(functools.partial(v2.read, body, header, shape))
 
     async def _written(self, made: Floats, asked: v2.Asked, output: str) -> v2.Written:
         write = functools.partial(
@@ -166,7 +167,17 @@ class DetectorApp:
         )
         if asked.binary or made.nbytes <= QUICK_JSON_BYTES:
             return write()
-        return await asyncio.get_running_loop().run_in_executor(self._json_thread, write)
+        return await self._beside(write)
+
+    async def _beside(self, work: Callable[[], Done]) -> Done:
+        """In a thread, one at a time. Python does nothing else while it reads a list of lists of
+        numbers, and what came, like /readyz, has its turn between two of those.
+        """
+        async with self._json_turn:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._json_thread, work)
+            finally:
+                await asyncio.sleep(TURN_SECONDS)
 
     async def _detect(self, request: Request) -> Response:
         _ = self._model.loaded  # else the body is not read

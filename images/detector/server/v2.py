@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from . import long_json
 from .backend import Floats, Shape
 from .problems import RequestError, bad
 
 HEADER_LENGTH = "inference-header-content-length"
 _TYPE = "FP32"
-_AT_ONCE = 65536
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read(body: bytes | memoryview, header_length: str | None, shape: Shape) -> A
             )
         words, rest = whole[:length], whole[length:]
     try:
-        asked = json.loads(bytes(words))
+        asked = long_json.loads(bytes(words))
     except (ValueError, RecursionError):
         raise bad("request.json", "the request is no JSON", "Is it cut off?") from None
     tensors = asked.get("inputs") if isinstance(asked, dict) else None
@@ -151,8 +151,8 @@ def written(made: Floats, asked: Asked, *, model: str, version: str, output: str
     answer["outputs"] = [tensor]
     if not asked.binary:
         tensor["data"] = []
-        around = json.dumps(answer).removesuffix("]}]}")
-        head = f"{around}{_numbers(made)}]}}]}}".encode()
+        around = json.dumps(answer).removesuffix("[]}]}")
+        head = f"{around}{long_json.dumps(made)}}}]}}".encode()
         return Written(head, memoryview(b""), {"content-type": "application/json"})
     data = np.ascontiguousarray(made, "<f4").reshape(-1).view(np.uint8).data
     tensor["parameters"] = {"binary_data_size": data.nbytes}
@@ -161,16 +161,6 @@ def written(made: Floats, asked: Asked, *, model: str, version: str, output: str
         head,
         data,
         {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))},
-    )
-
-
-def _numbers(made: Floats) -> str:
-    """As JSON, without the brackets. In parts: within one, Python's other threads stand still."""
-    flat = made.ravel()
-    parts = [flat[at : at + _AT_ONCE].tolist() for at in range(0, flat.size, _AT_ONCE)]
-    # JSON has no NaN and no infinity.
-    return ", ".join(
-        json.dumps([each if math.isfinite(each) else None for each in part])[1:-1] for part in parts
     )
 
 

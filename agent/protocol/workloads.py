@@ -52,7 +52,8 @@ class Port(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     published: PortNumber | None = None
     host_ip: str = ""
     protocol: Literal["tcp", "udp", "sctp"] = "tcp"
-    mode: Mode = "http"  # only a proxy asks
+    # Only a proxy asks. UNSET: http, and not sent: older agents refuse what they do not know.
+    mode: Mode | msgspec.UnsetType = msgspec.UNSET
 
 
 class Subnet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

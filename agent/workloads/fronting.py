@@ -96,7 +96,7 @@ def _why_not(recipe: Recipe) -> str | None:
 
 
 def _front(recipe: Recipe, ports: Sequence[Port]) -> Front:
-    modes = {each.target: each.mode for each in ports if each.protocol == "tcp"}
+    modes = {each.target: each.mode for each in ports if each.protocol == "tcp" and each.mode}
     return front_of(
         [
             FrontPort(

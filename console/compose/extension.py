@@ -74,7 +74,9 @@ def read_modes(service: Place, ports: list[Port]) -> None:
     if not there or (strategy is not None and strategy.word() == "stop-then-start"):
         place.ignored("Only a proxy asks for it: publish a TCP port, with strategy: weighted.")
     for port in ports:
-        port.mode = wanted.get(port.target, port.mode) if port.protocol == "tcp" else port.mode
+        mode = wanted.get(port.target, "http") if port.protocol == "tcp" else "http"
+        if mode != "http":
+            port.mode = mode
 
 
 def _probe(item: Place) -> Probe | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from console.compose.compose_file import NodeValues, NodeWorkloads, parse_compose, workloads_for
@@ -35,7 +36,11 @@ def means(said: str) -> NodeWorkloads:
 def test_all_ports_or_each_its_own(said: str, modes: list[str]) -> None:
     found = means(said)
     assert list(found.problems) == []
-    assert [port.mode for port in found.workloads[0].ports] == modes
+    assert [port.mode or "http" for port in found.workloads[0].ports] == modes
+    # Agents that know of no modes refuse them, and a release's version is of what is sent.
+    sent = msgspec.to_builtins(found.workloads[0].ports)
+    assert [port.get("mode", "http") for port in sent] == modes
+    assert "http" not in [port.get("mode") for port in sent]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from agent.traffic.state import Bind, Front, FrontPort, front_of
 from agent.workloads.recipe import SHARED, Recipe
 
 Json = Mapping[str, Any]
+# What may stand in a proxy's file: an IP address without a zone, or none.
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{0,45}")
 
 
 def wished_front(
@@ -92,6 +95,9 @@ def _why_not(recipe: Recipe) -> str | None:
             return f"its port {inside} is not TCP"
         if any(binding.get("HostPort") in (None, "", "0") for binding in each or []):
             return f"the runtime chooses where its port {inside} is published"
+        for address in (str(binding.get("HostIp") or "") for binding in each or []):
+            if _ADDRESS.fullmatch(address) is None:
+                return f"{address[:60]!r}, where its port {inside} is published, is no address"
     return None
 
 

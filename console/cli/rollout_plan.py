@@ -35,6 +35,7 @@ class PlanRecord(msgspec.Struct, kw_only=True):
     rollout: Rollout
     needs: dict[str, NodeNeeds]
     silent: dict[str, Problem]
+    unjudged: list[str]  # what of it no proxy sees, so that a person is asked; and what to do
 
 
 @click.command("plan")
@@ -88,10 +89,10 @@ def command(
         archives=[remembered(each) for each in supplies.parcels.archives] if supplies else [],
     )
     this_journal().plan(rollout, requests)
+    notes = unjudged_lines(release.strategy.analysis, found)
     if as_json:
-        print_json(_record(rollout, said))
+        print_json(_record(rollout, said, notes))
     else:
-        notes = unjudged_lines(release.strategy.analysis, found)
         for line in plan_text(rollout, said, limit=width(), steps=steps, notes=notes):
             click.echo(clean(line))
     for line in warning(setup, [entry for entry in entries if entry.name in looks]):
@@ -115,7 +116,9 @@ def fleet_path(setup: Setup) -> str:
     return str(path.absolute()) if path.exists() else ""
 
 
-def _record(rollout: Rollout, said: dict[str, NodeNeeds | ProblemError]) -> PlanRecord:
+def _record(
+    rollout: Rollout, said: dict[str, NodeNeeds | ProblemError], unjudged: list[str]
+) -> PlanRecord:
     return PlanRecord(
         id=rollout.id,
         rollout=rollout,
@@ -123,4 +126,5 @@ def _record(rollout: Rollout, said: dict[str, NodeNeeds | ProblemError]) -> Plan
         silent={
             name: each.problem() for name, each in said.items() if isinstance(each, ProblemError)
         },
+        unjudged=unjudged,
     )

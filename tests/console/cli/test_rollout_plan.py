@@ -81,6 +81,8 @@ def test_what_is_tcp_is_never_judged_to_be_well(side: Side) -> None:
         said = " ".join(plan.out.split())
         assert "web: port 9000 is TCP: errors and p99 cannot be judged" in said
         assert "Judge it by what can be seen" in said
+        told = side.roost("plan", file, "--to", to, "--json").json["unjudged"]
+        assert "web: port 9000 is TCP: errors and p99 cannot be judged" in told[0]
         [newest, *_] = side.roost("ls", "--json").json
         options = ["--detach"] if number == 2 else []
         done = side.roost("start", newest["id"], *options)

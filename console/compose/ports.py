@@ -120,6 +120,9 @@ def _range(text: str) -> range | None:
 
 
 def _is_address(text: str) -> bool:
+    """A zone behind it may be of any letters to Python."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

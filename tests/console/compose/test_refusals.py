@@ -58,6 +58,13 @@ REFUSED = [
     ("ports: ['80:0']", "invalid", 6, "not from 1 to 65535", "8080:80"),
     ("ports: ['80/icmp']", "invalid", 6, "'icmp'", "udp"),
     ("ports: ['host:80:80']", "invalid", 6, "no address of the node", "127.0.0.1"),
+    (
+        'ports: [{target: 80, host_ip: "fe80::1%a\\n  stats enable"}]',
+        "invalid",
+        6,
+        "no address of the node",
+        "127.0.0.1",
+    ),
     ("ports: ['8000-8001:80-82']", "invalid", 6, "maps 2 ports to 3", "8080:80"),
     ("ports: ['8000-8100:80']", "unsupported", 6, "leaves open", "Name the one"),
     ("ports: [{published: 80}]", "invalid", 6, "lacks its target", "target: 80"),

@@ -351,11 +351,13 @@ def test_no_request_is_lost_when_the_model_is_replaced(detector: Detector) -> No
 
 
 def test_what_was_begun_is_answered_when_it_is_told_to_end(start_detector: Start) -> None:
-    detector = start_detector(model=colour_detector(size=640, work=12))
+    detector = start_detector(
+        model=colour_detector(size=640, work=12), environment={"DETECTOR_MAX_BATCH": "1"}
+    )
     detector.wait_ready()
     answers: list[Answer] = []
     askers = [
-        threading.Thread(target=lambda: answers.append(detector.detect(RED))) for _ in range(6)
+        threading.Thread(target=lambda: answers.append(detector.detect(RED))) for _ in range(12)
     ]
     for asker in askers:
         asker.start()
@@ -363,7 +365,7 @@ def test_what_was_begun_is_answered_when_it_is_told_to_end(start_detector: Start
     detector.engine.docker("stop", "--time=60", detector.name)
     for asker in askers:
         asker.join()
-    assert [answer.status for answer in answers] == [200] * 6
+    assert [answer.status for answer in answers] == [200] * 12
     code = detector.engine.docker("inspect", "--format", "{{.State.ExitCode}}", detector.name)
     assert code == "0"
     assert "ended; all requests that were begun have their answers" in detector.messages()

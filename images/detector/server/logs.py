@@ -32,11 +32,13 @@ class JsonLines(logging.Formatter):
 
 
 def start_logging(fields: Mapping[str, Any], stream: TextIO = sys.stdout) -> logging.Logger:
-    """The server's logger; uvicorn's lines come the same way, its one line a request does not."""
+    """The server's logger; uvicorn's lines come the same way, its warnings alone."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines(fields))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True
+    # Nor that it listens, which may come behind why there is no model: the last words of many.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return logging.getLogger("detector")

@@ -311,6 +311,9 @@ def test_it_waits_for_its_model_and_goes_on_with_the_one_before(start_detector: 
     assert "onnx-cpu: ONNX Runtime: " in answer.json["reason"]
     assert detector.ask("GET", "/healthz").status == 200
     assert detector.detect(RED).status == 503
+    # Who is shown a container's last words is shown why.
+    assert "no model: " in detector.messages()[-2]
+    assert "503 model.not_ready" in detector.messages()[-1]
     detector.place_model(colour_detector())
     detector.wait_ready()
     first = detector.detect(RED).json["model"]

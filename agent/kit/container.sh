@@ -12,6 +12,8 @@
 # there, and a container that it made would lose them at a `systemctl daemon-reload`.
 # /opt/roost is the machine's: an upgraded agent outlives the container.
 set -u
+# sudo, sshd and systemd leave out one or the other place that runtimes are in.
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 at=${ROOST_PREFIX:-} # tests have a machine in a folder
 root=$at/opt/roost config=$at/etc/roost state=$at/var/lib/roost
 unit=$at/etc/systemd/system/roost-agent.service link=$at/usr/local/bin/roost-agent
@@ -51,7 +53,11 @@ find_runtime() {
   for cli in docker podman; do
     command -v "$cli" >/dev/null || continue
     for socket in ${RUNTIME_SOCKET:-/run/$cli.sock /run/$cli/$cli.sock}; do
-      [ ! -S "$at$socket" ] || return 0
+      [ -S "$at$socket" ] || continue
+      # Whatever an environment or a context says, which may lead to another machine.
+      unset DOCKER_CONTEXT DOCKER_TLS DOCKER_TLS_VERIFY CONTAINER_HOST CONTAINER_CONNECTION
+      [ "$cli" = podman ] || export DOCKER_HOST="unix://$at$socket"
+      return 0
     done
   done
   cli='' socket=''
@@ -74,20 +80,26 @@ line() {
     keeping='--rm --log-driver none'
   fi
   set -- --name "$name" --label io.roost.agent=container \
-    --pid host --network host --uts host --cgroupns host \
+    --pid host --network host --uts host --cgroupns host --userns host \
     --security-opt seccomp=unconfined --security-opt label=disable \
     --volume "$at$socket:$socket" \
     --volume "$at/run/roost:/run/roost" --volume "$config:/etc/roost" \
     --volume "$state:/var/lib/roost" --volume "$root:/opt/roost" \
-    --volume "$at/etc/group:/etc/group:ro" --volume "$at/etc/os-release:/etc/os-release:ro"
+    --volume "$at/etc/group:/etc/group:ro"
+  # Docker would make a folder of what is not there.
+  [ ! -e "$at/etc/os-release" ] || set -- "$@" --volume "$at/etc/os-release:/etc/os-release:ro"
   # Where the machine is itself a container it may not be allowed, and nothing would start.
   ! (echo -500 >/proc/self/oom_score_adj) 2>/dev/null || set -- "$@" --oom-score-adj -500
-  for device in "$at"/dev/nvidiactl "$at"/dev/nvidia-uvm "$at"/dev/nvidia-uvm-tools "$at"/dev/nvidia[0-9]*; do
+  for device in "$at"/dev/nvidiactl "$at"/dev/nvidia-uvm "$at"/dev/nvidia-uvm-tools \
+    "$at"/dev/nvidia[0-9]* "$at"/dev/nvidia-caps/*; do
     [ ! -e "$device" ] || set -- "$@" --device "$device"
   done
   # The driver's own library, which is of the version of its kernel module.
-  for library in "$at"/usr/lib/*-linux-gnu/libnvidia-ml.so.1 "$at"/usr/lib64/libnvidia-ml.so.1; do
-    [ ! -e "$library" ] || set -- "$@" --volume "$library:/usr/lib/libnvidia-ml.so.1:ro"
+  # A desktop has the one for 32 bits, too.
+  for library in "$at/usr/lib/$(uname -m)-linux-gnu" "$at/usr/lib64"; do
+    [ -e "$library/libnvidia-ml.so.1" ] || continue
+    set -- "$@" --volume "$library/libnvidia-ml.so.1:/usr/lib/libnvidia-ml.so.1:ro"
+    break
   done
   [ ! -e "$at/dev/kmsg" ] || set -- "$@" --device /dev/kmsg --cap-add SYSLOG
   if [ "$mode" = line ]; then
@@ -133,7 +145,7 @@ make_places() {
     [ -d "$folder" ] || must kit.write mkdir -p "$folder"
   done
   must kit.write chmod 0700 "$state"
-  [ -e "$config/agent.yaml" ] || echo "runtime: unix://$socket" | put "$config/agent.yaml" 0644
+  [ -e "$config/agent.yaml" ] || echo "runtime: unix://$socket" | put "$config/agent.yaml" 0644 || exit 1
 }
 
 # "KEY": of one line of a version's kit.json.
@@ -193,7 +205,7 @@ check() {
 once() {
   program=$1
   shift
-  "$cli" run --rm --network none --security-opt seccomp=unconfined --security-opt label=disable \
+  "$cli" run --rm --network none --userns host --security-opt seccomp=unconfined --security-opt label=disable \
     --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" --entrypoint "$program" "$made" "$@"
 }
 
@@ -209,8 +221,9 @@ install() {
     say "loading $image"
     must kit.load "$cli" load --input "$archive"
   fi
-  made=$("$cli" image inspect --format '{{.Id}}' "$image" 2>&1 </dev/null) ||
-    fail kit.load "$image is not there once its archive was loaded: $made" 'Copy it again.'
+  # Without what it says beside: podman-docker greets, docker warns of its configuration.
+  made=$("$cli" image inspect --format '{{.Id}}' "$image" 2>/dev/null </dev/null) ||
+    fail kit.load "$image is not there once its archive was loaded" 'Copy it again.'
   make_places
   case $member in
   '' | root) ;;
@@ -221,7 +234,7 @@ install() {
   once python3 -IS /kit.pyz unpack ${json:+--json} </dev/null || exit 1
   must kit.image once "/opt/roost/$kit/bin/roost-agent" version
   put "$root/container" 0755 <"$0"
-  echo "$made" | put "$root/image" 0644
+  echo "$made" | put "$root/image" 0644 || exit 1
   must kit.write mkdir -p "$(dirname "$link")"
   if [ ! -e "$link" ] || [ -L "$link" ]; then must kit.write ln -sfn "$root/container" "$link"; fi
   if has_systemd; then
@@ -259,8 +272,13 @@ RuntimeDirectoryPreserve=yes
 WantedBy=multi-user.target
 END
   say 'starting roost-agent.service'
-  # Only where systemd knows another: a reload can take running containers their GPUs.
-  if [ "$was" ] && [ "$was" != "$(cat "$unit")" ]; then must kit.service systemctl daemon-reload; fi
+  # Only where systemd knows another: a reload can take running containers their GPUs. It goes on
+  # with what it read at boot, also of an agent that was uninstalled.
+  known=$(systemctl show --property ExecStart roost-agent.service 2>/dev/null)
+  case $known in *"argv[]=$root/container attached "*) known='' ;; *"argv[]="*) ;; *) known='' ;; esac
+  if [ "$known" ] || { [ "$was" ] && [ "$was" != "$(cat "$unit")" ]; }; then
+    must kit.service systemctl daemon-reload
+  fi
   must kit.service systemctl enable --no-reload roost-agent.service
   must kit.service systemctl restart roost-agent.service
 }
@@ -282,27 +300,29 @@ uninstall() {
     must kit.service systemctl stop roost-agent.service
     systemctl reset-failed roost-agent.service 2>/dev/null
   fi
-  rm -f "$unit"
+  rm -f "$unit" "$unit.part"
   if [ "$cli" ]; then
     remove_container || fail kit.service "$name cannot be removed" 'Mend that and run it again: it goes on.'
     # Not what something else uses.
     [ ! -e "$root/image" ] || "$cli" rmi "$(cat "$root/image")" >/dev/null 2>&1 </dev/null
   fi
-  case $(readlink "$link") in "$root"*) rm -f "$link" ;; esac
+  case $(readlink "$link") in "$root"/*) rm -f "$link" ;; esac
   end_trial
   kept=''
   for path in "$root"/* "$root"/.[!.]*; do
     case ${path##*/} in
-    current | start | container | image | trial.json | last-upgrade.json | first-upgrade.json) rm -f "$path" ;;
+    image) ;; # the last to go: by it the rest is found again
+    current | start | container | trial.json | last-upgrade.json | first-upgrade.json) rm -f "$path" ;;
     container.part | image.part | .*.part | .current.* | .start.* | .upgrade.* | .*.json.*) rm -rf "$path" ;;
     *) if [ -e "$path/kit.json" ]; then rm -rf "$path"; elif [ -e "$path" ]; then kept="$kept $path"; fi ;;
     esac
   done
-  rmdir "$root" 2>/dev/null
   if [ "$all" ]; then
     rm -rf "$state" "$config"
     ! getent group roost >/dev/null || must kit.group groupdel roost
   fi
+  rm -f "$root/image"
+  rmdir "$root" 2>/dev/null
   for place in "$state" "$config"; do [ ! -e "$place" ] || kept="$place $kept"; done
   say "the agent is gone${kept:+, kept: $kept}"
 }
@@ -320,7 +340,8 @@ end_trial() {
 if [ "${0##*/}" = roost-agent ]; then
   need_runtime
   terminal=''
-  [ ! -t 0 ] || terminal=--tty
+  # What is written elsewhere would get the line ends of a terminal, and what goes to stderr.
+  { [ ! -t 0 ] || [ ! -t 1 ]; } || terminal=--tty
   exec "$cli" exec --interactive $terminal "$name" /opt/roost/current/bin/roost-agent "$@"
 fi
 

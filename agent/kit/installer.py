@@ -381,11 +381,17 @@ def install(kit: Kit, say: Any, member: str = "") -> None:
     if has_systemd():
         say(f"starting {SERVICE}")
         # Only where systemd knows another: a reload can take running containers their GPUs.
-        if was not in (None, unit):
+        if was not in (None, unit) or knows_another():
             must(["systemctl", "daemon-reload"], "kit.service")
         must(["systemctl", "enable", "--no-reload", SERVICE], "kit.service")
         must(["systemctl", "restart", SERVICE], "kit.service")
     say(f"agent {kit.version} is installed")
+
+
+def knows_another() -> bool:
+    """Whether systemd has read another unit: it goes on with that of an agent that is gone."""
+    known = quiet(["systemctl", "show", "--property=ExecStart", SERVICE])[1]
+    return "argv[]=" in known and f"argv[]={ROOT}/start serve " not in known
 
 
 def end_trial(say: Any) -> None:
@@ -430,8 +436,10 @@ def contained(kit: Kit, say: Any) -> None:
         unpack_only(kit, say)
         link(ROOT / "current", kit.id)
     python = chosen_python(None)
-    if python is not None:
-        write(ROOT / "start", supervisor(kit, python), 0o755)
+    # Not again what is there: a disk that is full must not keep the agent from its start.
+    start = ROOT / "start"
+    if python is not None and read_text(str(start)) != supervisor(kit, python).decode():
+        write(start, supervisor(kit, python), 0o755)
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists():
         link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))

@@ -29,11 +29,14 @@ while read -r _; do number=$((number + 1)); done <"$me/calls"
 [ ! -e "$me/kill-at" ] || read -r end <"$me/kill-at"
 [ "$number" != "$end" ] || { read -r pid <"$me/pid"; kill -9 "$pid"; }
 """
+_CHANGING = ("mkdir", "mv", "chmod", "ln", "rm", "rmdir")
 _SCRIPTS = {
     "docker": """
+echo "${DOCKER_HOST-}" >"$me/host"
 case "$1 $2" in
 'image inspect')
   [ -e "$me/loaded" ] || exit 1
+  echo 'WARNING: it greets' >&2
   case $* in *Layers*) echo 'sha256:aa sha256:bb ' ;; *) echo sha256:1d ;; esac ;;
 'load --input')
   [ ! -e "$me/no-load" ] || { echo 'no space left on device'; exit 1; }
@@ -57,9 +60,9 @@ esac
     "groupadd": 'touch "$me/group"',
     "groupdel": 'rm "$me/group"',
     "usermod": 'touch "$me/member"',
-    "systemctl": "",
+    "systemctl": '[ "$1" != show ] || cat "$me/known" 2>/dev/null || echo ExecStart=',
     "sync": "",
-    **{name: f'exec {shutil.which(name)} "$@"' for name in ("mkdir", "mv", "chmod", "ln")},
+    **{name: f'exec {shutil.which(name)} "$@"' for name in _CHANGING},
     "id": 'case $1 in -u) echo "${UID_THERE:-0}" ;; *) [ ! -e "$me/member" ] || echo roost ;; esac',
 }
 
@@ -70,9 +73,9 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.root, self.stage = folder / "m", folder / "s"
         for each in ("run/systemd/system", "etc/systemd/system", "var/lib/docker", "dev"):
-            (self.root / each).mkdir(parents=True)
+            (self.root / each).mkdir(parents=True, exist_ok=True)
         (self.root / "etc/os-release").write_text('PRETTY_NAME="Old \\ 1"\n')
-        (self.stage / "bin").mkdir(parents=True)
+        (self.stage / "bin").mkdir(parents=True, exist_ok=True)
         for name, body in _SCRIPTS.items():
             program = self.stage / "bin" / name
             program.write_text(f"{_NOTED}{body}\n")
@@ -149,14 +152,62 @@ def test_it_is_told_what_is_there(machine: Machine) -> None:
 
 
 def test_gpus_are_passed_one_by_one(machine: Machine) -> None:
-    for name in ("nvidiactl", "nvidia0", "nvidia1", "nvidia-uvm"):
+    (machine.root / "dev/nvidia-caps").mkdir()
+    for name in ("nvidiactl", "nvidia0", "nvidia1", "nvidia-uvm", "nvidia-caps/nvidia-cap2"):
         (machine.root / "dev" / name).touch()
-    library = machine.root / "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
-    library.parent.mkdir(parents=True)
-    library.touch()
+    # A desktop has the one for 32 bits, too: two for one place, and nothing would start.
+    for folder in (f"lib/{os.uname().machine}-linux-gnu", "lib/i386-linux-gnu", "lib64"):
+        library = machine.root / "usr" / folder / "libnvidia-ml.so.1"
+        library.parent.mkdir(parents=True)
+        library.touch()
     line = machine.facts().line
-    assert line.count("--device ") == 4
-    assert f"{library}:/usr/lib/libnvidia-ml.so.1:ro" in line
+    assert line.count("--device ") == 5
+    own = machine.root / f"usr/lib/{os.uname().machine}-linux-gnu/libnvidia-ml.so.1"
+    assert f"{own}:/usr/lib/libnvidia-ml.so.1:ro" in line
+    assert line.count("libnvidia-ml.so.1:ro") == 1
+
+
+def test_what_is_not_there_is_not_made_by_the_runtime(machine: Machine) -> None:
+    assert ":/etc/os-release:ro" in machine.facts().line
+    (machine.root / "etc/os-release").unlink()
+    assert "os-release" not in machine.facts().line
+
+
+def test_with_users_mapped_it_is_root_nevertheless(machine: Machine) -> None:
+    """A dockerd with userns-remap refuses the machine's network otherwise."""
+    assert "--userns host" in machine.facts().line
+    assert machine.install().returncode == 0
+    once = [each for each in machine.calls if each.startswith("docker run")]
+    assert once
+    assert all("--userns host" in each for each in once)
+
+
+def test_an_environment_leads_to_no_other_machine(machine: Machine) -> None:
+    done = machine.install(DOCKER_HOST="tcp://elsewhere:2376", DOCKER_TLS_VERIFY="1")
+    assert done.returncode == 0, done.stdout
+    assert (machine.stage / "host").read_text() == f"unix://{machine.root}/run/docker.sock\n"
+
+
+def test_what_cannot_be_written_is_not_started(machine: Machine) -> None:
+    (machine.root / "opt/roost/image.part").mkdir(parents=True)
+    assert code(machine.install()) == "kit.write"
+    assert not any(each.startswith("systemctl") for each in machine.calls)
+
+
+@pytest.mark.parametrize(
+    ("known", "reloads"),
+    [
+        ("", 0),
+        ("ExecStart={{ path=/opt/roost/start ; argv[]=/opt/roost/start serve ; pid=7 }}", 1),
+        ("ExecStart={{ path={0}/container ; argv[]={0}/container attached ; pid=7 }}", 0),
+    ],
+)
+def test_systemd_that_knows_the_unit_of_a_kit_that_is_gone_reads_anew(
+    machine: Machine, known: str, reloads: int
+) -> None:
+    (machine.stage / "known").write_text(known.format(machine.root / "opt/roost") + "\n")
+    assert machine.install().returncode == 0
+    assert machine.calls.count("systemctl daemon-reload") == reloads
 
 
 def test_it_installs_and_again_changes_nothing(machine: Machine) -> None:
@@ -254,6 +305,45 @@ def test_uninstalled_all_else_stays(machine: Machine) -> None:
     assert again.returncode == 0, again.stdout
 
 
+@pytest.mark.timeout(60)
+def test_killed_at_any_step_of_its_end_it_is_found_again(
+    machine: Machine, short_folder: Path
+) -> None:
+    """By the file that says that it is a container: without it nobody would take away the rest."""
+
+    def prepared(folder: Path) -> Machine:
+        shutil.copytree(machine.root, folder / "m", symlinks=True, ignore=_sockets)
+        shutil.copytree(machine.stage, folder / "s")
+        return Machine(folder)
+
+    assert machine.install().returncode == 0
+    (machine.root / "opt/roost/current").symlink_to(KIT)
+    (machine.stage / "runs").touch()
+    (machine.stage / "calls").write_text("")
+    whole = prepared(short_folder / "whole")
+    done = whole.run("uninstall", "--json", "--all")
+    assert done.returncode == 0, done.stdout
+    steps, left = len(whole.calls), set(whole.files())
+    assert steps > 10
+    whole.close()
+    for step in range(1, steps + 1):
+        other = prepared(short_folder / str(step))
+        (other.stage / "kill-at").write_text(str(step))
+        assert other.run("uninstall", "--json", "--all").returncode == -9, other.calls
+        (other.stage / "kill-at").unlink()
+        if set(other.files()) != left:
+            assert (other.root / "opt/roost/image").exists(), (step, other.calls[-1])
+        done = other.run("uninstall", "--json", "--all")
+        assert done.returncode == 0, (step, done.stdout)
+        assert set(other.files()) == left, step
+        assert not (other.root / "opt/roost").exists()
+        other.close()
+
+
+def _sockets(folder: str, names: list[str]) -> list[str]:
+    return [each for each in names if (Path(folder) / each).is_socket()]
+
+
 def test_what_a_container_has_mounted_is_not_purged(machine: Machine) -> None:
     assert machine.install().returncode == 0
     (machine.stage / "others").write_text("web\n")
@@ -292,3 +382,26 @@ def test_called_as_the_agent_it_is_the_one_in_the_container(machine: Machine) ->
     )
     inside = "/opt/roost/current/bin/roost-agent token ls"
     assert machine.calls[-1] == f"docker exec --interactive roost-agent {inside}"
+
+
+@pytest.mark.parametrize(("where", "terminal"), [("terminal", True), ("pipe", False)])
+def test_a_terminal_is_one_only_where_both_ends_are(
+    machine: Machine, where: str, terminal: bool
+) -> None:
+    """What is written into a pipe has no line ends of a terminal."""
+    assert machine.install().returncode == 0
+    main, side = os.openpty()
+    subprocess.run(
+        [machine.root / "usr/local/bin/roost-agent", "token", "ls"],
+        check=True,
+        stdin=side,
+        stdout=side if where == "terminal" else subprocess.PIPE,
+        env={
+            "PATH": f"{machine.stage / 'bin'}:{os.environ['PATH']}",
+            "ROOST_PREFIX": str(machine.root),
+            "STAGE": str(machine.stage),
+        },
+    )
+    os.close(main)
+    os.close(side)
+    assert ("--tty" in machine.calls[-1]) == terminal

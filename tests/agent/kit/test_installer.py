@@ -345,6 +345,52 @@ def test_a_filesystem_that_is_read_only_is_seen_beforehand(
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_in_a_container_a_disk_that_is_full_keeps_no_agent_from_its_start(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("os.execv", lambda program, _words: started.append(program))
+    kit = installer.Kit(small_kit(tmp_path))
+    installer.contained(kit, lambda _line: None)
+    start = places / "opt/roost/start"
+    assert start.read_bytes() == installer.supervisor(kit, ME)
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(installer, "write", full)
+    installer.contained(kit, lambda _line: None)
+    assert started == [str(start)] * 2
+
+
+@pytest.mark.parametrize(
+    ("known", "reloads"),
+    [
+        ("ExecStart=", False),
+        ("ExecStart={{ path={0}/start ; argv[]={0}/start serve ; pid=7 }}", False),
+        ("ExecStart={{ path={0}/container ; argv[]={0}/container attached ; pid=7 }}", True),
+    ],
+)
+def test_systemd_that_knows_the_unit_of_an_agent_that_is_gone_reads_anew(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch, known: str, reloads: bool
+) -> None:
+    """It goes on with what it read at boot, whatever the file says by then."""
+    asked: list[list[str]] = []
+    quiet = installer.quiet
+
+    def told(argv: list[str]) -> tuple[int, str]:
+        if argv[0] != "systemctl":
+            return quiet(argv)
+        asked.append(argv)
+        return 0, known.format(places / "opt/roost") if argv[1] == "show" else ""
+
+    monkeypatch.setattr(installer, "has_systemd", lambda: True)
+    monkeypatch.setattr(installer, "quiet", told)
+    install(small_kit(tmp_path))
+    assert (["systemctl", "daemon-reload"] in asked) == reloads
+    assert ["systemctl", "restart", "roost-agent.service"] in asked
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     """With a program in the place of the agent's, which is not installed here."""
     unit = INSTALLER.with_name("roost-agent.service").read_text()

@@ -9,7 +9,9 @@
 # The agent needs what it has outside a container: the machine's processes, network, name and
 # cgroups, the runtime's socket, and its folders under the same paths, because what it mounts into
 # other containers is mounted from there. GPUs are passed one by one: the NVIDIA toolkit need not be
-# there, and a container that it made would lose them at a `systemctl daemon-reload`.
+# there, and a container that it made would lose them at a `systemctl daemon-reload`. It asks other
+# containers in their own networks (setns(2): SYS_ADMIN) and looks at their processes (SYS_PTRACE);
+# whoever has the runtime's socket has all of the machine anyway.
 # /opt/roost is the machine's: an upgraded agent outlives the container.
 set -u
 # sudo, sshd and systemd leave out one or the other place that runtimes are in.
@@ -81,13 +83,16 @@ line() {
   fi
   set -- --name "$name" --label io.roost.agent=container \
     --pid host --network host --uts host --cgroupns host --userns host \
-    --security-opt seccomp=unconfined --security-opt label=disable \
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+    --security-opt label=disable --cap-add SYS_ADMIN --cap-add SYS_PTRACE \
     --volume "$at$socket:$socket" \
     --volume "$at/run/roost:/run/roost" --volume "$config:/etc/roost" \
     --volume "$state:/var/lib/roost" --volume "$root:/opt/roost" \
     --volume "$at/etc/group:/etc/group:ro"
-  # Docker would make a folder of what is not there.
-  [ ! -e "$at/etc/os-release" ] || set -- "$@" --volume "$at/etc/os-release:/etc/os-release:ro"
+  # What the machine says of itself and its GPUs. Docker would make a folder of what is not there.
+  for told in /etc/os-release /etc/nv_tegra_release /etc/nvidia-container-runtime /etc/cdi /var/run/cdi; do
+    [ ! -e "$at$told" ] || set -- "$@" --volume "$at$told:$told:ro"
+  done
   # Where the machine is itself a container it may not be allowed, and nothing would start.
   ! (echo -500 >/proc/self/oom_score_adj) 2>/dev/null || set -- "$@" --oom-score-adj -500
   for device in "$at"/dev/nvidiactl "$at"/dev/nvidia-uvm "$at"/dev/nvidia-uvm-tools \

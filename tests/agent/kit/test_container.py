@@ -171,6 +171,14 @@ def test_what_is_not_there_is_not_made_by_the_runtime(machine: Machine) -> None:
     assert ":/etc/os-release:ro" in machine.facts().line
     (machine.root / "etc/os-release").unlink()
     assert "os-release" not in machine.facts().line
+    (machine.root / "etc/cdi").mkdir()
+    assert f"--volume {machine.root}/etc/cdi:/etc/cdi:ro" in machine.facts().line
+
+
+def test_it_may_ask_containers_in_their_networks_and_see_their_processes(machine: Machine) -> None:
+    line = machine.facts().line
+    wanted = {"--cap-add SYS_ADMIN", "--cap-add SYS_PTRACE", "--security-opt apparmor=unconfined"}
+    assert [each for each in wanted if each not in line] == []
 
 
 def test_with_users_mapped_it_is_root_nevertheless(machine: Machine) -> None:

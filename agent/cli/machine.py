@@ -12,6 +12,7 @@ from agent.doctor.examiner import Examiner
 from agent.engines.node_engines import EnginePlace
 from agent.gpu.source import GpuSource
 from agent.host.linux import LinuxHost
+from agent.host.real_paths import HOST_VARIABLE
 from agent.images.node_images import images_in
 from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
@@ -54,6 +55,7 @@ def this_machine(
             secrets=settings.secrets,
             volume_roots=tuple(settings.policy.volume_roots),
             privileged=settings.policy.privileged,
+            host=Path(os.environ.get(HOST_VARIABLE, "/")),
             tables=settings.compatibility,
         ),
         engines=EnginePlace(

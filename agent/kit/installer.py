@@ -42,6 +42,8 @@ STATE_BYTES = 200 << 20
 COMMAND_SECONDS = 60
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 OLD_SUFFIX = ".old.part"  # as start.py has it
+# Where a container has its machine's root, as agent/host/real_paths.py is told.
+HOST, OWN, HOST_VARIABLE = Path("/proc/1/root"), Path("/"), "ROOST_HOST"
 
 
 class KitError(Exception):
@@ -443,7 +445,24 @@ def contained(kit: Kit, say: Any) -> None:
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists():
         link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))
+    if os.path.exists(str(HOST / "etc")):  # it may be refused
+        os.environ[HOST_VARIABLE] = str(HOST)
+        take_timezone(HOST / "etc", OWN / "etc")
     os.execv(str(ROOT / "start"), [str(ROOT / "start"), "serve"])  # noqa: S606 - no shell is meant
+
+
+def take_timezone(theirs: Path, own: Path) -> None:
+    """The machine's: its quiet hours go by it, and the image has one of its own."""
+    try:
+        for name in ("localtime", "timezone"):
+            if (theirs / name).is_symlink():
+                link(own / name, os.readlink(str(theirs / name)))
+            elif (theirs / name).exists():
+                write(own / name, (theirs / name).read_bytes(), 0o644)
+            elif (own / name).is_symlink() or (own / name).exists():
+                (own / name).unlink()
+    except OSError as error:
+        print(f"roost: the machine's time zone is not known here: {error}", file=sys.stderr)
 
 
 def supervisor(kit: Kit, python: Python) -> bytes:

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from agent.containers.runtime import NodeRuntime
+from agent.host.real_paths import below, real_path
 from agent.protocol.containers import Container
 from agent.protocol.deployments import ApplyRequest, DeployPlan, PlannedWorkload
 from agent.protocol.images import NodeImage
@@ -50,6 +51,7 @@ class Rules(msgspec.Struct, kw_only=True, frozen=True):
     secrets: Path | None  # the folder with a file for each; None: the node is simulated
     volume_roots: tuple[Path, ...] = ()  # empty: any
     privileged: bool = True
+    host: Path = Path("/")  # where the machine's own root is; a container has it elsewhere
     tables: Path | None = None  # compatibility.json: the operator's rows for drivers and GPUs
 
 
@@ -331,7 +333,11 @@ class Applier:
 
     async def _check_bind(self, workload: str, source: str, *, made: bool) -> None:
         roots = self._rules.volume_roots
-        real = await asyncio.to_thread(Path(source).resolve)  # a link must not lead out
+        host = self._rules.host
+        try:
+            real = await asyncio.to_thread(real_path, source, host)  # a link must not lead out
+        except OSError:
+            raise _missing(workload, "folder", source) from None
         if roots and not any(real.is_relative_to(root) for root in roots):
             raise ProblemError(
                 "policy.volume_root",
@@ -339,7 +345,7 @@ class Applier:
                 params={"workload": workload, "path": source},
                 hint=f"Allowed are: {', '.join(map(str, roots))}. They are policy.volume_roots.",
             )
-        if not made and not await asyncio.to_thread(real.exists):
+        if not made and not await asyncio.to_thread(below(real, host).exists):
             raise _missing(workload, "folder", source)
 
 

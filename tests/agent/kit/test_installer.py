@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from agent.host.facts import read_facts
+from agent.host.real_paths import HOST_VARIABLE
 from agent.kit import installer
 from agent.kit.start import Supervisor
 from tests.kits_made import INSTALLER, TOLD, small_kit
@@ -350,6 +352,7 @@ def test_in_a_container_a_disk_that_is_full_keeps_no_agent_from_its_start(
 ) -> None:
     started: list[str] = []
     monkeypatch.setattr("os.execv", lambda program, _words: started.append(program))
+    monkeypatch.setattr(installer, "HOST", places / "none")
     kit = installer.Kit(small_kit(tmp_path))
     installer.contained(kit, lambda _line: None)
     start = places / "opt/roost/start"
@@ -361,6 +364,29 @@ def test_in_a_container_a_disk_that_is_full_keeps_no_agent_from_its_start(
     monkeypatch.setattr(installer, "write", full)
     installer.contained(kit, lambda _line: None)
     assert started == [str(start)] * 2
+
+
+def test_in_a_container_the_machine_has_its_own_time_zone_and_root(
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quiet hours would be those of the image otherwise."""
+    host, own = tmp_path / "host", tmp_path / "own"
+    for root, zone in ((host, "Europe/Berlin"), (own, "Etc/UTC")):
+        (root / "etc").mkdir(parents=True)
+        (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
+    (own / "etc/timezone").write_text("Etc/UTC\n")
+    monkeypatch.setattr("os.execv", lambda _program, _words: None)
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    monkeypatch.setattr(installer, "HOST", host)
+    monkeypatch.setattr(installer, "OWN", own)
+    installer.contained(installer.Kit(small_kit(tmp_path)), lambda _line: None)
+    assert os.environ[HOST_VARIABLE] == str(host)
+    assert read_facts(own).timezone == "Europe/Berlin"
+    assert not (own / "etc/timezone").exists()
+    (host / "etc/localtime").unlink()
+    (host / "etc/timezone").write_text("Asia/Tokyo\n")
+    installer.contained(installer.Kit(small_kit(tmp_path)), lambda _line: None)
+    assert read_facts(own).timezone == "Asia/Tokyo"
 
 
 @pytest.mark.parametrize(

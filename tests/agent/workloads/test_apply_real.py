@@ -256,6 +256,25 @@ async def _volumes_that_are_there(node: WorkloadSide, root: Path) -> None:
     node.engine.docker("volume", "rm", "etc", "in", "plain")
 
 
+async def test_in_a_container_links_are_those_of_the_machine(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    """The agent's own root has none of these."""
+    allowed = tmp_path / "machine" / "allowed"
+    (allowed / "in").mkdir(parents=True)
+    (allowed / "out").symlink_to("/etc")
+    rules = Rules(secrets=tmp_path, volume_roots=(Path("/allowed"),), host=tmp_path / "machine")
+
+    def bind(source: str) -> Workload:
+        mount = Mount(kind="bind", source=source, target="/there", create_host_path=False)
+        return workload(mounts=[mount])
+
+    async with workload_side(engine, tmp_path / "agent.db", rules=rules) as node:
+        assert await codes(node, bind("/allowed/in")) == []
+        assert await codes(node, bind("/allowed/out")) == ["policy.volume_root"]
+        assert await codes(node, bind("/allowed/none")) == ["workload.no_folder"]
+
+
 async def test_what_the_node_insists_on(engine: DockerEngine, tmp_path: Path) -> None:
     root = engine.folder / "allowed"
     root.mkdir(exist_ok=True)

@@ -81,11 +81,14 @@ line() {
   if [ "$mode" = attached ] || { [ "$mode" = line ] && has_systemd; }; then
     keeping='--rm --log-driver none'
   fi
+  # Its folder, where it has one of its own: a podman.socket that is started again makes another one.
+  place=$socket
+  case $socket in /run/podman/*) place=${socket%/*} ;; esac
   set -- --name "$name" --label io.roost.agent=container \
     --pid host --network host --uts host --cgroupns host --userns host \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
     --security-opt label=disable --cap-add SYS_ADMIN --cap-add SYS_PTRACE \
-    --volume "$at$socket:$socket" \
+    --volume "$at$place:$place" \
     --volume "$at/run/roost:/run/roost" --volume "$config:/etc/roost" \
     --volume "$state:/var/lib/roost" --volume "$root:/opt/roost" \
     --volume "$at/etc/group:/etc/group:ro"

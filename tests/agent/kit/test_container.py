@@ -289,6 +289,23 @@ def test_without_a_runtime_it_is_refused(machine: Machine) -> None:
     assert code(machine.install()) == "kit.runtime"
 
 
+def test_where_there_is_only_podman_its_socket_may_be_made_anew(machine: Machine) -> None:
+    (machine.root / "run/docker.sock").unlink()
+    (machine.root / "run/podman").mkdir()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(machine.root / "run/podman/podman.sock"))
+    (machine.stage / "bin/podman").write_text((machine.stage / "bin/docker").read_text())
+    (machine.stage / "bin/podman").chmod(0o755)
+    done = machine.install(DOCKER_HOST="tcp://elsewhere:2376")
+    assert done.returncode == 0, done.stdout
+    written = (machine.root / "etc/roost/agent.yaml").read_text()
+    assert written == "runtime: unix:///run/podman/podman.sock\n"
+    facts = machine.facts()
+    assert facts.cli == "podman"
+    assert f"--volume {machine.root}/run/podman:/run/podman " in facts.line
+    assert not any(each.startswith("docker") for each in machine.calls)
+
+
 def test_an_agent_of_a_kit_stays(machine: Machine) -> None:
     (machine.root / "opt/roost/1.0.0-abc").mkdir(parents=True)
     (machine.root / "opt/roost/current").symlink_to("1.0.0-abc")

@@ -155,7 +155,10 @@ async def test_a_journal_that_breaks_ends_the_runner_with_a_problem(side: Side) 
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
             path = side.journal.folder / name
             if path.exists():
-                path.write_bytes(b"no database at all" * 1000)
+                # Another file: who has the old one mapped at this moment must not be cut off.
+                broken = path.with_name("broken")
+                broken.write_bytes(b"no database at all" * 1000)
+                broken.replace(path)
         with pytest.raises(ProblemError) as raised:
             await running
     assert raised.value.code == "rollout.journal_broken"

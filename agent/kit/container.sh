@@ -131,6 +131,8 @@ start() {
   [ "$of" ] || fail kit.broken "no image is installed in $root" 'Install one: roost node install --image FILE'
   make_places
   remove_container || exit 1
+  # After a boot the GPUs' device files come with the first program that asks for them.
+  ! command -v nvidia-smi >/dev/null || timeout 30 nvidia-smi --list-gpus >/dev/null 2>&1 </dev/null || :
   line "$mode" "$of"
 }
 

@@ -167,6 +167,16 @@ def test_gpus_are_passed_one_by_one(machine: Machine) -> None:
     assert line.count("libnvidia-ml.so.1:ro") == 1
 
 
+def test_device_files_that_come_with_the_first_question_are_passed(machine: Machine) -> None:
+    """After a boot there are none until somebody asks the driver."""
+    asked = machine.stage / "bin/nvidia-smi"
+    asked.write_text(f'{_NOTED}touch "$ROOST_PREFIX/dev/nvidia0"\n')
+    asked.chmod(0o755)
+    assert machine.run("run", TAG).returncode == 0
+    begun = next(call for call in machine.calls if call.startswith("docker run --detach"))
+    assert f"--device {machine.root}/dev/nvidia0" in begun
+
+
 def test_what_is_not_there_is_not_made_by_the_runtime(machine: Machine) -> None:
     assert ":/etc/os-release:ro" in machine.facts().line
     (machine.root / "etc/os-release").unlink()

@@ -5,62 +5,21 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from console.fleet.inventory import NodeEntry
 from tests import onnx_made
-from tests.agent_process import AgentProcess
-from tests.console.cli.commands import ROOST, Done, environment, roost, write_fleet
+from tests.console.cli.commands import ROOST, environment
+from tests.console.cli.engine_site import RECIPE, Site, engine_site
 
 pytestmark = pytest.mark.real
-
-RECIPE = """\
-model: detector
-onnx: {onnx}
-compute_capabilities: ["8.6"]
-profiles:
-  - images: {{min: [1, 3, 64, 64], opt: [4, 3, 64, 64], max: [8, 3, 64, 64]}}
-"""
-
-
-class Site(NamedTuple):
-    """Two nodes of one site."""
-
-    home: Path
-    fleet: Path
-    agents: list[AgentProcess]
-    recipe: Path
-
-    def roost(self, *arguments: str | Path) -> Done:
-        return roost(self.home, "--fleet", self.fleet, "engine", *arguments)
-
-    def model(self, **changes: Any) -> None:
-        """What the recipe names, on both nodes."""
-        (self.home / "detector.onnx").write_bytes(onnx_made.detector(**changes))
 
 
 @pytest.fixture
 def site(short_folder: Path, tmp_path: Path) -> Iterator[Site]:
-    recipe = tmp_path / "detector.yaml"
-    recipe.write_text(RECIPE.format(onnx=tmp_path / "detector.onnx"))
-    with ExitStack() as stack:
-        agents, entries = [], []
-        for name in ("a", "b"):
-            folder = short_folder / name
-            folder.mkdir()
-            settings = {"name": name, "engines": {"python": sys.executable}}
-            agent = stack.enter_context(AgentProcess(folder, settings))
-            agents.append(agent)
-            address = f"unix://{agent.sockets['operator']}"
-            entries.append(NodeEntry(name=name, address=address, labels={"site": "lab"}))
-        made = Site(tmp_path, write_fleet(tmp_path / "fleet.yaml", entries), agents, recipe)
-        made.model()
+    with engine_site(short_folder, tmp_path) as made:
         yield made
 
 
@@ -70,7 +29,7 @@ def test_one_after_the_other_at_a_site(site: Site) -> None:
     assert {each["result"] for each in done.json} == {"built"}
     # RTX engines are for the same GPUs, so the keys are the same.
     assert len({each["key"] for each in done.json}) == 1
-    (one,), (other,) = (agent.get("/v1/jobs") for agent in site.agents)
+    (one,), (other,) = (agent.get("/v1/jobs") for agent in site.agents.values())
     first, second = sorted((one, other), key=lambda job: float(job["created_at"]))
     assert first["ended_at"] <= second["created_at"]
     again = site.roost("build", site.recipe, "--to", "site=lab", "--json")
@@ -79,7 +38,7 @@ def test_one_after_the_other_at_a_site(site: Site) -> None:
 
 
 def test_one_that_fails_stops_no_other(site: Site) -> None:
-    site.agents[0].stop()
+    site.agents["a"].stop()
     done = site.roost("build", site.recipe, "--to", "site=lab")
     assert done.code == 1
     rows = [line.split()[:3] for line in done.out.splitlines()[1:]]
@@ -128,12 +87,12 @@ def test_a_console_that_goes_away_stops_nothing(site: Site) -> None:
     assert {each["result"] for each in gone_on.json} == {"built"}
     assert {each["run"] for each in gone_on.json} == {run[1]}
     assert begun in {each["job"] for each in gone_on.json}
-    assert [len(agent.get("/v1/jobs")) for agent in site.agents] == [1, 1]
+    assert [len(agent.get("/v1/jobs")) for agent in site.agents.values()] == [1, 1]
 
 
 def test_only_stale_engines_are_built_anew(site: Site) -> None:
     """Each node has a model of its own, and one of them changes."""
-    for name, agent in zip("ab", site.agents, strict=True):
+    for name, agent in site.agents.items():
         onnx = site.home / f"{name}.onnx"
         onnx.write_bytes(onnx_made.detector(blocks=1))
         site.recipe.write_text(RECIPE.format(onnx=onnx))
@@ -145,14 +104,14 @@ def test_only_stale_engines_are_built_anew(site: Site) -> None:
         0,
         [("a", "built")],
     ), done.err
-    assert [len(agent.get("/v1/jobs")) for agent in site.agents] == [2, 1]
-    (engine,) = site.agents[1].get("/v1/engines")
+    assert [len(agent.get("/v1/jobs")) for agent in site.agents.values()] == [2, 1]
+    (engine,) = site.agents["b"].get("/v1/engines")
     assert engine["stale"] == []
     assert site.roost("build", "--stale", "--to", "site=lab", "--json").json == []
 
 
 def _running(site: Site) -> list[str]:
-    jobs = [job for agent in site.agents for job in agent.get("/v1/jobs")]
+    jobs = [job for agent in site.agents.values() for job in agent.get("/v1/jobs")]
     return [job["id"] for job in jobs if job["state"] == "running"]
 
 

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from console.fleet.inventory import NodeEntry
 from tests import onnx_made
-from tests.agent_process import AgentProcess
-from tests.console.cli.commands import Done, roost, write_fleet
+from tests.console.cli.engine_site import Site, engine_site
 
 pytestmark = pytest.mark.real
-
-RECIPE = """\
-model: detector
-onnx: {onnx}
-compute_capabilities: ["8.6"]
-profiles:
-  - images: {{min: [1, 3, 64, 64], opt: [4, 3, 64, 64], max: [8, 3, 64, 64]}}
-"""
-
-
-class Site(NamedTuple):
-    """Nodes a and b of one site, of which b serves it."""
-
-    home: Path
-    fleet: Path
-    agents: dict[str, AgentProcess]
-    recipe: Path
-
-    def roost(self, *arguments: str | Path) -> Done:
-        return roost(self.home, "--fleet", self.fleet, "engine", *arguments)
 
 
 @pytest.fixture
 def site(short_folder: Path, tmp_path: Path) -> Iterator[Site]:
-    recipe, onnx = tmp_path / "detector.yaml", tmp_path / "detector.onnx"
-    recipe.write_text(RECIPE.format(onnx=onnx))
-    onnx.write_bytes(onnx_made.detector())
-    with ExitStack() as stack:
-        agents, entries = {}, []
-        for name in ("a", "b"):
-            folder = short_folder / name
-            folder.mkdir()
-            settings = {"name": name, "engines": {"python": sys.executable}}
-            if name == "b":
-                settings["site_listen"] = "127.0.0.1:0"
-            agents[name] = stack.enter_context(AgentProcess(folder, settings))
-            address = f"unix://{agents[name].sockets['operator']}"
-            entries.append(NodeEntry(name=name, address=address, labels={"site": "lab"}))
-        yield Site(tmp_path, write_fleet(tmp_path / "fleet.yaml", entries), agents, recipe)
+    with engine_site(short_folder, tmp_path, serves="b") as made:
+        yield made
 
 
 def test_one_builds_and_the_other_fetches(site: Site) -> None:

@@ -14,16 +14,9 @@ from tests import onnx_made
 from tests.agent.engines.engine_side import PLAN, stand_in
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import Done, roost, write_fleet
+from tests.console.cli.engine_site import RECIPE
 
 pytestmark = pytest.mark.real
-
-RECIPE = """\
-model: detector
-onnx: {onnx}
-compute_capabilities: ["8.6"]
-profiles:
-  - images: {{min: [1, 3, 64, 64], opt: [4, 3, 64, 64], max: [8, 3, 64, 64]}}
-"""
 
 
 class Node(NamedTuple):

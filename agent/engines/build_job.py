@@ -11,14 +11,13 @@ import msgspec
 
 from agent.engines.checking import Checking
 from agent.engines.host_executor import Looked
-from agent.engines.keeping import keep_unless_worse, use_if_good
-from agent.engines.plan_files import clear, take_outputs, take_plan
+from agent.engines.keeping import keep_made, use_if_good
+from agent.engines.plan_files import take_plan
 from agent.engines.sharing import Sharing, Wanted
-from agent.engines.store import LOG, OUTPUTS, PLAN
+from agent.engines.store import PLAN
 from agent.engines.told import Told, incomplete
 from agent.engines.workshop import (
     KEEP_SECONDS,
-    KEPT_OUTPUTS,
     LOOK_SECONDS,
     OUT,
     Workshop,
@@ -156,8 +155,7 @@ class BuildKind(JobKind[BuildRequest]):
             manifest.gpu_uuid = gpu.uuid if gpu else None
             manifest.image_name = recipe.image
             await asyncio.to_thread(_take, place, manifest)
-            await asyncio.to_thread(shop.seed, place, looked, gpu)
-            await asyncio.to_thread(keep_unless_worse, shop, place, recipe.model, manifest)
+            await asyncio.to_thread(keep_made, shop, place, recipe.model, manifest, looked, gpu)
         work.log(f"engine {manifest.key[:12]}, {manifest.plan_bytes} bytes")
         return manifest
 
@@ -209,9 +207,8 @@ def made_of(told: Told, parts: EngineParts, check: EngineCheck, *, job: str) -> 
 
 
 def _take(place: Path, manifest: EngineManifest) -> None:
-    """The plan out of the folder that the worker wrote to, read back; what else is there goes."""
-    out = place / OUT
-    header, manifest.plan_sha256, size = take_plan(out / PLAN, place / PLAN)
+    """The plan out of the folder that the worker wrote to, read back."""
+    header, manifest.plan_sha256, size = take_plan(place / OUT / PLAN, place / PLAN)
     if header.flavour != manifest.parts.flavour or size != manifest.plan_bytes:
         raise ProblemError(
             "engine.plan",
@@ -220,5 +217,3 @@ def _take(place: Path, manifest: EngineManifest) -> None:
             hint="Was the disk full, or did something else write there? Build it again.",
         )
     manifest.plan_version = header.version
-    take_outputs(out / KEPT_OUTPUTS, place / OUTPUTS)
-    clear(place, but=(PLAN, OUTPUTS, LOG))

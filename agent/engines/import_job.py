@@ -12,15 +12,13 @@ import msgspec
 from agent.engines.beside import manifest_beside
 from agent.engines.engine_parts import OF_THE_GPU, add_gpu, bare_parts
 from agent.engines.host_executor import Looked
-from agent.engines.keeping import keep_unless_worse, use_if_good
-from agent.engines.plan_files import PlanHeader, clear, copy_plan, digest_of, take_outputs
-from agent.engines.store import LOG, OUTPUTS, PLAN
+from agent.engines.keeping import keep_made, use_if_good
+from agent.engines.plan_files import PlanHeader, copy_plan, digest_of
+from agent.engines.store import PLAN
 from agent.engines.workshop import (
     CHECK_SECONDS,
     KEEP_SECONDS,
-    KEPT_OUTPUTS,
     LOOK_SECONDS,
-    OUT,
     Workshop,
 )
 from agent.jobs.kind import JobKind
@@ -86,9 +84,7 @@ class ImportKind(JobKind[PlanImportRequest]):
             manifest = await self._manifest(work, place, header, tensorrt, looked, gpu, check)
             if before is not None:
                 _as_built(manifest, before, model=request.model, validation=validation)
-            await asyncio.to_thread(_tidy, place)
-            await asyncio.to_thread(shop.seed, place, looked, gpu)
-            await asyncio.to_thread(keep_unless_worse, shop, place, request.model, manifest)
+            await asyncio.to_thread(keep_made, shop, place, request.model, manifest, looked, gpu)
         return {
             "model": request.model,
             "key": manifest.key,
@@ -210,9 +206,3 @@ def _unfit(text: str) -> ProblemError:
         text,
         hint="Build it here from its ONNX, or name an image with that TensorRT.",
     )
-
-
-def _tidy(place: Path) -> None:
-    take_outputs(place / OUT / KEPT_OUTPUTS, place / OUTPUTS)
-    clear(place, but=(PLAN, OUTPUTS, LOG))
-    (place / PLAN).chmod(0o644)

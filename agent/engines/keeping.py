@@ -6,11 +6,34 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from agent.engines.workshop import Workshop
+from agent.engines.host_executor import Looked
+from agent.engines.plan_files import clear, take_outputs
+from agent.engines.store import LOG, OUTPUTS, PLAN
+from agent.engines.workshop import KEPT_OUTPUTS, OUT, Workshop
 from agent.jobs.work import Work
 from agent.protocol.engines import EngineManifest
+from agent.protocol.gpus import Gpu
 from agent.protocol.problems import ProblemError
 from agent.rules.engine_stale import why_not_good
+
+
+def keep_made(
+    shop: Workshop,
+    place: Path,
+    model: str,
+    manifest: EngineManifest,
+    made_by: Looked,
+    gpu: Gpu | None,
+) -> None:
+    """Keep what is in a job's folder once it was tried: plan, outputs, log; the rest goes. Blocks.
+
+    Raises:
+        OSError, and what `keep_unless_worse` raises.
+    """
+    take_outputs(place / OUT / KEPT_OUTPUTS, place / OUTPUTS)
+    clear(place, but=(PLAN, OUTPUTS, LOG))
+    shop.seed(place, made_by, gpu)
+    keep_unless_worse(shop, place, model, manifest)
 
 
 def keep_unless_worse(shop: Workshop, place: Path, model: str, manifest: EngineManifest) -> None:

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from agent.engines.host_executor import Looked
-from agent.engines.keeping import keep_unless_worse
-from agent.engines.plan_files import clear, regular, take_outputs, take_plan
-from agent.engines.store import LOG, OUTPUTS, PLAN, EngineStore
+from agent.engines.keeping import keep_made
+from agent.engines.plan_files import regular, take_plan
+from agent.engines.store import PLAN, EngineStore
 from agent.engines.told import Told
 from agent.engines.workshop import (
     CHECK_SECONDS,
     KEEP_SECONDS,
-    KEPT_OUTPUTS,
     LOOK_SECONDS,
-    OUT,
     Workshop,
 )
 from agent.images.blobs import StoredBlob
@@ -116,9 +114,9 @@ class Sharing:
                 await work.stage(CHECKING, KEEP_SECONDS)
                 manifest = _manifest(work, shared, wanted, version, check)
                 manifest.driver_version = shop.driver()
-                await asyncio.to_thread(_tidy, place)
-                await asyncio.to_thread(shop.seed, place, wanted.looked, wanted.gpu)
-                await asyncio.to_thread(keep_unless_worse, shop, place, model, manifest)
+                await asyncio.to_thread(
+                    keep_made, shop, place, model, manifest, wanted.looked, wanted.gpu
+                )
         except ProblemError:
             with contextlib.suppress(ProblemError):
                 await fetcher.forget(layer)
@@ -214,8 +212,3 @@ def _manifest(
         shared_from=shared.grant.node,
         job=work.job.id,
     )
-
-
-def _tidy(place: Path) -> None:
-    take_outputs(place / OUT / KEPT_OUTPUTS, place / OUTPUTS)
-    clear(place, but=(PLAN, OUTPUTS, LOG))

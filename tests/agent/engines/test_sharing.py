@@ -5,7 +5,6 @@ What builds and tries them is a stand-in.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import io
@@ -41,6 +40,7 @@ from tests.agent.engines.engine_side import (
     stand_in,
 )
 from tests.agent.engines.sharing_side import Seed, Taker
+from tests.agent.jobs.kinds import until
 from tests.agent.site.pair import side
 
 pytestmark = pytest.mark.timeout(60)
@@ -242,8 +242,7 @@ async def test_what_came_is_not_fetched_again(
     layer = Layer(diff_id=f"sha256:{plan.plan_sha256}", size_bytes=plan.plan_bytes)
     async with taker(tmp_path, NO_BUILD) as node:
         job = await node.begin(model, plan)
-        while node.files.fetcher.there(layer) == 0:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: node.files.fetcher.there(layer) > 0)
         if not agent_too:
             await node.engines.jobs.cancel(job.id, by="maria")
             assert (await node.engines.ended(job)).state == "cancelled"

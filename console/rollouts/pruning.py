@@ -85,8 +85,7 @@ def _open(connection: sqlite3.Connection) -> set[str]:
 
 def _forget_details(connection: sqlite3.Connection, rollout: Rollout, now: float) -> None:
     """What is left: its record, and what became of it as a whole, who did it and why."""
-    for table in _DETAILS:
-        connection.execute(f"DELETE FROM {table} WHERE rollout = ?", (rollout.id,))  # noqa: S608
+    _delete(connection, _DETAILS, rollout.id)
     count = connection.execute(
         "DELETE FROM events WHERE rollout = ? AND json_extract(record, '$.node') IS NOT NULL",
         (rollout.id,),
@@ -103,6 +102,11 @@ def _forget_details(connection: sqlite3.Connection, rollout: Rollout, now: float
 
 
 def _remove(connection: sqlite3.Connection, rollout_id: str) -> None:
-    for table in (*_DETAILS, "events"):
-        connection.execute(f"DELETE FROM {table} WHERE rollout = ?", (rollout_id,))  # noqa: S608
+    _delete(connection, (*_DETAILS, "events"), rollout_id)
     connection.execute("DELETE FROM rollouts WHERE id = ?", (rollout_id,))
+
+
+def _delete(connection: sqlite3.Connection, tables: Sequence[str], rollout_id: str) -> None:
+    """All that these tables, which are named in this file, have of a rollout."""
+    for table in tables:
+        connection.execute(f"DELETE FROM {table} WHERE rollout = ?", (rollout_id,))  # noqa: S608

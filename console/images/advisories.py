@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
+from packaging.utils import canonicalize_name
 from univers.versions import AlpineLinuxVersion, DebianVersion, InvalidVersion, PypiVersion, Version
 
 from agent.archives.package_lists import ImagePackages, Kind, Package
 from agent.protocol.decoding import from_json
 from agent.protocol.problems import ProblemError
-from console.images.spdx import python_name
 
 # An advisory has some KB; the longest names hundreds of versions.
 ADVISORY_BYTES = 16 * 1024 * 1024
@@ -163,7 +163,7 @@ def _compare(
         about = affected.package or OsvPackage()
         base, _, release = about.ecosystem.partition(":")
         name = about.name
-        versions = installed.get((base, python_name(name) if base == "PyPI" else name), {})
+        versions = installed.get((base, canonicalize_name(name) if base == "PyPI" else name), {})
         if not versions or not _is_release(base, release, image.os_version):
             continue
         for version, packages in versions.items():
@@ -225,7 +225,7 @@ def _holds(order: type[Version], own: Version, events: Iterable[OsvEvent]) -> bo
 def _asked(package: Package) -> tuple[str, str]:
     """The name and version that advisories speak of."""
     if package.kind == "pypi":
-        return python_name(package.name), package.version
+        return canonicalize_name(package.name), package.version
     return package.source or package.name, package.source_version or package.version
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
+
+from packaging.utils import canonicalize_name
 
 from agent.archives.index import ArchivedImage
 from agent.archives.package_lists import ImagePackages, Package
@@ -63,7 +64,7 @@ def purl(package: Package, found: ImagePackages) -> str:
     name, version = package.name, package.version
     if package.kind == "pypi":
         space = ""
-        name = python_name(name)
+        name = canonicalize_name(name)
     else:
         space = f"{quote(found.os_id or _USUAL[package.kind], safe='')}/"
         asked["arch"] = package.architecture
@@ -72,11 +73,6 @@ def purl(package: Package, found: ImagePackages) -> str:
     words = "&".join(f"{key}={quote(value, safe='')}" for key, value in asked.items() if value)
     where = f"pkg:{package.kind}/{space}{quote(name, safe='')}@{quote(version, safe='')}"
     return f"{where}?{words}" if words else where
-
-
-def python_name(name: str) -> str:
-    """As an index has it, however a project writes it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 _USUAL = {"deb": "debian", "apk": "alpine"}

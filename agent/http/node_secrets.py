@@ -10,10 +10,12 @@ from litestar.params import PathParameter
 
 from agent.http.caller import TheCaller, TheNode
 from agent.protocol.node_secrets import SECRET_LIMIT_BYTES, NodeSecret
+from agent.protocol.patterns import whole
 from agent.protocol.problems import ProblemError
 
 Name = Annotated[
-    str, PathParameter(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$", min_length=1, max_length=63)
+    str,
+    PathParameter(pattern=whole(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"), min_length=1, max_length=63),
 ]
 
 

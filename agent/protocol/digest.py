@@ -6,4 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+from agent.protocol.patterns import whole
+
+Digest = Annotated[str, msgspec.Meta(pattern=whole(r"sha256:[0-9a-f]{64}"))]

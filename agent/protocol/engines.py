@@ -8,18 +8,19 @@ import msgspec
 
 from agent.protocol.engine_figures import EngineCheck, Precision, Verification
 from agent.protocol.node_files import NAME_PATTERN
+from agent.protocol.patterns import whole
 from agent.protocol.site import SiteGrant
 
-Model = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+Model = Annotated[str, msgspec.Meta(pattern=whole(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"))]
 NodePath = Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
 # The whole path of a file on the node, or one below the agent's folder of models.
 ModelPath = Annotated[str, msgspec.Meta(pattern=rf"^/|{NAME_PATTERN}", max_length=4096)]
 ImageName = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 GpuUuid = Annotated[str, msgspec.Meta(max_length=128)]
 # Of an engine's key and of a plan: SHA-256 in hex.
-HexDigest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+HexDigest = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{64}"))]
 # An engine's key, or the start of it.
-KeyStart = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{4,64}$")]
+KeyStart = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{4,64}"))]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Dimensions = Annotated[list[int], msgspec.Meta(max_length=8)]
 Batch = Annotated[int, msgspec.Meta(ge=1, le=65536)]

@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.protocol.patterns import whole
 from agent.protocol.workloads import PortNumber
 
-MeasureName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-MetricName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,127}$")]
+MeasureName = Annotated[str, msgspec.Meta(pattern=whole(r"[a-z][a-z0-9_]{0,47}"))]
+MetricName = Annotated[str, msgspec.Meta(pattern=whole(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}"))]
 # A request target in origin form.
-Target = Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*$", max_length=1024)]
+Target = Annotated[str, msgspec.Meta(pattern=whole(r"/[!-~]*"), max_length=1024)]
 Interval = Annotated[float, msgspec.Meta(ge=1, le=3600)]
 
 MEASURES_LIMIT = 16  # of one workload
@@ -71,7 +72,7 @@ class Replay(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """A request that the node itself sends to each arm, beside what comes through the proxy."""
 
     port: PortNumber
-    method: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{1,16}$")] = "GET"
+    method: Annotated[str, msgspec.Meta(pattern=whole(r"[A-Z]{1,16}"))] = "GET"
     path: Target = "/"
     headers: Annotated[dict[str, str], msgspec.Meta(max_length=32)] = {}
     body: Annotated[bytes, msgspec.Meta(max_length=REPLAY_BODY_LIMIT_BYTES)] = b""

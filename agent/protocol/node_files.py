@@ -14,11 +14,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from agent.protocol.digest import Digest
+from agent.protocol.patterns import whole
 from agent.protocol.problems import ProblemError
 
 FileKind = Literal["model", "release"]
 # Parts that begin with a letter, digit or underscore: none is hidden, none leads out.
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.+@=-]*(/[A-Za-z0-9_][A-Za-z0-9_.+@=-]*)*$"
+NAME_PATTERN = whole(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]*(/[A-Za-z0-9_][A-Za-z0-9_.+@=-]*)*")
 # Of 100 bytes that a tar's header has for a name, less the folder.
 NAME_LIMIT = 90
 NAME_HINT = (

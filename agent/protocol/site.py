@@ -14,6 +14,7 @@ import msgspec
 
 from agent.protocol.digest import Digest
 from agent.protocol.images import Layer
+from agent.protocol.patterns import whole
 
 BLOBS_PATH = "/blobs/"
 ENCODER_HEADER = "Roost-Encoder"  # "identity", or what compressed the bytes
@@ -26,7 +27,7 @@ USUAL_SECONDS = 3600
 # An address is always digits: no name is looked up on the way from node to node.
 LanAddress = Annotated[
     str,
-    msgspec.Meta(pattern=r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]{2,45}\]):\d{1,5}$"),
+    msgspec.Meta(pattern=whole(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]{2,45}\]):\d{1,5}")),
 ]
 Layers = Annotated[list[Layer], msgspec.Meta(min_length=1, max_length=MOST_LAYERS)]
 DiffIds = Annotated[list[Digest], msgspec.Meta(min_length=1, max_length=MOST_LAYERS)]
@@ -66,7 +67,7 @@ class SiteGrant(msgspec.Struct, kw_only=True):
     node: Annotated[str, msgspec.Meta(max_length=253)]  # the seed's own name, for people
     addresses: Annotated[list[LanAddress], msgspec.Meta(min_length=1, max_length=16)]
     fingerprint: Digest
-    secret: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
+    secret: Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{32,128}"))]
     expires_in_seconds: int  # by the seed's clock that only counts
 
 

@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from agent.protocol.engines import EngineRecipe, Model
+from agent.protocol.patterns import whole
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+Name = Annotated[str, msgspec.Meta(pattern=whole(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"))]
 # A secret is a name here; its value is a file on the node and on no wire but the one that set it.
-SecretName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+SecretName = Annotated[str, msgspec.Meta(pattern=whole(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"))]
 RestartPolicy = Literal["no", "always", "on-failure", "unless-stopped"]
 Strategy = Literal["stop-then-start", "start-then-stop", "weighted"]
 # What goes over a published port, to the proxy in front of it. http: HTTP/1. tcp: anything, also

@@ -21,9 +21,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from agent.protocol.decoding import from_plain
+from agent.protocol.patterns import whole
 from agent.protocol.problems import ProblemError
 
-Dotted = Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}(\.\d{1,9}){0,3}$")]
+Dotted = Annotated[str, msgspec.Meta(pattern=whole(r"\d{1,9}(\.\d{1,9}){0,3}"))]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -72,7 +73,7 @@ class DriverBranch(Row, kw_only=True, frozen=True):
     branch: int
     kind: Literal["lts", "production", "new_feature"]
     cuda: Dotted  # the highest major without a compatibility library
-    end_of_life: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}$")] | None = None
+    end_of_life: Annotated[str, msgspec.Meta(pattern=whole(r"\d{4}-\d{2}"))] | None = None
 
 
 class ForwardCompat(Row, kw_only=True, frozen=True):

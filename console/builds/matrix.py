@@ -7,13 +7,14 @@ from typing import Annotated
 
 import msgspec
 
+from agent.protocol.patterns import whole
 from agent.protocol.problems import ProblemError
 from agent.protocol.settings import convert_settings
 from agent.yaml_text import read_document, read_tree
 
 FILE = "matrix.yaml"
-Dotted = Annotated[str, msgspec.Meta(pattern=r"^\d{1,5}(\.\d{1,5}){0,3}$")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,30}$")]
+Dotted = Annotated[str, msgspec.Meta(pattern=whole(r"\d{1,5}(\.\d{1,5}){0,3}"))]
+Name = Annotated[str, msgspec.Meta(pattern=whole(r"[a-z0-9][a-z0-9.-]{0,30}"))]
 
 
 class Variant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +22,7 @@ class Variant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: Name
     base: str
-    python: Annotated[str, msgspec.Meta(pattern=r"^3\.\d{1,2}$")]  # the base's, or that of apt
+    python: Annotated[str, msgspec.Meta(pattern=whole(r"3\.\d{1,2}"))]  # the base's, or that of apt
     requirements: str  # a file of the folder: what pip installs, with hashes
     platform: str = "linux/amd64"
     cuda: Dotted | None = None

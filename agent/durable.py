@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+# By its number, as glibc has renameat2 from 2.28 on: arch/x86/entry/syscalls/syscall_64.tbl,
+# include/uapi/asm-generic/unistd.h
+_RENAMEAT2 = {"x86_64": 316, "aarch64": 276}
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -59,3 +66,41 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def take_place(new: Path, place: Path, *, before: Path) -> None:
+    """Have the folder `new` be at `place`, durable. What was there is at `new` or `before` then.
+
+    There is always one of them at `place`, but for a moment on a filesystem that cannot have two
+    names exchanged. Installing an agent does the same, before there is this module to import.
+
+    Raises:
+        OSError: what was there is there still.
+    """
+    try:
+        if place.exists():
+            _exchange(new, place)
+        else:
+            new.rename(place)
+    except OSError as error:
+        if error.errno not in _CANNOT or not place.exists():
+            raise
+        place.rename(before)
+        try:
+            new.rename(place)
+        except BaseException:
+            before.rename(place)
+            raise
+    sync_folder(place.parent)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Each gets the other's name, in one step. Raises OSError."""
+    import ctypes  # who swaps no folders need not wait for it
+
+    number = _RENAMEAT2.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, "no renameat2 is known here")
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    if call(number, _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))

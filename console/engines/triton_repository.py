@@ -157,10 +157,7 @@ def _put(new: Path, place: Path, making: Path, config: TritonConfig) -> None:
         folder.chmod(0o755)
         durable.sync_folder(folder)
     (new / VERSION / PLAN).chmod(0o644)
-    if place.exists():
-        place.rename(making / "before")
-    new.rename(place)
-    durable.sync_folder(place.parent)
+    durable.take_place(new, place, before=making / "before")
 
 
 def _another(engine: Engine, why: str) -> ProblemError:

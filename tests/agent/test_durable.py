@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import durable
 from agent.durable import appearing, sync_folder, write_whole
 
 OLD, NEW = b"old " * 100_000, b"new " * 200_000
@@ -166,3 +168,60 @@ def test_a_folder_that_cannot_be_synced_is_no_error_one_that_fails_is(
     else:
         with pytest.raises(OSError, match="Input/output"):
             sync_folder(tmp_path)
+
+
+class CutError(BaseException):
+    """The power is gone."""
+
+
+def folder(path: Path, text: str) -> Path:
+    path.mkdir()
+    (path / "file").write_text(text)
+    return path
+
+
+def cannot(*_: Path) -> None:
+    raise OSError(errno.EINVAL, "not on this filesystem")
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(durable, "_exchange", cannot)
+    place, beside = folder(tmp_path / "place", "old"), folder(tmp_path / "beside", "")
+    durable.take_place(folder(beside / "new", "new"), place, before=beside / "before")
+    assert (place / "file").read_text() == "new"
+    left = [each.read_text() for each in beside.glob("*/file")]
+    assert left == ["old"]
+    durable.take_place(folder(tmp_path / "first", "first"), tmp_path / "x", before=beside / "y")
+    assert (tmp_path / "x" / "file").read_text() == "first"
+
+
+def test_there_is_always_a_folder_at_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut before any of the steps."""
+    place, new = folder(tmp_path / "place", "old"), folder(tmp_path / "new", "new")
+
+    def cut(*_: object) -> None:
+        raise CutError
+
+    for module, name in ((Path, "rename"), (durable, "_exchange"), (durable, "sync_folder")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, cut)
+            with contextlib.suppress(CutError):
+                durable.take_place(new, place, before=tmp_path / "before")
+        assert (place / "file").read_text() in {"old", "new"}
+        assert not (tmp_path / "before").exists()
+
+
+def test_what_cannot_take_the_place_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_exchange", cannot)
+    place = folder(tmp_path / "place", "old")
+    with pytest.raises(FileNotFoundError):
+        durable.take_place(tmp_path / "no such", place, before=tmp_path / "before")
+    assert (place / "file").read_text() == "old"

@@ -24,7 +24,9 @@ class NodeBuild:
     what: str = ""
     """Tells builds of one model on one node apart."""
     source: NodeBuild | None = None
-    """Whose plan it fetches, once that has ended."""
+    """Whose plan it fetches, once that has ended, or nobody waits for it any more."""
+    away: str | None = None
+    """Why nobody waits for it, though it may be under way; None: its node answers."""
     not_shared: str | None = None
     """Why this console found no plan for it to fetch."""
     stage: Stage = "waiting"

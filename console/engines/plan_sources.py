@@ -27,11 +27,13 @@ class PlanSources:
             await client.close()
 
     async def plan_of(self, build: NodeBuild) -> SharedPlan:
-        """What a build that has ended came to, as its node has it now, and a grant for it.
+        """What a build came to that nobody waits for any more, as its node has it, and a grant.
 
         Raises:
             ProblemError: `engine.not_found`: it did not come to an engine; `site.*`, `link.*`.
         """
+        if build.away is not None:
+            raise ProblemError("engine.not_found", build.away)
         key = None if build.job is None else build.job.result.get("key")
         if build.stage != "done" or key is None:
             raise ProblemError("engine.not_found", "the engine was not built there")

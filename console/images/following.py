@@ -84,14 +84,21 @@ def _next(batches: AsyncGenerator[Batch, None]) -> asyncio.Task[Batch]:
 
 
 async def see_through(
-    client: NodeClient, job: Job, *, random: Random, seen: Callable[[Job], None] = lambda _: None
+    client: NodeClient,
+    job: Job,
+    *,
+    random: Random,
+    seen: Callable[[Job], None] = lambda _: None,
+    told: Callable[[str | None], None] = lambda _: None,
 ) -> Job:
     """The job when it has ended well, however often the link is cut meanwhile.
+
+    `told` hears why the node does not answer, each time, and None when it does again.
 
     Raises:
         ProblemError: as `ended_well`; `link.*`, `ssh.*` after a long time without an answer.
     """
-    patience = Patience(random=random)
+    patience = Patience(random=random, told=told)
 
     def moved(job: Job) -> None:
         patience.moved()

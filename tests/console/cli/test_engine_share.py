@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,14 +16,17 @@ import pytest
 from agent.protocol.engines import BuildRequest, EngineRecipe
 from agent.protocol.problems import ProblemError
 from agent.protocol.site import SiteStatus
+from console.engines.fleet_build import FleetBuild
 from console.engines.node_build import NodeBuild
 from console.engines.sharing import Look, look, share
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 from tests import onnx_made
 from tests.agent.engines.engine_side import rtx_stand_in
+from tests.agent.jobs.kinds import until
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import Done, roost, write_fleet
+from tests.console.images.pushing import Hurry, client_over
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -88,6 +92,39 @@ def test_a_run_that_was_left_goes_on(site: Site) -> None:
     assert (records["a"]["result"], records["a"]["shared_from"]) == ("shared", "b")
     assert re.search(r"^b +detector +[0-9a-f]{12} +has it +for a$", again.err, re.MULTILINE)
     assert [job["kind"] for job in site.agents["b"].get("/v1/jobs")].count("engine.build") == 1
+
+
+async def test_one_that_is_away_keeps_up_no_other(site: Site) -> None:
+    """The power of b is cut while it builds; it comes back when a has built its own."""
+    site.builder("b", "__import__('time').sleep(3600)")
+    recipe = EngineRecipe(model="detector", onnx=str(site.home / "detector.onnx"))
+    entries = [NodeEntry(name=name, address="", labels={"site": "lab"}) for name in "ab"]
+    a, b = builds = [NodeBuild(entry, BuildRequest(recipe=recipe)) for entry in entries]
+    a.source = b
+
+    def client(entry: NodeEntry) -> NodeClient:
+        return client_over(site.agents[entry.name].sockets["operator"])
+
+    fleet = FleetBuild(
+        builds,
+        client,
+        run_name="night",
+        again=False,
+        at_once=1,
+        random=Hurry(),
+        away_seconds=1,
+    )
+    whole = asyncio.create_task(fleet.run())
+    await until(lambda: b.job is not None and b.job.state == "running")
+    assert a.stage == "waiting"
+    await asyncio.to_thread(site.agents["b"].close)
+    await until(lambda: a.ended)
+    assert (a.stage, b.ended) == ("done", False)
+    assert re.match(r"b: it has not answered for 1 s: ", a.not_shared or "")
+    site.builder("b", "")
+    await asyncio.to_thread(site.agents["b"].start)
+    await whole
+    assert (b.stage, b.away) == ("done", None)
 
 
 class _Engines:

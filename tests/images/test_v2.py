@@ -80,6 +80,30 @@ def test_a_length_of_the_head_that_is_none(length: str) -> None:
     assert raised.value.code == "request.header_length"
 
 
+def test_long_lists_are_the_same_images_flat_and_nested() -> None:
+    values = np.random.default_rng(1).random((50, 3, 20, 20), np.float32)
+    for data in (values.tolist(), values.ravel().tolist()):
+        asked = read(json.dumps(request(shape=values.shape, data=data)).encode(), None, SHAPE)
+        assert np.array_equal(asked.images, values)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"data": [0.5] * 99_999}, "input.size"),
+        ({"data": [[0.5] * 50_000] * 2}, "input.data"),
+        ({"data": [0.5] * 99_999 + ["a"]}, "request.json_too_large"),
+        ({"data": [1], "more": [0.5] * 100_000}, "request.json_too_large"),
+        ({"data": ["a"] * 100_000}, "request.json_too_large"),
+    ],
+)
+def test_what_is_wrong_in_a_long_one_is_told(changed: dict[str, object], code: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        read(json.dumps(request(shape=[100_000], **changed)).encode(), None, SHAPE)
+    assert raised.value.code == code
+    assert raised.value.status == (413 if code == "request.json_too_large" else 400)
+
+
 @given(some.recursive(some.none() | some.integers() | some.text(), some.lists), some.text())
 def test_whatever_comes_is_told(value: object, key: str) -> None:
     for asked in ({"inputs": value}, request(shape=value), request(data=value), {key: value}):

@@ -39,7 +39,7 @@ def read(body: bytes | memoryview, header_length: str | None, shape: Shape) -> A
     """The images lie in the body still, where that is aligned.
 
     Raises:
-        RequestError: 400, with what is wrong.
+        RequestError: 400, with what is wrong; 413, it is long, and no list of numbers is why.
     """
     whole = memoryview(body)
     if header_length is None:
@@ -55,6 +55,14 @@ def read(body: bytes | memoryview, header_length: str | None, shape: Shape) -> A
         words, rest = whole[:length], whole[length:]
     try:
         asked = long_json.loads(bytes(words))
+    except long_json.TooLongError:
+        raise RequestError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "request.json_too_large",
+            f"the JSON is longer than {long_json.PART_BYTES} bytes beside the numbers in"
+            " inputs[0].data",
+            "Send one input, with numbers alone for its data.",
+        ) from None
     except (ValueError, RecursionError):
         raise bad("request.json", "the request is no JSON", "Is it cut off?") from None
     tensors = asked.get("inputs") if isinstance(asked, dict) else None
@@ -106,16 +114,22 @@ def _values(tensor: dict[str, Any], rest: memoryview) -> Floats:
             )
         lying = np.frombuffer(rest, "<f4").reshape(sizes).astype(np.float32, copy=False)
         return np.require(lying, requirements="A")
+    data = tensor.get("data")
     try:
-        values = np.array(tensor.get("data"), np.float32).ravel()
+        if isinstance(data, long_json.Numbers):
+            came = data.count
+            values = data.read(sizes) if came == count else np.empty(0, np.float32)
+        else:
+            values = np.array(data, np.float32).ravel()
+            came = values.size
     except (ValueError, TypeError, OverflowError):
-        raise bad("input.data", "the data are not all numbers", "Send a list of numbers.") from None
-    if values.size != count:
         raise bad(
-            "input.size",
-            f"{sizes} are {count} values, {values.size} came",
-            "Was it sent whole?",
-        )
+            "input.data",
+            "the data are not all numbers, or otherwise nested than the shape says",
+            "Send a list of numbers.",
+        ) from None
+    if came != count:
+        raise bad("input.size", f"{sizes} are {count} values, {came} came", "Was it sent whole?")
     return values.reshape(sizes)
 
 

@@ -33,9 +33,15 @@ class FakeBackend:
     """Gives its own number; `lost` once the GPU is away."""
 
     def __init__(
-        self, kind: str, number: float = 0.0, max_batch: int | None = None, side: int = 4
+        self,
+        kind: str,
+        number: float = 0.0,
+        max_batch: int | None = None,
+        side: int | None = 4,
+        least_batch: int = 1,
     ) -> None:
         self.kind, self.number, self.max_batch = kind, number, max_batch
+        self.least_batch = least_batch
         self.shape = Shape("images", (None, 3, side, side), "output0", (None, 5, 1))
         self.lost = self.closed = False
         self.room: int | None = None
@@ -46,10 +52,12 @@ class FakeBackend:
             raise GpuLostError("cuMemcpyHtoDAsync_v2: CUDA_ERROR_LAUNCH_FAILED (719)")
         if self.room is not None and len(images) > self.room:
             raise NoRoomError("Failed to allocate memory for requested buffer of size 7")
-        if self.closed or not self.shape.takes(images.shape):
+        if self.closed or not self.shape.takes(images.shape) or len(images) < self.least_batch:
             raise AssertionError
         self.batches.append(len(images))
-        return np.full((len(images), 5, 1), self.number, np.float32)
+        made = np.full((len(images), 5, 1), self.number, np.float32)
+        made[:, 0, 0] += images[:, 0, 0, 0]
+        return made
 
     def close(self) -> None:
         self.closed = True
@@ -172,6 +180,27 @@ async def test_a_batch_goes_in_parts_where_the_model_takes_less(tmp_path: Path) 
         assert gpu.batches == [2, 2, 1]
 
 
+async def test_a_batch_is_filled_up_where_the_model_takes_more(tmp_path: Path) -> None:
+    """Its size is fixed, for one."""
+    gpu = FakeBackend("tensorrt", max_batch=4, least_batch=4)
+    images = np.arange(6, dtype=np.float32)[:, None, None, None] + BLANK
+    async with in_use(tmp_path, gpu, FakeBackend("onnx-cpu")) as model:
+        gpu.batches.clear()
+        assert (await ran(model, images))[:, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+        assert gpu.batches == [4, 4]
+        gpu.room = 3
+        assert (await ran(model, images))[:, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+        assert model.loaded.backend is not gpu
+
+
+async def test_one_of_which_the_output_has_another_batch_is_not_taken(tmp_path: Path) -> None:
+    gpu, cpu = FakeBackend("tensorrt"), FakeBackend("onnx-cpu")
+    run = gpu.run
+    gpu.run = lambda images: np.concatenate([run(images), run(images)])  # type: ignore[method-assign]
+    chosen = choose([way(gpu), way(cpu)], try_out)
+    assert chosen.not_taken == ("tensorrt: of 1 images it makes 2 outputs",)
+
+
 @pytest.mark.parametrize("kept", ["lost", "shape", "error"])
 def test_a_way_that_fails_when_it_is_tried_out_is_closed_and_the_next_one_is_taken(
     kept: str,
@@ -193,11 +222,11 @@ def test_a_way_that_fails_when_it_is_tried_out_is_closed_and_the_next_one_is_tak
 
 
 async def test_images_for_which_there_is_no_memory_are_no_lost_gpu(tmp_path: Path) -> None:
-    gpu = FakeBackend("onnx-cuda", 1.0)
+    gpu = FakeBackend("onnx-cuda", 1.0, side=None)
     async with in_use(tmp_path, gpu, FakeBackend("onnx-cpu", 2.0)) as model:
         gpu.room = 0
         with pytest.raises(RequestError) as raised:
-            await ran(model)
+            await ran(model)  # of another size than pictures have
         assert (raised.value.status, raised.value.code) == (503, "model.no_memory")
         assert model.why_not_ready is None
         gpu.room = 2
@@ -205,6 +234,34 @@ async def test_images_for_which_there_is_no_memory_are_no_lost_gpu(tmp_path: Pat
         assert (await ran(model, np.repeat(BLANK, 5, axis=0))).shape == (5, 5, 1)
         assert gpu.batches == [2, 1, 2]
         assert model.loaded.backend is gpu
+
+
+async def test_a_gpu_without_memory_for_one_picture_and_the_cpu_goes_on(tmp_path: Path) -> None:
+    gpu = FakeBackend("onnx-cuda", 1.0)
+    async with in_use(tmp_path, gpu, FakeBackend("onnx-cpu", 2.0)) as model:
+        gpu.room = 0
+        assert (await ran(model)).max() == 2.0
+        assert model.why_not_ready is None
+
+
+async def test_a_gpu_without_memory_for_one_picture_is_not_ready_until_it_has(
+    tmp_path: Path,
+) -> None:
+    gpu = FakeBackend("onnx-cuda", 1.0)
+    async with in_use(tmp_path, gpu, FakeBackend("onnx-cpu"), "fail") as model:
+        watching = asyncio.create_task(model.watch(0.01))
+        gpu.room = 0
+        with pytest.raises(RequestError) as raised:
+            await ran(model)
+        assert raised.value.code == "model.no_memory"
+        await asyncio.sleep(0.1)
+        assert model.why_not_ready is not None
+        assert "no memory for images of the shape [1, 3, 4, 4]" in model.why_not_ready
+        gpu.room = None
+        while model.why_not_ready:  # noqa: ASYNC110 - another thread tries it
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        assert (await ran(model)).max() == 1.0
 
 
 async def test_who_uses_a_model_has_it_until_done(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ class Backend(Protocol):
 
     kind: str  # "tensorrt", "onnx-cuda", "onnx-cpu"
     shape: Shape
-    max_batch: int | None  # None: any; 1: fixed
+    max_batch: int | None  # None: any
+    least_batch: int  # as `max_batch` where the model's batch is fixed
 
     def run(self, images: Floats) -> Floats:
         """Raises GpuLostError, NoRoomError, UnfitError; anything else is about these images."""

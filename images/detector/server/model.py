@@ -74,6 +74,7 @@ class ModelInUse:
         self._loaded: Loaded | None = None
         self._users: Counter[Loaded] = Counter()
         self._without_gpu = False
+        self._full = False  # the GPU, of somebody else's or our own: not ready until there is room
         self._why_not: str | None = "the model is being loaded"
         self._seen: tuple[object, ...] = ()
         # One thread runs the model, another loads the next one.
@@ -115,6 +116,7 @@ class ModelInUse:
             self._said_no(f"{type(error).__name__}: {error}")
             return False
         before, self._loaded, self._why_not = self._loaded, loaded, None
+        self._full = False
         self._changed(loaded)
         for reason in loaded.not_taken:
             log.info("not taken: %s", reason)
@@ -124,6 +126,8 @@ class ModelInUse:
             loaded.digest,
             time.monotonic() - started,
         )
+        if (least := loaded.backend.least_batch) > 1:
+            log.info("it takes %d images at least: fewer are filled up with empty ones", least)
         self._metrics.switches.inc()
         if before is not None and not self._users[before]:
             # Behind the batch that runs on it.
@@ -146,7 +150,7 @@ class ModelInUse:
                         self._runner.submit(loaded.backend.close)
 
     async def watch(self, seconds: float) -> None:
-        """Look at the files, and load what is new once it lies still."""
+        """Look at the files, and load what is new once it lies still; at a GPU that was full, too."""
         before = self._seen
         while True:
             await asyncio.sleep(seconds)
@@ -156,7 +160,21 @@ class ModelInUse:
                 # Another model may be what a GPU can do that was given up.
                 self._without_gpu = False
                 await self.load()
+            elif self._full:
+                await self._look_for_room()
             before = now
+
+    async def _look_for_room(self) -> None:
+        if (loaded := self._loaded) is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._runner, try_out, loaded.backend)
+        except NotUsableError:
+            return
+        if loaded is self._loaded:
+            self._full, self._why_not = False, None
+            log.info("the GPU has memory again")
 
     async def run(self, images: Floats, loaded: Loaded) -> tuple[Floats, Loaded]:
         """One batch, and the model that ran it: another one where its GPU was lost.
@@ -173,26 +191,25 @@ class ModelInUse:
             return await loop.run_in_executor(self._runner, self._run, loaded, images), loaded
         except GpuLostError as error:
             self._metrics.failures.labels("gpu").inc()
-            log.error("the GPU is lost: %s", error)  # noqa: TRY400 - in words, the trace says nothing
-            # Where another is in use already, these were sent before it was.
-            if loaded is self._loaded and (
-                self._on_gpu_loss == "fail" or not await self._fallen_back()
-            ):
-                self._why_not = f"the GPU is lost: {error}"
-                raise RequestError(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    "model.gpu_lost",
-                    self._why_not,
-                    "Start the container again once the GPU is back.",
-                ) from error
+            gone = RequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "model.gpu_lost",
+                f"the GPU is lost: {error}",
+                "Start the container again once the GPU is back.",
+            )
+            await self._without(loaded, gone)
         except NoRoomError as error:
             self._metrics.failures.labels("memory").inc()
-            raise RequestError(
+            full = RequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "model.no_memory",
                 f"the GPU has no memory for images of the shape {list(images.shape)}: {error}",
                 "Send a smaller picture, or again when the GPU has less to do.",
-            ) from error
+            )
+            # Of a larger size than it was tried out with, that is about these images alone.
+            if images.shape[1:] != (3, *loaded.size):
+                raise full from error
+            await self._without(loaded, full)
         except UnfitError as error:
             raise bad("input.shape", str(error), "Ask /v2 what the model takes.") from error
         except Exception:
@@ -204,10 +221,23 @@ class ModelInUse:
             raise RequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "model.changed",
-                "the GPU is lost, and the model in use now takes other images",
+                "the GPU cannot be used, and the model in use now takes other images",
                 "Send it again.",
             )
         return await loop.run_in_executor(self._runner, self._run, other, images), other
+
+    async def _without(self, loaded: Loaded, why: RequestError) -> None:
+        """Another model is in use now than this one, for which the GPU is of no use any more.
+
+        Raises:
+            RequestError: `why`; there is none, or there is to be none. It is not ready any more.
+        """
+        log.error("%s", why.detail)
+        if loaded is not self._loaded:
+            return  # these were sent before another was in use
+        if self._on_gpu_loss == "fail" or not await self._fallen_back():
+            self._why_not, self._full = why.detail, why.code == "model.no_memory"
+            raise why
 
     async def _fallen_back(self) -> bool:
         """Whether something without the GPU runs the model from now on."""
@@ -241,10 +271,15 @@ class ModelInUse:
 
     def _run_part(self, backend: Backend, part: Floats) -> Sequence[Floats]:
         began = time.monotonic()
+        lacking = backend.least_batch - len(part)
         try:
-            made = backend.run(part)
+            if lacking > 0:
+                blank = np.zeros((lacking, *part.shape[1:]), np.float32)
+                made = backend.run(np.concatenate([part, blank]))[: len(part)]
+            else:
+                made = backend.run(part)
         except NoRoomError:
-            if len(part) == 1:
+            if lacking >= 0:
                 raise
             # There may be room for half of them at a time.
             half = len(part) // 2
@@ -280,7 +315,7 @@ def check(images: Floats, shape: Shape) -> None:
 
 def try_out(backend: Backend) -> None:
     """Warm it up. Blocks. Raises NotUsableError: it does not run, or is no YOLO."""
-    blank = np.zeros((1, 3, *picture_size(backend.shape)), np.float32)
+    blank = np.zeros((backend.least_batch, 3, *picture_size(backend.shape)), np.float32)
     try:
         for _ in range(WARM_UP_RUNS):
             output = backend.run(blank)
@@ -291,6 +326,8 @@ def try_out(backend: Backend) -> None:
             f"its output has the shape {list(output.shape)}: of a YOLO it is"
             " [batch, 4 + classes, n]"
         )
+    if len(output) != len(blank):
+        raise NotUsableError(f"of {len(blank)} images it makes {len(output)} outputs")
 
 
 def picture_size(shape: Shape) -> tuple[int, int]:

@@ -66,6 +66,7 @@ class OnnxBackend:
             given.name, _sizes(given.shape), outputs[0].name, _sizes(outputs[0].shape or [])
         )
         self.max_batch = self.shape.input[0]
+        self.least_batch = self.max_batch or 1
 
     def run(self, images: Floats) -> Floats:
         try:

@@ -83,6 +83,7 @@ class TensorRTBackend:
             largest,
         )
         self.max_batch: int | None = largest[0]
+        self.least_batch = smallest[0]
         self._context = engine.create_execution_context()
         if self._context is None:
             raise ValueError("there is no memory for its execution context")

@@ -150,7 +150,7 @@ class ModelInUse:
                         self._runner.submit(loaded.backend.close)
 
     async def watch(self, seconds: float) -> None:
-        """Look at the files, and load what is new once it lies still; at a GPU that was full, too."""
+        """Look at the files, and load what is new once it lies still; and at a full GPU."""
         before = self._seen
         while True:
             await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Starting `roost-agent` beside the console, so that it ends with the console however that ends."""
+"""Starting a process beside the console, so that it ends with the console however that ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from agent.protocol.problems import ProblemError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # Python 3.11 has it in typing
 
 STOP_SECONDS = 10.0
 PIECE_BYTES = 1 << 20
@@ -37,18 +40,13 @@ def find_agent_command() -> Path:
     return Path(found)
 
 
-@final
-class AgentProcess:
-    """One `roost-agent` with `--with-parent`: it ends when its standard input closes.
+class Child:
+    """A process that ends when its standard input closes.
 
     We hold the other end, and the kernel closes it for us even after `kill -9`.
-
-    Args:
-        arguments: The verb and its options.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        command = [str(find_agent_command()), *arguments, "--with-parent"]
+    def __init__(self, command: Sequence[str]) -> None:
         # A file without a name: a pipe that nobody reads would fill up.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._process = subprocess.Popen(
@@ -61,7 +59,7 @@ class AgentProcess:
             start_new_session=True,
         )
 
-    def __enter__(self) -> AgentProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -113,3 +111,15 @@ class AgentProcess:
             self._process.kill()
             self._process.wait()
         self._errors.close()
+
+
+@final
+class AgentProcess(Child):
+    """One `roost-agent` with `--with-parent`.
+
+    Args:
+        arguments: The verb and its options.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__([str(find_agent_command()), *arguments, "--with-parent"])

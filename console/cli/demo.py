@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -10,6 +11,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,9 @@ import yaml
 
 from agent.protocol.decoding import from_json
 from agent.protocol.problems import ProblemError
-from console.cli.children import AgentProcess
+from console.cli.children import AgentProcess, Child
 from console.cli.own_agent import CONFIG, agent_yaml, own_agent
+from console.cli.setup import Setup
 from console.fleet.inventory import Inventory, NodeEntry
 
 SIMULATOR_SECONDS = 60.0
@@ -51,6 +54,12 @@ LONGEST_NAME = 63
     "--no-tui", is_flag=True, help="Print the path of the demo's fleet.yaml, and wait for Ctrl-C."
 )
 @click.option(
+    "--rollouts/--no-rollouts",
+    default=True,
+    show_default=True,
+    help="Let three releases out on simulated nodes: one is done, one comes back, one waits.",
+)
+@click.option(
     "--real",
     is_flag=True,
     help="Instead: the detector's image on this machine's own Docker, with a load.",
@@ -76,7 +85,9 @@ LONGEST_NAME = 63
     show_default=True,
     help="For --real: where the detector answers.",
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
     nodes: int,
     change: float,
     faults: str,
@@ -86,8 +97,9 @@ def command(
     port: int,
     *,
     no_tui: bool,
+    rollouts: bool,
     real: bool,
-) -> None:
+) -> int:
     """Show this machine's GPUs and containers beside simulated nodes.
 
     With --real: run the detector that `roost image build cpu` built on this machine, behind a
@@ -98,8 +110,13 @@ def command(
     if real:
         from console.cli.demo_real import real_demo
 
-        real_demo(images, gateway=gateway, port=port)
-        return
+        return real_demo(images, gateway=gateway, port=port)
+    if not (no_tui or (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise ProblemError(
+            "console.terminal",
+            "the terminal interface needs a terminal",
+            hint="Without one: roost demo --no-tui",
+        )
     simulate = [
         f"--nodes={nodes}",
         f"--change={change}",
@@ -108,11 +125,15 @@ def command(
     ]
     click.echo(f"starting {nodes} simulated nodes and this machine's agent", err=True)
     with _demo_fleet(simulate) as file:
-        if no_tui:
+        state = _keep_all_in(file.parent)
+        with _rollouts(file) if rollouts else contextlib.nullcontext():
+            if not no_tui:
+                return _open_tui(ctx, file)
             click.echo(file)
+            told = f"export ROOST_FLEET={file} ROOST_STATE={state}"
+            click.echo(f"in another terminal: {told}", err=True)
             _wait_for_signal()
-        else:
-            _open_tui(file)
+            return 0
 
 
 @contextlib.contextmanager
@@ -123,7 +144,7 @@ def _demo_fleet(simulate: list[str]) -> Iterator[Path]:
         with AgentProcess(["simulate", f"--folder={folder}", *simulate]) as simulator:
             inventory = _simulated_nodes(simulator)
             with _this_machine(folder) as entry:
-                file = folder / "fleet.yaml"
+                file = folder / "demo.yaml"
                 nodes = [entry, *inventory.nodes] if entry else inventory.nodes
                 document = msgspec.to_builtins(Inventory(nodes=nodes))
                 _write(file, yaml.safe_dump(document, sort_keys=False))
@@ -191,8 +212,27 @@ def _wait_for_signal() -> None:
     signal.sigwait(numbers)
 
 
-def _open_tui(file: Path) -> None:
-    # What the TUI remembers of these nodes goes with them.
-    os.environ["XDG_CACHE_HOME"] = str(file.parent / "cache")
-    roost = importlib.import_module("console.cli.main").cli
-    roost.main(args=["--fleet", str(file)], prog_name="roost", standalone_mode=False)
+@contextlib.contextmanager
+def _rollouts(fleet: Path) -> Iterator[None]:
+    """Steered by a process of their own, which ends with this one."""
+    with Child([sys.executable, "-m", "console.cli.demo_rollouts", str(fleet)]):
+        yield
+
+
+def _keep_all_in(folder: Path) -> Path:
+    """What is kept of these nodes goes with them; where their rollouts are."""
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        os.environ[name] = str(folder / name.lower())
+    state = folder / "rollouts"
+    os.environ["ROOST_STATE"] = str(state)
+    return state
+
+
+def _open_tui(ctx: click.Context, file: Path) -> int:
+    setup = ctx.obj if isinstance(ctx.obj, Setup) else Setup()
+    ctx.obj = setup._replace(fleet_file=file, passing=True)
+    gc.disable()  # as `roost` does it
+    interface = importlib.import_module("console.cli.tui").command
+    # Three rollouts that end or wait would ring it, and nobody is away from this terminal.
+    code: int = ctx.invoke(interface, bell=False)
+    return code

@@ -14,6 +14,8 @@ class Setup(NamedTuple):
     timeout: float | None = None
     """Seconds, to get through and for each answer."""
     read_only: bool = False
+    passing: bool = False
+    """Whether nodes and rollouts end with this command, as the demo's do."""
 
     def refuse_changes(self, what: str) -> None:
         """Raises ProblemError `console.read_only` where nothing may be changed."""

@@ -22,6 +22,8 @@ from agent.protocol.problems import ProblemError
 from console.cli.children import AgentProcess, find_agent_command
 from console.cli.demo import command, own_name
 from console.fleet.fleet_file import NAME
+from console.rollouts.journal import Journal
+from console.rollouts.supervisor import supervision
 
 DEMO = [sys.executable, "-c", "from console.cli.demo import command; command()", "--no-tui"]
 
@@ -52,8 +54,12 @@ def facts(address: str) -> dict[str, dict[str, object]]:
     return found
 
 
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def gone(folder: Path) -> bool:
-    """Whether the folder is removed within forty seconds, which only the child does."""
+    """Whether the folder is removed within forty seconds, which only a child that ends does."""
     for _ in range(800):
         if not folder.exists():
             return True
@@ -79,6 +85,40 @@ def test_the_demo_is_this_machine_and_simulated_nodes_and_leaves_nothing(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.timeout(180)  # its rollouts are watched for some seconds at each step
+def test_the_demo_has_a_rollout_of_each_sort_and_ends_them(tmp_path: Path) -> None:
+    with demo(tmp_path, "--nodes=8", "--faults=none") as (process, file):
+        journal = Journal(file.parent / "rollouts")
+        while not (len(found := journal.rollouts()) == 3 and "canary" in found[0].counts()):
+            time.sleep(0.2)
+            assert process.poll() is None
+        under_way, came_back, done = found
+        assert (under_way.state, came_back.state, done.state) == ("running", "failed", "done")
+        assert {each.release for each in (under_way, came_back, done)} == {"simulated-video"}
+        assert came_back.counts()["reverted"] == 2
+        assert "accuracy" in came_back.why
+        assert under_way.counts() == {"canary": 1, "planned": 5}
+        there = supervision(file.parent / "rollouts")
+        assert there is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(there.pid, 0)
+    assert not file.parent.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_terminal_the_demo_says_how_it_goes_before_it_starts_anything(
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    with pytest.raises(ProblemError) as caught:
+        command.main([], standalone_mode=False)
+    assert caught.value.code == "console.terminal"
+    assert "--no-tui" in (caught.value.hint or "")
+    assert list(short_folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("hostname", ["vm", "a_b c", "-", "x" * 64, "edge.", ""])
 def test_any_host_has_a_name_in_the_demo(hostname: str) -> None:
     assert NAME.fullmatch(own_name(hostname))
@@ -91,9 +131,12 @@ def test_kill_9_leaves_nothing_either(tmp_path: Path) -> None:
             node["address"].removeprefix("unix://")
             for node in yaml.safe_load(file.read_text())["nodes"]
         ]
+        while len(children := children_of(process.pid)) < 3:  # the rollouts' own comes last
+            time.sleep(0.05)
         process.kill()
         assert process.wait() == -signal.SIGKILL
         assert gone(file.parent)
+        assert all(gone(Path("/proc", child)) for child in children)
     for path in sockets:
         with socket.socket(socket.AF_UNIX) as caller, pytest.raises(OSError, match="No such file"):
             caller.connect(path)

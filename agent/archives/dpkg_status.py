@@ -1,4 +1,4 @@
-"""What dpkg has installed, of the packages that tell versions of NVIDIA's libraries."""
+"""What dpkg has installed, and which of it tells versions of NVIDIA's libraries."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ LIMIT_BYTES = 16 * 1024 * 1024
 LINE_LIMIT_BYTES = 64 * 1024
 PACKAGES_LIMIT = 200
 READ_BYTES = 64 * 1024
+# The states of dpkg(1) in which nothing of a package is left but its configuration.
+ABSENT = (["not-installed"], ["config-files"])
 PACKAGE = re.compile(
     r"libnvinfer\d+|tensorrt|cuda-(?:cudart|compat)-\d+-\d+|nvidia-l4t-(?:core|cuda)"
 )
@@ -40,14 +42,17 @@ def read_packages(source: Source) -> dict[str, str]:
         name = fields.get("Package", "")
         version = VERSION.fullmatch(fields.get("Version", ""))
         room = len(found) < PACKAGES_LIMIT
-        if room and version and PACKAGE.fullmatch(name) and is_installed(fields):
+        if room and version and PACKAGE.fullmatch(name) and is_present(fields):
             found[name] = version[1]
     return found
 
 
-def is_installed(fields: Mapping[str, str]) -> bool:
-    """Where there is a file for each package, none says that it is installed."""
-    return fields.get("Status", "install ok installed").split()[-1:] == ["installed"]
+def is_present(fields: Mapping[str, str]) -> bool:
+    """Whether files of it lie there: also of one that is unpacked only, or half configured.
+
+    Where there is a file for each package, none says that it is installed.
+    """
+    return fields.get("Status", "install ok installed").split()[-1:] not in ABSENT
 
 
 def stanzas(source: Source, names: Collection[str]) -> Iterator[dict[str, str]]:
@@ -58,7 +63,7 @@ def stanzas(source: Source, names: Collection[str]) -> Iterator[dict[str, str]]:
         CutOffError, DamagedError: the source's own.
     """
     fields: dict[str, str] = {}
-    for line in _lines(source):
+    for line in lines(source):
         if not line.strip():
             if fields:
                 yield fields
@@ -70,15 +75,16 @@ def stanzas(source: Source, names: Collection[str]) -> Iterator[dict[str, str]]:
         yield fields
 
 
-def _lines(source: Source) -> Iterator[str]:
+def lines(source: Source) -> Iterator[str]:
+    """Of a text of limited length. Raises as `stanzas`."""
     rest, read = b"", 0
     while data := source.read(READ_BYTES):
         read += len(data)
         if read > LIMIT_BYTES:
             raise FaultError("archive.too_large", f"more than {LIMIT_BYTES} bytes of packages")
-        *lines, rest = (rest + data).split(b"\n")
+        *whole, rest = (rest + data).split(b"\n")
         if len(rest) > LINE_LIMIT_BYTES:
             raise FaultError("archive.too_large", "a line without end")
-        for line in lines:
+        for line in whole:
             yield line.decode("utf-8", "replace")
     yield rest.decode("utf-8", "replace")

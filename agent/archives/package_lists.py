@@ -1,64 +1,37 @@
-"""Every package that an image's own databases name: dpkg's, apk's, and Python's `dist-info`."""
+"""Every package that an image's own databases name: dpkg's, apk's, rpm's, Python's and npm's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Literal
 
 import msgspec
 
-from agent.archives.dpkg_status import is_installed, is_status, stanzas
-from agent.archives.faults import FaultError, told_about
+from agent.archives.faults import FaultError, shown, told_about
 from agent.archives.index import ArchivedImage, ArchiveIndex
 from agent.archives.indexing import Heard, unheard
-from agent.archives.layer_walk import visible, walk
+from agent.archives.layer_walk import image_path, visible, walk
 from agent.archives.layers import unverified_layers
 from agent.archives.needs import Listening
+from agent.archives.package_files import OS_RELEASE, PackageFile, is_database, reader_of
 from agent.archives.sources import PartSource, Source
 from agent.archives.tar_headers import Member
+from agent.protocol.packages import DISTRIBUTION_KINDS, PackageList
 
-FILES_LIMIT = 20_000
-# A desktop has 3,000; ten times as many are no image's.
-PACKAGES_LIMIT = 50_000
-OS_RELEASE_BYTES = 64 * 1024
-
-APK = "lib/apk/db/installed"
-METADATA = re.compile(r"(?:.*/)?[^/]+\.dist-info/METADATA")
-OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
-# Databases that only rpm's own library reads.
-RPM = re.compile(
-    r"(?:var/lib/rpm|usr/(?:lib/sysimage|share)/rpm)/(?:Packages(?:\.db)?|rpmdb\.sqlite)"
+# An image with a web front end has some 10,000 package.json.
+FILES_LIMIT = 100_000
+# Of so many files with the same problem each is named; of more, the first.
+NAMED = 3
+NO_DATABASE = (
+    "no database of dpkg, apk or rpm names a package, so all that was copied in is not known"
 )
-_SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")  # "NAME", or "NAME (VERSION)" where that differs
-# What is in no name and no version: spaces, and whatever a terminal would obey.
-_WORD = re.compile(r"[!-~]{1,250}")
+LINK = "it is a link, which is not followed"
 _FOLDERS = re.compile(
-    r"var|lib|lib64|usr|local|opt|etc|apk|db|dpkg|status\.d|sysimage|share|rpm|python[^/]*"
-    r"|(?:site|dist)-packages|[^/]+\.dist-info|\.?venv|conda"
+    r"var|lib|lib64|usr|local|opt|srv|app|home|root|etc|apk|db|dpkg|info|status\.d|sysimage|share"
+    r"|rpm|python[^/]*|(?:site|dist)-packages|[^/]+\.(?:dist|egg)-info|EGG-INFO|node_modules|@[^/]+"
+    r"|\.?v?env|conda(?:-meta)?|cuda[^/]*"
 )
-
-Kind = Literal["deb", "apk", "pypi"]
-
-
-class Package(msgspec.Struct, kw_only=True, frozen=True, order=True):
-    """One that is installed. `source` is what it was built from, by its distribution's own name."""
-
-    kind: Kind
-    name: str
-    version: str
-    architecture: str = ""
-    source: str = ""
-    source_version: str = ""
-
-
-class PackageFile(msgspec.Struct, kw_only=True):
-    """What one file of an image says."""
-
-    packages: list[Package] = []
-    os: dict[str, str] = {}  # os-release: ID, VERSION_ID
-    problem: str = ""  # why it says nothing, or there may be more
 
 
 class LayerPackages(msgspec.Struct, kw_only=True):
@@ -69,18 +42,9 @@ class LayerPackages(msgspec.Struct, kw_only=True):
     problem: str = ""
 
 
-class ImagePackages(msgspec.Struct, kw_only=True):
-    """The packages of an image, in order; `unknown` says why there may be others."""
-
-    os_id: str = ""  # os-release's ID: debian
-    os_version: str = ""  # its VERSION_ID: 12
-    packages: list[Package] = []
-    unknown: list[str] = []
-
-
 def packages_of(
     index: ArchiveIndex, image: ArchivedImage, *, heard: Heard = unheard
-) -> ImagePackages:
+) -> PackageList:
     """Read once through the layers of an image in an archive. They are not verified.
 
     What `heard` raises ends it.
@@ -105,21 +69,41 @@ def packages_of(
 
 
 def layer_packages(source: Source) -> LayerPackages:
-    """Pass once over a layer's tar. What is wrong with it is the answer's `problem`."""
+    """Pass once over a layer's tar. What is wrong with it is the answer's `problem`.
+
+    Raises:
+        OSError: the disk's, as are others that `source` gives.
+    """
     found = LayerPackages()
     found.problem = walk(source, found.hidden, partial(_look, found), folders=_FOLDERS)
     return found
 
 
-def put_together(layers: Iterable[LayerPackages]) -> ImagePackages:
+def put_together(layers: Iterable[LayerPackages]) -> PackageList:
     """Of layers that lie on one another, the bottom one first."""
     below = list(layers)
-    files = visible(below)
-    made = ImagePackages(
-        packages=sorted({package for file in files.values() for package in file.packages}),
-        unknown=[f"layer {n}: {each.problem}" for n, each in enumerate(below, 1) if each.problem],
-    )
-    made.unknown += [f"/{path}: {file.problem}" for path, file in files.items() if file.problem]
+    made = package_list(visible(below))
+    several = len(below) > 1
+    made.unknown[:0] = [
+        f"layer {n}: {each.problem}" if several else each.problem
+        for n, each in enumerate(below, 1)
+        if each.problem
+    ]
+    return made
+
+
+def package_list(files: Mapping[str, PackageFile]) -> PackageList:
+    """What files of one root say together, by their paths in it."""
+    owners = {path: owner for file in files.values() for path, owner in file.owned.items()}
+    packages = {
+        msgspec.structs.replace(package, part_of=owners[path]) if path in owners else package
+        for path, file in files.items()
+        for package in file.packages
+    }
+    made = PackageList(packages=sorted(packages), unknown=_problems(files))
+    unread = any(file.problem and is_database(path) for path, file in files.items())
+    if not unread and not any(each.kind in DISTRIBUTION_KINDS for each in packages):
+        made.unknown.append(NO_DATABASE)
     for path in OS_RELEASE:
         said = files[path].os if path in files else {}
         made.os_id = made.os_id or said.get("ID", "")
@@ -127,96 +111,49 @@ def put_together(layers: Iterable[LayerPackages]) -> ImagePackages:
     return made
 
 
+def _problems(files: Mapping[str, PackageFile]) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for path, file in files.items():
+        if file.problem:
+            found.setdefault(file.problem, []).append(f"/{shown(path)}")
+    told = []
+    for problem, paths in found.items():
+        if len(paths) > NAMED:
+            told.append(f"{len(paths)} files, the first is {paths[0]}: {problem}")
+        else:
+            told += [f"{path}: {problem}" for path in paths]
+    return told
+
+
 def _look(found: LayerPackages, path: str, member: Member, source: Source) -> None:
-    if RPM.fullmatch(path):
-        _add(found, path, PackageFile(problem="packages of rpm, which are not read here"))
-    if member.kind != "file":
+    if member.kind == "folder" or (read := reader_of(path)) is None:
         return
-    read = _reader(path)
-    if read is None:
-        return
-    file = PackageFile()
-    try:
-        read(file, PartSource(source, member.size_bytes))
-    except FaultError as fault:
-        if fault.code != "archive.too_large":
-            raise
-        file.problem = fault.what
-    _add(found, path, file)
+    found.hidden.append(path)  # what it replaces may say more than it does
+    if member.kind == "link":
+        _add(found, path, _linked(found, member))
+    elif member.kind != "file":
+        if path not in OS_RELEASE:  # of its two names one leads to the other
+            _add(found, path, PackageFile(problem=LINK))
+    else:
+        file = PackageFile()
+        try:
+            read(file, PartSource(source, member.size_bytes))
+        except FaultError as fault:
+            if fault.code != "archive.too_large":
+                raise
+            file.problem = fault.what
+        _add(found, path, file)
+
+
+def _linked(found: LayerPackages, member: Member) -> PackageFile:
+    """A second name of a file that came before; its content is in the first one alone."""
+    first = found.files.get(image_path(member.target))
+    if first is not None:
+        return first
+    return PackageFile(problem="it is a second name of a file that was not looked into")
 
 
 def _add(found: LayerPackages, path: str, file: PackageFile) -> None:
     if len(found.files) >= FILES_LIMIT:
         raise FaultError("archive.too_large", f"more than {FILES_LIMIT} files name packages")
     found.files[path] = file
-
-
-def _reader(path: str) -> Callable[[PackageFile, Source], None] | None:
-    if is_status(path):
-        return _read_dpkg
-    if path == APK:
-        return _read_apk
-    if METADATA.fullmatch(path):
-        return _read_python
-    return _read_os_release if path in OS_RELEASE else None
-
-
-def _read_dpkg(file: PackageFile, content: Source) -> None:
-    for fields in stanzas(content, ("Package", "Status", "Version", "Architecture", "Source")):
-        if not is_installed(fields):
-            continue
-        name, version = fields.get("Package", ""), fields.get("Version", "")
-        source = _SOURCE.fullmatch(fields.get("Source", name))
-        _take(
-            file,
-            Package(
-                kind="deb",
-                name=name,
-                version=version,
-                architecture=fields.get("Architecture", ""),
-                source=source[1] if source else name,
-                source_version=(source[2] if source else None) or version,
-            ),
-        )
-
-
-def _read_apk(file: PackageFile, content: Source) -> None:
-    for fields in stanzas(content, ("P", "V", "A", "o")):
-        name, version = fields.get("P", ""), fields.get("V", "")
-        _take(
-            file,
-            Package(
-                kind="apk",
-                name=name,
-                version=version,
-                architecture=fields.get("A", ""),
-                source=fields.get("o", name),
-                source_version=version,
-            ),
-        )
-
-
-def _read_python(file: PackageFile, content: Source) -> None:
-    # Behind the first paragraph is the description, in which anything may stand.
-    fields = next(stanzas(content, ("Name", "Version")), {})
-    name, version = fields.get("Name", ""), fields.get("Version", "")
-    _take(file, Package(kind="pypi", name=name, version=version))
-
-
-def _read_os_release(file: PackageFile, content: Source) -> None:
-    for line in content.read(OS_RELEASE_BYTES).decode("utf-8", "replace").splitlines():
-        key, _, value = line.partition("=")
-        word = value.strip("\"' ")
-        if key in ("ID", "VERSION_ID") and _WORD.fullmatch(word):
-            file.os[key] = word
-
-
-def _take(file: PackageFile, package: Package) -> None:
-    if len(file.packages) >= PACKAGES_LIMIT:
-        raise FaultError("archive.too_large", f"it names more than {PACKAGES_LIMIT} packages")
-    words = (package.name, package.version)
-    others = (package.architecture, package.source, package.source_version)
-    if all(map(_WORD.fullmatch, words)) and all(_WORD.fullmatch(each) for each in others if each):
-        file.packages.append(package)
-    else:
-        file.problem = "a package has no proper name or version"

@@ -261,6 +261,7 @@ CODES: Mapping[str, Code] = {
     "build.not_there": Code(None, "What was built is not there"),
     # advisories about the packages of images
     "advisories.unreadable": Code(None, "The advisories cannot be read"),
+    "sbom.unreadable": Code(None, "The SBOM cannot be read"),
     # archives of images
     "archive.unreadable": Code(422, "The archive cannot be read"),
     "archive.unknown": Code(422, "The file is not an image archive"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.archives.index import ArchivedImage
-from agent.archives.package_lists import ImagePackages, packages_of
+from agent.archives.package_lists import packages_of
 from console.cli.image_options import Reading, read_archives
+from console.images.spdx import Subject
 
 
-def read_packages(archive: Path) -> list[tuple[ArchivedImage, ImagePackages]]:
+def read_packages(archive: Path) -> list[Subject]:
     """Of each of its images.
 
     Raises:
@@ -18,11 +19,19 @@ def read_packages(archive: Path) -> list[tuple[ArchivedImage, ImagePackages]]:
     (index,) = read_archives([archive])
     told = Reading(archive.name, verb="looking into")
     try:
-        return [(image, packages_of(index, image, heard=told.heard)) for image in index.images]
+        return [
+            Subject(
+                _name(image),
+                image.config_digest,
+                "Image",
+                packages_of(index, image, heard=told.heard),
+            )
+            for image in index.images
+        ]
     finally:
         told.clear()
 
 
-def name_of(image: ArchivedImage) -> str:
+def _name(image: ArchivedImage) -> str:
     """What people call it."""
     return image.tags[0] if image.tags else image.config_digest

@@ -1,94 +1,62 @@
-"""`roost image scan`: which advisories are about the packages of an archive's images."""
+"""`roost image scan`: which advisories are about the packages of images."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import click
-import msgspec
 
-from agent.archives.package_lists import ImagePackages
-from console.cli.image_packages import name_of, read_packages
+from console.cli.image_packages import read_packages
 from console.cli.options import json_option
-from console.cli.output import print_json, say
-from console.cli.table import Column, print_table
-from console.images.advisories import Hit, Scan, read_advisories, scan
-from console.text import clean, plural
+from console.cli.scan_out import Scanned, print_scan
+from console.images.osv import OsvAdvisory, read_advisories
+from console.images.sbom_reading import is_sbom, read_sbom
+from console.images.severity import LEVELS, Level
 
-_COLUMNS = (
-    Column("IMAGE", keep=8, least=16),
-    Column("ADVISORY"),
-    Column("PACKAGE", least=16),
-    Column("VERSION", least=12),
-    Column("FIXED IN", least=12),
-    Column("ALSO", keep=6, least=12),
-)
-NO_FIX = "-"
-
-
-class ScanRecord(msgspec.Struct, kw_only=True):
-    """An image as `--json` prints it."""
-
-    image: str
-    packages: int
-    advisories: int  # that were read
-    hits: list[Hit]
-    unknown: list[str]
+ANY = "any"
 
 
 @click.command("scan")
-@click.argument("archive", type=click.Path(path_type=Path))
+@click.argument("subject", metavar="ARCHIVE|SBOM")
 @click.option(
     "--advisories",
-    "file",
+    "files",
     required=True,
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="In OSV's format: a JSON file, or a zip archive of them.",
+    help="In OSV's format: a JSON file, or a zip archive of them. May be given several times.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([ANY, *LEVELS]),
+    default=ANY,
+    show_default=True,
+    help="The least severity that makes the exit code 1. What has none counts.",
 )
 @json_option
-def command(archive: Path, file: Path, *, as_json: bool) -> int:
-    """Compare the packages of the images in ARCHIVE with advisories that lie in a file.
+def command(subject: str, files: tuple[Path, ...], *, fail_on: str, as_json: bool) -> int:
+    """Compare the packages of images with advisories that lie in files.
 
-    Packages are those that `image sbom` lists. Those of Debian, Ubuntu and Alpine are compared by
-    what they were built from and for the image's own release, those of Python by their names. No
-    network is needed, and nothing is known but what the file says. The exit code is 1 where an
-    advisory is about a package, or where something could not be compared.
+    Of an ARCHIVE they are those that `image sbom` lists; an SBOM is one in SPDX that was made
+    before. Packages of a distribution are compared with its own advisories for the release,
+    those of Python and npm by their names unless the distribution brought them. No network is
+    needed, and nothing is known but what the files say. The exit code is 1 where an advisory is
+    about a package, or where something could not be compared.
     """
-    records = [
-        _record(name_of(image), found, scan(read_advisories(file), found))
-        for image, found in read_packages(archive)
-    ]
-    if as_json:
-        print_json(records)
+    path = Path(subject)
+    if is_sbom(path):
+        subjects = [Scanned(name=each.name, found=each.found) for each in read_sbom(path)]
     else:
-        rows = [_row(record.image, hit) for record in records for hit in record.hits]
-        if rows:
-            print_table(_COLUMNS, rows)
-        for record in records:
-            _tell(record)
-    return int(any(record.hits or record.unknown for record in records))
+        subjects = [
+            Scanned(name=each.name, digest=each.version, found=each.found)
+            for each in read_packages(path)
+        ]
+    level = None if fail_on == ANY else cast("Level", fail_on)
+    return print_scan(subjects, _advisories(files), fail_on=level, as_json=as_json)
 
 
-def _record(image: str, found: ImagePackages, told: Scan) -> ScanRecord:
-    return ScanRecord(
-        image=image,
-        packages=len(found.packages),
-        advisories=told.advisories,
-        hits=told.hits,
-        unknown=[*found.unknown, *told.unknown],
-    )
-
-
-def _row(image: str, hit: Hit) -> tuple[str, ...]:
-    words = (image, hit.id, hit.package, hit.version, hit.fixed or NO_FIX, ", ".join(hit.also))
-    return tuple(map(clean, words))
-
-
-def _tell(record: ScanRecord) -> None:
-    about = len({hit.package for hit in record.hits})
-    say(
-        f"{record.image}: {plural(len(record.hits), 'finding')} about {plural(about, 'package')}"
-        f" of {record.packages}, by {record.advisories} advisories"
-    )
-    for reason in record.unknown:
-        say(f"{record.image}: not compared: {reason}")
+def _advisories(files: Sequence[Path]) -> Iterator[OsvAdvisory]:
+    for file in files:
+        yield from read_advisories(file)

@@ -1,54 +1,64 @@
-"""The packages of images as SPDX 2.3: what other tools read."""
+"""The packages of images and nodes as SPDX 2.3: what other tools read."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
-from urllib.parse import quote
-from uuid import UUID
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
-from packaging.utils import canonicalize_name
-
-from agent.archives.index import ArchivedImage
-from agent.archives.package_lists import ImagePackages, Package
+from agent.protocol.packages import Package, PackageList
+from console.images.purl import purl
 
 # Nobody here has read a licence, or knows where a package was fetched from.
 UNSAID = "NOASSERTION"
 DOCUMENT = "SPDXRef-DOCUMENT"
+BUILT_FROM = "built from "
+PART_OF = "installed by the package "
+MAY_BE_MORE = "There may be more packages: "
+
+
+class Subject(NamedTuple):
+    """What packages are in: an image, or a node."""
+
+    name: str
+    version: str  # an image's digest; what os-release says of a node
+    kind: Literal["Image", "Node"]
+    found: PackageList
+
+
+_PURPOSES = {"Image": "CONTAINER", "Node": "OPERATING-SYSTEM"}
 
 
 def document(
-    name: str,
-    images: Sequence[tuple[ArchivedImage, ImagePackages]],
-    *,
-    version: str,
-    created: datetime,
-    number: UUID,
+    name: str, subjects: Sequence[Subject], *, version: str, created: datetime
 ) -> dict[str, Any]:
-    """One document about these images.
+    """One document about these. The same subjects make the same one, but for `created`.
 
     Args:
         name: what it is called.
         version: of Roost.
-        number: never used for another document.
     """
     packages: list[dict[str, Any]] = []
     relations: list[dict[str, str]] = []
-    for place, (image, found) in enumerate(images, 1):
-        whole = _image(f"SPDXRef-Image-{place}", image, found)
+    for place, subject in enumerate(subjects, 1):
+        whole = _whole(f"SPDXRef-{subject.kind}-{place}", subject)
         packages.append(whole)
         relations.append(_relation(DOCUMENT, "DESCRIBES", whole))
-        for count, package in enumerate(found.packages, 1):
-            part = _package(f"SPDXRef-Image-{place}-Package-{count}", package, found)
+        for count, package in enumerate(subject.found.packages, 1):
+            part = _package(f"{whole['SPDXID']}-Package-{count}", package, subject.found)
             packages.append(part)
             relations.append(_relation(whole["SPDXID"], "CONTAINS", part))
+    content = json.dumps([name, version, packages, relations], sort_keys=True)
     return {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": DOCUMENT,
         "name": name,
-        "documentNamespace": number.urn,
+        # As unique as what is in it.
+        "documentNamespace": uuid5(NAMESPACE_OID, sha256(content.encode()).hexdigest()).urn,
         "creationInfo": {
             "created": created.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "creators": [f"Tool: roost-{version}"],
@@ -58,42 +68,24 @@ def document(
     }
 
 
-def purl(package: Package, found: ImagePackages) -> str:
-    """The package's URL, as purl-spec has it; a distribution is part of the name."""
-    asked: dict[str, str] = {}
-    name, version = package.name, package.version
-    if package.kind == "pypi":
-        space = ""
-        name = canonicalize_name(name)
-    else:
-        space = f"{quote(found.os_id or _USUAL[package.kind], safe='')}/"
-        asked["arch"] = package.architecture
-        if found.os_id and found.os_version:
-            asked["distro"] = f"{found.os_id}-{found.os_version}"
-    words = "&".join(f"{key}={quote(value, safe='')}" for key, value in asked.items() if value)
-    where = f"pkg:{package.kind}/{space}{quote(name, safe='')}@{quote(version, safe='')}"
-    return f"{where}?{words}" if words else where
-
-
-_USUAL = {"deb": "debian", "apk": "alpine"}
-
-
-def _image(number: str, image: ArchivedImage, found: ImagePackages) -> dict[str, Any]:
-    said: dict[str, Any] = _bare(number, image.tags[0] if image.tags else image.config_digest)
-    said["versionInfo"] = image.config_digest
-    said["primaryPackagePurpose"] = "CONTAINER"
-    if found.unknown:
-        said["comment"] = "There may be more packages: " + "; ".join(found.unknown)
+def _whole(number: str, subject: Subject) -> dict[str, Any]:
+    said: dict[str, Any] = _bare(number, subject.name)
+    said["versionInfo"] = subject.version
+    said["primaryPackagePurpose"] = _PURPOSES[subject.kind]
+    if subject.found.unknown:
+        said["comment"] = MAY_BE_MORE + "; ".join(subject.found.unknown)
     return said
 
 
-def _package(number: str, package: Package, found: ImagePackages) -> dict[str, Any]:
+def _package(number: str, package: Package, found: PackageList) -> dict[str, Any]:
     said = _bare(number, package.name)
     said["versionInfo"] = package.version
     if (package.source, package.source_version) != (package.name, package.version):
         text = f"{package.source} {package.source_version}".strip()
         if text:
-            said["sourceInfo"] = f"built from {text}"
+            said["sourceInfo"] = BUILT_FROM + text
+    if package.part_of:
+        said["comment"] = PART_OF + package.part_of
     said["externalRefs"] = [
         {
             "referenceCategory": "PACKAGE-MANAGER",

@@ -98,6 +98,8 @@ PARTS = {
         ("prometheus", "promtool", "prometheus-node-exporter"),
         enclosed=False,
     ),
+    # For a test marked `real("rpm")`: packages and databases of rpm's own.
+    "rpm": Part(("rpm", "rpmbuild"), enclosed=False),
     # For a test marked `real("compiler")`.
     "compiler": Part(("gcc",), enclosed=False),
 }

@@ -40,7 +40,8 @@ class RequestFigures(msgspec.Struct, kw_only=True):
     requests: int = 0
     errors: int = 0  # 5xx, no connection, no answer; what the client cut off is none
     # Time until the answer's headers, or until the client gave up waiting for them (they would have
-    # come later still), by `bucket_of`; not of errors.
+    # come later still), by `bucket_of`; not of errors, but where the proxy gave up waiting and
+    # "requests.errors" is not seen.
     latency: dict[int, int] = {}
 
 

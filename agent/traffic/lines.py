@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
-# By what a line begins with: its words, and what its backend's name begins with.
-_KINDS = {"r": (11, "b-"), "g": (12, "g-")}
+
+class _Kind(NamedTuple):
+    words: int
+    backend: str  # what the name of a backend begins with
+    # No request waits longer: `timeout server` and `timeout client` in `modes.py`, and 20 s for the
+    # connection.
+    longest_wait: int  # microseconds
+    gives_up: str  # who does not wait any more, of those whose waiting tells how slow the arm is
+
+
+# By what a line begins with. Errors of gRPC are not judged, as most are in trailers: so what it
+# keeps waiting until HAProxy gives up must show in its latency.
+_KINDS = {
+    "r": _Kind(11, "b-", 620_000_000, "Cc"),
+    "g": _Kind(12, "g-", 86_420_000_000, "Ccs"),
+}
 # Of gRPC, those that stand for a 5xx: unknown, deadline exceeded, unimplemented, internal,
 # unavailable, data loss. What comes in trailers is in no line.
 _GRPC_ERRORS = frozenset({"2", "4", "12", "13", "14", "15"})
 # Over the times that HAProxy itself tells, in whole milliseconds: then the clock was set meanwhile.
 SLACK_MICROSECONDS = 20_000
-# No request waits longer: `timeout server` and `timeout client` in `config.py`, and the connection.
-LONGEST_WAIT_MICROSECONDS = 620_000_000
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True):
@@ -23,16 +37,16 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     error: bool
     began: int  # microseconds since 1970
     ended: int
-    # Until the answer's headers; where the client gave up before, how long it had waited: they
-    # would have come later still. None: of an error, or nobody waited for them.
+    # Until the answer's headers; where who waited gave up before, how long that was: they would
+    # have come later still. None: of another error, or nobody waited for them.
     microseconds: int | None
 
 
 def answer_of(line: bytes) -> Answer | None:
     """What a line tells; None: it is another kind of line."""
     words = line.decode(errors="replace").split()
-    fields, mark = _KINDS.get(words[0] if words else "", (0, ""))
-    if not fields or len(words) != fields or not words[1].startswith(mark):
+    kind = _KINDS.get(words[0]) if words else None
+    if kind is None or len(words) != kind.words or not words[1].startswith(kind.backend):
         return None
     _, backend, server, status, why, *times = words[:11]
     waited, connected, answered, began, taken, ended = (_number(each) for each in times)
@@ -42,8 +56,8 @@ def answer_of(line: bytes) -> Answer | None:
     microseconds = None
     if not error:
         microseconds = _microseconds(taken, waited, connected, answered)
-        if microseconds is None and _gave_up(why):
-            microseconds = _waited(began, ended)
+    if microseconds is None and why[:1] in kind.gives_up and why[1:2] in ("C", "H"):
+        microseconds = _waited(began, ended, kind.longest_wait)
     return Answer(
         backend=backend,
         server=server,
@@ -54,15 +68,10 @@ def answer_of(line: bytes) -> Answer | None:
     )
 
 
-def _gave_up(why: str) -> bool:
-    """The client went away while the server was to take its connection, or to answer."""
-    return why[:1] in ("C", "c") and why[1:2] in ("C", "H")
-
-
-def _waited(began: int, ended: int) -> int | None:
+def _waited(began: int, ended: int, longest: int) -> int | None:
     """By the clock alone; None: it was set meanwhile."""
     waited = ended - began
-    return waited if 0 <= waited <= LONGEST_WAIT_MICROSECONDS else None
+    return waited if 0 <= waited <= longest else None
 
 
 def _is_error(status: int, why: str) -> bool:

@@ -82,7 +82,7 @@ class Tally:
         figures.requests += 1
         if answer.error:
             figures.errors += 1
-        elif answer.microseconds is not None:
+        if answer.microseconds is not None:
             bucket = bucket_of(answer.microseconds / 1e6)
             figures.latency[bucket] = figures.latency.get(bucket, 0) + 1
 

@@ -59,6 +59,31 @@ def test_what_a_line_of_grpc_tells(status: str, *, error: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "error", "microseconds"),
+    [
+        (line(504, "sH", -1, "-"), True, 5000),  # HAProxy waited no longer
+        (line(503, "sC", -1, "-"), True, 5000),
+        (line(502, "SH", -1, "-"), True, None),
+        (line(-1, "CH", -1, "-").replace(b"1005000", b"3601000000"), False, 3_600_000_000),
+        (line(504, "sH", -1, "-").replace(b"1005000", b"86402000000"), True, 86_401_000_000),
+        (line(504, "sH", -1, "-").replace(b"1005000", b"90000000000"), True, None),
+    ],
+)
+def test_a_call_of_grpc_that_nobody_waited_for_has_a_latency(
+    text: bytes, *, error: bool, microseconds: int | None
+) -> None:
+    """What failed shows in no other figure that is judged."""
+    answer = answer_of(text.replace(b"r b-", b"g g-") + b" -")
+    assert answer is not None
+    assert (answer.error, answer.microseconds) == (error, microseconds)
+    tally = Tally(clock=lambda: 0.0)
+    tally.begin(50, ("stable", "candidate"))
+    tally.take(answer)
+    figures = tally._arms["candidate"]
+    assert (figures.errors, sum(figures.latency.values())) == (error, microseconds is not None)
+
+
+@pytest.mark.parametrize(
     "text",
     [b"", b"Server b-x/stable is DOWN", line()[:-8], line().replace(b"b-all", b"f-all"), b"\xff"],
 )

@@ -14,6 +14,8 @@ import grpc.aio
 import pytest
 
 from agent.measuring.requests import requests_of
+from agent.protocol.arms import bucket_of
+from agent.traffic import config, modes
 from tests.agent.traffic.processes import Split, split
 
 pytestmark = [pytest.mark.real("haproxy"), pytest.mark.timeout(60)]
@@ -104,6 +106,26 @@ async def test_weights_are_of_calls_on_one_connection_and_none_fails(folder: Pat
         while await proxy.proxy.sessions("stable"):  # noqa: ASYNC110 - as good
             await asyncio.sleep(0.05)
         assert await said(channel, 20) == {b"two": 20}
+
+
+async def test_what_haproxy_does_not_wait_for_any_more_shows_in_the_latency(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that hangs: its calls end after a second, in the stead of a day."""
+    short = modes.DEFAULTS["grpc"].replace("timeout server 24h", "timeout server 1s")
+    assert short != modes.DEFAULTS["grpc"]
+    monkeypatch.setattr(config, "DEFAULTS", {**modes.DEFAULTS, "grpc": short})
+    async with served(folder) as (proxy, channel):
+        await proxy.weigh(100)
+        await proxy.window()
+        streams: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(STREAM)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await streams().read()  # it says nothing before it is asked
+        while not (await proxy.window()).arms["candidate"].requests:  # noqa: ASYNC110 - as good
+            await asyncio.sleep(0.05)
+        figures = (await proxy.window()).arms["candidate"]
+    assert (figures.requests, figures.errors, sum(figures.latency.values())) == (1, 1, 1)
+    assert min(figures.latency) >= bucket_of(1.0)
 
 
 async def test_latency_is_known_and_errors_are_not(folder: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import formatdate
 
@@ -75,25 +76,28 @@ class _Sending:
     ) -> None:
         self._to, self._message, self._password = to, message, password
         self._seconds = seconds
-        self._server: smtplib.SMTP | None = None
+        self._line: socket.socket | None = None
         self._over = False
 
     def cut(self) -> None:
         """Whatever it waits for ends now, and nothing more is begun."""
         self._over = True
-        server = self._server
-        held = None if server is None else server.sock
-        if held is not None:
+        line = self._line
+        if line is not None:
             with contextlib.suppress(OSError):
-                held.shutdown(socket.SHUT_RDWR)
+                line.shutdown(socket.SHUT_RDWR)
 
     def why_not(self) -> str | None:
         """None: the server has taken it."""
         try:
-            with contextlib.closing(self._connected()) as server:
-                self._server = server
-                if self._over:
-                    return "it took too long to greet"
+            return self._why_not()
+        finally:
+            if self._line is not None:
+                self._line.close()
+
+    def _why_not(self) -> str | None:
+        try:
+            with contextlib.closing(_Server(self._to, self._seconds, self._connected)) as server:
                 if self._to.tls == "starttls":
                     server.starttls(context=ssl.create_default_context())
                 why = self._logged_in(server)
@@ -109,14 +113,11 @@ class _Sending:
         except (OSError, ValueError) as error:
             return clean(str(error))[:200] or type(error).__name__
 
-    def _connected(self) -> smtplib.SMTP:
-        to, name = self._to, socket.gethostname()
-        if to.tls == "tls":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(
-                to.host, to.port, local_hostname=name, timeout=self._seconds, context=context
-            )
-        return smtplib.SMTP(to.host, to.port, local_hostname=name, timeout=self._seconds)
+    def _connected(self, line: socket.socket) -> None:
+        """Hears of the connection before anything has come over it."""
+        self._line = line
+        if self._over:
+            self.cut()
 
     def _logged_in(self, server: smtplib.SMTP) -> str | None:
         """Why it is not. The server's words stay away: it may repeat what it was told."""
@@ -135,6 +136,24 @@ class _Sending:
         except ValueError:
             return "the user or the password has letters that SMTP has not"
         return None
+
+
+class _Server(smtplib.SMTP):
+    """A server that has greeted. `connected` is given a handle of the connection before that: one
+    that greets for ever, or never ends its TLS handshake, can be cut off."""
+
+    def __init__(
+        self, to: Mail, seconds: float, connected: Callable[[socket.socket], None]
+    ) -> None:
+        self._to, self._connected = to, connected
+        super().__init__(to.host, to.port, local_hostname=socket.gethostname(), timeout=seconds)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        line = socket.create_connection((host, port), timeout)
+        self._connected(line.dup())
+        if self._to.tls != "tls":
+            return line
+        return ssl.create_default_context().wrap_socket(line, server_hostname=host)
 
 
 def _said(code: int, words: bytes | str) -> str:

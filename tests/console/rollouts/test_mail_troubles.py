@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from console.rollouts.mailing import NotMailedError, mail
-from console.rollouts.notices import Mail, Notice
+from console.rollouts.notices import Mail, Notice, Tls
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -91,18 +92,30 @@ async def test_what_was_taken_was_taken_whatever_the_server_says_to_quit(bye: by
     assert [line for line in talk.lines if line == b"."] == [b"."]
 
 
-async def test_one_that_greets_too_late_gets_no_message() -> None:
-    given_up = asyncio.Event()
+@pytest.mark.parametrize(
+    ("tls", "first", "then"),
+    [
+        ("none", b"", b"220-wait\r\n"),
+        ("starttls", b"", b"220-wait\r\n"),
+        ("tls", b"\x16\x03\x03\x40\x00\x02", b"\x00"),  # a record of 16 KiB
+    ],
+)
+async def test_one_that_greets_for_ever_is_left_and_gets_no_message(
+    tls: Tls, first: bytes, then: bytes
+) -> None:
+    """It greets until the client has gone: no thread goes on with it."""
 
-    async def slowly(writer: asyncio.StreamWriter) -> None:
-        while not given_up.is_set():
-            writer.write(b"220-wait\r\n")
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        while True:
+            writer.write(then)
+            await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with server_that(takes_it, greet=slowly) as (to, talk):
+    async with server_that(takes_it, greet=drip) as (to, talk):
+        slow = msgspec.structs.replace(to, tls=tls)
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(mail(to, NOTICE, None, seconds=30), 0.3)
-        given_up.set()
+            await asyncio.wait_for(mail(slow, NOTICE, None, seconds=300), 0.3)
         await talk.over.wait()
     assert talk.lines == []
 

@@ -6,6 +6,7 @@ Each call opens the file anew, so that any number of processes may use it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -78,7 +79,9 @@ class Journal:
                 [(rollout.id, node, _encoded(body)) for node, body in requests.items()],
             )
             _add(connection, rollout.id, [_planned(rollout)])
-            prune(connection, time.time())
+        # The plan is kept, whatever becomes of the old ones: the next one tries again.
+        with contextlib.suppress(ProblemError):
+            prune(lambda write: self._transaction(write=write), time.time())
 
     def begin(self, rollout_id: str, *, by: str) -> Rollout:
         """A plan becomes a rollout that runs, unless another holds one of its nodes.

@@ -7,7 +7,9 @@ open, of the newest of each release.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,16 +22,46 @@ KEEP_DAYS = 90
 KEEP_EACH = 20
 # Of those that are summaries by then, of all releases; what is older goes.
 KEEP_SUMMARIES = 500
-# One plan is not to wait for the rest of years.
-AT_ONCE = 50
+# One plan is not to wait for the rest of years, and a runner not for more than a few.
+AT_ONCE, IN_ONE_TRANSACTION = 50, 5
 KEEP_SECONDS = KEEP_DAYS * 86400.0
 _DETAILS = ("requests", "replays", "judged", "superseded", "wishes")
 
+# A transaction of the journal; with `True`, nobody else writes meanwhile.
+Transact = Callable[[bool], AbstractContextManager[sqlite3.Connection]]
 
-def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Make summaries of ended rollouts, and remove old summaries and plans that nobody began."""
-    rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC")
+
+class _Due(NamedTuple):
+    """A rollout that is to be forgotten, and the records by which that was decided, by id."""
+
+    rollout: Rollout
+    wholly: bool
+    seen: Mapping[str, str]
+
+
+def prune(transact: Transact, now: float) -> None:
+    """Make summaries of ended rollouts, and remove old summaries and plans that nobody began.
+
+    What is to go is looked up while others write. What has changed since then stays.
+    """
+    _forget_notices(transact, now)
+    with transact(False) as connection:  # noqa: FBT003 - said above
+        due = _found(connection, now)
+    for first in range(0, len(due), IN_ONE_TRANSACTION):
+        with transact(True) as connection:  # noqa: FBT003
+            for each in due[first : first + IN_ONE_TRANSACTION]:
+                if not _as_it_was(connection, each):
+                    continue
+                if each.wholly:
+                    _remove(connection, each.rollout.id)
+                else:
+                    _forget_details(connection, each.rollout, now)
+
+
+def _found(connection: sqlite3.Connection, now: float) -> list[_Due]:
+    rows = connection.execute("SELECT record FROM rollouts ORDER BY number DESC").fetchall()
     found = [from_json(row[0], Rollout) for row in rows]
+    records = {each.id: row[0] for each, row in zip(found, rows, strict=True)}
     see_newer(found)
     open_ones = _open(connection)
     old = [
@@ -38,15 +70,47 @@ def prune(connection: sqlite3.Connection, now: float) -> None:
         if each.id not in open_ones and now - max(each.created_at, each.since) > KEEP_SECONDS
     ]
     newest = set(_newest(found))
-    plans = [each.id for each in old if each.state == "planned" and each.id not in newest]
+    plans = [each for each in old if each.state == "planned" and each.id not in newest]
     summaries = [each for each in found if each.pruned_at is not None]
-    gone = [each.id for each in summaries[KEEP_SUMMARIES:] if each.id not in open_ones]
-    for rollout_id in [*plans, *gone][-AT_ONCE:]:
-        _remove(connection, rollout_id)
+    gone = [each for each in summaries[KEEP_SUMMARIES:] if each.id not in open_ones]
     settled = set(_settled(found))
     due = [each for each in old if each.id not in newest and _is_over(each, settled)]
-    for rollout in due[-AT_ONCE:]:
-        _forget_details(connection, rollout, now)
+    return [
+        _Due(each, wholly, {one: records[one] for one in _decided_by(each)})
+        for several, wholly in (([*plans, *gone], True), (due, False))
+        for each in several[-AT_ONCE:]
+    ]
+
+
+def _decided_by(rollout: Rollout) -> set[str]:
+    """Itself, and those that its nodes have in its stead."""
+    return {rollout.id, *(node.newer for node in rollout.nodes if node.newer is not None)}
+
+
+def _as_it_was(connection: sqlite3.Connection, due: _Due) -> bool:
+    """Also if another console has forgotten it meanwhile, it is not."""
+    for rollout_id, before in due.seen.items():
+        row = connection.execute(
+            "SELECT record FROM rollouts WHERE id = ?", (rollout_id,)
+        ).fetchone()
+        if row is None or row[0] != before:
+            return False
+    return due.rollout.id not in _open(connection)
+
+
+def _forget_notices(transact: Transact, now: float) -> None:
+    """Nobody runs what would deliver them, and who gets them would not know what they are about."""
+    with transact(False) as connection:  # noqa: FBT003
+        late = "SELECT DISTINCT rollout FROM notices WHERE since < ? LIMIT ?"
+        rows = connection.execute(late, (now - KEEP_SECONDS, AT_ONCE)).fetchall()
+    for (rollout_id,) in rows:
+        with transact(True) as connection:  # noqa: FBT003
+            count = connection.execute(
+                "DELETE FROM notices WHERE rollout = ? AND since < ?",
+                (rollout_id, now - KEEP_SECONDS),
+            ).rowcount
+            why = f"{count} notices, which nobody took in {KEEP_DAYS} days, are not sent any more"
+            _note(connection, rollout_id, Event(at=now, by="roost", what="not told", why=why))
 
 
 def _newest(rollouts: Sequence[Rollout]) -> Iterator[str]:
@@ -93,12 +157,16 @@ def _forget_details(connection: sqlite3.Connection, rollout: Rollout, now: float
     rollout.pruned_at = now
     why = f"removed: {count} events of its nodes, its looks, and what nodes were asked"
     event = Event(at=now, by="roost", what="summed up", why=why)
-    connection.execute(
-        "INSERT INTO events (rollout, record) VALUES (?, ?)",
-        (rollout.id, msgspec.json.encode(event).decode()),
-    )
+    _note(connection, rollout.id, event)
     record = msgspec.json.encode(rollout).decode()
     connection.execute("UPDATE rollouts SET record = ? WHERE id = ?", (record, rollout.id))
+
+
+def _note(connection: sqlite3.Connection, rollout_id: str, event: Event) -> None:
+    connection.execute(
+        "INSERT INTO events (rollout, record) VALUES (?, ?)",
+        (rollout_id, msgspec.json.encode(event).decode()),
+    )
 
 
 def _remove(connection: sqlite3.Connection, rollout_id: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from console.rollouts import pruning
 from console.rollouts.journal import Journal
 from console.rollouts.journal_file import transaction
 from console.rollouts.judging.judge import Finding
+from console.rollouts.notice_file import owing
 from console.rollouts.notices import Target
 from console.rollouts.record import Event, Judged, Rollout, RolloutNode, Stage, State, Wish
 from console.rollouts.strategy import Strategy
@@ -82,8 +85,9 @@ def ended(
     rollout.state, rollout.since = state, time.time() - age
     for node in rollout.nodes:
         node.stage, node.since = stage, rollout.since
-    events = [Event(at=1.0, by="runner", what=stage, node=name) for name in names]
-    events.append(Event(at=1.0, by="otto", what=state, why="let through"))
+    at = time.time()
+    events = [Event(at=at, by="runner", what=stage, node=name) for name in names]
+    events.append(Event(at=at, by="otto", what=state, why="let through"))
     judged = dict.fromkeys(names, LOOK)
     journal.save(rollout, events, journal.wishes(rollout_id), judged)
 
@@ -185,6 +189,68 @@ def test_what_is_open_stays(journal: Journal) -> None:
     planned(journal, "next", "a")
     for name in ("owes", "wished", "stands"):
         assert left(journal, name)["judged"] == 1, name
+
+
+def test_notices_that_nobody_takes_keep_nothing_for_ever(journal: Journal) -> None:
+    """No runner is there to give them up."""
+    target = Target(command=("/bin/true",), on=("ended",))
+    ended(journal, "owes", "a", age=OLD, strategy=Strategy(notify=(target,)))
+    ended(journal, "new", "a", age=0, strategy=Strategy(notify=(target,)))
+    with transaction(journal.folder, write=True) as connection:
+        connection.execute(
+            "UPDATE notices SET since = ? WHERE rollout = 'owes'", (time.time() - OLD,)
+        )
+    planned(journal, "next", "a")
+    assert left(journal, "owes")["judged"] == 0
+    told = [each.why for _, each in journal.events("owes") if each.what == "not told"]
+    assert told == ["1 notices, which nobody took in 90 days, are not sent any more"]
+    assert owing(journal.folder) == {"new"}
+
+
+@pytest.mark.parametrize("changed", ["old", "new", "wish"])
+def test_what_changes_while_it_is_looked_up_stays(journal: Journal, changed: str) -> None:
+    """The rollout itself, or the newer one that its node has in its stead."""
+    ended(journal, "old", "a", age=OLD)
+    ended(journal, "other", "b", age=OLD)
+    ended(journal, "new", "a", "b", age=0)
+    transactions: list[bool] = []
+
+    def transact(write: bool) -> AbstractContextManager[sqlite3.Connection]:
+        if write and True not in transactions:
+            if changed == "wish":
+                journal.wish("old", "abort", by="otto")
+            else:
+                record = journal.load(changed)
+                record.nodes[0].why = "something else"
+                journal.save(record)
+        transactions.append(write)
+        return transaction(journal.folder, write=write)
+
+    pruning.prune(transact, time.time())
+    assert transactions == [False, False, True]
+    assert left(journal, "old")["judged"] == 1
+    assert left(journal, "other")["judged"] == (1 if changed == "new" else 0)
+    pruning.prune(transact, time.time())
+    assert left(journal, "old")["judged"] == (1 if changed == "wish" else 0)
+
+
+def test_others_write_in_between(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is looked up without the lock, and forgotten a few at a time."""
+    monkeypatch.setattr(pruning, "KEEP_EACH", 9)
+    for number in range(2 * pruning.IN_ONE_TRANSACTION):
+        ended(journal, f"old-{number}", "a", age=OLD)
+    ended(journal, "new", "a", age=0)
+    monkeypatch.setattr(pruning, "KEEP_EACH", 1)
+    transactions: list[bool] = []
+
+    def transact(write: bool) -> AbstractContextManager[sqlite3.Connection]:
+        journal.note("new", Event(at=1.0, by="runner", what="look"))
+        transactions.append(write)
+        return transaction(journal.folder, write=write)
+
+    pruning.prune(transact, time.time())
+    assert transactions == [False, False, True, True]
+    assert sum(each.pruned_at is not None for each in journal.rollouts()) == 10
 
 
 def test_plans_that_nobody_began_go_but_the_newest(journal: Journal) -> None:

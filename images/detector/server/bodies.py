@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from .direct import EXTENSION, BodyReader
-from .problems import RequestError
+from .problems import RequestError, too_long
 
 Body = bytes | memoryview
 
@@ -35,9 +35,11 @@ async def body_of(request: Request, *, limit_bytes: int, seconds: float, align_a
         ClientGoneError: the client went away amid it.
     """
     said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > limit_bytes:
-        raise _too_long(limit_bytes)
     reader: BodyReader | None = request.scope.get("extensions", {}).get(EXTENSION)
+    if said.isdecimal() and int(said) > limit_bytes:
+        if reader is not None:
+            reader.refuse()
+        raise too_long(limit_bytes)
     try:
         if reader is not None:
             return await reader.read(int(said), align_at=align_at, seconds=seconds)
@@ -59,18 +61,9 @@ async def _read(request: Request, limit_bytes: int) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > limit_bytes:
-            raise _too_long(limit_bytes)
+            raise too_long(limit_bytes)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_long(limit_bytes: int) -> RequestError:
-    return RequestError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "request.too_large",
-        f"the body is longer than {limit_bytes} bytes",
-        "Send fewer or smaller images at a time, or set DETECTOR_BODY_LIMIT_BYTES.",
-    )
 
 
 class InParts:

@@ -14,6 +14,11 @@ import numpy as np
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 EXTENSION = "roost.body"
+# Of what comes before a body: uvicorn waits for it as long as it takes, and keeps all of it.
+HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 10.0
+# Who sends a body listens once it is sent: what is refused is read on for so long.
+LINGER_SECONDS = 10.0
 # What a processor loads at once, at most: a tensor that begins at a multiple of it is never copied.
 ALIGNED_BYTES = 64
 
@@ -21,7 +26,45 @@ ALIGNED_BYTES = 64
 class BodyProtocol(HttpToolsProtocol):
     """uvicorn's, of which the application may read a body by itself: `scope["extensions"]`."""
 
+    _head_timer: asyncio.TimerHandle | None = None  # while a head comes
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_ended()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is None:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES:
+            self._head_ended()
+            self.send_400_response(f"the request's head is longer than {HEAD_BYTES} bytes")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_ended()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_timer is not None:  # else it is behind the body
+            super().on_header(name, value)
+
+    def _head_ended(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
     def on_headers_complete(self) -> None:
+        self._head_ended()
         super().on_headers_complete()
         names = {name for name, _ in self.headers}
         if b"content-length" not in names or b"transfer-encoding" in names:
@@ -39,6 +82,14 @@ class BodyProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.on_message_complete()
+
+    def linger(self) -> None:
+        """End the connection, and read what comes until its other side has ended it, too."""
+        if self.transport.is_closing():
+            return
+        self.transport.write_eof()
+        self.transport.set_protocol(_Throwing(self))
+        self.flow.resume_reading()
 
 
 class BodyReader:
@@ -78,6 +129,42 @@ class BodyReader:
             if http.transport.get_protocol() is filling:
                 http.transport.set_protocol(http)
         return buffer
+
+    def refuse(self) -> None:
+        """It is not read: once it is answered the connection ends."""
+        self._cycle.transport = _Ending(self._http)  # type: ignore[assignment]  # all that it is asked
+
+
+class _Ending:
+    """What the answer is written to where the body is not read."""
+
+    def __init__(self, http: BodyProtocol) -> None:
+        self.write, self.is_closing = http.transport.write, http.transport.is_closing
+        self.close = http.linger
+
+
+class _Throwing(asyncio.BufferedProtocol):
+    """What the connection speaks while a body comes that nobody reads."""
+
+    def __init__(self, http: BodyProtocol) -> None:
+        self._http, self._room = http, memoryview(bytearray(64 * 1024))
+        self._timer = http.loop.call_later(LINGER_SECONDS, http.transport.abort)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        pass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._http.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._http.resume_writing()
 
 
 class _Filling(asyncio.BufferedProtocol):

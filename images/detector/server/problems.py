@@ -27,3 +27,13 @@ class RequestError(Exception):
 def bad(code: str, detail: str, hint: str) -> RequestError:
     """The request itself is wrong."""
     return RequestError(HTTPStatus.BAD_REQUEST, code, detail, hint)
+
+
+def too_long(limit_bytes: int) -> RequestError:
+    """413."""
+    return RequestError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "request.too_large",
+        f"the body is longer than {limit_bytes} bytes",
+        "Send fewer or smaller images at a time, or set DETECTOR_BODY_LIMIT_BYTES.",
+    )

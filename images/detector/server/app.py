@@ -14,17 +14,18 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from . import metrics as prometheus
-from . import v2
+from . import packed, v2
 from .backend import Floats, Shape
 from .batching import Batcher
 from .bodies import Body, ClientGoneError, InParts, body_of
 from .boxes import Found, found
-from .letterbox import Fit, letterboxed
+from .letterbox import Fit, Letterbox
 from .metrics import Metrics
 from .model import Loaded, ModelInUse, check
 from .problems import RequestError
@@ -49,9 +50,11 @@ class DetectorApp:
     ) -> None:
         self._settings, self._model = settings, model
         self._batcher, self._metrics = batcher, metrics
+        self._letterbox = Letterbox(settings.max_pixels)
         self._json_thread = ThreadPoolExecutor(1, "json")
         self._json_turn = asyncio.Lock()
         self._begun = self._answered = 0
+        self._tending: asyncio.Task[None] | None = None
         self.draining = False
 
     def application(self) -> Starlette:
@@ -72,21 +75,39 @@ class DetectorApp:
             self._route("/readyz", self._ready),
             self._route("/metrics", self._show_metrics),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
+        return Starlette(
+            routes=routes,
+            lifespan=self._lifespan,
+            exception_handlers={HTTPException: _no_route},
+        )
+
+    @property
+    def why_not_live(self) -> str | None:
+        """None: it works, with a model or still without one."""
+        if self._tending is not None and self._tending.done():
+            return "nothing looks after the model any more"
+        if not self._batcher.works:
+            return "nothing runs batches any more"
+        seconds = self._batcher.running_seconds
+        if seconds > self._settings.stuck_seconds:
+            return f"a run of the model has not ended for {seconds:.0f} s"
+        return None
 
     @property
     def why_not_ready(self) -> str | None:
         """None: it is ready."""
-        return "the server ends" if self.draining else self._model.why_not_ready
+        if self.draining:
+            return "the server ends"
+        return self.why_not_live or self._model.why_not_ready
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         self._batcher.start()
-        tending = asyncio.create_task(self._tend(), name="model")
+        self._tending = asyncio.create_task(self._tend(), name="model")
         yield
         cut = self._begun - self._answered
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
+        self._tending.cancel()
+        await asyncio.gather(self._tending, return_exceptions=True)
         await self._batcher.stop()
         self._model.stop()
         self._json_thread.shutdown(wait=False, cancel_futures=True)
@@ -124,12 +145,16 @@ class DetectorApp:
 
     async def _body(self, request: Request, align_at: int = 0) -> Body:
         limits = self._settings
-        return await body_of(
+        body = await body_of(
             request,
             limit_bytes=limits.body_limit_bytes,
             seconds=limits.body_seconds,
             align_at=align_at,
         )
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        if encoding in packed.AS_IT_IS:
+            return body
+        return await asyncio.to_thread(packed.unpacked, body, encoding, limits.body_limit_bytes)
 
     async def _infer(self, request: Request) -> InParts:
         self._check_name(request)
@@ -186,9 +211,7 @@ class DetectorApp:
             with self._arriving():
                 body = await self._body(request)
                 loaded = stack.enter_context(self._model.using())
-                picture, fit = await asyncio.to_thread(
-                    letterboxed, body, loaded.size, max_pixels=settings.max_pixels
-                )
+                picture, fit = await asyncio.to_thread(self._letterbox.input, body, loaded.size)
                 answer = asyncio.ensure_future(self._batcher.infer(picture[None], loaded))
                 await asyncio.sleep(0)
             (output,), ran = await answer
@@ -226,16 +249,20 @@ class DetectorApp:
         }
 
     async def _live(self, _: Request) -> Response:
-        return _json({"live": True})
+        why = self.why_not_live
+        return _json({"live": True} if why is None else {"live": False, "reason": why}, _ok(why))
 
     async def _ready(self, _: Request) -> Response:
+        return self._readiness({})
+
+    def _readiness(self, of: Mapping[str, str]) -> Response:
         why = self.why_not_ready
         self._metrics.ready(is_ready=why is None)
-        return _json({"ready": why is None, "reason": why}, 200 if why is None else 503)
+        return _json({**of, "ready": why is None, "reason": why}, _ok(why))
 
     async def _model_ready(self, request: Request) -> Response:
         self._check_name(request)
-        return await self._ready(request)
+        return self._readiness({"name": self._settings.name})
 
     async def _server_metadata(self, _: Request) -> Response:
         return _json(
@@ -262,12 +289,33 @@ class DetectorApp:
             raise v2.unknown_model(name if version == VERSION else f"{name}, version {version}")
 
 
+def _ok(why_not: str | None) -> int:
+    return 200 if why_not is None else 503
+
+
 def _json(content: Mapping[str, Any], status: int = 200) -> Response:
     return Response(
         json.dumps(content, allow_nan=False).encode(),
         status,
         headers={"content-type": "application/json"},
     )
+
+
+def _no_route(request: Request, error: Exception) -> Response:
+    """In JSON, like all other errors: what is not there, and what is there for others."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is for these
+    status, path = HTTPStatus(error.status_code), request.url.path[:200]
+    missing = status is HTTPStatus.NOT_FOUND
+    answer = _problem(
+        RequestError(
+            status,
+            "request.path" if missing else "request.method",
+            f"there is no {path}" if missing else f"{path} is not for {request.method[:20]}",
+            "Of V2 there is what /v2 says; the repository's, statistics and settings are not.",
+        )
+    )
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _problem(error: RequestError) -> Response:

@@ -7,13 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .problems import bad
+from .shares import Shares
 
 Floats = npt.NDArray[np.float32]
 # What YOLO models were trained with beside the picture.
 GREY = 114
+# EXIF's numbers for how a picture is to be turned to be seen; 1 is not at all.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ASIDE = {_TURNS[number] for number in (5, 6, 7, 8)}
 
 
 @dataclass(frozen=True)
@@ -42,38 +54,72 @@ def fit(width: int, height: int, size: tuple[int, int]) -> tuple[Fit, tuple[int,
     return Fit(width, height, scale, left, top), inner
 
 
-def letterboxed(
-    jpeg: bytes | memoryview, size: tuple[int, int], *, max_pixels: int
-) -> tuple[Floats, Fit]:
-    """A JPEG as input (3, height, width), RGB from 0 to 1. Blocks; for a thread.
+class Letterbox:
+    """Pictures of at most `max_pixels`, and never more than that of those in memory as a whole."""
 
-    Raises:
-        RequestError: 400, it is no JPEG, is damaged, or has more than `max_pixels`.
-    """
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._in_memory = Shares(max_pixels)
+
+    def input(self, jpeg: bytes | memoryview, size: tuple[int, int]) -> tuple[Floats, Fit]:
+        """A JPEG as input (3, height, width), RGB from 0 to 1, and where it lies in that.
+
+        It is as it is shown: EXIF may say that it lies on its side. Blocks; for a thread.
+
+        Raises:
+            RequestError: 400, it is no JPEG, is damaged, or has more pixels.
+        """
+        scaled, fitting = self._scaled(jpeg, size)
+        canvas = np.full((*size, 3), GREY, np.uint8)
+        right, bottom = fitting.left + scaled.width, fitting.top + scaled.height
+        canvas[fitting.top : bottom, fitting.left : right] = np.asarray(scaled)
+        made: Floats = canvas.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        return made, fitting
+
+    def _scaled(self, jpeg: bytes | memoryview, size: tuple[int, int]) -> tuple[Image.Image, Fit]:
+        try:
+            with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+                pixels = picture.width * picture.height
+                if pixels > self._max_pixels:
+                    raise bad(
+                        "image.too_large",
+                        f"the picture has {picture.width} x {picture.height} pixels,"
+                        f" over {self._max_pixels}",
+                        "Send a smaller one, or set DETECTOR_MAX_PIXELS.",
+                    )
+                # Of others libjpeg keeps a few lines, of these all, before it can scale any.
+                kept = pixels if picture.info.get("progressive") else 0
+                with self._in_memory.taking(kept):
+                    return _shown(picture, size)
+        except UnidentifiedImageError:
+            raise bad(
+                "image.not_jpeg", "the body is no JPEG", "Send the JPEG's bytes as the body."
+            ) from None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise bad(
+                "image.damaged", f"the JPEG cannot be decoded: {error}", "Was it sent whole?"
+            ) from None
+
+
+def _shown(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, Fit]:
+    """Scaled to fit, and turned as EXIF says."""
+    turn = _TURNS.get(_orientation(picture) or 0)
+    aside = turn in _ASIDE
+    width, height = picture.size[::-1] if aside else picture.size
+    fitting, inner = fit(width, height, size)
+    if aside:
+        inner = inner[1], inner[0]
+    # libjpeg scales by 1/2, 1/4, 1/8 as it decodes, and never below what is asked for.
+    picture.draft("RGB", inner)
+    scaled = picture.convert("RGB").resize(inner, Image.Resampling.BILINEAR)
+    return scaled if turn is None else scaled.transpose(turn), fitting
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    if "exif" not in picture.info:
+        return None
     try:
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise bad(
-                    "image.too_large",
-                    f"the picture has {width} x {height} pixels, over {max_pixels}",
-                    "Send a smaller one, or set DETECTOR_MAX_PIXELS.",
-                )
-            fitting, inner = fit(width, height, size)
-            # libjpeg scales by 1/2, 1/4, 1/8 as it decodes, and never below what is asked for.
-            picture.draft("RGB", inner)
-            scaled = picture.convert("RGB").resize(inner, Image.Resampling.BILINEAR)
-    except UnidentifiedImageError:
-        raise bad(
-            "image.not_jpeg", "the body is no JPEG", "Send the JPEG's bytes as the body."
-        ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise bad(
-            "image.damaged", f"the JPEG cannot be decoded: {error}", "Was it sent whole?"
-        ) from None
-    canvas = np.full((*size, 3), GREY, np.uint8)
-    canvas[fitting.top : fitting.top + inner[1], fitting.left : fitting.left + inner[0]] = (
-        np.asarray(scaled)
-    )
-    made: Floats = canvas.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    return made, fitting
+        found: object = picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 - it is read with many a parser, and the picture is well
+        return None
+    return found if isinstance(found, int) else None

@@ -123,8 +123,23 @@ async def test_too_many_are_refused() -> None:
         with pytest.raises(RequestError) as raised:
             await infer(batcher, images(1))
         assert (raised.value.status, raised.value.code) == (503, "server.busy")
+        with pytest.raises(RequestError) as raised:
+            await infer(batcher, images(3))  # there will never be room
+        assert (raised.value.status, raised.value.code) == (413, "input.too_many")
         model.go.set()
         await asyncio.gather(first, waiting)
+
+
+async def test_it_says_whether_it_works_and_how_long_a_batch_has_run() -> None:
+    model = Model()
+    async with batching(model) as batcher:
+        assert (batcher.works, batcher.running_seconds) == (True, 0.0)
+        asked = asyncio.create_task(infer(batcher, images(1)))
+        await until(lambda: bool(model.batches) and batcher.running_seconds > 0)
+        model.go.set()
+        await asked
+        await until(lambda: batcher.running_seconds == 0.0)
+    assert not batcher.works
 
 
 async def test_a_batch_that_fails_is_told_to_each_in_it_and_the_next_one_runs() -> None:

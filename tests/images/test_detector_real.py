@@ -169,6 +169,45 @@ def health(detector: Detector) -> str:
     return detector.engine.docker("inspect", "--format", "{{.State.Health.Status}}", detector.name)
 
 
+def test_a_picture_is_looked_at_as_it_is_shown(detector: Detector) -> None:
+    """EXIF says that it lies on its left side, or says nothing that can be understood."""
+    tag = b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00"
+    for entries, size in ((b"\x01\x00" + tag, (100, 200)), (b"\xff\xff" + tag, (100, 200))):
+        exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00" + entries + bytes(4)
+        segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+        answer = detector.detect(RED[:2] + segment + RED[2:])
+        assert (answer.json["width"], answer.json["height"]) == size
+        (found,) = answer.json["detections"]
+        left, top, right, bottom = found["box"]
+        # (50, 25) to (100, 50) lies turned at (50, 50) to (75, 100).
+        assert left < 60 < 65 < right
+        assert top < 60 < 90 < bottom
+    broken = b"Exif\x00\x00II*\x00\xff\xff\xff\xff"
+    segment = b"\xff\xe1" + (len(broken) + 2).to_bytes(2, "big") + broken
+    assert detector.detect(RED[:2] + segment + RED[2:]).json["width"] == 200
+
+
+def test_a_run_that_does_not_end_is_told(start_detector: Start) -> None:
+    detector = start_detector(
+        model=colour_detector(size=640, work=12),
+        environment={"DETECTOR_MAX_BATCH": "1", "DETECTOR_STUCK_SECONDS": "0.05"},
+    )
+    detector.wait_ready()
+    assert detector.ask("GET", "/healthz").status == 200
+    answers: list[Answer] = []
+    askers = [
+        threading.Thread(target=lambda: answers.append(detector.detect(RED))) for _ in range(8)
+    ]
+    for asker in askers:
+        asker.start()
+    until(lambda: detector.ask("GET", "/healthz").status == 503)
+    for asker in askers:
+        asker.join()
+    assert [answer.status for answer in answers] == [200] * 8
+    assert detector.ask("GET", "/healthz").json == {"live": True}
+    assert detector.ready()
+
+
 def test_a_kserve_client(detector: Detector) -> None:
     words = in_client_python(detector.engine, "v2_requests.py", f"{detector.address}:{PORT}")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -181,6 +220,10 @@ def test_a_kserve_client(detector: Detector) -> None:
     ]
     for way in ("binary", "json"):
         assert told[way] == {"shape": [2, 7, 64], "red": [0, 4], "id": "seven"}
+    assert told["gzip"] == told["deflate"] == [2, 7, 64]
+    assert told["beside_each_other"] == [[2, 7, 64]] * 20
+    assert "it has no classes to be put in order" in told["classes"]
+    assert told["configuration"] == "404: there is no /v2/models/detector/config"
     assert "the input has the shape [1, 3, 32, 32]" in told["wrong_shape"]
     assert "the input is INT32, the model takes FP32" in told["wrong_type"]
     assert "there is no input 'pictures'" in told["wrong_name"]
@@ -209,7 +252,13 @@ def test_what_is_wrong_is_told(start_detector: Start) -> None:
         assert answer.json["code"] == code
     answer = detector.ask("POST", "/v2/models/detector/infer", b'{"id": "' + bytes(1000))
     assert (answer.status, answer.json["code"]) == (413, "request.json_too_large")
-    assert detector.ask("GET", "/nowhere").status == 404
+    for method, path, status in (("GET", "/nowhere", 404), ("GET", "/v1/detect", 405)):
+        answer = detector.ask(method, path)
+        assert (answer.status, answer.json["status"]) == (status, status)
+    # As most clients send: all of it, and only then they listen.
+    answer = detector.ask("POST", "/v1/detect", bytes(65 * MIB))
+    assert (answer.status, answer.json["code"]) == (413, "request.too_large")
+    assert taken_of_an_endless_head(detector) < MIB
     huge = refused(detector, b"Content-Length: 1073741824\r\n\r\nsome")
     assert b" 413 " in huge
     assert b'"request.too_large"' in huge
@@ -217,6 +266,25 @@ def test_what_is_wrong_is_told(start_detector: Start) -> None:
     assert b" 408 " in slow
     assert taken_of_an_endless_body(detector) < 256 * MIB
     assert detector.detect(RED).status == 200
+
+
+def taken_of_an_endless_head(detector: Detector) -> int:
+    """How much it takes until it cuts the connection."""
+    with detector.connect() as connection:
+        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: detector\r\n")
+        line, taken = b"X-More: " + bytes(b"a" * 1000) + b"\r\n", 0
+        while taken < 64 * MIB:
+            try:
+                connection.sendall(line * 10)
+                # What it answers comes before the end of what we send.
+                if connection.recv(1, socket.MSG_DONTWAIT):
+                    return taken
+            except BlockingIOError:
+                pass
+            except OSError:
+                return taken
+            taken += 10 * len(line)
+        return taken
 
 
 def taken_of_an_endless_body(detector: Detector) -> int:

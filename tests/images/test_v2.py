@@ -54,6 +54,13 @@ def test_json_and_binary_are_the_same_images() -> None:
         (json.dumps(request(data=[[1], [1, 2]])).encode(), "input.data"),
         (json.dumps(request(data=None)).encode(), "input.size"),
         (json.dumps(request() | {"outputs": [{"name": "x"}]}).encode(), "output.name"),
+        (json.dumps(request() | {"outputs": "output0"}).encode(), "output.name"),
+        (
+            json.dumps(
+                request() | {"outputs": [{"name": "output0", "parameters": {"classification": 2}}]}
+            ).encode(),
+            "output.classification",
+        ),
     ],
 )
 def test_what_is_wrong_is_told(body: bytes, code: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 from pathlib import Path
 from types import FrameType
@@ -54,6 +55,7 @@ def main() -> int:
         log.error("%s", error)  # noqa: TRY400 - it is for people
         return 2
     metrics = Metrics(queued=lambda: batcher.queued)
+    metrics.facts(fields)
 
     def changed(loaded: Loaded) -> None:
         fields["backend"], fields["model"] = loaded.backend.kind, loaded.digest
@@ -86,6 +88,9 @@ def main() -> int:
     )
     server = Server(config)
     server.app = detector
+    # uvicorn raises the signal that ended it again, for whoever had it before: that is us.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, server.handle_exit)
     server.run()
     return 0 if server.started else 3
 

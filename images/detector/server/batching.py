@@ -42,6 +42,17 @@ class Batcher(Generic[Model]):
         self._came = asyncio.Event()
         self.arriving = 0
         self._task: asyncio.Task[None] | None = None
+        self._began: float | None = None  # the batch that runs, by the loop's clock
+
+    @property
+    def works(self) -> bool:
+        """Whether what waits will be run."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def running_seconds(self) -> float:
+        """For so long the batch has been running that does; 0: none does."""
+        return 0.0 if self._began is None else asyncio.get_running_loop().time() - self._began
 
     @property
     def queued(self) -> int:
@@ -69,8 +80,16 @@ class Batcher(Generic[Model]):
             model: what they were made for; they run with others for the same one alone.
 
         Raises:
-            RequestError: 503, too many wait; and what the run raises.
+            RequestError: 503, too many wait; 413, they are more than may wait at all; and what the
+                run raises.
         """
+        if len(images) > self._limit:
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "input.too_many",
+                f"the request has {len(images)} images, over {self._limit}",
+                "Send fewer at a time, or set DETECTOR_QUEUE_LIMIT.",
+            )
         if self.queued + len(images) > self._limit:
             raise _busy(f"{self._limit} images wait already")
         parts = [
@@ -103,7 +122,9 @@ class Batcher(Generic[Model]):
                     await asyncio.wait_for(self._came.wait(), deadline - loop.time())
                 except (asyncio.TimeoutError, TimeoutError):
                     break
+            self._began = loop.time()
             await self._run_batch(self._taken())
+            self._began = None
 
     def arrived(self) -> None:
         """One that was on its way is not any more, whatever became of it."""

@@ -31,6 +31,7 @@ class Settings:
     json_limit_bytes: int  # of a body, what is JSON
     body_seconds: float  # a client that is slower is cut off
     drain_seconds: float
+    stuck_seconds: float  # a run of the model that takes longer never ends
     watch_seconds: float  # how often the model's files are looked at
     threads: int  # of ONNX Runtime on the CPU; 0: as many as there are cores
     gpu_memory_bytes: int | None  # None: no ceiling
@@ -66,6 +67,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         json_limit_bytes=int(number("DETECTOR_JSON_LIMIT_BYTES", 32 * 1024 * 1024, 1)),
         body_seconds=number("DETECTOR_BODY_SECONDS", 10, 0.1),
         drain_seconds=number("DETECTOR_DRAIN_SECONDS", 10, 0),
+        stuck_seconds=number("DETECTOR_STUCK_SECONDS", 60, 0.05),
         watch_seconds=number("DETECTOR_WATCH_SECONDS", 1, 0.05),
         threads=int(number("DETECTOR_THREADS", 0, 0)),
         gpu_memory_bytes=ceiling or None,

@@ -138,12 +138,21 @@ def _wants_binary(asked: dict[str, Any], output: str) -> bool:
     parameters = asked.get("parameters")
     wanted = parameters.get("binary_data_output") if isinstance(parameters, dict) else None
     outputs = asked.get("outputs")
-    for each in outputs if isinstance(outputs, list) else []:
+    if outputs is not None and not isinstance(outputs, list):
+        raise bad("output.name", "`outputs` is no list", f"Leave it out, or name {output} in it.")
+    for each in outputs or []:
         if not isinstance(each, dict) or each.get("name") != output:
             raise bad("output.name", "there is no such output", f"The model's is {output}.")
         own = each.get("parameters")
-        if isinstance(own, dict) and "binary_data" in own:
-            wanted = own["binary_data"]
+        if not isinstance(own, dict):
+            continue
+        if "classification" in own:
+            raise bad(
+                "output.classification",
+                "a detector's output is boxes: it has no classes to be put in order",
+                "Leave `classification` out (class_count of a client), or ask /v1/detect.",
+            )
+        wanted = own.get("binary_data", wanted)
     return wanted is True
 
 

@@ -57,7 +57,7 @@ from agent.store.trusted_keys import TrustedKeys
 from agent.traffic.simulated import SimulatedTraffic
 from agent.traffic.traffic import Traffic
 from agent.upgrades.node_upgrades import NodeUpgrades
-from agent.upgrades.trial_files import TrialFiles
+from agent.upgrades.upgrade_job import UpgradePlace
 from agent.workloads.applying import Rules
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.node_workloads import NodeWorkloads
@@ -111,16 +111,15 @@ class Node:
         arm_sources: ArmSources | None = None,
         traffic: Traffic | None = None,
         own_log: LogKeeper | None = None,
-        trial: TrialFiles | None = None,
+        upgrade: UpgradePlace | None = None,
         configuration: Mapping[str, str] | None = None,
     ) -> None:
         """`configuration` is what agent.yaml came to, by dotted key: see `settings.told`."""
         self.name, self.boot = name, secrets.token_hex(4)
         self.gpu, self.host, self.runtime = gpu, host, runtime
-        self.keys = keys or TrustedKeys(None)
-        self.secrets = NodeSecrets(rules.secrets)
+        self.keys, self.secrets = keys or TrustedKeys(None), NodeSecrets(rules.secrets)
         self.audit, self.tokens, self.jobs, self.images = audit, tokens, jobs, images
-        self.upgrades = NodeUpgrades(trial, jobs=jobs, blobs=images.blobs, database=database.path)
+        self.upgrades = NodeUpgrades(upgrade, jobs=jobs, blobs=images.blobs, database=database.path)
         self.simulated = simulated
         self.own_log = own_log or LogKeeper({})
         self.events = EventLog(self.boot, capacity_events=capacity_events)
@@ -227,7 +226,8 @@ class Node:
         """Of an upgrade it is the end."""
         if self.upgrades.on_trial:
             await self.upgrades.up()
-            self._facts_stale.set()
+            await self.refresh_facts()
+            self._publish()
 
     async def _start_stores(self, *, by_itself: bool) -> None:
         await self.images.start(by_itself=by_itself)

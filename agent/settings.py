@@ -30,7 +30,7 @@ class HttpsSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class PolicySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """What the node insists on, whoever asks."""
 
-    require_signature: bool = False  # of images: only what a trusted key has signed is loaded
+    require_signature: bool = False  # only images and kits that a trusted key has signed
     # Workloads may bind folders, and engines be built from files, below these only; empty: any.
     # Pins keep what a container has.
     volume_roots: list[Path] = []

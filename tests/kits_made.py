@@ -11,18 +11,18 @@ from pathlib import Path
 
 import msgspec
 
+from agent.archives.kits import write_zip
 from agent.protocol.decoding import from_json
-from console.kits.making import FORMAT, KitAbout, KitFile
-from console.kits.wheels import write_zip
+from agent.protocol.kits import FORMAT, KitAbout, KitFile
 
 INSTALLER = Path(__file__).parent.parent / "agent" / "kit" / "installer.py"
 TOLD = "the agent says hello"
 
 
-def small_wheel(folder: Path, *, name: str = "hello-1-py3-none-any.whl") -> Path:
+def small_wheel(folder: Path, *, name: str = "hello-1-py3-none-any.whl", says: str = TOLD) -> Path:
     """A wheel with an `agent` that says one line."""
     path = folder / name
-    main = f"def main():\n    print({TOLD!r})\n".encode()
+    main = f"def main():\n    print({says!r})\n".encode()
     write_zip(
         path,
         [
@@ -45,9 +45,10 @@ def small_kit(
     version: str = "1.0.0",
     wheel: bytes | None = None,
     glibc: str = "2.17",
+    says: str = TOLD,
 ) -> Path:
     """A kit with that wheel; `wheel` is what lies in the file instead of what the list says."""
-    data = small_wheel(folder).read_bytes()
+    data = small_wheel(folder, says=says).read_bytes()
     contents = [
         ("agent.yaml", b"{}\n"),
         ("roost-agent.service", b"[Service]\nExecStart=/bin/true\n"),

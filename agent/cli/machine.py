@@ -25,7 +25,9 @@ from agent.store.tokens import TokenStore
 from agent.store.trusted_keys import TrustedKeys
 from agent.traffic.choosing import home_of
 from agent.traffic.node_traffic import NodeTraffic
+from agent.upgrades.kit_vouching import KitVouching
 from agent.upgrades.trial_files import TrialFiles
+from agent.upgrades.upgrade_job import UpgradePlace
 from agent.workloads.applying import Rules
 
 # Where JetPack and NVIDIA's packages for Debian and Ubuntu put TensorRT's bindings.
@@ -77,7 +79,7 @@ def this_machine(
         ),
         keys=keys,
         own_log=own_log,
-        trial=TrialFiles.of(os.environ),
+        upgrade=upgrade_place(keys, required=settings.policy.require_signature),
         configuration=told(settings),
         images=images_in(
             settings.state,
@@ -88,3 +90,9 @@ def this_machine(
             vouching=Vouching(keys, required=settings.policy.require_signature),
         ),
     )
+
+
+def upgrade_place(keys: TrustedKeys, *, required: bool) -> UpgradePlace | None:
+    """Where kits are unpacked, and whose; None: no supervisor started this agent."""
+    files = TrialFiles.of(os.environ)
+    return None if files is None else UpgradePlace(files, KitVouching(keys, required=required))

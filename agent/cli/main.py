@@ -13,6 +13,7 @@ _VERBS = {
     "bundle": "load a bundle or an archive that lies on this machine",
     "check": "say what this machine has, and what is wrong with it",
     "dial-stdio": "join standard input and output to the agent's socket",
+    "kit": "say whether this machine takes a kit of the agent",
     "serve": "run the agent",
     "simulate": "run many simulated nodes",
     "token": "make, list and revoke tokens for https",

@@ -16,7 +16,6 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.signatures import SignedManifest
 from agent.rules.loading import config_digest
 from agent.rules.references import familiar
-from agent.signatures.public_keys import parse_public_key, signs
 from agent.store.trusted_keys import TrustedKeys
 
 # When several signatures fail, the one that is nearest to good is told.
@@ -51,29 +50,9 @@ class Vouching:
 
     def _judged(self, signed: SignedManifest) -> Manifest | ProblemError:
         """The manifest, if a key that is trusted here has signed it as it is."""
-        try:
-            fingerprint = parse_public_key(signed.key).fingerprint
-        except ProblemError as problem:
-            return _wrong(f"its key cannot be read: {problem.detail}")
-        found = self._keys.find(fingerprint)
-        if found is None:
-            return ProblemError(
-                "signature.unknown_key",
-                f"it is signed by {fingerprint}, which this node does not trust",
-                params={"fingerprint": fingerprint},
-                hint="Ask who made it. If the key is right: roost key trust NODE FILE.pub",
-            )
-        key, revoked = found
-        if revoked:
-            return ProblemError(
-                "signature.revoked",
-                f"it is signed by {fingerprint} ({key.name or 'without a name'}), which was"
-                " revoked here",
-                params={"fingerprint": fingerprint},
-                hint=f"{SIGN} {SIGN_ARCHIVE}",
-            )
-        if not signs(key, signed.manifest, signed.signature):
-            return _wrong(f"{fingerprint} did not sign it as it is now: it was changed")
+        refusal = self._keys.refusal(signed, sign=f"{SIGN} {SIGN_ARCHIVE}")
+        if refusal is not None:
+            return refusal
         try:
             return decode_manifest(signed.manifest)
         except FaultError as fault:

@@ -19,6 +19,8 @@ PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bi
 at=${ROOST_PREFIX:-} # tests have a machine in a folder
 root=$at/opt/roost config=$at/etc/roost state=$at/var/lib/roost
 unit=$at/etc/systemd/system/roost-agent.service link=$at/usr/local/bin/roost-agent
+# As the current version has it: how its container is run, and the unit, change with it, and back.
+own=$root/current/lib/agent/kit/container.sh
 name=roost-agent
 image='' version='' archive='' layers='' member='' all='' json=''
 
@@ -128,6 +130,7 @@ remove_container() {
 start() {
   need_runtime
   mode=$1 of=${2:-$(cat "$root/image" 2>/dev/null)}
+  [ "$0" != "$own" ] || renew
   [ "$of" ] || fail kit.broken "no image is installed in $root" 'Install one: roost node install --image FILE'
   make_places
   remove_container || exit 1
@@ -144,6 +147,15 @@ put() {
   cat >"$1.part" && chmod "$2" "$1.part" && on_disk "$1.part" && mv -f "$1.part" "$1" &&
     on_disk "$(dirname "$1")" ||
     fail kit.write "$1 cannot be written" 'Mend that and run it again: it goes on.'
+}
+
+# What this version brings takes the place of what is there, but for a unit that was changed by hand.
+# systemd reads it at the next boot; what cannot be written keeps no agent from its start.
+renew() {
+  [ "$(cat "$own")" != "$(cat "$root/container" 2>/dev/null)" ] || return 0
+  known=$(sh "$root/container" unit 2>/dev/null </dev/null)
+  [ "$known" != "$(cat "$unit" 2>/dev/null)" ] || [ ! "$known" ] || (unit_text | put "$unit" 0644)
+  (put "$root/container" 0755 <"$own")
 }
 
 make_places() {
@@ -216,7 +228,8 @@ once() {
   program=$1
   shift
   "$cli" run --rm --network none --userns host --security-opt seccomp=unconfined --security-opt label=disable \
-    --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" --entrypoint "$program" "$made" "$@"
+    --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" --volume "$config:/etc/roost:ro" \
+    --entrypoint "$program" "$made" "$@"
 }
 
 install() {
@@ -243,6 +256,8 @@ install() {
   # Its own Python looks whether it fits, and says so itself; then whether the agent can be loaded.
   once python3 -IS /kit.pyz unpack ${json:+--json} </dev/null || exit 1
   must kit.image once "/opt/roost/$kit/bin/roost-agent" version
+  # Whether agent.yaml lets it in: it may want a signature.
+  once "/opt/roost/$kit/bin/roost-agent" kit ${json:+--json} /kit.pyz </dev/null || exit 1
   put "$root/container" 0755 <"$0"
   echo "$made" | put "$root/image" 0644 || exit 1
   must kit.write mkdir -p "$(dirname "$link")"
@@ -256,9 +271,8 @@ install() {
   say "agent $version is installed, in a container of $image"
 }
 
-install_unit() {
-  was=$(cat "$unit" 2>/dev/null)
-  put "$unit" 0644 <<END
+unit_text() {
+  cat <<END
 [Unit]
 Description=Roost agent, in a container
 After=network-online.target docker.service podman.socket
@@ -281,6 +295,11 @@ RuntimeDirectoryPreserve=yes
 [Install]
 WantedBy=multi-user.target
 END
+}
+
+install_unit() {
+  was=$(cat "$unit" 2>/dev/null)
+  unit_text | put "$unit" 0644
   say 'starting roost-agent.service'
   # Only where systemd knows another: a reload can take running containers their GPUs. It goes on
   # with what it read at boot, also of an agent that was uninstalled.
@@ -364,7 +383,12 @@ line)
   line line "${1:-IMAGE}"
   exit
   ;;
+unit)
+  unit_text
+  exit
+  ;;
 run | attached)
+  [ "$0" = "$own" ] || ! sh -n "$own" 2>/dev/null || exec sh "$own" "$verb" "$@"
   start "$verb" "$@"
   exit
   ;;

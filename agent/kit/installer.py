@@ -65,6 +65,7 @@ class Kit:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             self.zip = zipfile.ZipFile(str(path))
             self.about: Dict[str, Any] = json.loads(self.zip.read("kit.json").decode())
@@ -256,6 +257,26 @@ def newer_there(kit: Kit) -> List[KitError]:
     ]
 
 
+def refused(kit: Kit) -> List[KitError]:
+    """What agent.yaml wants of a kit's signature is looked at by an agent: this has no ed25519.
+
+    One that is there says it before anything is written, else the one that was just unpacked.
+    """
+    if "require_signature" not in (read_text(str(CONFIG / "agent.yaml")) or ""):
+        return []
+    for place in (ROOT / "current", ROOT / kit.id):
+        program = place / "bin" / "roost-agent"
+        if not program.exists():
+            continue
+        said = quiet([str(program), "kit", "--json", str(kit.path)])[1].strip().splitlines()
+        try:
+            problem = json.loads(said[-1]).get("problem")
+        except (IndexError, ValueError, AttributeError):
+            continue  # an older one does not know the question
+        return [KitError(*(problem[key] for key in ("code", "detail", "hint")))] if problem else []
+    return []
+
+
 def libc_problem(kit: Kit) -> Optional[KitError]:
     have, need = glibc(), str(kit.about["glibc"])
     if have is None:
@@ -349,11 +370,11 @@ def joins(member: str) -> bool:
 
 
 def install(kit: Kit, say: Any, member: str = "") -> None:
-    found = problems(kit) + newer_there(kit)
+    found = problems(kit) + newer_there(kit) + refused(kit)
     python = chosen_python(kit)
     if found or python is None:
         raise found[0]
-    unpack(kit, python, say)
+    unpack_vouched(kit, python, say)
     if group_id() is None:
         say(f"making the group {GROUP}")
         must(["groupadd", "--system", GROUP], "kit.group")
@@ -486,6 +507,17 @@ def unpacked(kit: Kit, python: Python) -> bool:
     program = read_text(str(place / "bin" / "roost-agent")) or ""
     fits = program.startswith(launcher(python, place).split("\n", 1)[0] + "\n")
     return fits and (place / "kit.json").exists()
+
+
+def unpack_vouched(kit: Kit, python: Python, say: Any) -> None:
+    """Where no agent was there to say whether it may be installed, the one in it has."""
+    there = (ROOT / kit.id).exists()
+    unpack(kit, python, say)
+    found = refused(kit)
+    if found:
+        if not there:
+            shutil.rmtree(str(ROOT / kit.id))
+        raise found[0]
 
 
 def unpack(kit: Kit, python: Python, say: Any) -> None:
@@ -709,7 +741,7 @@ def in_filesystem(place: Path) -> Optional[Tuple[str, str, Path]]:
 
 
 def show(kit: Kit, member: str, *, as_json: bool) -> int:
-    found = problems(kit) + newer_there(kit)
+    found = problems(kit) + newer_there(kit) + refused(kit)
     if as_json:
         about = {"version": kit.version, "id": kit.id, "facts": facts(), "plan": plan(kit, member)}
         print(json.dumps(dict(about, problems=[problem.told() for problem in found])))

@@ -1,7 +1,9 @@
 """Starts the agent that is `current`, or one on trial, which goes back unless it is confirmed.
 
-The installer puts it at /opt/roost/start, and systemd runs it: it knows nothing of any version, so
-that it outlives all of them. Standard library only, and what Python 3.6 can read.
+The installer puts it at /opt/roost/start, and systemd runs it. There it is only what finds the one
+that came with the current version, and has that do the work: so the way that agents are started and
+tried changes with `current`, in the same step, and back with it. Where that cannot even be loaded
+this one does it. Standard library only, and what Python 3.6 can read.
 
 Beside it lie `current`, a link to a version's folder; `trial.json` while another one is tried;
 `last-upgrade.json`, what became of the last one. All that it writes is whole and on disk before it
@@ -14,6 +16,7 @@ import ctypes
 import functools
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -37,6 +40,11 @@ END_SECONDS = 5.0
 WORDS_SECONDS = 5.0  # until all that it said was heard
 LAST_WORDS = 200
 PR_SET_PDEATHSIG = 1
+# Where a version has its own of this file and of the unit: in the wheel that it was unpacked from.
+KIT = os.path.join("lib", "agent", "kit")
+UNIT = "/etc/systemd/system/roost-agent.service"
+# One that is lower, or has none, does not look for the current version's: it is replaced.
+FINDS = 1
 
 Trial = Dict[str, Any]
 
@@ -298,7 +306,61 @@ def say(text: str) -> None:
     print("roost start: " + text, file=sys.stderr, flush=True)
 
 
+def renew_unit(root: str, unit: str = UNIT) -> None:
+    """The unit becomes the current version's, unless somebody has changed it by hand.
+
+    systemd reads it at the next boot: a reload can take running containers their GPUs. Raises
+    OSError.
+    """
+    there, own = content(unit), content(os.path.join(root, CURRENT, KIT, os.path.basename(unit)))
+    if there is None or own in (None, there):
+        return
+    versions = [os.path.join(root, name, KIT, os.path.basename(unit)) for name in os.listdir(root)]
+    if there in [content(path) for path in versions]:
+        folder, name = os.path.split(unit)
+        part = os.path.join(folder, "." + name + ".part")
+        with open(part, "wb") as file:
+            file.write(own or b"")
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.rename(part, unit)
+        sync_folder(folder)
+        say("from the next boot on %s is the current version's" % unit)
+
+
+def content(path: str) -> Optional[bytes]:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def of_current(root: str) -> Optional[Any]:
+    """What starts and tries agents, as the current version has it. None: it cannot be loaded."""
+    path = os.path.join(root, CURRENT, KIT, "start.py")
+    if not os.path.exists(path):
+        return None
+    try:
+        found = runpy.run_path(path)
+        return found.get("supervise") or found["main"]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, agents are started
+        say("%s cannot be used: %s" % (path, error))
+        return None
+
+
 def main() -> int:
+    root = os.path.dirname(os.path.abspath(sys.argv[0]))
+    try:
+        renew_unit(root)
+    except OSError as error:
+        say("%s stays as it is: %s" % (UNIT, error))
+    found = of_current(root) or supervise
+    return int(found())
+
+
+def supervise() -> int:
     supervisor = Supervisor(os.path.abspath(sys.argv[0]), sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.signalled)

@@ -51,6 +51,10 @@ class AgentUpgrade(msgspec.Struct, kw_only=True):
     confirmed: bool = False  # on trial: it is wanted, and is still to start all that it does
     job: str | None = None  # on trial: the job that began it
     last: LastUpgrade | None = None
+    # Only a kit that a trusted key has signed is taken: policy.require_signature in agent.yaml.
+    require_signature: bool = False
+    # CPythons there that a kit may be for: "3.11"; empty: it is not told.
+    pythons: list[str] = []
 
 
 class ConfirmRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from agent.durable import sync_folder, write_whole
 from agent.protocol.problems import ProblemError
-from agent.protocol.signatures import TrustedKey
-from agent.signatures.public_keys import PublicKey, parse_public_key
+from agent.protocol.signatures import SignedManifest, TrustedKey
+from agent.signatures.public_keys import PublicKey, parse_public_key, signs
 
 TRUSTED, REVOKED = ".pub", ".revoked"
 FILE_LIMIT_BYTES = 4096
@@ -69,6 +69,38 @@ class TrustedKeys:
         if not files or files[0].key is None:
             return None
         return files[0].key, any(file.revokes for file in files)
+
+    def refusal(self, signed: SignedManifest, *, sign: str) -> ProblemError | None:
+        """Why the manifest is not believed; None: a key that is trusted here signed it as it is.
+
+        `sign` says how to have another signature.
+        """
+        try:
+            fingerprint = parse_public_key(signed.key).fingerprint
+        except ProblemError as problem:
+            why = f"its key cannot be read: {problem.detail}"
+            return ProblemError("signature.wrong", why, hint=sign)
+        found = self.find(fingerprint)
+        if found is None:
+            return ProblemError(
+                "signature.unknown_key",
+                f"it is signed by {fingerprint}, which this node does not trust",
+                params={"fingerprint": fingerprint},
+                hint="Ask who made it. If the key is right: roost key trust NODE FILE.pub",
+            )
+        key, revoked = found
+        if revoked:
+            return ProblemError(
+                "signature.revoked",
+                f"it is signed by {fingerprint} ({key.name or 'without a name'}), which was"
+                " revoked here",
+                params={"fingerprint": fingerprint},
+                hint=sign,
+            )
+        if not signs(key, signed.manifest, signed.signature):
+            why = f"{fingerprint} did not sign it as it is now: it was changed"
+            return ProblemError("signature.wrong", why, hint=sign)
+        return None
 
     def trust(self, line: str) -> TrustedKey:
         """Trust a key from now on; again does nothing.

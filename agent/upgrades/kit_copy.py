@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import re
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
+from agent.archives.kits import KitArchive, write_zip
 from agent.durable import appearing
 from agent.images.blobs import Blobs
 from agent.protocol.decoding import from_json
@@ -22,7 +23,7 @@ from agent.protocol.problems import CODES, ProblemError
 NAME = ".upgrade.pyz"
 # A folder's name and nothing else.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
-PIECE_BYTES = 1 << 20
+KIT_LIMIT_BYTES = 256 << 20  # one has some fifteen megabytes
 LINE_LIMIT_BYTES = 1 << 16
 AGAIN = "Send it again: roost agent upgrade"
 
@@ -48,35 +49,39 @@ class _Said(msgspec.Struct, kw_only=True):
     problem: _Refusal | None = None
 
 
-def copy_kit(blobs: Blobs, digest: str, root: Path) -> tuple[Path, KitFacts]:
+def copy_kit(
+    blobs: Blobs, digest: str, root: Path, vouch: Callable[[KitArchive], None]
+) -> tuple[Path, KitFacts]:
     """The kit as a file of its own, with what it says of itself. Blocks.
 
+    Nothing is written before all that it says of itself is true and `vouch` has let it pass. What
+    is written, and run then, is what was looked at, however its zip file may be read otherwise.
+
     Raises:
-        ProblemError: `blob.not_found`, `kit.broken`, `kit.write`.
+        ProblemError: `blob.not_found`, `kit.broken`, `kit.write`; what `vouch` raises.
     """
     path = root / NAME
-    found = hashlib.sha256()
-    source = blobs.open(digest)
     try:
-        with contextlib.closing(source), appearing(path, mode=0o600) as file:
-            while data := source.read(PIECE_BYTES):
-                found.update(data)
-                file.write(data)
+        with contextlib.closing(blobs.open(digest)) as source:
+            data = source.read(KIT_LIMIT_BYTES)
+    except OSError as error:
+        raise ProblemError("kit.broken", f"it cannot be read: {error}", hint=AGAIN) from None
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        blobs.remove(digest)
+        raise ProblemError("kit.broken", "what lies here is not what was sent", hint=AGAIN)
+    kit = KitArchive(io.BytesIO(data), name="the kit", hint=AGAIN)
+    if not ID.fullmatch(kit.about.id):
+        raise ProblemError("kit.broken", f"{kit.about.id!r} is no name of a kit", hint=AGAIN)
+    vouch(kit)
+    contents = list(kit.contents())
+    try:
+        with appearing(path, mode=0o600) as file:
+            write_zip(file, contents, compress=False)
     except OSError as error:
         raise ProblemError(
             "kit.write", f"{path}: {error}", hint="Make room there, and try again."
         ) from None
-    if f"sha256:{found.hexdigest()}" != digest:
-        blobs.remove(digest)
-        raise ProblemError("kit.broken", "what lies here is not what was sent", hint=AGAIN)
-    try:
-        with zipfile.ZipFile(path) as whole:
-            facts = from_json(whole.read("kit.json"), KitFacts)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-        raise ProblemError("kit.broken", f"it is no whole kit: {error}", hint=AGAIN) from None
-    if not ID.fullmatch(facts.id):
-        raise ProblemError("kit.broken", f"{facts.id!r} is no name of a kit", hint=AGAIN)
-    return path, facts
+    return path, KitFacts(id=kit.about.id, version=kit.about.version, arch=kit.about.arch)
 
 
 def kept_kit(root: Path, name: str) -> KitFacts:

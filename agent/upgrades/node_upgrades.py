@@ -10,11 +10,11 @@ from pathlib import Path
 
 from agent.images.blobs import Blobs
 from agent.jobs.jobs import Jobs
+from agent.kit.installer import pythons_here, version_key
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.protocol.upgrades import JOB_KIND, AgentUpgrade, UpgradeRequest
-from agent.upgrades.trial_files import TrialFiles
-from agent.upgrades.upgrade_job import UpgradeKind, no_kit
+from agent.upgrades.upgrade_job import UpgradeKind, UpgradePlace, no_kit
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +24,25 @@ class NodeUpgrades:
 
     def __init__(
         self,
-        files: TrialFiles | None,
+        place: UpgradePlace | None,
         *,
         jobs: Jobs,
         blobs: Blobs,
         database: Path | None = None,
     ) -> None:
-        """`files` None: the agent was not started by the supervisor of a kit."""
-        self._files, self._jobs = files, jobs
+        """`place` None: the agent was not started by the supervisor of a kit."""
+        self._files = files = None if place is None else place.files
+        self._jobs = jobs
         self._confirmed, self._settled = asyncio.Event(), asyncio.Event()
         self._on_end: Callable[[], None] = lambda: None
         if files is None or files.tried is None:
             self._confirmed.set()
             self._settled.set()
-        self.about: AgentUpgrade | None = None if files is None else self._look(files)
+        self.about: AgentUpgrade | None = None if place is None else self._look(place)
         self.handed_over = False
         jobs.register(
             UpgradeKind(
-                files=files,
+                place=place,
                 jobs=jobs,
                 blobs=blobs,
                 database=database,
@@ -75,6 +76,12 @@ class NodeUpgrades:
         trial = await asyncio.to_thread(files.trial)
         if trial is None or trial.id != about.kit or trial.back is not None:
             log.warning("the trial of %s is over", about.kit)
+            self._hand_over()
+            return
+        why = await asyncio.to_thread(files.rehearse)
+        if why is not None:
+            log.error("it goes back: %s", why)
+            await asyncio.to_thread(files.give_up, trial, why)
             self._hand_over()
             return
         await asyncio.to_thread(files.finish, trial, at=time.time())
@@ -175,7 +182,8 @@ class NodeUpgrades:
         self.handed_over = True
         self._on_end()
 
-    def _look(self, files: TrialFiles) -> AgentUpgrade | None:
+    def _look(self, place: UpgradePlace) -> AgentUpgrade | None:
+        files = place.files
         kit = files.tried or files.current()
         if kit is None:
             return None
@@ -188,4 +196,6 @@ class NodeUpgrades:
             confirmed=trial is not None and trial.confirmed,
             job=None if trial is None else trial.job,
             last=files.last(),
+            require_signature=place.vouching.required,
+            pythons=sorted({each.version for each in pythons_here()}, key=version_key),
         )

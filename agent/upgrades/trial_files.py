@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
+import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from agent.durable import sync_folder, write_whole
+from agent.kit import start as starting
 from agent.kit.start import (
     COPY_SUFFIX,
     CURRENT,
@@ -24,6 +28,9 @@ from agent.protocol.upgrades import LastUpgrade
 
 # Which kit ran when a job first did.
 FIRST = "first-upgrade.json"
+# Of a program that starts another one, on a machine with much to do.
+REHEARSAL_SECONDS = 30.0
+_TOY = '#!/bin/sh\necho "$@"\n'
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +148,52 @@ class TrialFiles:
                 self.keep_copy(Path(trial.database))
             (self.root / TRIAL).unlink(missing_ok=True)
             sync_folder(self.root)
+            self._renew()
         except OSError:
             log.exception("agent %s is current, and not all of that was written down", trial.id)
+
+    def rehearse(self) -> str | None:
+        """Why what came with this version cannot start agents on this machine; None: it can.
+
+        It has a toy to start, in a folder of its own: nothing else has tried it before it is
+        needed, at the next boot.
+        """
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix=".rehearsal", suffix=".part", dir=self.root
+            ) as name:
+                toy = Path(name) / CURRENT / "bin" / "roost-agent"
+                toy.parent.mkdir(parents=True)
+                toy.write_text(_TOY)
+                toy.chmod(0o755)
+                program = Path(name) / self.start.name
+                program.write_bytes(self._own_start())
+                program.chmod(0o755)
+                done = subprocess.run(
+                    [program, "serve"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=REHEARSAL_SECONDS,
+                    check=False,
+                )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"what starts agents could not be tried: {error}"
+        if done.returncode == 0 and done.stdout == b"serve\n":
+            return None
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return f"its own {self.start.name} does not start agents: {''.join(last)[-200:]}"
+
+    def _own_start(self) -> bytes:
+        """What came with this version, for the Python that the one there runs with."""
+        with self.start.open("rb") as file:
+            return file.readline() + Path(starting.__file__).read_bytes()
+
+    def _renew(self) -> None:
+        """What starts agents finds the current version's own; the unit is that version's."""
+        found = re.search(rb"^FINDS = (\d+)$", self.start.read_bytes(), re.MULTILINE)
+        if found is None or int(found[1]) < starting.FINDS:
+            write_whole(self.start, self._own_start(), mode=0o755)
+        starting.renew_unit(str(self.root))
 
     def give_up(self, trial: Trial, why: str) -> None:
         """The supervisor goes back when this agent has ended."""

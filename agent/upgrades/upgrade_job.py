@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.images.blobs import Blobs
 from agent.jobs.finishing import finish
@@ -17,6 +18,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.upgrades import JOB_KIND, LastUpgrade, UpgradeRequest
 from agent.upgrades import kit_copy
 from agent.upgrades.kit_copy import KitFacts
+from agent.upgrades.kit_vouching import KitVouching
 from agent.upgrades.trial_files import Trial, TrialFiles
 
 CHECK_SECONDS = 300.0
@@ -26,6 +28,13 @@ WAIT_LOOK_SECONDS = 0.2
 HOLD = "waits: the agent is about to be replaced by another version"
 
 log = logging.getLogger(__name__)
+
+
+class UpgradePlace(NamedTuple):
+    """Where this agent's versions lie, and who may bring others."""
+
+    files: TrialFiles
+    vouching: KitVouching
 
 
 class UpgradeKind(JobKind[UpgradeRequest]):
@@ -39,7 +48,7 @@ class UpgradeKind(JobKind[UpgradeRequest]):
     def __init__(
         self,
         *,
-        files: TrialFiles | None,
+        place: UpgradePlace | None,
         jobs: Jobs,
         blobs: Blobs,
         database: Path | None,
@@ -50,16 +59,17 @@ class UpgradeKind(JobKind[UpgradeRequest]):
 
         `settled` waits until this one is not on trial.
         """
-        self._files, self._jobs, self._blobs = files, jobs, blobs
+        self._place, self._jobs, self._blobs = place, jobs, blobs
         self._database, self._hand_over, self._settled = database, hand_over, settled
 
     def subject(self, request: UpgradeRequest) -> str:
         return request.id
 
     async def run(self, work: Work[UpgradeRequest]) -> dict[str, str]:
-        files, request = self._files, work.request
-        if files is None:
+        place, request = self._place, work.request
+        if place is None:
             raise no_kit()
+        files = place.files
         await work.stage("starting", HAND_OVER_SECONDS)  # of the one on trial, whose job this is
         await self._settled()
         last = await asyncio.to_thread(files.last)
@@ -75,7 +85,7 @@ class UpgradeKind(JobKind[UpgradeRequest]):
         await _check_first(files, work.job.id, was)
         if self._database is not None:
             await asyncio.to_thread(files.check_schema, self._database, request.id)
-        facts = await self._unpacked(files, work)
+        facts = await self._unpacked(place, work)
         try:
             self._jobs.hold(HOLD)
             await self._wait_for_others(work)
@@ -108,14 +118,14 @@ class UpgradeKind(JobKind[UpgradeRequest]):
             raise
         self._hand_over()
 
-    async def _unpacked(self, files: TrialFiles, work: Work[UpgradeRequest]) -> KitFacts:
+    async def _unpacked(self, place: UpgradePlace, work: Work[UpgradeRequest]) -> KitFacts:
         """Have the kit's version beside the one that runs."""
         request = work.request
         await work.stage("checking", CHECK_SECONDS)
         if request.kit is None:
-            return await asyncio.to_thread(kit_copy.kept_kit, files.root, request.id)
+            return await asyncio.to_thread(_kept, place, request.id)
         path, facts = await asyncio.to_thread(
-            kit_copy.copy_kit, self._blobs, request.kit, files.root
+            kit_copy.copy_kit, self._blobs, request.kit, place.files.root, place.vouching.check
         )
         try:
             if facts.id != request.id:
@@ -150,6 +160,11 @@ class UpgradeKind(JobKind[UpgradeRequest]):
                 work.log(f"waits for {what}")
                 told = True
             await asyncio.sleep(WAIT_LOOK_SECONDS)
+
+
+def _kept(place: UpgradePlace, name: str) -> KitFacts:
+    place.vouching.check_kept(name, place.files.last())
+    return kit_copy.kept_kit(place.files.root, name)
 
 
 async def _check_first(files: TrialFiles, job: str, was: str | None) -> None:

@@ -1,18 +1,40 @@
-"""`roost agent kit make`."""
+"""`roost agent kit make|sign|show`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+import msgspec
 
+from agent.signatures.signing_keys import read_key
+from console.cli.key_files import default_key_file, key_option
 from console.cli.options import json_option
 from console.cli.output import print_json, say
 from console.kits.agent_image import make_agent_image
 from console.kits.making import make_kit
-from console.kits.reading import read_kit
+from console.kits.reading import Kit, Signer, read_kit
+from console.kits.signing import sign_kit
 from console.kits.wheels import ARCHES, PYTHONS
-from console.text import size
+from console.text import clean, size
+
+kits_argument = click.argument(
+    "kits", nargs=-1, required=True, metavar="KIT...", type=click.Path(path_type=Path)
+)
+
+
+class KitRecord(msgspec.Struct, kw_only=True):
+    """A kit as `--json` prints it."""
+
+    file: str
+    bytes: int
+    sha256: str
+    id: str
+    version: str
+    arch: str
+    pythons: list[str]
+    glibc: str
+    signer: Signer | None  # None: nobody has signed it
 
 
 @click.group("kit")
@@ -57,6 +79,13 @@ def command() -> None:
     metavar="ARCHIVE",
     help="Also an image with the kit in it, on top of the one in this archive, which has a Python.",
 )
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Sign it with this private key; not signed if not given.",
+)
 @json_option
 def make(
     folder: Path,
@@ -64,6 +93,7 @@ def make(
     pythons: tuple[str, ...],
     wheels: Path | None,
     bases: tuple[Path, ...],
+    key_file: Path | None,
     *,
     as_json: bool,
 ) -> None:
@@ -74,20 +104,80 @@ def make(
     """
     if bases and len(bases) != len(arches):
         raise click.UsageError("give --arch for each --image, in the same order")
+    key = None if key_file is None else read_key(key_file)
     made = []
     images = dict(zip(arches, bases, strict=True)) if bases else {}
     for arch in arches or ARCHES:
         path, about = make_kit(
             folder, arch=arch, pythons=pythons or PYTHONS, wheels=wheels, say=say
         )
-        image = make_agent_image(read_kit(path), images[arch], folder) if arch in images else None
-        made.append({"file": str(path), "bytes": path.stat().st_size, "kit": about, "image": image})
+        if key is not None:
+            sign_kit(path, key)
+        kit = read_kit(path)
+        image = make_agent_image(kit, images[arch], folder) if arch in images else None
+        told = {"file": str(path), "bytes": kit.size_bytes, "kit": about, "image": image}
+        made.append({**told, "signer": kit.signer})
         if not as_json:
-            click.echo(
-                f"{path}: {size(path.stat().st_size)}, agent {about.id},"
-                f" Python {', '.join(about.pythons)}, glibc {about.glibc} or newer"
-            )
+            _tell(kit)
             if image is not None:
                 click.echo(f"{image.path}: {size(image.size_bytes)}, image {image.tag}")
     if as_json:
         print_json(made)
+
+
+@command.command("sign")
+@kits_argument
+@key_option
+@json_option
+def sign(kits: tuple[Path, ...], key_file: Path | None, *, as_json: bool) -> None:
+    """Sign kits, in their own files.
+
+    Nodes with `policy: {require_signature: true}` become only what a key that they trust has
+    signed: `roost key trust`.
+    """
+    key = read_key(key_file or default_key_file())
+    for path in kits:
+        sign_kit(path, key)
+    _show([read_kit(path) for path in kits], as_json=as_json)
+
+
+@command.command("show")
+@kits_argument
+@json_option
+def show(kits: tuple[Path, ...], *, as_json: bool) -> None:
+    """Read all of the kits, and say what they are and who signed them."""
+    _show([read_kit(path) for path in kits], as_json=as_json)
+
+
+def _show(kits: list[Kit], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_record(kit) for kit in kits])
+        return
+    for kit in kits:
+        _tell(kit)
+
+
+def _tell(kit: Kit) -> None:
+    about = kit.about
+    click.echo(
+        clean(
+            f"{kit.path}: {size(kit.size_bytes)}, agent {about.id} for {about.arch},"
+            f" Python {', '.join(about.pythons)}, glibc {about.glibc} or newer"
+        )
+    )
+    click.echo(clean(f"{kit.path}: {kit.signed_by}"))
+
+
+def _record(kit: Kit) -> KitRecord:
+    about = kit.about
+    return KitRecord(
+        file=str(kit.path),
+        bytes=kit.size_bytes,
+        sha256=kit.sha256,
+        id=about.id,
+        version=about.version,
+        arch=about.arch,
+        pythons=about.pythons,
+        glibc=about.glibc,
+        signer=kit.signer,
+    )

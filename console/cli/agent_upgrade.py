@@ -13,6 +13,7 @@ import msgspec
 from agent.protocol.deployments import DeployPlan
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import Problem, ProblemError
+from agent.protocol.signatures import TrustedKey
 from console.cli.failures import FAILED
 from console.cli.kits import given_kits, kit_option
 from console.cli.nodes import selected_nodes
@@ -25,9 +26,11 @@ from console.cli.run import Answer, ask_nodes
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit
 from console.compose.scalars import duration
+from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
 from console.kits.reading import Kit
-from console.rollouts.agent_work import kit_of
+from console.link.client import NodeClient
+from console.rollouts.agent_work import check_kit, kit_of
 from console.rollouts.judging.analysis import Analysis
 from console.rollouts.needs import NodeNeeds
 from console.rollouts.planning import plan_rollout
@@ -125,7 +128,7 @@ def command(
         setup.refuse_changes("agent upgrade")
     found = {arch: remembered_kit(kit) for arch, kit in given_kits(kit_files).items()}
     entries = selected_nodes(setup, selector)
-    answers = ask_nodes(setup, entries, lambda _, client: client.node(), admin=True)
+    answers = ask_nodes(setup, entries, _asked, admin=True)
     said = {answer.entry.name: _judged(answer, found) for answer in answers}
     current = [name for name, each in said.items() if each is None]
     going = [entry for entry in entries if entry.name not in current]
@@ -156,7 +159,7 @@ def command(
         told = {name: each.problem() for name, each in problems.items()}
         print_json(UpgradePlan(rollout=rollout, current=current, problems=told))
     else:
-        facts = {each.entry.name: each.value for each in answers if each.value is not None}
+        facts = {each.entry.name: each.value[0] for each in answers if each.value is not None}
         for line in _text(rollout, current, facts, found):
             click.echo(clean(line))
     if rollout is None:
@@ -178,24 +181,37 @@ def remembered_kit(kit: Kit) -> KitFile:
         version=kit.about.version,
         size_bytes=kit.size_bytes,
         sha256=kit.sha256,
+        signed_by=None if kit.signer is None else kit.signer.fingerprint,
+        pythons=kit.about.pythons,
     )
 
 
+async def _asked(_: NodeEntry, client: NodeClient) -> tuple[NodeFacts, list[TrustedKey]]:
+    """What a node is, and which keys it knows, where it takes only what is signed."""
+    facts = await client.node()
+    upgrade = facts.agent.upgrade
+    wants = upgrade is not None and upgrade.require_signature
+    return facts, await client.trusted_keys() if wants else []
+
+
 def _judged(
-    answer: Answer[NodeFacts], kits: Mapping[str, KitFile]
+    answer: Answer[tuple[NodeFacts, list[TrustedKey]]], kits: Mapping[str, KitFile]
 ) -> NodeNeeds | ProblemError | None:
     """What the plan goes by; None: it runs that already."""
     needs = NodeNeeds(plan=DeployPlan(release=RELEASE, workloads=[]))
     if answer.value is None:
         return answer.problem
+    facts, keys = answer.value
+    upgrade = facts.agent.upgrade
     try:
-        kit = kit_of(kits, answer.value)
+        kit = kit_of(kits, facts)
+        if upgrade is not None and upgrade.kit == kit.id and not upgrade.on_trial:
+            return None
+        if upgrade is not None:
+            check_kit(kit, upgrade, keys)
     except ProblemError as problem:
         needs.problems.append(problem.problem())
         return needs
-    upgrade = answer.value.agent.upgrade
-    if upgrade is not None and upgrade.kit == kit.id and not upgrade.on_trial:
-        return None
     needs.send_bytes = kit.size_bytes
     return needs
 
@@ -207,7 +223,8 @@ def _text(
     kits: Mapping[str, KitFile],
 ) -> Iterator[str]:
     for kit in kits.values():
-        yield f"{kit.path}: agent {kit.id} for {kit.arch}, {size(kit.size_bytes)}"
+        by = "nobody has signed it" if kit.signed_by is None else f"signed by {kit.signed_by}"
+        yield f"{kit.path}: agent {kit.id} for {kit.arch}, {size(kit.size_bytes)}, {by}"
     if current:
         verb = "runs" if len(current) == 1 else "run"
         yield f"{plural(len(current), 'node')} {verb} it already: {', '.join(current)}"

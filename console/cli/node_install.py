@@ -24,7 +24,7 @@ from console.fleet.links import Links
 from console.kits.agent_image import images_by_arch
 from console.kits.installing import Planned, Ware, install, plan_install
 from console.link.address import parse_address
-from console.text import plural, size
+from console.text import clean, plural, size
 
 # At once; each copies tens of megabytes over its own link.
 AT_ONCE = 8
@@ -134,7 +134,9 @@ class _Installs:
             self.able.append(planned)
 
     def show(self) -> None:
-        """The plan for a person: alike hosts together."""
+        """The plan for a person."""
+        for kit in self._ware.kits.values():
+            click.echo(clean(f"{kit.path}: agent {kit.about.id}, {kit.signed_by}"))
         for address, planned in self._plans.items():
             facts = planned.checked.facts
             runtimes = ", ".join(facts.get("runtimes") or []) or "no container runtime"

@@ -15,42 +15,16 @@ from pathlib import Path
 import msgspec
 
 import agent
+from agent.archives.kits import write_zip
 from agent.durable import appearing, sync, sync_folder
+from agent.protocol.kits import ABOUT, FORMAT, MAIN, KitAbout, KitFile
 from agent.protocol.problems import ProblemError
 from console.kits.locked import locked_file, locked_for
-from console.kits.wheels import PYTHONS, Wheel, fetch_wheels, own_wheel, packed, write_zip
+from console.kits.wheels import PYTHONS, Wheel, fetch_wheels, own_wheel, packed
 
-FORMAT = 1
 _BESIDE = ("agent.yaml", "roost-agent.service", "start.py")
 # Read as data: this side never imports it.
 _FOLDER = Path(agent.__file__).parent / "kit"
-
-
-class KitFile(msgspec.Struct, kw_only=True):
-    """One file of a kit."""
-
-    path: str
-    sha256: str
-    bytes: int
-    unpacked_bytes: int
-    pythons: list[str] | None = None  # None: for all
-
-
-class KitAbout(msgspec.Struct, kw_only=True):
-    """`kit.json`."""
-
-    format: int
-    version: str
-    id: str  # the version and what is in it: the folder's name on a node
-    arch: str
-    glibc: str  # the oldest that it runs on
-    files: list[KitFile]
-
-    @property
-    def pythons(self) -> list[str]:
-        """Those that it has wheels for."""
-        found = {each for file in self.files for each in file.pythons or []}
-        return sorted(found, key=lambda version: tuple(map(int, version.split("."))))
 
 
 def installer_source() -> bytes:
@@ -112,7 +86,7 @@ def _write(
         glibc=".".join(map(str, needs)),
         files=listed,
     )
-    first = [("__main__.py", installer), ("kit.json", msgspec.json.encode(about))]
+    first = [(MAIN, installer), (ABOUT, msgspec.json.encode(about))]
     path = folder / f"roost-agent-{version}-{arch}.pyz"
     try:
         folder.mkdir(parents=True, exist_ok=True)

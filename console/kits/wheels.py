@@ -11,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import agent
+from agent.archives.kits import write_zip
 from agent.protocol.problems import ProblemError
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -24,8 +24,6 @@ ARCHES = ("x86_64", "aarch64")
 GLIBCS = (28, 27, 26, 24, 17, 12, 5)
 # Half of zstandard, and never loaded: CPython takes the other half (zstandard/__init__.py).
 NOT_NEEDED = re.compile(r"zstandard/_cffi[^/]*\.so")
-# The earliest date that a zip file can tell: the same source gives the same bytes.
-NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class Wheel(NamedTuple):
@@ -115,17 +113,6 @@ def own_wheel(folder: Path) -> Wheel:
     files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
     write_zip(path, list(files.items()), compress=True)
     return Wheel(path, None)
-
-
-def write_zip(file: Path | BinaryIO, files: Sequence[tuple[str, bytes]], *, compress: bool) -> None:
-    """A zip file whose bytes depend on nothing but these. Raises OSError."""
-    how = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    with zipfile.ZipFile(file, "w", compression=how) as archive:
-        for name, data in files:
-            entry = zipfile.ZipInfo(name, NO_TIME)
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = how
-            archive.writestr(entry, data)
 
 
 def _digest(data: bytes) -> str:

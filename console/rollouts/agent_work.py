@@ -9,13 +9,14 @@ version that it kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.protocol.deployments import ApplyRequest, DeploymentState
 from agent.protocol.jobs import ENDED
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
+from agent.protocol.signatures import TrustedKey
 from agent.protocol.upgrades import AgentUpgrade, LastUpgrade, UpgradeRequest
 from console.kits.reading import Kit, read_kit
 from console.kits.sending import send_kit
@@ -54,6 +55,50 @@ def kit_of(kits: Mapping[str, KitFile], facts: NodeFacts) -> KitFile:
             hint=f"Make one: roost agent kit make --arch {arch}",
         )
     return kits[arch]
+
+
+def check_kit(kit: KitFile, there: AgentUpgrade, keys: Sequence[TrustedKey]) -> None:
+    """Whether a node would take it, which looks again itself. `keys` are those that it knows.
+
+    Raises:
+        ProblemError: `kit.python`, `signature.*`.
+    """
+    if kit.pythons and there.pythons and not {*kit.pythons} & {*there.pythons}:
+        raise ProblemError(
+            "kit.python",
+            f"it has Python {', '.join(there.pythons)}, and kit {kit.id} is for"
+            f" {', '.join(kit.pythons)}",
+            params={"kit": kit.id, "pythons": there.pythons},
+            hint=f"Make one for it: roost agent kit make --python {there.pythons[0]}",
+        )
+    if there.require_signature:
+        _check_signer(kit, keys)
+
+
+def _check_signer(kit: KitFile, keys: Sequence[TrustedKey]) -> None:
+    state = next((each.state for each in keys if each.fingerprint == kit.signed_by), None)
+    if kit.signed_by is None:
+        raise ProblemError(
+            "signature.missing",
+            f"kit {kit.id}: nobody has signed it, and the node takes only what is"
+            " (policy.require_signature)",
+            params={"kit": kit.id},
+            hint=f"Sign it with a key that the node trusts: roost agent kit sign {kit.path}",
+        )
+    if state == "revoked":
+        raise ProblemError(
+            "signature.revoked",
+            f"kit {kit.id}: it is signed by {kit.signed_by}, which was revoked there",
+            params={"kit": kit.id, "fingerprint": kit.signed_by},
+            hint=f"Sign it with a key that the node trusts: roost agent kit sign {kit.path}",
+        )
+    if state != "trusted":
+        raise ProblemError(
+            "signature.unknown_key",
+            f"kit {kit.id}: it is signed by {kit.signed_by}, which the node does not trust",
+            params={"kit": kit.id, "fingerprint": kit.signed_by},
+            hint="Ask who made it. If the key is right: roost key trust NODE FILE.pub",
+        )
 
 
 def bringing(kits: Mapping[str, KitFile], read: Callable[[KitFile], Awaitable[Kit]]) -> Bring:

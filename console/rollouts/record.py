@@ -120,6 +120,8 @@ class KitFile(msgspec.Struct, kw_only=True, frozen=True):
     version: str
     size_bytes: int
     sha256: str
+    signed_by: str | None = None  # the key's fingerprint; None: nobody
+    pythons: list[str] = []  # that it is for
 
 
 class Rollout(msgspec.Struct, kw_only=True):

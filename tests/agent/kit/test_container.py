@@ -47,6 +47,7 @@ case "$1 $2" in
     [ ! -e "$me/no-python" ] || { cat "$me/no-python"; exit 1; }
     mkdir -p "$ROOST_PREFIX/opt/roost/1.0.0-abc"
     cp "$me/kit.json" "$ROOST_PREFIX/opt/roost/1.0.0-abc" ;;
+  *' kit '*) [ ! -e "$me/no-kit" ] || { cat "$me/no-kit"; exit 1; } ;;
   esac ;;
 'ps --all') [ ! -e "$me/runs" ] || echo 1d ;;
 'ps --quiet') cat "$me/others" 2>/dev/null ;;
@@ -88,12 +89,14 @@ class Machine:
     def close(self) -> None:
         self._socket.close()
 
-    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, script: Path = SCRIPT, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         path = f"{self.stage / 'bin'}:{os.environ['PATH']}"
         # The script's process is the one that is written down, so that it can be killed.
         begin = f'echo $$ >"{self.stage / "pid"}"; exec sh "$0" "$@"'
         return subprocess.run(
-            ["sh", "-c", begin, str(SCRIPT), *words],
+            ["sh", "-c", begin, str(script), *words],
             capture_output=True,
             text=True,
             check=False,
@@ -314,6 +317,76 @@ def test_where_there_is_only_podman_its_socket_may_be_made_anew(machine: Machine
     assert facts.cli == "podman"
     assert f"--volume {machine.root}/run/podman:/run/podman " in facts.line
     assert not any(each.startswith("docker") for each in machine.calls)
+
+
+class Upgraded:
+    """A machine on which the agent has become another version, with this as its script."""
+
+    def __init__(self, machine: Machine, source: str) -> None:
+        assert machine.install().returncode == 0
+        self.machine, root = machine, machine.root / "opt/roost"
+        self.installed, self.unit = root / "container", machine.root / UNIT
+        own = root / "2.0-b/lib/agent/kit/container.sh"
+        own.parent.mkdir(parents=True)
+        own.write_text(source)
+        (root / "current").unlink(missing_ok=True)
+        (root / "current").symlink_to("2.0-b")
+
+    def start(self) -> str:
+        """With what it was started."""
+        (self.machine.stage / "calls").write_text("")
+        done = self.machine.run("attached", script=self.installed)
+        assert done.returncode == 0, done.stderr
+        return next(call for call in self.machine.calls if call.startswith("docker run --rm"))
+
+
+UNIT = "etc/systemd/system/roost-agent.service"
+NEWER = (
+    SCRIPT.read_text()
+    .replace("--pid host --network host", "--pid host --newer --network host")
+    .replace("RestartSec=2", "RestartSec=3")
+)
+
+
+def test_the_line_and_the_unit_go_with_the_current_version_and_back(machine: Machine) -> None:
+    upgraded = Upgraded(machine, NEWER)
+    older = upgraded.unit.read_text()
+    assert "--newer" in upgraded.start()
+    assert upgraded.unit.read_text() == older.replace("RestartSec=2", "RestartSec=3")
+    assert upgraded.installed.read_text() == NEWER
+    own = machine.root / "opt/roost/current/lib/agent/kit/container.sh"
+    own.write_text(SCRIPT.read_text())
+    assert "--newer" not in upgraded.start()
+    assert upgraded.unit.read_text() == older
+    assert upgraded.installed.read_text() == SCRIPT.read_text()
+    assert "systemctl daemon-reload" not in machine.calls
+
+
+def test_a_unit_that_was_changed_by_hand_stays(machine: Machine) -> None:
+    upgraded = Upgraded(machine, NEWER)
+    upgraded.unit.write_text("[Service]\nEnvironment=MINE=1\n")
+    assert "--newer" in upgraded.start()
+    assert upgraded.unit.read_text() == "[Service]\nEnvironment=MINE=1\n"
+
+
+@pytest.mark.parametrize("source", ["if then\n", None])
+def test_a_script_that_is_none_or_is_not_there_is_not_run(
+    machine: Machine, source: str | None
+) -> None:
+    upgraded = Upgraded(machine, source or "")
+    if source is None:
+        (machine.root / "opt/roost/current/lib/agent/kit/container.sh").unlink()
+    assert "docker run" in upgraded.start()
+    assert upgraded.installed.read_text() == SCRIPT.read_text()
+
+
+def test_a_kit_that_this_machine_does_not_take_is_not_installed(machine: Machine) -> None:
+    no = {"code": "signature.missing", "detail": "nobody has signed it", "hint": "Sign it."}
+    (machine.stage / "no-kit").write_text(json.dumps({"problem": no}))
+    done = machine.install()
+    assert code(done) == "signature.missing"
+    assert not (machine.root / "opt/roost/image").exists()
+    assert not any(call.startswith("systemctl") for call in machine.calls)
 
 
 def test_an_agent_of_a_kit_stays(machine: Machine) -> None:

@@ -333,6 +333,54 @@ def test_a_newer_kit_takes_the_place_and_an_older_one_is_refused(
     assert (places / "opt/roost/current").readlink() == Path("1.10.0-abc")
 
 
+def answering(place: Path, said: str) -> None:
+    """An agent there that says this to what it is asked."""
+    program = place / "bin" / "roost-agent"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said", "code"),
+    [
+        ("policy: {require_signature: true}\n", "NO", "signature.missing"),
+        ("policy: {require_signature: true}\n", '{"says": "it is trusted here"}', None),
+        ("policy: {require_signature: true}\n", "error: no such command 'kit'", None),
+        ("alerts: {}\n", "NO", None),
+    ],
+)
+def test_the_agent_that_is_there_says_whether_a_kit_may_take_its_place(
+    tmp_path: Path, places: Path, policy: str, said: str, code: str | None
+) -> None:
+    no = {"code": "signature.missing", "detail": "nobody has signed it", "hint": "Sign it."}
+    said = json.dumps({"problem": no}) if said == "NO" else said
+    config = places / "etc/roost/agent.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(policy)
+    answering(places / "opt/roost/0.9", said)
+    (places / "opt/roost/current").symlink_to("0.9")
+    kit = small_kit(tmp_path)
+    if code is None:
+        install(kit)
+        return
+    assert [each.code for each in installer.refused(installer.Kit(kit))] == [code]
+    assert refusal(kit) == code
+    assert sorted(each.name for each in (places / "opt/roost").iterdir()) == ["0.9", "current"]
+
+
+def test_where_no_agent_is_the_one_in_the_kit_says_it_and_goes_again(
+    tmp_path: Path, places: Path
+) -> None:
+    config = places / "etc/roost/agent.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("policy: {require_signature: true}\n")
+    no = {"code": "signature.missing", "detail": "nobody has signed it", "hint": "Sign it."}
+    kit = small_kit(tmp_path, says=json.dumps({"problem": no}))
+    assert refusal(kit) == "signature.missing"
+    assert list((places / "opt/roost").iterdir()) == []
+
+
 def test_a_filesystem_that_is_read_only_is_seen_beforehand(
     tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

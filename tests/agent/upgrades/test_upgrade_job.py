@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,12 +14,16 @@ import pytest
 
 from agent.images.blobs import BlobStore
 from agent.jobs.jobs import Jobs
+from agent.kit import start
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.protocol.upgrades import UpgradeRequest
 from agent.store.database import Database
+from agent.store.trusted_keys import TrustedKeys
+from agent.upgrades.kit_vouching import KitVouching
 from agent.upgrades.node_upgrades import NodeUpgrades
 from agent.upgrades.trial_files import Trial, TrialFiles, copy_of
+from agent.upgrades.upgrade_job import UpgradePlace
 from tests.agent.jobs.kinds import ended
 
 TRIAL = Trial(id="b-2", was="a-1", job="j1", seconds=60)
@@ -27,17 +32,24 @@ TRIAL = Trial(id="b-2", was="a-1", job="j1", seconds=60)
 class Side:
     """A node's upgrades in a folder, where `a-1` is current and `b-2` is unpacked."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, required: bool = False) -> None:
         self.root, self.database = folder / "opt", folder / "agent.db"
         for name in ("a-1", "b-2", "c-3"):
             (self.root / name).mkdir(parents=True)
             about = {"id": name, "version": "1", "arch": "any"}
             (self.root / name / "kit.json").write_text(json.dumps(about))
         self.is_current("a-1")
-        self.files = TrialFiles(self.root, tried=None)
+        program = self.root / "start"
+        program.write_text(f"#!{sys.executable} -IS\n{Path(start.__file__).read_text()}")
+        program.chmod(0o755)
+        self.files, self.keys = TrialFiles(self.root, tried=None), TrustedKeys(None)
+        self.blobs = BlobStore(folder / "blobs")
         self.jobs = Jobs(Database(folder / "jobs.db"))
         self.upgrades = NodeUpgrades(
-            self.files, jobs=self.jobs, blobs=BlobStore(folder / "blobs"), database=self.database
+            UpgradePlace(self.files, KitVouching(self.keys, required=required)),
+            jobs=self.jobs,
+            blobs=self.blobs,
+            database=self.database,
         )
 
     def is_current(self, name: str) -> None:
@@ -197,6 +209,38 @@ async def test_an_agent_on_trial_is_kept_once_it_is_up(side: Side, tmp_path: Pat
     assert upgrades.about.last.outcome == "done"
 
 
+async def test_what_cannot_start_agents_is_not_kept(
+    side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side.files.begin(TRIAL)
+    broken = tmp_path / "start.py"
+    await asyncio.to_thread(broken.write_text, "import there_is_no_such_module\n")
+    monkeypatch.setattr("agent.kit.start.__file__", str(broken))
+    upgrades = _tried(TrialFiles(side.root, tried="b-2"), tmp_path)
+    await upgrades.confirm("b-2")
+    await upgrades.up()
+    assert (upgrades.handed_over, side.files.current()) == (True, "a-1")
+    trial = await asyncio.to_thread(side.files.trial)
+    assert trial is not None
+    assert "there_is_no_such_module" in (trial.back or "")
+    assert not [each for each in side.root.iterdir() if each.name.startswith(".")]
+
+
+async def test_kept_it_has_what_starts_agents_find_its_own(side: Side, tmp_path: Path) -> None:
+    def older() -> bytes:
+        head, _, _ = side.files.start.read_text().partition("FINDS = ")
+        side.files.start.write_text(head)
+        return head.splitlines()[0].encode()
+
+    python = await asyncio.to_thread(older)
+    side.files.begin(TRIAL)
+    upgrades = _tried(TrialFiles(side.root, tried="b-2"), tmp_path)
+    await upgrades.confirm("b-2")
+    await upgrades.up()
+    found = await asyncio.to_thread(side.files.start.read_bytes)
+    assert found == python + b"\n" + await asyncio.to_thread(Path(start.__file__).read_bytes)
+
+
 async def test_a_trial_that_somebody_ended_is_not_kept(side: Side, tmp_path: Path) -> None:
     side.files.begin(TRIAL)
     upgrades = _tried(TrialFiles(side.root, tried="b-2"), tmp_path)
@@ -223,4 +267,5 @@ async def test_an_agent_that_cannot_be_kept_has_crashed(
 
 
 def _tried(files: TrialFiles, folder: Path) -> NodeUpgrades:
-    return NodeUpgrades(files, jobs=Jobs(Database(None)), blobs=BlobStore(folder / "other"))
+    place = UpgradePlace(files, KitVouching(TrustedKeys(None), required=False))
+    return NodeUpgrades(place, jobs=Jobs(Database(None)), blobs=BlobStore(folder / "other"))

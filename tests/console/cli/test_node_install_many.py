@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.kits.making import FORMAT
+from agent.protocol.kits import FORMAT
 from console.kits.reading import read_kit
 from tests.console.cli.commands import roost
 

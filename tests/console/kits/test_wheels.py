@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.archives.kits import write_zip
 from agent.protocol.problems import ProblemError
 from console.kits.locked import LEFT_OUT, locked_file, locked_for
 from console.kits.wheels import (
@@ -19,7 +20,6 @@ from console.kits.wheels import (
     glibc_of,
     own_wheel,
     packed,
-    write_zip,
 )
 
 LOCK = """\

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from agent.protocol.jobs import Job
 from agent.protocol.node import AgentInfo
 from agent.protocol.problems import ProblemError
+from agent.protocol.signatures import TrustedKey
 from agent.protocol.upgrades import AgentUpgrade, LastUpgrade, UpgradeRequest
 from console.link.client import NodeClient
-from console.rollouts.agent_work import NO_WORKLOADS, kit_of
+from console.rollouts.agent_work import NO_WORKLOADS, check_kit, kit_of
 from console.rollouts.asks import Ask, Seen, Want
 from console.rollouts.node_work import ask_node
 from console.rollouts.preparing import Preparer
@@ -21,6 +23,39 @@ from tests.console.rollouts.test_steering import CALM
 
 OLD, NEW = "1.0-aaaaaaaa", "2.0-bbbbbbbb"
 KIT = KitFile(path="kit", arch="x86_64", id=NEW, version="2.0", size_bytes=1, sha256="0" * 64)
+
+
+TOLD = "sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("kit", "keys", "code"),
+    [
+        ({}, {}, "signature.missing"),
+        ({"signed_by": TOLD}, {}, "signature.unknown_key"),
+        ({"signed_by": TOLD}, {"state": "revoked"}, "signature.revoked"),
+        ({"signed_by": TOLD}, {"state": "trusted"}, None),
+        ({"signed_by": TOLD, "pythons": ["3.12"]}, {"state": "trusted"}, "kit.python"),
+        ({"signed_by": TOLD, "pythons": ["3.11", "3.12"]}, {"state": "trusted"}, None),
+    ],
+)
+def test_what_a_node_would_refuse_is_seen_when_it_is_planned(
+    kit: dict[str, Any], keys: dict[str, Any], code: str | None
+) -> None:
+    there = AgentUpgrade(kit=OLD, require_signature=True, pythons=["3.10", "3.11"])
+    known = [TrustedKey(fingerprint=TOLD, name="maria", file="f", **keys)] if keys else []
+    given = msgspec.structs.replace(KIT, **kit)
+    if code is None:
+        check_kit(given, there, known)
+        return
+    with pytest.raises(ProblemError) as refused:
+        check_kit(given, there, known)
+    assert refused.value.code == code
+    assert refused.value.hint
+
+
+def test_a_node_that_does_not_say_what_it_wants_is_not_judged() -> None:
+    check_kit(KIT, AgentUpgrade(kit=OLD), [])
 
 
 class _Host:

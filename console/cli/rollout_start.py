@@ -19,7 +19,7 @@ from console.cli.setup import Setup
 from console.fleet.links import stated_owner
 from console.rollouts.finding import find_rollout
 from console.rollouts.journal import Journal
-from console.rollouts.record import ENDED, Rollout
+from console.rollouts.record import Rollout
 from console.rollouts.words import count_words, state_words, unsteered_lines
 
 NAMED = 5
@@ -119,4 +119,4 @@ def _conclude(rollout: Rollout) -> int:
     say(f"{state_words(rollout)}{why}: {count_words(rollout)}")
     for line in unsteered_lines(rollout, steered=False):
         say(line)
-    return 0 if rollout.state in ENDED & {"done", "undone"} else 1
+    return 0 if rollout.went_well else 1

@@ -44,7 +44,7 @@ def watch(journal: Journal, rollout_id: str, *, after: int = 0) -> int:
                 told = number
             if rollout.state == "planned" or (rollout.state in ENDED and not waits):
                 say(f"{state_words(rollout)}: {count_words(rollout)}")
-                return 0 if rollout.state in ("done", "undone") else 1
+                return 0 if rollout.went_well else 1
             if locked(journal.folder, rollout_id):
                 steered_at = time.monotonic()
             elif time.monotonic() - steered_at > STARTING_SECONDS:

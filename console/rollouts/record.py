@@ -157,6 +157,11 @@ class Rollout(msgspec.Struct, kw_only=True):
         return max((node.wave for node in self.nodes), default=-1) + 1
 
     @property
+    def went_well(self) -> bool:
+        """It has ended as somebody wanted it, and no node waits for a person."""
+        return self.state in ("done", "undone") and "stuck" not in self.counts()
+
+    @property
     def wants_runner(self) -> bool:
         """Whether there is something left to do by itself."""
         return self.stands_until is not None or self.state not in {"planned", *ENDED}

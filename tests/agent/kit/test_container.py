@@ -72,7 +72,7 @@ class Machine:
     """A folder with a runtime's socket, and scripts instead of what changes a system."""
 
     def __init__(self, folder: Path) -> None:
-        self.root, self.stage = folder / "m", folder / "s"
+        self.root, self.stage, self.script = folder / "m", folder / "s", SCRIPT
         for each in ("run/systemd/system", "etc/systemd/system", "var/lib/docker", "dev"):
             (self.root / each).mkdir(parents=True, exist_ok=True)
         (self.root / "etc/os-release").write_text('PRETTY_NAME="Old \\ 1"\n')
@@ -89,14 +89,12 @@ class Machine:
     def close(self) -> None:
         self._socket.close()
 
-    def run(
-        self, *words: str, script: Path = SCRIPT, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.stage / 'bin'}:{os.environ['PATH']}"
         # The script's process is the one that is written down, so that it can be killed.
         begin = f'echo $$ >"{self.stage / "pid"}"; exec sh "$0" "$@"'
         return subprocess.run(
-            ["sh", "-c", begin, str(script), *words],
+            ["sh", "-c", begin, str(self.script), *words],
             capture_output=True,
             text=True,
             check=False,
@@ -335,7 +333,8 @@ class Upgraded:
     def start(self) -> str:
         """With what it was started."""
         (self.machine.stage / "calls").write_text("")
-        done = self.machine.run("attached", script=self.installed)
+        self.machine.script = self.installed
+        done = self.machine.run("attached")
         assert done.returncode == 0, done.stderr
         return next(call for call in self.machine.calls if call.startswith("docker run --rm"))
 

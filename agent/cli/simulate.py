@@ -49,8 +49,16 @@ FILES_BESIDE = 100
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other figures.")
 @click.option("--with-parent", is_flag=True, help="End when standard input is closed.")
+@click.option("--remove", is_flag=True, help="Remove the folder at the end, whoever made it.")
 def command(
-    nodes: int, folder: Path, change: float, faults: str, seed: int, *, with_parent: bool
+    nodes: int,
+    folder: Path,
+    change: float,
+    faults: str,
+    seed: int,
+    *,
+    with_parent: bool,
+    remove: bool,
 ) -> None:
     """Serve simulated nodes until told to stop.
 
@@ -67,7 +75,7 @@ def command(
     try:
         asyncio.run(_serve(fleet, with_parent=with_parent))
     finally:
-        if made:
+        if made or remove:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,7 +7,6 @@ import gc
 import importlib
 import os
 import re
-import secrets
 import shutil
 import signal
 import socket
@@ -137,28 +136,37 @@ def command(
 
 
 @contextlib.contextmanager
-def _demo_fleet(simulate: list[str]) -> Iterator[Path]:
+def _demo_fleet(options: list[str]) -> Iterator[Path]:
     """Everything up; the path of a fleet.yaml that names it. Nothing is left at the end."""
     folder = _new_folder()
+    simulate = ["simulate", f"--folder={folder}", "--remove", *options]
     try:
-        with AgentProcess(["simulate", f"--folder={folder}", *simulate]) as simulator:
+        # Both start at the same time; each takes about as long.
+        with AgentProcess(simulate) as simulator, _this_machine(folder) as entry:
             inventory = _simulated_nodes(simulator)
-            with _this_machine(folder) as entry:
-                file = folder / "demo.yaml"
-                nodes = [entry, *inventory.nodes] if entry else inventory.nodes
-                document = msgspec.to_builtins(Inventory(nodes=nodes))
-                _write(file, yaml.safe_dump(document, sort_keys=False))
-                yield file
+            file = folder / "demo.yaml"
+            nodes = [entry, *inventory.nodes] if entry else inventory.nodes
+            document = msgspec.to_builtins(Inventory(nodes=nodes))
+            _write(file, yaml.safe_dump(document, sort_keys=False))
+            yield file
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _new_folder() -> Path:
-    """A name that is free. The simulator makes the folder, and removes it if we cannot."""
+    """For its owner only. The simulator removes it if we cannot."""
     parent = tempfile.gettempdir()
     if len(os.fsencode(parent)) > LONGEST_FOLDER:
         parent = "/tmp"  # noqa: S108 - the folder in it is made anew, for its owner only
-    return Path(parent) / f"roost-demo-{secrets.token_hex(4)}"
+    try:
+        return Path(tempfile.mkdtemp(prefix="roost-demo-", dir=parent))
+    except OSError as error:
+        raise ProblemError(
+            "demo.simulator",
+            f"{parent}: {error.strerror}; the folder of the simulated nodes cannot be made there",
+            params={"folder": parent},
+            hint="TMPDIR says where the folder is made.",
+        ) from None
 
 
 def _write(file: Path, text: str) -> None:

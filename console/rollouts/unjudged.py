@@ -30,7 +30,7 @@ class Unjudged(NamedTuple):
 def unjudged(analysis: Analysis, workloads: Iterable[Workload]) -> Iterator[Unjudged]:
     """Of workloads that a proxy may stand in front of."""
     for workload in workloads:
-        if workload.strategy == "stop-then-start":
+        if not _proxied(workload):
             continue
         asked = [each for each in analysis.conditions if _asks(each, workload.name)]
         tcp, grpc = _ports(workload, "tcp"), _ports(workload, "grpc")
@@ -62,7 +62,7 @@ def no_replay(
     findings = Findings(file)
     for workload in means.workloads:
         replay = replays.get(workload.name)
-        if replay is None:
+        if replay is None or not _proxied(workload):
             continue
         modes = {port.target: port.mode for port in workload.ports}
         wrong = _ports(workload, "tcp") and "tcp"
@@ -78,6 +78,11 @@ def no_replay(
                 " ...}]}.",
             )
     return list(findings.problems)
+
+
+def _proxied(workload: Workload) -> bool:
+    """Whether a proxy may stand in front of it. Where none can, its mode says nothing."""
+    return workload.strategy != "stop-then-start"
 
 
 def _asks(condition: Condition, workload: str) -> bool:

@@ -85,3 +85,14 @@ def test_a_replay_goes_with_http(tmp_path: Path, mode: str, port: int, refused: 
     for each in found:
         assert each.what == f"services.cam.x-roost.mode is {refused}, and a replay sends HTTP/1"
         assert (each.level, each.line) == ("error", 8)
+
+
+@pytest.mark.parametrize("mode", ["tcp", "{8000: grpc}"])
+def test_a_mode_that_has_no_effect_refuses_no_replay(tmp_path: Path, mode: str) -> None:
+    """As the warning says."""
+    replay = "replay: [{workload: cam, port: 8000, path: /x}]"
+    given, means = read(tmp_path, analysis=replay, mode=mode, strategy="stop-then-start")
+    assert [(each.level, each.what) for each in means.problems] == [
+        ("warning", "services.cam.x-roost.mode has no effect here")
+    ]
+    assert no_replay(given.replays, means, file="app.yaml") == []

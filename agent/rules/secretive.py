@@ -7,6 +7,7 @@ stands somewhere without a name is not found.
 from __future__ import annotations
 
 import re
+import string
 from typing import Any
 
 REMOVED = "<removed>"
@@ -21,7 +22,8 @@ _COUNTED = r"(?:token(?!i[sz]|s(?![a-z])))"
 _END = r"(?:(?:(?<![a-z0-9])(?:key|pw|sig)|(?-i:(?<=[a-z])Key))(?![\w-]))"
 _REST = r"[\w-]{0,64}"  # bounded: a text may be a megabyte without a space
 _NAME = f"(?:(?:{_STRONG}|{_COUNTED}){_REST}|{_END})"
-_QUOTED = r"\"[^\"]*\"|'[^']*'"
+# Without an end to it, as in a text that was cut: up to the line's.
+_QUOTED = r"\"[^\"]*\"|'[^']*'|[\"'][^\n]*"
 # Commas are of it, but where the next option follows one: "password=a,b,uid=0".
 _UNQUOTED = r"[^\s,;\"'}\]]+(?:,(?![\w.-]{1,64}=)[^\s,;\"'}\]]+)*"
 _STRONGLY = re.compile(f"{_STRONG}|{_END}", re.IGNORECASE)
@@ -80,6 +82,12 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{REMOVED}",
     ),
 )
+# What is left of a private key that lacks its begin, as in a text that was cut there.
+_KEY_END = re.compile(
+    r"(?:(?<![A-Za-z0-9+/=\\])[A-Za-z0-9+/=\\]+)?-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----"
+)
+_KEY_LETTERS = frozenset(string.ascii_letters + string.digits + "+/=")
+_KEY_LINE = 40  # its lines have 64 letters, or 70; the last one has fewer
 # A user's part of an address, up to the last @: passwords have / and @ in them, too.
 _ADDRESS = re.compile(r"([a-z0-9+.-]{0,32})://([^\s\"'<>]{1,512})", re.IGNORECASE)
 # Named values; the name is looked at again with its value.
@@ -110,9 +118,29 @@ def without_secrets(text: str) -> str:
     text = _ADDRESS.sub(_address, text)
     for form, instead in _FORMS:
         text = form.sub(instead, text)
+    if _KEY_END.search(text) is not None:
+        text = "\n".join(_without_ends_of_keys(text.split("\n")))
     for form in _NAMED:
         text = form.sub(_named, text)
     return text
+
+
+def _without_ends_of_keys(lines: list[str]) -> list[str]:
+    """Whole keys are gone by now: an end is that of one whose begin was cut off."""
+    kept: list[str] = []
+    for line in lines:
+        without, ends = _KEY_END.subn(REMOVED, line)
+        if ends:
+            if kept and kept[-1] and kept[-1].rstrip()[-1:] in _KEY_LETTERS:
+                kept.pop()  # it may be short
+            while kept and _is_of_key(kept[-1].rstrip()):
+                kept.pop()
+        kept.append(without)
+    return kept
+
+
+def _is_of_key(line: str) -> bool:
+    return len(line) >= _KEY_LINE and _KEY_LETTERS.issuperset(line[-_KEY_LINE:])
 
 
 def _address(found: re.Match[str]) -> str:

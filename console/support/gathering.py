@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from agent.protocol.own_log import OwnLog
 from agent.protocol.problems import ProblemError
 from agent.rules.secretive import plain_without_secrets, without_secrets
 from console.link.client import NodeClient
+from console.text import plural
 
 # A link that brings nothing for so long is cut; before the first word the doctor may take long.
 SILENCE_SECONDS = 90.0
@@ -21,6 +23,10 @@ SILENCE_SECONDS = 90.0
 PART_BYTES = 4 * 1024 * 1024
 # Of the newest jobs that did not succeed, or are under way.
 JOB_LOGS = 20
+# Of a job's log its begin and its end, where it says why the job failed.
+HEAD_BYTES, TAIL_BYTES = 256 * 1024, 768 * 1024
+# No more of it is read to get there; an agent keeps 4000 lines of 2000 characters.
+READ_BYTES = 16 * 1024 * 1024
 LOG_BYTES = 1024 * 1024
 
 
@@ -118,25 +124,57 @@ def _of_interest(jobs: Part) -> list[str] | None:
 
 async def _job_log(client: NodeClient, job: str, heard: Heard) -> Part:
     name = f"jobs/{job[:40]}.log"
-    lines: list[str] = []
-    size, why = 0, ""
+    lines, why = _BothEnds(), ""
     try:
         async with aclosing(client.job_log(job, follow=False)) as batches:
             async for batch in batches:
                 for line in batch if isinstance(batch, list) else ():
-                    size += len(line.text.encode()) + 1
-                    if size > LOG_BYTES:
-                        why = f"cut after {LOG_BYTES >> 20} MiB"
-                        break
-                    lines.append(f"{line.at:.3f} {line.text}")
-                heard(name, size)
-                if why:
+                    lines.add(f"{line.at:.3f} {line.text}\n")
+                heard(name, lines.read)
+                if lines.read > READ_BYTES:
+                    why = f"cut after {READ_BYTES >> 20} MiB"
                     break
     except ProblemError as problem:
         why = f"{problem.code}: {problem.detail}"
-        if not lines:
+        if not lines.read:
             return Part(name, None, why)
-    return Part(name, without_secrets("".join(f"{line}\n" for line in lines)), why)
+    return Part(name, lines.text(), "; ".join(filter(None, (lines.cut, why))))
+
+
+class _BothEnds:
+    """Lines, of which the first and the last are kept, as many as there is room for."""
+
+    def __init__(self) -> None:
+        self.read = 0  # bytes
+        self._head: list[str] = []
+        self._tail: deque[str] = deque()
+        self._tail_bytes = 0
+        self._left_out = 0  # lines
+
+    def add(self, line: str) -> None:
+        taken = len(line.encode(errors="replace"))
+        self.read += taken
+        if self.read <= HEAD_BYTES:
+            self._head.append(line)
+            return
+        self._tail.append(line)
+        self._tail_bytes += taken
+        while self._tail_bytes > TAIL_BYTES:
+            self._tail_bytes -= len(self._tail.popleft().encode(errors="replace"))
+            self._left_out += 1
+
+    @property
+    def cut(self) -> str:
+        """In words; "": nothing is left out."""
+        return f"{plural(self._left_out, 'line')} in the middle left out" if self._left_out else ""
+
+    def text(self) -> str:
+        """Without what looks like a secret, also where its other half is left out."""
+        if not self._left_out:
+            return without_secrets("".join((*self._head, *self._tail)))
+        # Each by itself: a key of which one end is left out is none in the whole of it.
+        head, tail = (without_secrets("".join(each)) for each in (self._head, self._tail))
+        return f"{head}--- {self.cut} ---\n{tail}"
 
 
 async def _own_log(client: NodeClient, heard: Heard) -> Part:

@@ -27,6 +27,16 @@ PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIHunter2\nabc\n-----END EC PRIVAT
         (f"with {TOKEN}.", f"with {REMOVED}."),
         (f"key:\n{PEM}\nend", f"key:\n{REMOVED}\nend"),
         (PEM[:50], REMOVED),
+        # Cut in two, and its begin is elsewhere.
+        (
+            f"1.0 {'Ab+/' * 16}\n1.0 hunter2=\n1.0 -----END PRIVATE KEY-----\nend",
+            f"1.0 {REMOVED}\nend",
+        ),
+        (f"so\n\n{'Ab+/' * 16}\n-----END PRIVATE KEY-----", f"so\n\n{REMOVED}"),
+        ("hunter2\\nhunter2\\n-----END RSA PRIVATE KEY-----", REMOVED),
+        ('"db_password": "hunter 2, hun', f'"db_password": {REMOVED}'),
+        ("run --password 'hunter 2", f"run --password {REMOVED}"),
+        ('password="hunter 2\nend', f"password={REMOVED}\nend"),
         ("LICENSE_KEY=hunter2", f"LICENSE_KEY={REMOVED}"),
         ("key: hunter2", f"key: {REMOVED}"),
         ("licenseKey: hunter2", f"licenseKey: {REMOVED}"),
@@ -127,7 +137,8 @@ def test_documents_by_the_names_of_their_fields() -> None:
 
 PIECES = (
     *("a", "pass", "-", "://a", "a://b:", "mysql ", "key", "-u ", "password=a,", "token"),
-    *("--token-", "-----BEGIN PRIVATE KEY-----"),
+    *("--token-", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "password='"),
+    *("-----END PRIVATE KEY-----\n", "Ab+/\n"),
 )
 
 

@@ -72,6 +72,7 @@ class NodeSnapshot(msgspec.Struct, kw_only=True):
     # and nothing else without the key, which never leaves the node. "": there are none.
     sealed_by: str = ""
     configuration: dict[str, str] = {}  # of agent.yaml, by dotted key
+    configuration_seals: dict[str, str] = {}  # of those that are withheld, as other seals
     unknown: dict[str, str] = {}  # what could not be told, and why: "engines"
 
 

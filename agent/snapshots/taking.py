@@ -18,7 +18,7 @@ from agent.protocol.problems import ProblemError
 from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import Workload
 from agent.snapshots.sealing import SEAL_KEY, Seals, seals_of
-from agent.snapshots.withholding import check_nothing_told, tells_secret, withhold
+from agent.snapshots.withholding import check_nothing_told, withhold, withhold_settings
 from agent.store.node_secrets import NodeSecrets
 from agent.workloads.engine_use import engine_of
 from agent.workloads.recipe import Recipe
@@ -29,7 +29,6 @@ NOT_APPLIED = (
     "it was not applied by Roost as it is now, so how it was asked for is not known here: apply its"
     " file once"
 )
-_HIDDEN = "<withheld: a secret is in it>"
 
 
 class Workloads(Protocol):
@@ -89,6 +88,7 @@ class Taker:
             _told("engines", self._engines, unknown),
             _told("files", lambda: asyncio.to_thread(self._recorded), unknown),
         )
+        configuration, configuration_seals = withhold_settings(self._configuration, values, seals)
         by_id = {image.id: image for image in images}
         states = self._states()
         snapshot = NodeSnapshot(
@@ -106,10 +106,8 @@ class Taker:
             secrets=[name for name, _ in secrets],
             secret_seals={name: seals("", name, value) for name, value in secrets if seals},
             sealed_by="" if seals is None else seals.id,
-            configuration={
-                key: _HIDDEN if tells_secret(text, values) else text
-                for key, text in self._configuration.items()
-            },
+            configuration=configuration,
+            configuration_seals=configuration_seals,
             unknown=unknown,
         )
         await asyncio.to_thread(check_nothing_told, msgspec.json.encode(snapshot), secrets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from agent.snapshots.sealing import Seals
 LEAST_PART = 6
 # A long secret is found by its lines, too: a key in PEM may be anywhere in pieces.
 LEAST_LINE = 16
+_HIDDEN = "<withheld: a secret is in it>"
+_SETTINGS = "/agent.yaml"  # in a seal's place; no workload is called so
 # Names and words that have a form of their own. `check_nothing_told` looks at them, too.
 _PLAIN = frozenset(
     {
@@ -62,9 +64,18 @@ def withhold(
     return Withheld(from_plain(told, Workload), list(values), sealed)
 
 
-def tells_secret(text: str, secrets: Sequence[bytes]) -> bool:
-    """Whether a text has the value of a secret in it, or what looks like one."""
-    return _Hidden(secrets).told_by(text)
+def withhold_settings(
+    configuration: Mapping[str, str], secrets: Sequence[bytes], seals: Seals | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The texts of agent.yaml by key, and seals of those in whose stead it says what is there."""
+    hidden = _Hidden(secrets)
+    told, sealed = dict(configuration), {}
+    for key, text in configuration.items():
+        if hidden.told_by(text):
+            told[key] = _HIDDEN
+            if seals is not None:
+                sealed[key] = seals(_SETTINGS, key, text.encode())
+    return told, sealed
 
 
 def check_nothing_told(document: bytes, secrets: Sequence[tuple[str, bytes]]) -> None:

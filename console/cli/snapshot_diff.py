@@ -30,6 +30,7 @@ class DiffRecord(msgspec.Struct, kw_only=True):
     after: str
     changes: list[Change]
     unknown: dict[str, str] = {}
+    unchanged: list[str] = []  # of agent.yaml: keys whose values are withheld
 
 
 @click.command("diff")
@@ -50,13 +51,17 @@ def command(setup: Setup, file: Path, other: str, *, exit_code: bool, as_json: b
     found, unknown = told.changes, told.unknown
     names = str(file), other
     if as_json:
-        print_json(DiffRecord(before=names[0], after=names[1], changes=found, unknown=unknown))
+        record = DiffRecord(before=names[0], after=names[1], changes=found, unknown=unknown)
+        record.unchanged = told.unchanged
+        print_json(record)
     else:
         say(f"{names[0]} becomes {names[1]}")
         for line in diff_lines(found):
             click.echo(clean("  " * line.depth + line.text))
         if not found:
             click.echo("nothing of what is known differs" if unknown else "nothing differs")
+        for key in told.unchanged:
+            say(f"unchanged, value withheld: {key} of agent.yaml")
         for what, why in unknown.items():
             say(f"not known: {what}: {why}")
     return int(exit_code and bool(found))

@@ -44,6 +44,7 @@ class Difference(msgspec.Struct, kw_only=True, frozen=True):
 
     changes: list[Change]
     unknown: dict[str, str] = {}  # what was not compared, and why
+    unchanged: list[str] = []  # of agent.yaml, by their seals: keys whose values are withheld
 
 
 def compare(before: NodeSnapshot, after: NodeSnapshot) -> list[Change]:
@@ -59,7 +60,7 @@ def compare(before: NodeSnapshot, after: NodeSnapshot) -> list[Change]:
         *(_engines(before.engines, after.engines) if "engines" not in unknown else ()),
         *(_files(before, after) if "files" not in unknown else ()),
         *_secrets(before, after),
-        *_texts("configuration", before.configuration, after.configuration),
+        *configuration(before, after),
     ]
 
 
@@ -74,6 +75,13 @@ def incomparable(before: NodeSnapshot, after: NodeSnapshot) -> dict[str, str]:
         for place in {*each.withheld, *there[each.name].withheld}
         if not (sealed and place in each.seals and place in there[each.name].seals)
     ]
+    settings = before.configuration_seals.keys() | after.configuration_seals.keys()
+    places += [
+        key
+        for key in settings
+        if before.configuration.get(key) == after.configuration.get(key)
+        and not (sealed and _in_both(key, before, after))
+    ]
     if places:
         what = plural(len(places), "place")
         found["values"] = f"those of {what} were withheld, and not compared"
@@ -82,7 +90,14 @@ def incomparable(before: NodeSnapshot, after: NodeSnapshot) -> dict[str, str]:
 
 def difference(before: NodeSnapshot, after: NodeSnapshot) -> Difference:
     """Both: what changed, and what is not known."""
-    return Difference(changes=compare(before, after), unknown=incomparable(before, after))
+    changes = compare(before, after)
+    changed = {each.name for each in changes if each.part == "configuration"}
+    unchanged = [
+        key
+        for key in before.configuration_seals
+        if _sealed_alike(before, after) and _in_both(key, before, after) and key not in changed
+    ]
+    return Difference(changes=changes, unknown=incomparable(before, after), unchanged=unchanged)
 
 
 def tells_values(snapshot: NodeSnapshot) -> bool:
@@ -166,6 +181,18 @@ def _secrets(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
     for name in _resealed(before.secret_seals, after.secret_seals):
         if _sealed_alike(before, after):
             yield Change(part="secrets", name=name, kind="changed", words=[CHANGED])
+
+
+def configuration(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
+    """What differs in agent.yaml."""
+    yield from _texts("configuration", before.configuration, after.configuration)
+    for key in _resealed(before.configuration_seals, after.configuration_seals):
+        if _sealed_alike(before, after):
+            yield Change(part="configuration", name=key, kind="changed", words=[CHANGED])
+
+
+def _in_both(key: str, before: NodeSnapshot, after: NodeSnapshot) -> bool:
+    return key in before.configuration_seals and key in after.configuration_seals
 
 
 def _resealed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

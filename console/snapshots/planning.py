@@ -15,6 +15,7 @@ from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RestoreReque
 from agent.protocol.workloads import GpuRequest, Workload
 from agent.rules.references import familiar
 from agent.rules.versions import numbers
+from console.snapshots.comparing import configuration
 from console.snapshots.gpu_places import moved_select, moved_uuid
 from console.snapshots.ordering import in_order
 from console.snapshots.same_image import one_store, same_image
@@ -331,8 +332,7 @@ class _Planner:
             )
 
     def _configuration(self) -> None:
-        then, now = self._then.configuration, self._now.configuration
-        other = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
+        other = sorted(each.name for each in configuration(self._then, self._now))
         if other := [key for key in other if key != "name"]:
             self._note(
                 f"agent.yaml stays as it is there; it differs in {', '.join(other)}"

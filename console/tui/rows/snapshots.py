@@ -79,6 +79,9 @@ def change_rows(found: Difference, folded: AbstractSet[str], glyphs: Glyphs) -> 
             tone = _TONES.get(line.text[:1], "") if line.depth == 1 else "dim"
             text = "  " * (line.depth + 1) + line.text
             rows.append(make_row(f"{line.part}/{number}", "", (Cell(text, tone),)))
+    for key in found.unchanged:
+        text = f"unchanged, value withheld: {key} of agent.yaml"
+        rows.append(make_row(f"unchanged/{key}", "", (Cell(text, "dim"),)))
     if found.unknown and not changes:
         rows.append(make_row("unknown", "", (Cell("nothing of what is known differs"),)))
     for what, why in found.unknown.items():

@@ -18,7 +18,8 @@ from agent.protocol.workloads import (
     SecretUse,
     Workload,
 )
-from agent.snapshots.withholding import check_nothing_told, tells_secret, withhold
+from agent.snapshots.sealing import Seals
+from agent.snapshots.withholding import check_nothing_told, withhold, withhold_settings
 
 VALUE = "correct horse battery"
 PLACES = {
@@ -108,7 +109,19 @@ def test_a_key_of_several_lines_is_found_by_one_of_them() -> None:
     key = f"-----BEGIN PRIVATE KEY-----\n{line}\n-----END PRIVATE KEY-----\n".encode()
     workload = Workload(name="web", image="app:1", labels={"a": f"x{line}y"})
     assert withhold(workload, [key]).places == ["labels.a"]
-    assert tells_secret(line, [key])
+    assert withhold_settings({"a": line}, [key], None)[0] != {"a": line}
+
+
+def test_settings_with_a_secret_in_them_are_withheld_and_sealed() -> None:
+    seals = Seals(b"k" * 32)
+    settings = {"name": '"cam"', "url": f'"x{VALUE}y"', "token": '"roost_' + "Ab3-_" * 8 + 'xyz"'}
+    told, sealed = withhold_settings(settings, [VALUE.encode()], seals)
+    assert told["name"] == '"cam"'
+    assert told["url"] == told["token"] == "<withheld: a secret is in it>"
+    assert sealed == {
+        key: seals("/agent.yaml", key, settings[key].encode()) for key in ("url", "token")
+    }
+    assert withhold_settings(settings, [VALUE.encode()], None) == (told, {})
 
 
 def test_a_document_with_a_secret_does_not_go_out() -> None:

@@ -15,7 +15,7 @@ from agent.protocol.gpus import GpuStack
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.snapshots import WITHHELD, NodeSnapshot, RecordedFile
 from agent.protocol.workloads import GpuRequest
-from console.snapshots.comparing import Change, compare, incomparable, tells_values
+from console.snapshots.comparing import Change, compare, difference, incomparable, tells_values
 from console.snapshots.words import diff_lines
 from tests.console.snapshots.made import applied, digest, engine, facts, gpu, image, snapshot
 
@@ -213,6 +213,27 @@ def test_a_withheld_value_that_changed_is_seen_by_its_seal() -> None:
         assert incomparable(before, after)["values"].startswith("those of 2 places")
     before.sealed_by = ""
     assert compare(before, after) == []
+
+
+def test_of_agent_yaml_it_is_said_what_is_withheld_and_the_same() -> None:
+    before, after = (snapshot(configuration={"a": WITHHELD, "b": WITHHELD}) for _ in range(2))
+    for side, seal in ((before, "x"), (after, "y")):
+        side.configuration_seals, side.sealed_by = {"a": "same", "b": seal}, "key"
+    told = difference(before, after)
+    assert [(each.part, each.name, each.words) for each in told.changes] == [
+        ("configuration", "b", ["changed, value withheld"])
+    ]
+    assert (told.unchanged, told.unknown) == (["a"], {})
+    after.sealed_by = "another"
+    told = difference(before, after)
+    assert (told.changes, told.unchanged) == ([], [])
+    assert told.unknown == {"values": "those of 2 places were withheld, and not compared"}
+    # It is told now, or was: that is a change of the text.
+    after.sealed_by, after.configuration_seals = "key", {"a": "same"}
+    after.configuration["b"] = "true"
+    told = difference(before, after)
+    assert [each.name for each in told.changes] == ["b"]
+    assert (told.unchanged, told.unknown) == (["a"], {})
 
 
 def test_an_image_is_the_same_on_another_store() -> None:

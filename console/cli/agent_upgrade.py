@@ -25,6 +25,7 @@ from console.cli.rollout_start import let_out
 from console.cli.run import Answer, ask_nodes
 from console.cli.setup import Setup
 from console.cli.table import NODE, UNKNOWN, Column, Row, fit
+from console.compose.compose_file import read_compose
 from console.compose.scalars import duration
 from console.fleet.inventory import NodeEntry
 from console.fleet.links import stated_owner
@@ -36,6 +37,7 @@ from console.rollouts.needs import NodeNeeds
 from console.rollouts.planning import plan_rollout
 from console.rollouts.record import KitFile, Rollout
 from console.rollouts.strategy import Amount, Gate, Strategy
+from console.rollouts.strategy_file import read_strategy
 from console.rollouts.words import how_lines
 from console.text import clean, plural, size
 
@@ -95,8 +97,13 @@ class _Amount(click.ParamType[Amount]):
 @click.option(
     "--gate",
     type=click.Choice(["auto", "manual", "approval"]),
-    default="auto",
-    help="Who lets the next wave begin.",
+    help="Who lets the next wave begin; auto if not given.",
+)
+@click.option(
+    "--like",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="In the waves and windows of this release's x-roost.rollout, telling whom it says.",
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would happen; change nothing.")
 @click.option("--attached", is_flag=True, help="Steer it in this process; it ends with it.")
@@ -111,7 +118,8 @@ def command(
     *,
     soak: float | None,
     max_unavailable: Amount | None,
-    gate: str,
+    gate: str | None,
+    like: Path | None,
     only_plan: bool,
     attached: bool,
     detach: bool,
@@ -126,6 +134,7 @@ def command(
     """
     if not only_plan:
         setup.refuse_changes("agent upgrade")
+    strategy = _strategy(like, soak, max_unavailable, cast("Gate | None", gate))
     found = {arch: remembered_kit(kit) for arch, kit in given_kits(kit_files).items()}
     entries = selected_nodes(setup, selector)
     answers = ask_nodes(setup, entries, _asked, admin=True)
@@ -138,21 +147,17 @@ def command(
         rollout = plan_rollout(
             going,
             {name: each for name, each in said.items() if each is not None},
-            Strategy(
-                soak=SOAK_SECONDS if soak is None else soak,
-                # The next node need not wait longer for the one before than a wave does.
-                min_healthy=SOAK_SECONDS if soak is None else soak,
-                max_unavailable=max_unavailable or Strategy().max_unavailable,
-                gate=cast("Gate", gate),
-                weights=(100,),
-                analysis=Analysis(conditions=()),  # it answers, or goes back by itself
-                confirm_within=SILENT_SECONDS,
-            ),
+            strategy,
             release=RELEASE,
             version=", ".join(sorted({kit.version for kit in found.values()})),
             file=", ".join(kit.path for kit in found.values()),
             owner=stated_owner(),
             fleet=fleet_path(setup),
+            zones={
+                each.entry.name: each.value[0].host.timezone
+                for each in answers
+                if each.value is not None
+            },
         )
         rollout.kits = list(found.values())
     if as_json:
@@ -162,6 +167,10 @@ def command(
         facts = {each.entry.name: each.value[0] for each in answers if each.value is not None}
         for line in _text(rollout, current, facts, found):
             click.echo(clean(line))
+        needs = [each for each in said.values() if isinstance(each, NodeNeeds)]
+        hints = [problem.hint for each in needs for problem in each.problems if problem.hint]
+        for line in dict.fromkeys(hints):
+            click.echo(clean(f"  {line}"))
     if rollout is None:
         return 0
     journal = this_journal()
@@ -170,6 +179,29 @@ def command(
         say(f"nothing has changed. To let it out: roost rollout start {rollout.id}")
         return FAILED if problems else 0
     return let_out(setup, journal, rollout, attached=attached, detach=detach, yes=yes)
+
+
+def _strategy(
+    like: Path | None, soak: float | None, unavailable: Amount | None, gate: Gate | None
+) -> Strategy:
+    """What is typed comes before what the file says; what only a release has is left out."""
+    strategy = Strategy(soak=SOAK_SECONDS, min_healthy=SOAK_SECONDS)
+    if like is not None:
+        strategy, problems = read_strategy(read_compose(like))
+        if wrong := next((each for each in problems if each.level == "error"), None):
+            raise wrong.error()
+    soak = strategy.soak if soak is None else soak
+    return msgspec.structs.replace(
+        strategy,
+        soak=soak,
+        # The next node need not wait longer for the one before than a wave does.
+        min_healthy=min(strategy.min_healthy, soak),
+        max_unavailable=unavailable or strategy.max_unavailable,
+        gate=gate or strategy.gate,
+        weights=(100,),
+        analysis=Analysis(conditions=()),  # it answers, or goes back by itself
+        confirm_within=SILENT_SECONDS,
+    )
 
 
 def remembered_kit(kit: Kit) -> KitFile:

@@ -109,6 +109,10 @@ def bringing(kits: Mapping[str, KitFile], read: Callable[[KitFile], Awaitable[Ki
         file = kit_of(kits, facts)
         if facts.agent.upgrade is not None and facts.agent.upgrade.kit == file.id:
             return ""
+        if facts.agent.upgrade is not None:
+            wants = facts.agent.upgrade.require_signature
+            keys = await client.trusted_keys() if wants else []
+            check_kit(file, facts.agent.upgrade, keys)
         kit = await read(file)
         says("gets the kit")
         await send_kit(

@@ -77,17 +77,18 @@ def plan_rollout(
     """
     now = time.time()
     refused = {
-        name: answer.problems[0].detail
+        name: answer.problems[0]
         for name, answer in answers.items()
         if isinstance(answer, NodeNeeds) and answer.problems
     }
     able = [entry for entry in entries if entry.name not in refused]
     if not able:
-        name, why = next(iter(refused.items()))
+        name, first = next(iter(refused.items()))
         raise ProblemError(
             "rollout.nobody",
-            f"none of {len(entries)} nodes can take it: {name}: {why}",
-            hint="roost workload apply FILE --to SELECTOR --check says more of each node.",
+            f"none of {len(entries)} nodes can take it: {name}: {first.detail}",
+            hint=first.hint
+            or "roost workload apply FILE --to SELECTOR --check says more of each node.",
         )
     waves = freeze(able, strategy.waves)
     where = _zones(able, zones or {}, strategy.window)
@@ -116,9 +117,9 @@ def plan_rollout(
             stage="cannot",
             since=now,
             address=addresses[name],
-            why=why,
+            why=problem.detail,
         )
-        for name, why in refused.items()
+        for name, problem in refused.items()
     ]
     return Rollout(
         id=secrets.token_hex(4),

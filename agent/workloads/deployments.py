@@ -64,6 +64,7 @@ class Deployments:
             reverter=reverter,
             submit=partial(self._submit, REVERT),
             seen_to=self._seen_to,
+            is_of=self._is_of,
         )
         self._deploys = DeployKind(
             machine=machine, reverter=reverter, taken_back=self._unfinished.take_back
@@ -260,14 +261,24 @@ class Deployments:
             await self._submit(kind, record)
             return True
 
+    def _is_of(self, job_id: str, record: DeploymentRecord) -> bool:
+        """Also of one that was over before it was written down."""
+        if record.shown.job == job_id:
+            return True
+        job = self._jobs.known(_kind_of(record), _work(record), key=_key(record))
+        return job is not None and job.id == job_id
+
     async def _submit(self, kind: str, record: DeploymentRecord) -> Job:
         """The job that is at work on a deployment from now on."""
         shown = record.shown
         job = await self._jobs.submit(kind, _work(record), owner=shown.owner, key=_key(record))
 
-        def with_job(record: DeploymentRecord) -> DeploymentRecord:
-            shown = msgspec.structs.replace(record.shown, job=job.id)
-            return msgspec.structs.replace(record, shown=shown)
+        def with_job(now: DeploymentRecord) -> DeploymentRecord | None:
+            if now.generation != record.generation:
+                return None  # it was overruled meanwhile: that one's job is at work
+            return msgspec.structs.replace(
+                now, shown=msgspec.structs.replace(now.shown, job=job.id)
+            )
 
         await self._store.change(shown.id, with_job)
         return job

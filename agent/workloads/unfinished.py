@@ -25,6 +25,7 @@ class Unfinished:
     Args:
         submit: begins the way back of a deployment that is reverting.
         seen_to: whether the deployment of that id is at rest, or a job is at work on it.
+        is_of: whether the job of that id is at work on a deployment, or was until it ended.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class Unfinished:
         reverter: Reverter,
         submit: Callable[[DeploymentRecord], Awaitable[Job]],
         seen_to: Callable[[str], Awaitable[bool]],
+        is_of: Callable[[str, DeploymentRecord], bool],
     ) -> None:
         self._jobs, self._store, self._reverter = jobs, store, reverter
-        self._submit, self._seen_to = submit, seen_to
+        self._submit, self._seen_to, self._is_of = submit, seen_to, is_of
         self._tasks: set[asyncio.Task[None]] = set()
 
     def pick_up(self) -> None:
@@ -60,7 +62,7 @@ class Unfinished:
 
     async def _take_back(self, job_id: str) -> None:
         for record in self._store.deployments():
-            if record.shown.job == job_id and record.shown.state not in AT_REST:
+            if record.shown.state not in AT_REST and self._is_of(job_id, record):
                 job = self._jobs.get(job_id)
                 why = job.reason or (job.problem.detail if job.problem else job.state)
                 begun = await self._reverter.begin(
@@ -70,7 +72,7 @@ class Unfinished:
 
     async def _leave_stuck(self, job: Job) -> None:
         for record in self._store.deployments():
-            if record.shown.job == job.id and record.shown.state == "reverting":
+            if record.shown.state == "reverting" and self._is_of(job.id, record):
                 problem = ProblemError(
                     "deploy.stuck",
                     f"the way back ended: {job.reason or job.state}",

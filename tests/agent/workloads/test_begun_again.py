@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from agent.protocol.deployments import ApplyRequest, DeployOptions
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from agent.workloads import unfinished
-from agent.workloads.jobs import DEPLOY
+from agent.workloads.jobs import DEPLOY, REVERT
 from agent.workloads.records import DeploymentRecord
 from tests.agent.workloads.memory_side import MemorySide, memory_side, serving
 
@@ -101,6 +102,33 @@ async def test_the_same_request_begins_what_had_no_job(
     job = await ask(side)
     assert job.kind == DEPLOY
     assert (await side.reaches("canary")).job == job.id
+
+
+async def test_a_job_that_is_over_before_it_is_written_down_is_taken_back(
+    side: MemorySide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, deploys, told = side.jobs.submit, side.workloads.deployments._deploys, asyncio.Event()
+    take_back = deploys._taken_back
+
+    def taken_back(job: Job) -> None:
+        take_back(job)
+        told.set()
+
+    async def over_at_once(kind: str, *given: Any, **named: Any) -> Job:
+        job = await submit(kind, *given, **named)
+        if kind == DEPLOY:
+            await side.jobs.cancel(job.id, by="otto")
+            await told.wait()
+            await looked(side)
+        return job
+
+    monkeypatch.setattr(deploys, "_taken_back", taken_back)
+    monkeypatch.setattr(side.jobs, "submit", over_at_once)
+    job = await ask(side)
+    shown = await side.reaches("reverted")
+    assert side.jobs.get(job.id).state == "cancelled"
+    assert shown.job is not None
+    assert side.jobs.get(shown.job).kind == REVERT
 
 
 @pytest.mark.usefixtures("looks_at_once")

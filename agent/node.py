@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from agent.images.node_images import NodeImages
 from agent.jobs.jobs import Jobs
 from agent.live import picture
 from agent.live.event_log import CAPACITY_EVENTS, EventLog
+from agent.live.facts import FactsGatherer
 from agent.live.history import HistorySource, HistoryStore
 from agent.live.own_log import LogKeeper
 from agent.live.sampler import Sampler
@@ -34,17 +34,9 @@ from agent.protocol.engines import Engine
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import GpuReport, GpuSample
 from agent.protocol.live import Record, Sections
-from agent.protocol.node import (
-    AgentInfo,
-    Disk,
-    HostFacts,
-    NodeFacts,
-    RuntimeFacts,
-    ToolkitFacts,
-)
+from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
 from agent.protocol.telemetry import Telemetry
-from agent.protocol.version import API_VERSION
 from agent.site.fetching import Fetcher
 from agent.site.node_site import NodeSite
 from agent.snapshots.node_snapshots import NodeSnapshots
@@ -62,7 +54,6 @@ from agent.workloads.applying import Rules
 from agent.workloads.gpu_check import GpuCheck
 from agent.workloads.node_workloads import NodeWorkloads
 
-CAPABILITIES = ["containers", "exec", "logs", "metrics", "doctor", "jobs", "workloads", "engines"]
 FACTS_EVERY_SECONDS = 60.0
 DOCTOR_EVERY_SECONDS = 30.0
 # A disk that was full or read-only is mended by a person.
@@ -181,9 +172,15 @@ class Node:
         )
         self.ready = asyncio.Event()
         self._examiner = examiner
-        self._started_at = time.time()
-        self._facts: NodeFacts | None = None
-        self._facts_record: Record = {}
+        self._facts = FactsGatherer(
+            name=name,
+            boot=self.boot,
+            gpu=gpu,
+            host=host,
+            runtime=runtime,
+            simulated=simulated,
+            upgrade=lambda: self.upgrades.about,
+        )
         self._findings: dict[str, Record] = {}
         self._wake_doctor = asyncio.Event()
         self._facts_stale = asyncio.Event()
@@ -286,9 +283,9 @@ class Node:
         Raises:
             ProblemError: `node.not_ready`.
         """
-        if self._facts is None:
+        if self._facts.facts is None:
             raise self._not_ready()
-        return self._facts
+        return self._facts.facts
 
     @property
     def latest(self) -> Telemetry:
@@ -317,32 +314,7 @@ class Node:
 
     async def refresh_facts(self) -> None:
         """Gather the facts anew."""
-        runtime = await self.runtime.facts()
-        if self.simulated:
-            host, toolkit, disks = self._host_facts(runtime)
-        else:
-            host, toolkit, disks = await asyncio.to_thread(self._host_facts, runtime)
-        inventory = await self.gpu.inventory()
-        self.sampler.inventory = inventory
-        self._facts = NodeFacts(
-            name=self.name,
-            agent=AgentInfo(
-                version=agent_version(),
-                api_version=API_VERSION,
-                boot=self.boot,
-                started_at=self._started_at,
-                capabilities=CAPABILITIES,
-                simulated=self.simulated,
-                upgrade=self.upgrades.about,
-            ),
-            host=host,
-            gpu_stack=inventory.stack,
-            gpus=list(inventory.gpus),
-            toolkit=toolkit,
-            runtime=runtime,
-            disks=disks,
-        )
-        self._facts_record = picture.facts_record(self._facts)
+        self.sampler.inventory = await self._facts.gather()
 
     def gpu_report(self) -> GpuReport:
         """Everything about the GPUs, as last read."""
@@ -380,13 +352,6 @@ class Node:
         await self.workloads.watcher.tend(report)
         return report
 
-    def _host_facts(self, runtime: RuntimeFacts) -> tuple[HostFacts, ToolkitFacts, list[Disk]]:
-        return (
-            self.host.facts(),
-            self.host.toolkit(runtime.cdi_spec_dirs),
-            self.host.disks(runtime_dir=runtime.root_dir),
-        )
-
     def _ticked(self) -> None:
         latest = self.sampler.latest
         self._examiner.watch(latest.at, latest.gpus)
@@ -412,7 +377,7 @@ class Node:
                     picture.fullest_disk_percent(facts.disks),
                 )
             },
-            "facts": {"": self._facts_record},
+            "facts": {"": self._facts.record},
             "gpus": picture.gpu_records(inventory.gpus, latest.gpus),
             "processes": picture.process_records(latest),
             "containers": picture.container_records(self.runtime.containers(), latest.containers),
@@ -425,7 +390,7 @@ class Node:
     def _runtime_changed(self) -> None:
         self._facts_stale.set()
         self._wake_doctor.set()
-        if self._facts is not None:
+        if self._facts.facts is not None:
             self._publish()
 
     def _jobs_changed(self) -> None:
@@ -451,7 +416,7 @@ class Node:
                 await self._facts_stale.wait()
             self._facts_stale.clear()
             try:
-                moved = await self._sources_moved()
+                moved = await self._facts.moved(self.sampler.inventory)
                 if moved or time.monotonic() - gathered_at >= FACTS_EVERY_SECONDS:
                     gathered_at = time.monotonic()
                     await self.refresh_facts()
@@ -461,15 +426,6 @@ class Node:
             except Exception:
                 log.exception("gathering facts failed")
             await asyncio.sleep(1)
-
-    async def _sources_moved(self) -> bool:
-        """Whether the runtime or the driver are other ones; containers come and go all the time."""
-        facts, inventory = self.facts, self.sampler.inventory
-        return (facts.runtime, facts.gpu_stack, facts.gpus) != (
-            await self.runtime.facts(),
-            inventory.stack,
-            list(inventory.gpus),
-        )
 
     async def _keep_findings(self) -> None:
         await self.ready.wait()
@@ -482,19 +438,3 @@ class Node:
                 await self._wake_doctor.wait()
             await asyncio.sleep(DOCTOR_SETTLE_SECONDS)
             self._wake_doctor.clear()
-
-
-def _installed_version() -> str:
-    try:
-        return version("roost")
-    except PackageNotFoundError:
-        return "0+source"
-
-
-# Looked up once: it means searching the disk, which nothing in the loop may do.
-_VERSION = _installed_version()
-
-
-def agent_version() -> str:
-    """The installed version."""
-    return _VERSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Response, get
 
 from agent.http.caller import TheNode
-from agent.node import agent_version
+from agent.live.facts import agent_version
 from agent.protocol.access import Health
 from agent.protocol.version import API_VERSION
 

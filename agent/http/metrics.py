@@ -15,7 +15,8 @@ from typing import NamedTuple
 from litestar import Response, get
 
 from agent.http.caller import TheNode
-from agent.node import Node, agent_version
+from agent.live.facts import agent_version
+from agent.node import Node
 from agent.protocol.exposition import MEDIA_TYPE, Exposition, Kind
 from agent.protocol.gpus import Gpu, GpuHealth, GpuSample
 from agent.rules.quantise import MEBIBYTE

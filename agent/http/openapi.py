@@ -17,7 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
-from agent.node import agent_version
+from agent.live.facts import agent_version
 from agent.protocol import (
     access,
     arms,

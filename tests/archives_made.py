@@ -36,7 +36,7 @@ def sha256(data: bytes) -> str:
 
 def layer(text: str, size: int = 5000) -> bytes:
     """A layer's tar, with one file of bytes that shrink by half or so."""
-    letters = bytes(Random(text).choices(b"abcdefghijklmnop", k=size))
+    letters = Random(text).randbytes(size).translate(b"abcdefghijklmnop" * 16)
     return tar({f"srv/{text}": letters})
 
 

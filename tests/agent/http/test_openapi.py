@@ -9,6 +9,9 @@ import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.checks import load_all_checks
+from schemathesis.core.result import Ok
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.schemas import BaseSchema
 
 from agent.http.app import build_app
@@ -27,6 +30,8 @@ class EndedSession(EchoSession):
         yield ExecExit(code=0)
 
 
+# It never ends; tests/agent/http/test_resources.py reads it.
+ENDLESS = "/v1/events"
 ACCEPTED = ("2xx", "3xx", "401", "403", "404", "409", "429", "5xx")
 
 
@@ -47,8 +52,7 @@ def load(role: Role) -> BaseSchema:
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     # What a schema cannot say: a config that is JSON, a path that is absolute.
     schema.config.checks.positive_data_acceptance.expected_statuses = [*ACCEPTED, "422"]
-    # It never ends; tests/agent/http/test_resources.py reads it.
-    return schema.exclude(path="/v1/events")
+    return schema
 
 
 SCHEMAS = {role: load(role) for role in ROLES}
@@ -64,39 +68,60 @@ def check(case: schemathesis.Case[Any]) -> None:
         assert answer.status_code < 500 or problem["code"] == "runtime.unreachable"
 
 
-def fuzz(examples: int) -> settings:
-    """The bodies of workloads are large: making one takes a second of processor time."""
-    return settings(
+def fuzz(role: Role, operation: str, examples: int) -> None:
+    """Call one operation with what schemathesis thinks up.
+
+    It does so here and not while tests are collected: every worker would do all of it, 150 cases
+    for each operation and role, before its first test.
+    """
+
+    @settings(
         max_examples=examples,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
     )
+    def bounded(case: schemathesis.Case[Any]) -> None:
+        check(case)
+
+    method, path = operation.split()
+    schema = SCHEMAS[role].include(path=path, method=method)
+    load_all_checks()
+    [made] = get_all_tests(schema=schema, test_func=bounded, settings=None, given_kwargs=None)
+    assert isinstance(made, Ok)
+    _, test = made.ok()
+    test()
 
 
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, operations in SCHEMAS["viewer"].raw_schema["paths"].items()
+    for method in operations
+    if path != ENDLESS
+]
+operations = pytest.mark.parametrize("operation", OPERATIONS)
+# The bodies of workloads are large: making one takes a second of processor time.
+patient = pytest.mark.timeout(240)
 # Roles differ in who is refused, which a few examples show; operators get through to the most.
 FEW, MANY = 4, 15
 
 
-@SCHEMAS["viewer"].parametrize()
-@fuzz(FEW)
-@pytest.mark.timeout(240)
-def test_a_viewer(case: schemathesis.Case[Any]) -> None:
-    check(case)
+@operations
+@patient
+def test_a_viewer(operation: str) -> None:
+    fuzz("viewer", operation, FEW)
 
 
-@SCHEMAS["operator"].parametrize()
-@fuzz(MANY)
-@pytest.mark.timeout(240)
-def test_an_operator(case: schemathesis.Case[Any]) -> None:
-    check(case)
+@operations
+@patient
+def test_an_operator(operation: str) -> None:
+    fuzz("operator", operation, MANY)
 
 
-@SCHEMAS["admin"].parametrize()
-@fuzz(FEW)
-@pytest.mark.timeout(240)
-def test_an_admin(case: schemathesis.Case[Any]) -> None:
-    check(case)
+@operations
+@patient
+def test_an_admin(operation: str) -> None:
+    fuzz("admin", operation, FEW)
 
 
 def test_bodies_refuse_unknown_fields_in_the_document_too() -> None:

@@ -1,4 +1,4 @@
-"""What all tests have: real parts, short folders, a watch on blocking calls, patience."""
+"""What all tests have: real parts, short folders, a watch on blocking calls, patience, workers."""
 
 pytest_plugins = [
     "tests.real.plugin",
@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.short_folders",
     "tests.blocking_calls",
     "tests.patience",
+    "tests.workers",
 ]

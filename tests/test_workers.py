@@ -57,7 +57,6 @@ def run_in(folder: Path, *options: str) -> str:
 def test_who_kills_a_worker_has_failed_and_the_others_run(
     tmp_path: Path, tests: int, dies: int
 ) -> None:
-    # The most tests are given out first, the fewest last.
     (tmp_path / "test_fatal.py").write_text(FATAL.format(tests=tests, dies=dies))
     (tmp_path / "deaths").write_text("9")
 
@@ -98,3 +97,16 @@ def test_who_is_deaf_to_its_timeout_costs_its_worker(tmp_path: Path) -> None:
 
     assert "1 failed, 8 passed" in said, said
     assert "crashed while running 'test_fatal.py::test_one'" in said
+
+
+@pytest.mark.timeout(240)
+def test_files_on_real_parts_are_first(tmp_path: Path) -> None:
+    marked = "import pytest\n@pytest.mark.real\ndef test_real(): pass\n"
+    (tmp_path / "test_z.py").write_text(marked)
+
+    said = run_in(tmp_path, "-v", "-n1", "-omarkers=real")
+
+    files = [
+        line.split("PASSED ")[1].split("::")[0] for line in said.splitlines() if "PASSED" in line
+    ]
+    assert files == ["test_z.py", *[f"test_{number // 2}.py" for number in range(8)]], said

@@ -1,4 +1,7 @@
-"""Files go to pytest-xdist's workers whole, and a worker that dies costs one test, not the run.
+"""Files go to pytest-xdist's workers whole, the long ones first; a worker that dies costs one test.
+
+Left to itself, xdist gives out first the files with the most tests, and last the few that kill an
+agent at every step, each of them minutes long: all but one worker would be idle.
 
 With xdist 3.8 a run by files waits for ever when a worker dies near its end: the worker that takes
 its place gets the tests that are left, but a worker starts a test only once it knows the next one
@@ -8,6 +11,8 @@ and kill the next one.
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +21,9 @@ from xdist.scheduler import LoadFileScheduling
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
+
+# As many others take as long as one test on real parts does, or so.
+REAL = 10
 
 
 class Files(LoadFileScheduling):  # type: ignore[misc]
@@ -48,7 +56,19 @@ class Files(LoadFileScheduling):  # type: ignore[misc]
         self.workqueue.setdefault(self._split_scope(item), {})[item] = False
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Only in a worker: what a person runs alone stays in the order of the folders."""
+    if not hasattr(config, "workerinput"):
+        return
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += REAL if item.get_closest_marker("real") else 1
+    items.sort(key=lambda item: (-weights[item.path], str(item.path)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Any:
-    """Only for `--dist loadfile`."""
+    """Only for `--dist loadfile`; the order is that of the collection."""
+    config.option.loadscopereorder = False
     return Files(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -29,6 +29,7 @@ from agent.live.sampler import Sampler
 from agent.measuring.measuring import Measuring
 from agent.measuring.requests import Requests, requests_of
 from agent.measuring.sources import ArmSources, real_sources
+from agent.packages.node_packages import NodePackages, PackagePlace
 from agent.protocol.deployments import WorkloadStatus
 from agent.protocol.engines import Engine
 from agent.protocol.findings import DoctorReport
@@ -95,6 +96,7 @@ class Node:
         database: Database,
         rules: Rules,
         engines: EnginePlace | None = None,
+        packages: PackagePlace | None = None,
         keys: TrustedKeys | None = None,
         simulated: bool = False,
         history: HistorySource | None = None,
@@ -131,6 +133,7 @@ class Node:
             bound=self._bound,
             fetcher=Fetcher(blobs=images.blobs, uploads=images.uploads),
         )
+        self.packages = NodePackages(packages, runtime=runtime, jobs=jobs, facts=self._fresh_facts)
         self.site = NodeSite(name=name, images=images, jobs=jobs, others=self.engines.plan_named)
         self.traffic = traffic or SimulatedTraffic()
         self.workloads = NodeWorkloads(

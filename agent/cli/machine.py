@@ -18,6 +18,7 @@ from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
 from agent.live.own_log import LogKeeper
 from agent.node import Node
+from agent.packages.node_packages import PackagePlace
 from agent.settings import Settings, told
 from agent.store.audit import AuditLog
 from agent.store.database import Database
@@ -42,6 +43,7 @@ def this_machine(
     host = LinuxHost(state_dir=str(settings.state))
     jobs = Jobs(database)
     keys = TrustedKeys(settings.trusted_keys)
+    root = Path(os.environ.get(HOST_VARIABLE, "/"))
     proxies, gateway = settings.state / "traffic", settings.traffic.image
     return Node(
         name=settings.name,
@@ -57,7 +59,7 @@ def this_machine(
             secrets=settings.secrets,
             volume_roots=tuple(settings.policy.volume_roots),
             privileged=settings.policy.privileged,
-            host=Path(os.environ.get(HOST_VARIABLE, "/")),
+            host=root,
             tables=settings.compatibility,
         ),
         engines=EnginePlace(
@@ -71,6 +73,7 @@ def this_machine(
             roots=tuple(settings.policy.volume_roots),
             only_signed=settings.policy.require_signature,
         ),
+        packages=PackagePlace(settings.state / "packages", root),
         traffic=NodeTraffic(
             runtime,
             home_of(runtime, proxies, image=gateway, run_by=settings.traffic.run_by),

@@ -44,6 +44,7 @@ from agent.protocol.containers import (
 from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
 from agent.protocol.node import RuntimeFacts
+from agent.protocol.packages import PackageList
 from agent.protocol.problems import ProblemError
 
 log = logging.getLogger(__name__)
@@ -264,6 +265,12 @@ class DockerRuntime:
     async def image_needs(self, reference: str, *, inside: bool = False) -> ImageNeeds:
         """What an image needs to run."""
         return await self._images.needs(reference, inside=inside)
+
+    async def image_packages(
+        self, reference: str, heard: Callable[[int, int], None]
+    ) -> PackageList:
+        """What is installed in an image."""
+        return await self._images.packages(reference, heard)
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:
         """Give an image a tag."""

@@ -26,6 +26,7 @@ from agent.containers.images_check import check
 from agent.containers.images_load import Chunks
 from agent.containers.images_naming import find_image, read_back, tag_of
 from agent.containers.images_needs import NeedsReader
+from agent.containers.images_packages import Heard, read_packages
 from agent.containers.images_problems import image_in_use, image_not_found, last_tag
 from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImages
 from agent.containers.images_temporary import TemporaryContainers
@@ -35,6 +36,7 @@ from agent.containers.refusals import understood
 from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
+from agent.protocol.packages import PackageList
 from agent.protocol.problems import ProblemError
 from agent.rules.references import familiar, full, split_tag
 
@@ -120,6 +122,12 @@ class Images:
         """What it needs to run."""
         image = await self.image(reference)
         return await self._needs.read(await self._keeper.ready(), image, inside=inside)
+
+    async def packages(self, reference: str, heard: Heard) -> PackageList:
+        """What is installed in it."""
+        image = await self.image(reference)
+        connection = await self._keeper.ready()
+        return await read_packages(connection, image, self._temporary, heard)
 
     async def tag(self, reference: str, tag: str) -> NodeImage:
         """Give it a tag, and read back that it has it."""

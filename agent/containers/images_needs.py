@@ -9,13 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-import threading
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
-
-import requests
-from docker import APIClient
-from docker.errors import create_api_error_from_http_exception
 
 from agent.archives.config_needs import (
     NOT_LOOKED,
@@ -24,13 +19,12 @@ from agent.archives.config_needs import (
     needs_of_config,
     only_config,
 )
-from agent.archives.decompressors import CutOffError
 from agent.archives.dpkg_status import STATUS
 from agent.archives.found_needs import CUDA_FOLDER, add_files
 from agent.archives.layer_facts import LayerFacts, layer_facts
 from agent.archives.layer_walk import visible
-from agent.archives.sources import PieceSource
 from agent.containers.connection import Connection
+from agent.containers.images_inside import read_at
 from agent.containers.images_temporary import TemporaryContainers
 from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.images import NodeImage
@@ -38,7 +32,6 @@ from agent.protocol.problems import ProblemError
 
 KEPT = 64
 LOOK_SECONDS = 300.0
-CHUNK_BYTES = 256 * 1024
 # NVIDIA's packages put some 300 MB there.
 LIMIT_BYTES = 2 * 1024 * 1024 * 1024
 COMPAT_PATH_VARIABLE = "_CUDA_COMPAT_PATH"
@@ -116,36 +109,13 @@ class NeedsReader:
 
 async def _facts_at(connection: Connection, container: str, path: str) -> LayerFacts:
     """What lies there; nothing where there is no such path. Raises ProblemError `runtime.*`."""
-    target = f"/v{connection.api_version}/containers/{container}/archive"
-    query = {"path": f"/{path}"}
-    ended = threading.Event()
-
-    def read(client: APIClient) -> LayerFacts:
-        url = f"{client.base_url}{target}"
-        with client.get(url, params=query, stream=True, timeout=client.timeout) as answer:
-            if answer.status_code == 404:
-                return LayerFacts()
-            try:
-                answer.raise_for_status()
-            except requests.HTTPError as error:
-                raise create_api_error_from_http_exception(error) from error
-            folder = posixpath.dirname(path)
-            pieces = _within_limits(answer.iter_content(CHUNK_BYTES), ended)
-            return layer_facts(PieceSource(pieces, end="the runtime's answer"), folder=folder)
-
-    try:
-        return await connection.call(read, seconds=LOOK_SECONDS)
-    finally:
-        ended.set()  # the thread of one who waits no more ends with its next piece
-
-
-def _within_limits(pieces: Iterator[bytes], ended: threading.Event) -> Iterator[bytes]:
-    """The pieces, while somebody waits for them and they are not too many."""
-    taken = 0
-    for piece in pieces:
-        if ended.is_set():
-            raise CutOffError("nobody waits for it any more")
-        taken += len(piece)
-        if taken > LIMIT_BYTES:
-            raise CutOffError(f"more than {LIMIT_BYTES} bytes lie there")
-        yield piece
+    folder = posixpath.dirname(path)
+    found = await read_at(
+        connection,
+        container,
+        path,
+        partial(layer_facts, folder=folder),
+        seconds=LOOK_SECONDS,
+        limit_bytes=LIMIT_BYTES,
+    )
+    return LayerFacts() if found is None else found

@@ -9,6 +9,7 @@ from agent.containers.images_results import ImageRemoval, ImageUsage, LoadedImag
 from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
+from agent.protocol.packages import PackageList
 
 
 class ImageRuntime(Protocol):
@@ -103,6 +104,21 @@ class ImageRuntime(Protocol):
         Raises:
             ProblemError: only about the image's name and its config; that nobody could look
                 inside is told in the answer.
+        """
+
+    async def image_packages(
+        self, reference: str, heard: Callable[[int, int], None]
+    ) -> PackageList:
+        """The packages that the image's own databases name. All its files are read once.
+
+        Through a container that is made from it, never started, and removed again. Cancelling
+        ends the reading.
+
+        Args:
+            heard: told of bytes, done and in all, from another thread; the whole is a guess.
+
+        Raises:
+            ProblemError: `image.no_layers` where it is simulated.
         """
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:

@@ -27,6 +27,7 @@ from agent.protocol.compatibility import ImageNeeds
 from agent.protocol.containers import Container
 from agent.protocol.image_builds import BuildImageRequest
 from agent.protocol.images import NodeImage
+from agent.protocol.packages import PackageList
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import known_chains
 from agent.rules.references import split_tag
@@ -149,6 +150,17 @@ class SimulatedImages:
             cuda = {"CUDA_VERSION": found[0], "NVIDIA_VISIBLE_DEVICES": "all"} if found else {}
             needs = needs_of_config(cuda, {}, **place)
         return only_config(needs, "the node is simulated")
+
+    async def image_packages(
+        self, reference: str, heard: Callable[[int, int], None]
+    ) -> PackageList:
+        """Refuses: there are no layers to read."""
+        await self.image(reference)
+        raise ProblemError(
+            "image.no_layers",
+            f"{reference}: this node is simulated: its images have no layers that could be read",
+            hint="Ask a real node.",
+        )
 
     async def tag_image(self, reference: str, tag: str) -> NodeImage:
         """Give it a tag."""

@@ -54,6 +54,7 @@ from agent.http.node import get_node
 from agent.http.node_secrets import list_secrets, remove_secret, set_secret
 from agent.http.openapi import openapi_handler
 from agent.http.own_log import get_own_log
+from agent.http.packages import get_packages, read_packages
 from agent.http.problems import answer_http, answer_problem, answer_unexpected
 from agent.http.site import fetch_layers, get_site, list_held, make_grant
 from agent.http.snapshots import export_images, get_snapshot, read_model, restore_snapshot
@@ -121,6 +122,7 @@ HANDLERS = [
     get_needs,
     get_node,
     get_own_log,
+    get_packages,
     get_readyz,
     get_site,
     get_snapshot,
@@ -128,6 +130,7 @@ HANDLERS = [
     get_upgrade,
     get_upload,
     import_engine,
+    read_packages,
     build_image,
     import_images,
     list_benches,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -34,3 +34,12 @@ class PackageList(msgspec.Struct, kw_only=True):
     os_version: str = ""  # its VERSION_ID: 12
     packages: list[Package] = []
     unknown: list[str] = []
+    read_at: float | None = None  # Unix seconds, on a node
+
+
+class ReadPackagesRequest(
+    msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """`POST /v1/packages`: by tag, id, or start of an id; "": the node itself."""
+
+    image: Annotated[str, msgspec.Meta(max_length=512)] = ""

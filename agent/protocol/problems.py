@@ -95,6 +95,9 @@ CODES: Mapping[str, Code] = {
     "snapshot.secrets": Code(None, "The node lacks secrets"),
     "snapshot.under_way": Code(None, "The snapshot is being restored otherwise"),
     "snapshot.refused": Code(None, "The node cannot be brought to that state"),
+    "image.no_layers": Code(409, "Images of simulated nodes have no layers"),
+    "packages.not_read": Code(404, "The packages were not read yet"),
+    "packages.storage": Code(503, "The node's lists of packages cannot be kept"),
     "image.export_simulated": Code(409, "Simulated nodes have no bytes of images and files"),
     # deployments
     "pin.auto_remove": Code(409, "The container goes away when it stops"),

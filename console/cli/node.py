@@ -12,6 +12,7 @@ _VERBS = {
     "add": ("console.cli.node_add", "add a node to your fleet, once it has answered"),
     "install": ("console.cli.node_install", "put the agent on hosts that ssh reaches"),
     "support": ("console.cli.node_support", "put what a node knows of itself into one file"),
+    "sbom": ("console.cli.node_sbom", "list what is installed on a node, as SPDX"),
     "drift": ("console.cli.node_drift", "say which nodes are not as fleet.yaml expects them"),
     "uninstall": ("console.cli.node_uninstall", "take the agent off a host, and leave the rest"),
     "rm": ("console.cli.node_rm", "take a node out of your fleet"),

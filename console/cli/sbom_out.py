@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+import click
+
 from agent.protocol.problems import ProblemError
 from console.cli.output import safe_json, say
 from console.cli.version import installed_version
 from console.images.spdx import Subject, document
 from console.text import plural
+
+output_option = click.option(
+    "--output", "-o", "file", type=click.Path(path_type=Path), help="Write it there, not out."
+)
 
 
 def write_sbom(name: str, subjects: Sequence[Subject], file: Path | None) -> int:

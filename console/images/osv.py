@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,16 @@ class OsvAdvisory(msgspec.Struct):
     severity: list[OsvSeverity] | None = None
     affected: list[OsvAffected] | None = None
     database_specific: Any = None
+
+
+def check_readable(files: Iterable[Path]) -> None:
+    """Before nodes read for minutes. Raises ProblemError `advisories.unreadable`."""
+    for file in files:
+        try:
+            with file.open("rb"):
+                pass
+        except OSError as error:
+            raise _unreadable(f"{file}: {error.strerror or error}", file) from None
 
 
 def read_advisories(file: Path) -> Iterator[OsvAdvisory]:

@@ -40,6 +40,7 @@ from console.link.exec import Exec
 from console.link.link import Link
 from console.link.node_files import FileClient
 from console.link.node_secrets import SecretClient
+from console.link.packages import PackageClient
 from console.link.requests import (
     ANSWER_LIMIT_BYTES,
     ANSWER_TIMEOUT_SECONDS,
@@ -107,6 +108,7 @@ class NodeClient:
         self.files = FileClient(node, self._requests)
         self.upgrades = UpgradeClient(node, self._requests)
         self.snapshots = SnapshotClient(node, self._requests)
+        self.packages = PackageClient(node, self._requests)
 
     async def read(
         self, target: str, *, timeout: float, limit: int, heard: Callable[[int], None]

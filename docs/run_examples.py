@@ -2,8 +2,8 @@
 
 `python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated, and the archives made
 here, of noise and a small model; on rollouts.md they are simulated, too; on engines.md they are
-real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md and detector.md it is a real
-one, over a Docker; on snapshots.md they are two, each over a Docker of its own.
+real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md, packages.md and detector.md it
+is a real one, over a Docker; on snapshots.md they are two, each over a Docker of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from random import Random
 import msgspec
 import yaml
 
+from agent.host.real_paths import HOST_VARIABLE
 from console.fleet.inventory import Inventory, NodeEntry
 from tests import onnx_made
 from tests.agent_process import AgentProcess
@@ -204,6 +205,59 @@ def _detector() -> Iterator[Path]:
 
 
 @contextmanager
+def _packages() -> Iterator[Path]:
+    """A home with advisories, and a real agent over a Docker that runs Debian with its Python.
+
+    The Debian that was made for tests is also what the agent takes for its machine.
+    """
+    with ExitStack() as stack:
+        home = stack.enter_context(_home())
+        folder = home / ".docker-engine"
+        folder.mkdir()
+        enclosure = Enclosure(folder, network=True)
+        stack.callback(enclosure.close)
+        engine = DockerEngine(enclosure)
+        engine.start()
+        detector_side.load_base(engine)
+        engine.docker("tag", detector_side.BASE, "our/shop:1")
+        for name in ("till", "till-2"):
+            engine.docker("run", "--detach", "--name", name, "our/shop:1", "sleep", "3600")
+        state = home / ".cam-01"
+        state.mkdir()
+        stack.enter_context(_environment(HOST_VARIABLE, str(roots.folder(detector_side.ROOT))))
+        own = {"name": "cam-01", "runtime": engine.url}
+        agent = stack.enter_context(AgentProcess(state, own))
+        address = f"unix://{agent.sockets['operator']}"
+        _write_fleet(home, Inventory(nodes=[NodeEntry(name="cam-01", address=address)]))
+        advisories = [
+            _advisory("EXAMPLE-1", "openssl", "99", "high"),
+            _advisory("EXAMPLE-2", "python3.11", None, "low"),
+        ]
+        (home / "debian.json").write_bytes(msgspec.json.encode(advisories))
+        yield home
+
+
+def _advisory(name: str, package: str, fixed: str | None, urgency: str) -> dict[str, object]:
+    """One of OSV's, about a source package of Debian 12."""
+    events = [{"introduced": "0"}, *([{"fixed": fixed}] if fixed else [])]
+    affected = {
+        "package": {"ecosystem": "Debian:12", "name": package},
+        "ranges": [{"type": "ECOSYSTEM", "events": events}],
+        "ecosystem_specific": {"urgency": urgency},
+    }
+    return {"id": name, "modified": "2026-11-20T00:00:00Z", "affected": [affected]}
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+@contextmanager
 def _rollouts() -> Iterator[Path]:
     """A person's home with the release that the page shows, and a fleet of simulated nodes."""
     with _simulated() as home:
@@ -233,6 +287,7 @@ PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
     "drift.md": _drift,
     "images.md": _images,
     "engines.md": _engines,
+    "packages.md": _packages,
     "releases.md": _releases,
     "rollouts.md": _rollouts,
     "snapshots.md": _snapshots,

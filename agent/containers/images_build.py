@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import urlencode
 
 from agent.containers.api_stream import ApiAnswer, StreamRefusedError
@@ -21,6 +24,17 @@ Told = Callable[[str], None]
 # What the builders write at their end: Docker's classic one, and Podman's.
 _BUILT = re.compile(r"Successfully built (?P<id>[0-9a-f]{12,64})")
 _ALONE = re.compile(r"[0-9a-f]{64}")
+# Colours, which Docker's gives to what a command wrote to its standard error.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# How they say that a command of a RUN failed: with all of it, which is long and says nothing.
+_COMMAND_FAILED = (
+    re.compile(r"The command '.*' returned a non-zero code: (?P<code>\d+)", re.DOTALL),
+    re.compile(
+        r'building at STEP ".*": while running runtime: exit status (?P<code>\d+)', re.DOTALL
+    ),
+)
+# And what they say between its words and that.
+_NOISE = (" --->", "-->", "Removing intermediate container", "Step ", "STEP ", "[")
 
 
 async def build(
@@ -48,20 +62,45 @@ async def build(
         return answer.end()
 
     target = f"/v{connection.api_version}/build?{urlencode(query)}"
+    building = streamed(connection, target, chunks, size_bytes=None, hear=hear)
     try:
-        return await streamed(connection, target, chunks, size_bytes=None, hear=hear)
+        return await (_to_its_end(building, told) if connection.podman else building)
     except StreamRefusedError as error:
         raise build_failed(error.message) from error
 
 
-def build_failed(words: str) -> ProblemError:
-    """That a build did not succeed, in the runtime's words; `space.full` where that is why."""
+async def _to_its_end(building: Coroutine[Any, Any, str], told: Told) -> str:
+    """Also when cancelled, as long as that is waited for.
+
+    Podman's service panics when the client of a build with several stages goes away (buildah's
+    issue 7091; seen with 4.3.1 and 5.8.6), and the calls of all others end with it.
+    """
+    task = asyncio.ensure_future(building)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            told("cancelled: Podman builds on to its end, for its service would not survive less")
+            with contextlib.suppress(ProblemError, StreamRefusedError):
+                await asyncio.shield(task)
+        raise
+
+
+def build_failed(words: str, last: str = "") -> ProblemError:
+    """That a build did not succeed, in the runtime's words; `space.full` where that is why.
+
+    Args:
+        last: what the builder said last before.
+    """
     if NO_SPACE in words:
         return disk_full(words)
+    for form in _COMMAND_FAILED:
+        if last and (found := form.fullmatch(words.strip())):
+            words = f"a command of the Dockerfile failed (code {found['code']}): {last}"
     return ProblemError(
         "image.build_failed",
         short(words) or "the runtime did not say that it built an image",
-        hint="`roost job log` has what the builder said before.",
+        hint="What the builder said before is in the job's log: roost job log",
     )
 
 
@@ -72,7 +111,7 @@ class BuildAnswer:
         """`told` hears each line of the builder."""
         self._told = told
         self._messages = Messages()
-        self._text = ""
+        self._text = self._last = ""
         self._id: str | None = None
 
     def feed(self, data: bytes) -> None:
@@ -96,7 +135,8 @@ class BuildAnswer:
 
     def _take(self, message: Message) -> None:
         if message.error is not None:
-            raise build_failed(message.error)
+            self._say("\n")
+            raise build_failed(message.error, self._last)
         aux = message.said.get("aux")
         if isinstance(aux, dict) and isinstance(aux.get("ID"), str):
             self._id = aux["ID"]
@@ -104,11 +144,12 @@ class BuildAnswer:
 
     def _say(self, text: str) -> None:
         *lines, self._text = (self._text + text).replace("\r", "\n").split("\n")
-        for line in lines:
+        for line in (_COLOUR.sub("", each) for each in lines):
             found = _BUILT.match(line)
             if found and self._id is None:
                 self._id = found["id"]
             elif self._id is None and _ALONE.fullmatch(line):
                 self._id = line
             if line.strip():
+                self._last = self._last if line.startswith(_NOISE) else line.strip()
                 self._told(line.rstrip())

@@ -35,6 +35,8 @@ class BuildImageKind(JobKind[BuildImageRequest]):
     request_type = BuildImageRequest
     resumable = True
     joins = True
+    # Docker's builds end at once, Podman's not before they have been built.
+    cancel_seconds = 120.0
 
     def __init__(self, *, runtime: ImageRuntime, contexts: Contexts) -> None:
         self._runtime, self._contexts = runtime, contexts

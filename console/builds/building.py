@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import tempfile
@@ -61,6 +62,7 @@ class Build:
         heard: Callable[[str], None],
     ) -> None:
         self._client, self._told, self._heard = client, told, heard
+        self._line = 0  # of the job's log, heard last
 
     async def run(self, wanted: Wanted) -> LockedVariant:
         """The image, with what the lock says of it.
@@ -75,7 +77,12 @@ class Build:
         else:
             check_base(wanted.locked, base, variant=variant.name, name=name)
         tag = _tag(wanted, base)
-        job = await self._built(wanted, tag)
+        try:
+            job = await self._built(wanted, tag)
+        except ProblemError as problem:
+            if problem.code == "image.build_failed" and await self._base(name) is None:
+                raise _without_base(name, problem) from None
+            raise
         images = {image.id: image for image in await self._client.images()}
         image = images.get(job.result.get("image", ""))
         base = base or await self._base(name)
@@ -140,9 +147,21 @@ class Build:
             no_cache=wanted.no_cache,
         )
         job = await self._client.build_image(request, secrets.token_hex(16))
-        async with aclosing(self._client.job_log(job.id)) as batches:
+        try:
+            return await self._followed(job)
+        except asyncio.CancelledError:
+            # Nobody would write down what comes of it.
+            self._told("stopping the build")
+            await self._client.cancel_job(job.id)
+            with contextlib.suppress(ProblemError):
+                await self._followed(job)
+            raise
+
+    async def _followed(self, job: Job) -> Job:
+        async with aclosing(self._client.job_log(job.id, after=self._line)) as batches:
             async for batch in batches:
                 for line in batch if isinstance(batch, list) else ():
+                    self._line = line.number
                     self._heard(line.text)
         return await see_through(self._client, job, random=jitter())
 
@@ -160,6 +179,15 @@ class Build:
         request = TagRequest(image=image.id, tag=tag)
         job = await self._client.tag_image(request, secrets.token_hex(16))
         await see_through(self._client, job, random=jitter())
+
+
+def _without_base(name: str, problem: ProblemError) -> ProblemError:
+    return ProblemError(
+        problem.code,
+        problem.detail,
+        hint=f"{name} is not on the node. Bring it there with roost image push, or name one that"
+        " is there: --base IMAGE",
+    )
 
 
 async def _pieces(file: BinaryIO, offset: int) -> AsyncGenerator[bytes, None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,8 @@ PLACE = "opt/detector/app/detector_server"
 SOURCE, DOCKERFILE = "server", "Dockerfile"
 # The Dockerfile's line after which a variant's variables stand.
 MARK = "# The variant's own variables: `roost image build` writes them here."
-_LEFT_OUT = {"__pycache__"}
+# Of the application's folder: byte code, what is hidden, what editors leave.
+_LEFT_OUT = re.compile(r"__pycache__|\..*|.*~")
 
 
 class Rendered(msgspec.Struct, kw_only=True, frozen=True):
@@ -148,7 +150,7 @@ def _application(source: Path) -> bytes:
     files = [
         path
         for path in sorted(source.rglob("*"))
-        if path.is_file() and not _LEFT_OUT & set(path.relative_to(source).parts)
+        if path.is_file() and not any(map(_LEFT_OUT.fullmatch, path.relative_to(source).parts))
     ]
     if not files:
         raise ProblemError(

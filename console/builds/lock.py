@@ -5,8 +5,11 @@ A variant that nobody has built has no `base` and no `image`, and `why` says so.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -74,15 +77,24 @@ def read_lock(file: Path) -> Lock:
         ) from None
 
 
-def write_lock(file: Path, lock: Lock, matrix: Matrix) -> None:
-    """With an entry for each variant of the matrix, and for no other."""
-    kept = {
-        each.name: lock.variants.get(each.name, LockedVariant(why=NOT_BUILT))
-        for each in matrix.variants
-    }
-    document = msgspec.to_builtins(Lock(variants=kept))
+def record(file: Path, name: str, built: LockedVariant, matrix: Matrix) -> Lock:
+    """Write what was built, beside what others wrote meanwhile; the file as it is then.
+
+    It has an entry for each variant of the matrix, and for no other.
+
+    Raises:
+        ProblemError: `build.files`.
+    """
     try:
-        write_whole(file, (json.dumps(document, indent=1) + "\n").encode(), mode=0o644)
+        with _alone(file.parent):
+            lock = read_lock(file)
+            lock.variants[name] = built
+            lock.variants = {
+                each.name: lock.variants.get(each.name, LockedVariant(why=NOT_BUILT))
+                for each in matrix.variants
+            }
+            text = json.dumps(msgspec.to_builtins(lock), indent=1) + "\n"
+            write_whole(file, text.encode(), mode=0o644)
     except OSError as error:
         raise ProblemError(
             "build.files",
@@ -90,6 +102,18 @@ def write_lock(file: Path, lock: Lock, matrix: Matrix) -> None:
             params={"file": str(file)},
             hint="The image is built; the file that says of what could not be written.",
         ) from None
+    return lock
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Whoever else builds by the same matrix waits. Raises OSError."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def check_base(locked: LockedBase | None, found: NodeImage, *, variant: str, name: str) -> None:

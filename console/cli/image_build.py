@@ -17,7 +17,7 @@ from agent.protocol.problems import Problem, ProblemError
 from console.builds.building import Build, Wanted
 from console.builds.context import render, wheels
 from console.builds.lock import FILE as LOCK_FILE
-from console.builds.lock import Lock, LockedVariant, difference, read_lock, short, write_lock
+from console.builds.lock import Lock, LockedVariant, difference, read_lock, record, short
 from console.builds.matrix import FILE, Matrix, read_matrix
 from console.cli.consent import consent
 from console.cli.failures import tell
@@ -36,7 +36,7 @@ from console.cli.run import links
 from console.cli.setup import Setup
 from console.cli.table import UNKNOWN, Column, print_table
 from console.fleet.inventory import NodeEntry
-from console.text import clean, size
+from console.text import clean, clean_output, size
 
 HERE = "here"
 Built = Callable[[str, "LockedVariant | ProblemError"], None]
@@ -128,8 +128,7 @@ def command(
         before = lock.variants.get(name)
         if before and before.base and done.base and before.base != done.base:
             say(f"{name}: {difference(before.base, done.base)}")
-        lock.variants[name] = done
-        write_lock(lock_file, lock, matrix)
+        lock.variants = record(lock_file, name, done, matrix).variants
 
     with _place(setup, node, yes=yes) as entry:
         asyncio.run(_build_all(setup, entry, wanted, built, local=node is None))
@@ -191,7 +190,7 @@ def _told(name: str, text: str) -> None:
 
 def _heard(name: str, text: str) -> None:
     if not text.startswith(_NOISE):
-        say(f"{name} | {clean(text)}")
+        say(f"{name} | {clean_output(text)}")
 
 
 def _python(text: str) -> str:
@@ -228,4 +227,5 @@ def _show(
         sizes = (image.size_bytes, image.added_bytes, image.application_bytes)
         rows.append((name, image.tag, short(image.id), *map(size, sizes)))
     print_table(_COLUMNS, rows)
-    say(f"{matrix.repository}:VARIANT is each of them, too")
+    if len(problems) < len(names):
+        say(f"{matrix.repository}:VARIANT is each of them, too")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.images.detector_side import IMAGES, Built, Detector, build, load_base, start
+from tests.images.detector_side import IMAGES, Built, Detector, build, copied, load_base, start
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 
@@ -26,8 +25,7 @@ def detector_image(host_kept: None, make_short_folder: Callable[[], Path]) -> It
         engine = DockerEngine(enclosure)
         engine.start()
         load_base(engine)
-        images = make_short_folder() / "images"
-        shutil.copytree(IMAGES, images, ignore=shutil.ignore_patterns("__pycache__"))
+        images = copied(IMAGES, make_short_folder())
         done = build(engine, images, "--json")
         assert done.returncode == 0, done.stderr
         yield Built(engine, images, done.stderr, json.loads(done.stdout))

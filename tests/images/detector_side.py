@@ -6,6 +6,7 @@ import ctypes
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.detector_made import CLASSES, colour_detector
 from tests.real import roots
 from tests.real.commands import run
 from tests.real.docker_engine import DockerEngine
+from tests.real.runtime import PrivateRuntime
 
 BASE = "roost-test/debian-python:bookworm"
 ROOT = "machine-bookworm"
@@ -28,29 +30,37 @@ PORT = 8080
 _NEWNET = 0x40000000
 
 
-def load_base(engine: DockerEngine) -> None:
-    """Import Debian with its Python, from the folder that debootstrap made."""
+def base_archive(folder: Path) -> Path:
+    """Debian with its Python as a tar, from the folder that debootstrap made."""
     away = ("./proc/*", "./sys/*", "./dev/*", "./var/lib/apt/lists", "./usr/share/doc")
-    root = engine.folder / "base.tar"
+    root = folder / "base.tar"
     run(
         *("tar", "--one-file-system", "-C", str(roots.folder(ROOT)), "-cf", str(root)),
         *(f"--exclude={each}" for each in away),
         ".",
         seconds=120,
     )
+    return root
+
+
+def load_base(engine: DockerEngine) -> None:
+    """Import it."""
+    root = base_archive(engine.folder)
     engine.docker("import", str(root), BASE, seconds=120)
     root.unlink()
 
 
-def build(engine: DockerEngine, images: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def copied(images: Path, folder: Path) -> Path:
+    """A copy to build from, in `folder`."""
+    return Path(
+        shutil.copytree(images, folder / "images", ignore=shutil.ignore_patterns("__pycache__"))
+    )
+
+
+def build(engine: PrivateRuntime, images: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """`roost image build cpu` with this folder's matrix, on this engine, by an agent of its own."""
-    wheels = str(roots.folder("detector-wheels"))
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "console.cli.main", "image", "build", "cpu"),
-            *("--matrix", str(images / "matrix.yaml")),
-            *("--base", BASE, "--wheelhouse", wheels, *more),
-        ],
+        build_command(images, *more),
         env=os.environ | {"DOCKER_HOST": engine.url},
         cwd=IMAGES.parent,
         capture_output=True,
@@ -59,11 +69,19 @@ def build(engine: DockerEngine, images: Path, *more: str) -> subprocess.Complete
     )
 
 
+def build_command(images: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "console.cli.main", "image", "build", "cpu"),
+        *("--matrix", str(images / "matrix.yaml")),
+        *("--base", BASE, "--wheelhouse", str(roots.folder("detector-wheels")), *more),
+    ]
+
+
 @dataclass
 class Built:
     """The image, and the copy of images/ that it was built from."""
 
-    engine: DockerEngine
+    engine: PrivateRuntime
     images: Path
     said: str  # by the build
     json: dict[str, Any]  # its --json
@@ -92,7 +110,7 @@ class Answer:
 class Detector:
     """One container of the image. Nothing of it is published: it is asked at its address."""
 
-    engine: DockerEngine
+    engine: PrivateRuntime
     name: str
     models: Path
     address: str = field(init=False)
@@ -206,7 +224,7 @@ def connected(pid: int, address: str, port: int) -> socket.socket:
     return found
 
 
-def in_client_python(engine: DockerEngine, script: str, *arguments: str) -> Sequence[str]:
+def in_client_python(engine: PrivateRuntime, script: str, *arguments: str) -> Sequence[str]:
     """The words that run a script of this folder with the KServe client, in that network."""
     python = roots.folder("detector-client") / "bin" / "python"
     file = Path(__file__).parent / script

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.images.detector_side import IMAGES, PORT, Detector
-from tests.real.docker_engine import DockerEngine
+from tests.real.runtime import PrivateRuntime
 
 HERE = Path(__file__).parent
 # 200 x 100, grey, with a red square from (50, 25) to (100, 50).
@@ -25,7 +25,7 @@ def load(detector: Detector, rate: int, into: dict[str, Any]) -> AbstractContext
 
 @contextmanager
 def load_on(
-    engine: DockerEngine, host: str, port: int, rate: int, into: dict[str, Any]
+    engine: PrivateRuntime, host: str, port: int, rate: int, into: dict[str, Any]
 ) -> Iterator[None]:
     """JPEGs at that rate from inside the engine's network; `into` has the outcome at the end."""
     words = (*engine.enclosure.entering(), sys.executable, str(HERE / "detector_load.py"))

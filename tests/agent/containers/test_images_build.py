@@ -72,6 +72,36 @@ def test_a_build_that_failed(said: bytes, code: str, words: str) -> None:
     assert words in f"{caught.value.detail} {caught.value.hint}"
 
 
+STEP = "Step 6/25 : RUN set -eu; exit 1"
+SCRIPT = 'set -eu;\nif [ "a" ]; then exit 1; fi'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        lines(
+            {"stream": STEP},
+            {"stream": "\n ---> Running in 0123456789ab\n"},
+            {"stream": "\x1b[91mno such wheel\n"},
+            {"stream": "\x1b[0m"},
+            {"stream": "Removing intermediate container 0123456789ab\n"},
+            {"error": f"The command '/bin/sh -c {SCRIPT}' returned a non-zero code: 1"},
+        ),
+        lines(
+            {"stream": f"[1/3] {STEP.upper()}\n"},
+            {"stream": "no such wheel\n"},
+            {"error": f'building at STEP "RUN {SCRIPT}": while running runtime: exit status 1'},
+        ),
+    ],
+)
+def test_a_command_that_failed_has_its_own_last_words(said: bytes) -> None:
+    told: list[str] = []
+    with pytest.raises(ProblemError) as caught:
+        built(said, told=told)
+    assert caught.value.detail == "a command of the Dockerfile failed (code 1): no such wheel"
+    assert "no such wheel" in told
+
+
 def test_a_line_without_end() -> None:
     answer = BuildAnswer(lambda _: None)
     answer.feed(b"x" * LINE_LIMIT_BYTES)

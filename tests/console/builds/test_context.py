@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from agent.rules.versions import numbers
 from console.builds.context import labels_of, render, write_context
 from console.builds.lock import (
     Lock,
+    LockedVariant,
     check_base,
     locked_base,
     packages_of,
     read_lock,
-    write_lock,
+    record,
 )
 from console.builds.matrix import Variant, read_matrix
 
@@ -34,8 +36,9 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "detector"
     (made / "server").mkdir(parents=True)
     (made / "server" / "one.py").write_text("1\n")
-    (made / "server" / "__pycache__").mkdir()
-    (made / "server" / "__pycache__" / "one.pyc").write_text("1\n")
+    for left_out in ("__pycache__/one.pyc", ".one.py.swp", "one.py~", ".git/config"):
+        (made / "server" / left_out).parent.mkdir(exist_ok=True)
+        (made / "server" / left_out).write_text("1\n")
     (made / "Dockerfile").write_bytes((IMAGES / "detector" / "Dockerfile").read_bytes())
     (made / "requirements.txt").write_text(
         "a==1.0 \\\n    --hash=sha256:11\n"
@@ -163,18 +166,38 @@ def image(digit: str, *diff_ids: str) -> NodeImage:
 def test_the_lock_says_of_each_variant_whether_it_was_built(tmp_path: Path) -> None:
     file = tmp_path / "lock.json"
     assert read_lock(file) == Lock()
-    write_lock(file, Lock(), MATRIX)
+    lock = record(file, "cpu", LockedVariant(why="for a test"), MATRIX)
     written = json.loads(file.read_text())["variants"]
-    assert list(written) == [each.name for each in MATRIX.variants]
-    assert {each["why"] for each in written.values()} == {"nobody has built it yet"}
+    assert list(written) == list(lock.variants) == [each.name for each in MATRIX.variants]
+    assert {name: each["why"] for name, each in written.items()} == {
+        each.name: "for a test" if each.name == "cpu" else "nobody has built it yet"
+        for each in MATRIX.variants
+    }
     file.write_text("{")
     with pytest.raises(ProblemError) as raised:
         read_lock(file)
     assert raised.value.code == "build.files"
 
 
+def test_builds_beside_each_other_keep_what_the_others_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "lock.json"
+
+    def build(name: str) -> None:
+        for number in range(20):
+            lock = record(file, name, LockedVariant(why=f"{name} {number}"), MATRIX)
+            assert lock.variants[name].why == f"{name} {number}"
+
+    names = [each.name for each in MATRIX.variants]
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(build, names))
+    assert {name: each.why for name, each in read_lock(file).variants.items()} == {
+        name: f"{name} 19" for name in names
+    }
+
+
 def test_the_lock_of_the_repository_is_of_this_matrix(tmp_path: Path) -> None:
     file = IMAGES / "image-manifest.lock.json"
     again = tmp_path / "lock.json"
-    write_lock(again, read_lock(file), MATRIX)
+    again.write_bytes(file.read_bytes())
+    record(again, "cpu", read_lock(file).variants["cpu"], MATRIX)
     assert again.read_bytes() == file.read_bytes()

@@ -6,6 +6,8 @@ not used, and `keymap` refuses them.
 
 from __future__ import annotations
 
+from typing import get_args
+
 from console.tui.action import Action, Scope, action, change, move, sort
 from console.tui.actions_compat import COMPAT
 from console.tui.actions_engines import ENGINES
@@ -18,6 +20,9 @@ _TABLES: tuple[Scope, ...] = ("table",)
 _ANY: tuple[Scope, ...] = ("everywhere",)
 _LOGS: tuple[Scope, ...] = ("logs", "job", "history")
 _MATRICES: tuple[Scope, ...] = ("images", "compat")
+_BUT_FIRST: tuple[Scope, ...] = tuple(
+    scope for scope in get_args(Scope) if scope not in ("everywhere", "table", "page", "fleet")
+)
 # What is read once and not followed has another "refresh".
 _FOLLOWING: tuple[Scope, ...] = (
     *("fleet", "node", "containers", "gpus", "doctor", "jobs", "job", "logs", "push"),
@@ -81,6 +86,16 @@ ACTIONS: tuple[Action, ...] = (
         _ANY,
         "Go",
     ),
+    action(
+        "leave",
+        "q",
+        "quit",
+        "Leave the first screen, and with it Roost, as Ctrl+C does",
+        ("fleet",),
+        "Go",
+        footer=5,
+    ),
+    action("close", "q", "back", "Leave the screen, as Esc does", _BUT_FIRST, "Go"),
     action(
         "filter",
         "slash",

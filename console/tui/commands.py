@@ -141,7 +141,7 @@ def hint_for(text: str) -> str:
         return f"Enter: {matching[0]}, not {', '.join(matching[1:])}"
     if matching:
         return usage(matching[0])
-    return "no such view" if word else ""
+    return "no such view" if word else "Tab goes through views, ? lists them"
 
 
 def _no_view(word: str) -> ProblemError:

@@ -200,7 +200,16 @@ class View(TalkingScreen, inherit_bindings=False):
         if self.is_working:
             self.cancel_work()
         elif not self.host.go_back():
-            self.say("This is the first screen. :q leaves Roost.")
+            self.say("This is the first screen. q leaves Roost.")
+
+    def act_leave(self) -> None:
+        if self.is_working:
+            self.cancel_work()
+        elif not self.host.go_back():
+            self.host.do("quit")
+
+    def act_close(self) -> None:
+        self.act_leave()
 
     def act_command(self, text: str = "") -> None:
         nodes = sorted(self.context.fleet.nodes)

@@ -28,7 +28,20 @@ async def test_enter_drills_in_and_escape_goes_back(make_app: MakeApp) -> None:
         await pilot.press("escape")
         assert "1-20 of 30" in await settled(pilot)
         await pilot.press("escape")
-        assert ":q leaves Roost" in await settled(pilot)
+        assert "q leaves Roost" in await settled(pilot)
+
+
+async def test_q_goes_back_and_leaves_from_the_first_screen(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        assert "fleet \u203a bench-t4" in await settled(pilot)
+        await pilot.press("q")
+        assert "1-20 of 30" in await settled(pilot)
+        assert app.is_running
+        await pilot.press("q")
+        await pilot.pause()
+    assert app.return_code == 0
 
 
 async def test_a_command_goes_to_a_view_with_selector_and_filter(make_app: MakeApp) -> None:

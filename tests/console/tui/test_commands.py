@@ -76,7 +76,7 @@ def test_all_views_are_listed_for_what_is_not_one() -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("", ""),
+        ("", "Tab goes through views, ? lists them"),
         ("p", "Enter: push, not placement"),
         ("pl", ":placement [SELECTOR]"),  # a name of its own
         ("pu", ":push"),

@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+MEANT = 3  # commands that are named for one that there is not
+
 
 class LazyGroup(click.Group):
     """A group whose members are `command` of a module, or another name after a colon.
@@ -37,12 +39,23 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self._lazy and not ctx.resilient_parsing:
-            from difflib import get_close_matches  # only who mistypes pays for it
-
-            near = get_close_matches(args[0], self._lazy, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            near = [repr(each) for each in self._meant(ctx, args[0])]
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
             ctx.fail(f"no such command {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
+
+    def _meant(self, ctx: click.Context, word: str) -> list[str]:
+        """Only who mistypes pays for it."""
+        from difflib import get_close_matches
+
+        groups = {name: self.get_command(ctx, name) for name in self._lazy}
+        with_noun = [
+            f"{name} {word}"
+            for name, group in groups.items()
+            if isinstance(group, LazyGroup) and word in group.list_commands(ctx)
+        ]
+        with_noun.sort(key=lambda each: not each.startswith("node "))  # what they are about first
+        return with_noun[:MEANT] or get_close_matches(word, self._lazy, 1)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names without the modules behind them: who presses Tab waits for it."""

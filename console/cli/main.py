@@ -41,6 +41,12 @@ _NOUNS = {
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
+        "\b\nFirst steps:\n"
+        "  roost demo                               simulated nodes to try everything on\n"
+        "  roost node install ssh://user@host       put the agent on a host, and add it\n"
+        "  roost node add ssh://user@host           add a host that has it\n"
+        "  roost                                    the terminal interface\n"
+        "  roost doctor                             what is wrong, why, and how to mend it\n\n"
         "Exit codes: 0 done, 1 failed somewhere, 2 the command does not fit,"
         " 3 no node could be reached.\n\n"
         "Environment: ROOST_FLEET is a fleet.yaml as --fleet takes it. ROOST_SSH is the command"

@@ -38,11 +38,13 @@ def all_nodes(setup: Setup, *, own_socket: Path = Path(AGENT_SOCKET)) -> list[No
         return nodes
     if not file.exists() and own_socket.is_socket():
         return [NodeEntry(name=socket.gethostname(), address=f"unix://{own_socket}")]
+    none = f"{file} lists no node" if file.exists() else f"there is no {file} yet"
     raise ProblemError(
         "fleet.empty",
-        f"{file} lists no node, and no agent listens on {own_socket} here",
+        f"{none}, and no agent listens on {own_socket} here",
         params={"file": str(file)},
-        hint="Add a node: roost node add ssh://user@host  (or look at some: roost demo)",
+        hint="Put the agent on a host: roost node install ssh://user@host. Add one that has it:"
+        " roost node add ssh://user@host. Look at simulated ones: roost demo.",
     )
 
 

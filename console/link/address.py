@@ -61,7 +61,8 @@ def parse_address(text: str) -> Address:
         what = f"{kind}:// is not a way to reach a node" if separator else "it names no way"
         if kind == "http" and separator:
             what = "there is no plaintext TCP: tokens would travel open"
-        raise _bad(text, what)
+        meant = "" if separator or not _PLACE.fullmatch(text) else f"Did you mean ssh://{text}? "
+        raise _bad(text, what, meant + _HINT)
     match = _PLACE.fullmatch(rest)
     if not match:
         raise _bad(text, "it has no host that could be meant" if rest else "it names no host")
@@ -90,10 +91,10 @@ def admin_address(address: Address) -> Address:
     return msgspec.structs.replace(address, path=f"{folder}/admin.sock")
 
 
-def _bad(text: str, why: str) -> ProblemError:
+def _bad(text: str, why: str, hint: str = _HINT) -> ProblemError:
     return ProblemError(
         "fleet.address",
         f"{text[:200]!r}: {why}",
         params={"address": text[:200]},
-        hint=_HINT,
+        hint=hint,
     )

@@ -48,6 +48,16 @@ def test_a_mistyped_command_is_told_what_was_meant(tmp_path: Path, typed: str, m
     assert "did you mean" not in roost(tmp_path, "xyzzy").err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("logs", "'container logs'"), ("install", "'node install'"), ("ls", "'node ls' or ")],
+)
+def test_a_verb_without_its_noun_is_told_whose_it_is(
+    tmp_path: Path, typed: str, meant: str
+) -> None:
+    assert f"did you mean {meant}" in roost(tmp_path, typed).err
+
+
 def test_every_command_has_help_that_costs_no_node(tmp_path: Path) -> None:
     nouns = {
         "node": ["ls", "show", "add", "rm"],

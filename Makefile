@@ -9,16 +9,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: .parts-made help demo test test-quick test-runtimes test-long bench lint format lock picture clean
+.PHONY: .parts-made help demo wheel test test-quick test-runtimes test-long bench lint format lock picture clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.base: requirements/demo.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Roost needs Python 3.10 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 10) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --require-hashes -r requirements/demo.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -c 'import sys; sys.exit("Roost needs Python 3.10 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 10) else None'
+	@echo "making $(VENV): once, from requirements/demo.txt"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements/demo.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base requirements/test.txt
@@ -27,6 +28,10 @@ $(VENV)/.test: $(VENV)/.base requirements/test.txt
 
 demo: $(VENV)/.base ## this machine's GPUs and containers beside 24 simulated nodes
 	@$(BIN)/roost demo $(ARGS)
+
+wheel: $(VENV)/.base ## dist/roost-VERSION-py3-none-any.whl, for where you sit
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/roost-*.whl
 
 # Files in parallel, three on two cores: much of the time is waiting for daemons and terminals.
 test: $(VENV)/.test ## lint, types, import rules, then every test on real parts

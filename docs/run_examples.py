@@ -1,9 +1,10 @@
 """Writes the answers into docs/*.md: each command of a `console` block there is really run.
 
 `python -m docs.run_examples [PAGE...]`. On images.md the nodes are simulated, and the archives made
-here, of noise and a small model; on rollouts.md they are simulated, too; on engines.md they are
-real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md, packages.md and detector.md it
-is a real one, over a Docker; on snapshots.md they are two, each over a Docker of its own.
+here, of noise and a small model; on rollouts.md and the README they are simulated, too; on
+engines.md they are real agents, which build with NVIDIA's TensorRT-RTX; on traffic.md, packages.md
+and detector.md it is a real one, over a Docker; on snapshots.md they are two, each over a Docker of
+its own.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ def _home() -> Iterator[Path]:
 
 
 @contextmanager
-def _simulated() -> Iterator[Path]:
+def _simulated(nodes: int = 6, *, faults: bool = False) -> Iterator[Path]:
     """A person's home, and a fleet of simulated nodes."""
-    with _home() as home, simulator_process(6, faults=False) as simulator:
+    with _home() as home, simulator_process(nodes, faults=faults) as simulator:
         _write_fleet(home, simulator.nodes)
         yield home
 
@@ -283,7 +284,13 @@ def _drift() -> Iterator[Path]:
         yield home
 
 
+def _readme() -> AbstractContextManager[Path]:
+    """The demo's nodes."""
+    return _simulated(24, faults=True)
+
+
 PAGES: dict[str, Callable[[], AbstractContextManager[Path]]] = {
+    "../README.md": _readme,
     "drift.md": _drift,
     "images.md": _images,
     "engines.md": _engines,

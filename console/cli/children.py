@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 10.0
 PIECE_BYTES = 1 << 20
+# By a name alone an index may give another package that has it.
+AGENT_PART = "Install the wheel of Roost with its agent: pip install 'WHEEL[console,agent]'"
 
 
 def find_agent_command() -> Path:
@@ -35,7 +37,7 @@ def find_agent_command() -> Path:
         raise ProblemError(
             "console.agent_missing",
             f"there is no roost-agent beside {sys.executable} and none in PATH",
-            hint="Install it: pip install 'roost[agent]'",
+            hint=AGENT_PART,
         )
     return Path(found)
 

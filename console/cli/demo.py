@@ -21,7 +21,7 @@ import yaml
 
 from agent.protocol.decoding import from_json
 from agent.protocol.problems import ProblemError
-from console.cli.children import AgentProcess, Child
+from console.cli.children import AGENT_PART, AgentProcess, Child
 from console.cli.own_agent import CONFIG, agent_yaml, own_agent
 from console.cli.setup import Setup
 from console.fleet.inventory import Inventory, NodeEntry
@@ -188,7 +188,7 @@ def _simulated_nodes(simulator: AgentProcess) -> Inventory:
         raise ProblemError(
             "demo.simulator",
             f"roost-agent simulate: {simulator.last_words()}",
-            hint="If a module is missing: pip install 'roost[agent]'",
+            hint=f"If a module is missing: {AGENT_PART}",
         )
     return from_json(line, Inventory)
 

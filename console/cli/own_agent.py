@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from agent.protocol.problems import ProblemError
-from console.cli.children import AgentProcess
+from console.cli.children import AGENT_PART, AgentProcess
 from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 
@@ -75,7 +75,7 @@ def own_agent(folder: Path, name: str) -> Iterator[NodeEntry]:
             raise ProblemError(
                 "console.agent_missing",
                 f"this machine's own agent did not start: {agent.last_words()}",
-                hint="Install it: pip install 'roost[agent]'",
+                hint=AGENT_PART,
             )
         yield NodeEntry(name=name, address=f"unix://{path}")
 

@@ -11,8 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.real import roots
 from tests.real.commands import run
 from tests.real.docker_engine import DockerEngine
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import wait_until
 
 BASE = "roost-test/debian-python:bookworm"
 ROOT = "machine-bookworm"
@@ -148,7 +148,7 @@ class Detector:
             return False
 
     def wait_ready(self) -> None:
-        until(self.ready)
+        wait_until(self.ready)
 
     def detect(self, jpeg: bytes) -> Answer:
         return self.ask("POST", "/v1/detect", jpeg)
@@ -229,9 +229,3 @@ def in_client_python(engine: PrivateRuntime, script: str, *arguments: str) -> Se
     python = roots.folder("detector-client") / "bin" / "python"
     file = Path(__file__).parent / script
     return (*engine.enclosure.entering(), str(python), str(file), *arguments)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for it. The test's own time limit ends a wait that is in vain."""
-    while not true():
-        time.sleep(0.05)

@@ -15,9 +15,10 @@ from console.fleet.inventory import NodeEntry
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import ROOST, Done, environment, write_fleet
 from tests.detector_made import colour_detector
-from tests.images.detector_side import Built, build, until
+from tests.images.detector_side import Built, build
 from tests.images.loading import load_on
 from tests.real import gateway_image
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.real,
@@ -116,7 +117,7 @@ def test_a_good_and_a_bad_canary(side: Side) -> None:
         assert bad.code == 1, bad
         assert "dock reverted" in bad.out
         assert side.running() == second["id"]
-        until(lambda: side.agent.get("/v1/workloads")[0]["state"] == "running")
+        wait_until(lambda: side.agent.get("/v1/workloads")[0]["state"] == "running")
     assert outcome["failed"] == []
     assert outcome["asked"] > 0
 

@@ -27,9 +27,9 @@ from tests.images.detector_side import (
     Detector,
     build,
     in_client_python,
-    until,
 )
 from tests.images.loading import JPEG, load
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.runtimes, pytest.mark.timeout(300)]
 
@@ -162,7 +162,7 @@ def test_it_finds_what_is_there(detector: Detector) -> None:
     assert log[-1]["backend"] == "onnx-cpu"
     assert detector.metric('detector_request_seconds_count{route="/v1/detect",status="200"}') == 1
     assert detector.metric("detector_info{") == 1
-    until(lambda: health(detector) == "healthy")
+    wait_until(lambda: health(detector) == "healthy")
 
 
 def health(detector: Detector) -> str:
@@ -200,7 +200,7 @@ def test_a_run_that_does_not_end_is_told(start_detector: Start) -> None:
     ]
     for asker in askers:
         asker.start()
-    until(lambda: detector.ask("GET", "/healthz").status == 503)
+    wait_until(lambda: detector.ask("GET", "/healthz").status == 503)
     for asker in askers:
         asker.join()
     assert [answer.status for answer in answers] == [200] * 8
@@ -323,7 +323,7 @@ def test_a_body_in_any_pieces_and_a_request_right_behind_it(detector: Detector) 
     with detector.connect() as connection:
         connection.sendall(asked[: len(asked) // 2])
     gone = 'detector_request_seconds_count{route="/v2/models/{model}/infer",status="499"}'
-    until(lambda: detector.metric(gone) == 1)
+    wait_until(lambda: detector.metric(gone) == 1)
     assert detector.detect(RED).status == 200
 
 
@@ -373,7 +373,7 @@ def _received(connection: socket.socket) -> bytes:
 
 def test_it_waits_for_its_model_and_goes_on_with_the_one_before(start_detector: Start) -> None:
     detector = start_detector(model=b"no model")
-    until(lambda: any(each.startswith("no model: ") for each in detector.messages()))
+    wait_until(lambda: any(each.startswith("no model: ") for each in detector.messages()))
     answer = detector.ask("GET", "/readyz")
     assert (answer.status, answer.json["ready"]) == (503, False)
     assert "onnx-cpu: ONNX Runtime: " in answer.json["reason"]
@@ -390,10 +390,10 @@ def test_it_waits_for_its_model_and_goes_on_with_the_one_before(start_detector: 
     path = detector.models / "detector.onnx"
     path.write_bytes(whole[: len(whole) // 2])
     stays = "the new model is not taken, the one before stays: "
-    until(lambda: any(each.startswith(stays) for each in detector.messages()))
+    wait_until(lambda: any(each.startswith(stays) for each in detector.messages()))
     assert detector.detect(RED).json["model"] == first
     path.write_bytes(whole)
-    until(lambda: bool(detector.detect(RED).json["model"] != first))
+    wait_until(lambda: bool(detector.detect(RED).json["model"] != first))
     assert detector.ready()
 
 
@@ -404,14 +404,14 @@ def test_no_request_is_lost_when_the_model_is_replaced(detector: Detector) -> No
 
     def answered(more: int) -> None:
         before = detector.metric(count)
-        until(lambda: detector.metric(count) >= before + more)
+        wait_until(lambda: detector.metric(count) >= before + more)
 
     with load(detector, 200, outcome):
         answered(100)
         for shift, size in ((1.0, 64), (2.0, 128), (3.0, 64)):
             switches = detector.metric("detector_model_switches_total")
             detector.place_model(colour_detector(shift=shift, size=size))
-            until(
+            wait_until(
                 lambda before=switches: detector.metric("detector_model_switches_total") > before  # type: ignore[misc]  # a default that is a number
             )
             answered(100)
@@ -432,7 +432,7 @@ def test_what_was_begun_is_answered_when_it_is_told_to_end(start_detector: Start
     ]
     for asker in askers:
         asker.start()
-    until(lambda: detector.metric("detector_queue") >= 2)
+    wait_until(lambda: detector.metric("detector_queue") >= 2)
     detector.engine.docker("stop", "--time=60", detector.name)
     for asker in askers:
         asker.join()

@@ -10,9 +10,9 @@ from agent.containers.connection import Patience
 from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.containers import Container
 from agent.protocol.node import RuntimeFacts
-from tests.agent.containers.scripted import until
 from tests.real.busybox import IMAGE
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 # Names of the fixtures.
 BOTH = [

@@ -196,9 +196,3 @@ async def following(
     finally:
         await runtime.stop()
         await scripted.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so; the test's own time-out is the limit."""
-    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
-        await asyncio.sleep(0.005)

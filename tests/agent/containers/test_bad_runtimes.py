@@ -26,8 +26,8 @@ from tests.agent.containers.scripted import (
     said,
     silence,
     stream,
-    until,
 )
+from tests.waiting import until
 
 
 async def failing(call: Awaitable[object]) -> ProblemError:

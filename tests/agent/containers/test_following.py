@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from tests.agent.containers.answers import ID, inspect_answer
-from tests.agent.containers.scripted import QUICK, ScriptedRuntime, following, until
+from tests.agent.containers.scripted import QUICK, ScriptedRuntime, following
+from tests.waiting import until
 
 
 def event(action: str, container_id: str) -> bytes:

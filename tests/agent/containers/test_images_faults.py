@@ -13,7 +13,6 @@ from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.archives import docker_archive, layer
 from tests.agent.containers.parts import PATIENCE
-from tests.agent.containers.scripted import until
 from tests.real.busybox import IMAGE
 from tests.real.fixtures import (
     ContainerdStoreFactory,
@@ -21,6 +20,7 @@ from tests.real.fixtures import (
     PodmanServiceFactory,
 )
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 STAGING = "roost.local/staging:1"
 MIB = 1024 * 1024

@@ -19,7 +19,7 @@ from agent.containers.connection import Connection
 from agent.containers.images_load import Chunks
 from agent.containers.images_results import LoadedImages
 from agent.protocol.problems import ProblemError
-from tests.agent.containers.scripted import until
+from tests.waiting import until
 
 CHUNK = b"x" * 256 * 1024
 LOADED = b'{"stream":"Loaded image: app:1\\n"}\r\n'

@@ -13,8 +13,8 @@ from agent.containers.runtime import ExecSession
 from agent.protocol.containers import ExecExit, ExecRequest
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import docker, run
-from tests.agent.containers.scripted import until
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 
 class Heard:

@@ -11,8 +11,8 @@ import pytest
 from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.containers import ContainerFigures
 from tests.agent.containers.parts import PATIENCE, docker, run, sh, until_state
-from tests.agent.containers.scripted import until
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 MIB = 1024 * 1024
 BUSY = "sleep 600 & while :; do :; done"

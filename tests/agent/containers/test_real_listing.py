@@ -10,10 +10,10 @@ import pytest
 from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import by_name, docker, is_podman, run, sh, until_state
-from tests.agent.containers.scripted import until
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 
 async def test_facts(runtime: DockerRuntime, part: PrivateRuntime) -> None:

@@ -13,9 +13,9 @@ from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.containers import LOG_LINE_LIMIT_BYTES, LogLine
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import docker, is_podman, run, sh, until_state
-from tests.agent.containers.scripted import until
 from tests.real.docker_engine import DockerEngine
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 TALK = "echo out1; echo err1 >&2; sleep 0.2; echo out2; echo; printf partial"
 MEGABYTE = 1_000_000

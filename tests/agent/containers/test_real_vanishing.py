@@ -13,8 +13,8 @@ from agent.containers.docker_runtime import DockerRuntime
 from agent.protocol.containers import ExecExit, ExecRequest
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import PATIENCE, run, sh, until_reached, until_state
-from tests.agent.containers.scripted import until
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 FACTORIES = [
     # Without this, a dockerd that comes back kills what runs.

@@ -40,8 +40,8 @@ from tests.agent.engines.engine_side import (
     stand_in,
 )
 from tests.agent.engines.sharing_side import Seed, Taker
-from tests.agent.jobs.kinds import until
 from tests.agent.site.pair import side
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 from tests.agent.gpu.conftest import IMPATIENT, QUICK, Node
 from tests.agent.gpu.test_nvml_faults import UTILIZATION, states
 from tests.nvml_stub import scenario as scenarios
+from tests.waiting import until
 
 
 def nvml_threads() -> int:
     return sum(thread.name == "nvml" for thread in threading.enumerate())
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    while not reached():  # noqa: ASYNC110  what is waited for happens in a thread or in C
-        await asyncio.sleep(0.005)
 
 
 async def wait_for_threads(count: int) -> None:

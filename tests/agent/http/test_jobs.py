@@ -12,7 +12,8 @@ from agent.jobs.work import Work
 from agent.protocol.jobs import IDEMPOTENCY_HEADER, Job, JobLogLine
 from agent.protocol.problems import ProblemError
 from tests.agent.http.conftest import Served
-from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended
+from tests.waiting import until
 
 WALL = Paint(what="wall")
 

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -22,6 +21,7 @@ from tusclient.exceptions import TusCommunicationError
 from agent.protocol import tus
 from tests.agent.images.layers import compressed, diff_id, noise
 from tests.agent_process import BIN, AgentProcess, free_port
+from tests.waiting import wait_until
 
 MIB = 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -31,6 +31,7 @@ SENDER = """
 import sys
 from tusclient.client import TusClient
 from tusclient.storage.filestorage import FileStorage
+from tests.waiting import wait_until
 url, token, file, diff_id, urls = sys.argv[1:]
 client = TusClient(url, headers={"Authorization": f"Bearer {token}"})
 uploader = client.uploader(
@@ -120,12 +121,6 @@ def send(client: httpx.Client, url: str, data: bytes, at: int, **headers: str) -
 
 def offset(client: httpx.Client, url: str) -> int:
     return int(client.head(url, headers=TUS).headers["upload-offset"])
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """The test's own time-out is the limit."""
-    while not true():
-        time.sleep(0.002)
 
 
 def test_tuspy_sends_50_mb_over_tls_with_checksums(agent: TlsAgent) -> None:

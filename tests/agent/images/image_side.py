@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from agent.archives.platforms import Platform
@@ -17,6 +17,7 @@ from agent.protocol.jobs import ENDED, Job
 from agent.store.database import Database
 from tests.agent.images.layers import diff_id, pieces
 from tests.archives_made import Made
+from tests.waiting import until
 
 
 def content(made: Made) -> ImageContent:
@@ -121,9 +122,3 @@ async def image_side(
 def files(state: Path) -> Sequence[str]:
     """What lies in the folder of uploads."""
     return sorted(path.name for path in (state / "uploads").iterdir())
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait; the test's own time-out is the limit."""
-    while not true():  # noqa: ASYNC110 - what is waited for happens in threads and on disk
-        await asyncio.sleep(0.01)

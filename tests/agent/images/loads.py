@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import shlex
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from tests.agent.images.layers import diff_id
 from tests.agent_process import AgentProcess
 from tests.archives_made import Made, layer
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import wait_until
 
 BASE = layer("base", 300_000)
 OLD = Made([BASE, layer("old", 300_000)], tags=["app:1"])
@@ -106,7 +105,7 @@ class Loads:
         return found
 
     def ended(self, name: str) -> dict[str, Any]:
-        until(lambda: self.job(name)["state"] in ENDED)
+        wait_until(lambda: self.job(name)["state"] in ENDED)
         return self.job(name)
 
     def ids(self) -> dict[str, str]:
@@ -126,11 +125,6 @@ class Loads:
         """Wait for the end of an agent that kills itself."""
         assert self.agent.process is not None
         return self.agent.process.wait(60)
-
-
-def until(true: Callable[[], bool]) -> None:
-    while not true():
-        time.sleep(0.02)
 
 
 def ask(loads: Loads, stage: str) -> str:

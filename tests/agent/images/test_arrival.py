@@ -15,7 +15,7 @@ from agent.images.blobs import Blobs
 from agent.images.uploads import Uploads
 from agent.protocol.images import WantedLayer
 from agent.protocol.problems import ProblemError
-from tests.agent.images.image_side import until
+from tests.waiting import until
 
 SIZE = 1000
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.agent.images.loads import ENDED, NEW, OLD, Loads, ask, check_all_is_well, until
+from tests.agent.images.loads import ENDED, NEW, OLD, Loads, ask, check_all_is_well
 from tests.agent.images.stopping_agent import fill
 from tests.real.docker_engine import DockerEngine
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real("filesystem")
 
@@ -64,8 +65,8 @@ def test_full_from_a_stage_on(on_small_disk: Loads, stage: str) -> None:
     old = loads.ids()
     loads.start(stage, "fill")
     job = ask(loads, stage)
-    until((loads.folder / "reached").exists)
-    until(lambda: stands(loads, job))
+    wait_until((loads.folder / "reached").exists)
+    wait_until(lambda: stands(loads, job))
     layers = loads.runtime.docker("inspect", "--format", "{{json .RootFS.Layers}}", "app:1")
     assert json.loads(layers) in (OLD.diff_ids, NEW.diff_ids)
     make_room(loads)
@@ -92,8 +93,8 @@ def test_full_while_a_file_is_placed(on_small_disk: Loads) -> None:
     assert loads.agent.stop() == 0
     loads.start("placing", "fill")
     job = loads.place(model)
-    until((loads.folder / "reached").exists)
-    until(lambda: stands(loads, job))
+    wait_until((loads.folder / "reached").exists)
+    wait_until(lambda: stands(loads, job))
     place = loads.state / "models" / "detector.onnx"
     assert place.read_bytes() == b"before"
     assert [path.name for path in place.parent.iterdir()] == ["detector.onnx"]
@@ -112,7 +113,7 @@ def test_full_while_layers_come(on_small_disk: Loads) -> None:
     old = loads.ids()
     loads.start("receiving", "fill")
     job = loads.ask(NEW)
-    until((loads.folder / "reached").exists)
+    wait_until((loads.folder / "reached").exists)
     with pytest.raises(httpx.HTTPStatusError) as raised:
         loads.send(NEW.layers[1])
     check_refused(raised.value.response)

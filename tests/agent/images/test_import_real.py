@@ -16,11 +16,12 @@ from agent.protocol.images import ImportRequest
 from agent.protocol.jobs import Job
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import PATIENCE
-from tests.agent.images.image_side import ImageSide, files, image_side, until
+from tests.agent.images.image_side import ImageSide, files, image_side
 from tests.agent.images.layers import diff_id
 from tests.archives_made import COMPRESS, Made, docker_archive, layer, oci_archive
 from tests.real.docker_engine import DockerEngine
 from tests.real.runtime import PrivateRuntime
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 

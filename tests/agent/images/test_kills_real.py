@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from tests.agent.images.image_side import request
-from tests.agent.images.loads import JSON, NEW, Loads, until
+from tests.agent.images.loads import JSON, NEW, Loads
 from tests.archives_made import Made, layer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -34,9 +35,9 @@ def test_killed_while_some_wait_for_others(loads: Loads) -> None:
     old = loads.ids()
     loads.start("halfway", "hang")
     first = loads.load(NEW)
-    until((loads.folder / "reached").exists)
+    wait_until((loads.folder / "reached").exists)
     other = loads.load(Made([layer("other", 50_000)], tags=["other:1"]))
-    until(lambda: loads.job(other)["stage"] == "waiting")
+    wait_until(lambda: loads.job(other)["stage"] == "waiting")
     behind = loads.ask(Made(NEW.layers, tags=["app:behind"]))
     assert loads.job(behind)["state"] == "queued"
     kill(loads)
@@ -90,7 +91,7 @@ def test_killed_while_a_file_is_placed(loads: Loads) -> None:
     assert model.read_bytes() == b"before"
     (model.parent / ".detector.onnx.x.tmp").write_bytes(b"aft")  # as far as it may have come
     loads.start()
-    until(lambda: all(job["state"] == "succeeded" for job in jobs_of(loads, "image.load")))
+    wait_until(lambda: all(job["state"] == "succeeded" for job in jobs_of(loads, "image.load")))
     assert model.read_bytes() == b"after" * 50_000
     assert [path.name for path in model.parent.iterdir()] == ["detector.onnx"]
 

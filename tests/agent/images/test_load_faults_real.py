@@ -15,11 +15,12 @@ from agent.images.keeping import Keeper
 from agent.images.space import disk_free
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import PATIENCE, docker, until_reached
-from tests.agent.images.image_side import ImageSide, image_side, until
+from tests.agent.images.image_side import ImageSide, image_side
 from tests.agent.images.layers import diff_id, noise
 from tests.archives_made import Made, layer, tar
 from tests.real.docker_engine import DockerEngine
 from tests.real.fixtures import DockerEngineFactory
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from agent.images.loading import RUNTIME_STAGE
-from tests.agent.images.loads import JSON, NEW, Loads, ask, check_all_is_well, until
+from tests.agent.images.loads import JSON, NEW, Loads, ask, check_all_is_well
 from tests.archives_made import docker_archive
 from tests.real.fixtures import DockerEngineFactory
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -43,7 +44,7 @@ def test_stopped(loads: Loads, stage: str) -> None:
     old = loads.ids()
     loads.start(stage, "hang")
     job = ask(loads, stage)
-    until((loads.folder / "reached").exists)
+    wait_until((loads.folder / "reached").exists)
     assert loads.agent.stop() == 0
     assert loads.ids() == old
     loads.start()
@@ -59,7 +60,7 @@ def test_cancelled(loads: Loads, stage: str) -> None:
     old = loads.ids()
     loads.start(stage, "hang")
     job = ask(loads, stage)
-    until((loads.folder / "reached").exists)
+    wait_until((loads.folder / "reached").exists)
     loads.post(f"/v1/jobs/{job}/cancel")
     ended = loads.ended(job)
     assert (ended["state"], ended["problem"]) == ("cancelled", None)
@@ -109,7 +110,7 @@ def test_a_runtime_that_is_back_later_than_the_agent(
         engine.kill()
         loads.start()
         [job] = loads.agent.get("/v1/jobs")
-        until(lambda: loads.job(job["id"])["stage"] == RUNTIME_STAGE)
+        wait_until(lambda: loads.job(job["id"])["stage"] == RUNTIME_STAGE)
         engine.start()
         assert loads.ended(job["id"])["state"] == "succeeded"
         assert set(loads.ids()) == {"app:1", "app:new"}
@@ -122,5 +123,5 @@ def test_what_a_killed_agent_staged_goes_also_without_its_job(loads: Loads) -> N
     loads.runtime.docker("tag", "app:1", "roost.local/staging:0123456789ab-0")
     old = loads.ids()
     loads.start()
-    until(lambda: loads.staged() == [])
+    wait_until(lambda: loads.staged() == [])
     assert loads.ids() == {"app:1": old["app:1"]}

@@ -18,8 +18,9 @@ from agent.protocol.jobs import Job
 from agent.protocol.node import RuntimeFacts
 from agent.protocol.problems import ProblemError
 from tests.agent.doubles import FixedRuntime
-from tests.agent.images.image_side import ImageSide, image_side, until
+from tests.agent.images.image_side import ImageSide, image_side
 from tests.archives_made import Made, layer
+from tests.waiting import until
 
 BASE = layer("base")
 OLD = Made([BASE, layer("old")], tags=["app:1"])

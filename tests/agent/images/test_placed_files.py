@@ -23,9 +23,10 @@ from agent.protocol.jobs import Job
 from agent.protocol.node_files import FileKind, NodeFile
 from agent.protocol.problems import ProblemError
 from tests.agent.doubles import FixedRuntime
-from tests.agent.images.image_side import ImageSide, content, image_side, until
+from tests.agent.images.image_side import ImageSide, content, image_side
 from tests.archives_made import Made, layer
 from tests.bundles_made import make_bundle
+from tests.waiting import until
 
 MODEL = b"weights " * 20_000
 APP = Made([layer("base"), layer("app")], tags=["app:1"])

@@ -11,10 +11,11 @@ from agent.images import freeing
 from agent.images.space import SPARE_BYTES, DiskFree
 from agent.protocol.problems import ProblemError
 from tests.agent.containers.parts import docker
-from tests.agent.images.image_side import ImageSide, until
+from tests.agent.images.image_side import ImageSide
 from tests.agent.images.layers import diff_id, noise
 from tests.archives_made import Made, docker_archive, layer, tar
 from tests.real.docker_engine import DockerEngine
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 

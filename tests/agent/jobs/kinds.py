@@ -11,6 +11,7 @@ from agent.jobs.jobs import Jobs
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.jobs import ENDED, Job
+from tests.waiting import until
 
 
 class Paint(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -63,12 +64,6 @@ class Brush:
         self.begun.set()
         await self.enough.wait()
         return {"colour": work.request.colour}
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait; the test's own time-out is the limit."""
-    while not true():  # noqa: ASYNC110 - what is waited for may happen on disk
-        await asyncio.sleep(0.005)
 
 
 async def ended(jobs: Jobs, job: Job | str) -> Job:

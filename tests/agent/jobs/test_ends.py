@@ -10,8 +10,9 @@ import pytest
 from agent.jobs.work import Work
 from agent.protocol.problems import ProblemError
 from tests.agent.jobs.conftest import StartJobs
-from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended
 from tests.agent.jobs.on_disk import jobs_on_disk
+from tests.waiting import until
 
 WALL = Paint(what="wall")
 

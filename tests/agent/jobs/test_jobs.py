@@ -13,8 +13,9 @@ from agent.jobs.work import Work
 from agent.protocol.problems import ProblemError
 from agent.store.database import Database
 from tests.agent.jobs.conftest import StartJobs
-from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended
 from tests.agent.jobs.on_disk import jobs_on_disk
+from tests.waiting import until
 
 WALL = Paint(what="wall")
 

@@ -11,8 +11,9 @@ from agent.jobs.locks import Held, Locks
 from agent.jobs.work import Work
 from agent.protocol.problems import ProblemError
 from tests.agent.jobs.conftest import StartJobs
-from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended
 from tests.agent.jobs.on_disk import jobs_on_disk
+from tests.waiting import until
 
 
 class Brushes:

@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agent.http.test_uploads_real import begin, send, wait_until
+from tests.agent.http.test_uploads_real import begin, send
 from tests.agent.images.layers import diff_id, noise
 from tests.agent_process import AgentProcess, free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 

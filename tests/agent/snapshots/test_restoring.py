@@ -22,7 +22,7 @@ from agent.protocol.workloads import Workload
 from agent.snapshots.restoring import RestoreKind
 from agent.store.database import Database
 from agent.workloads.jobs import DEPLOY, REVERT
-from tests.agent.jobs.kinds import until
+from tests.waiting import until
 
 REQUEST = RestoreRequest(
     snapshot="sha256:" + "1" * 64,

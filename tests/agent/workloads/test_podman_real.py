@@ -17,9 +17,10 @@ from agent.protocol.workloads import GpuRequest, Healthcheck, Mount
 from agent.workloads import health_keeping
 from agent.workloads.tending import LOOKS
 from tests.agent.workloads.test_apply_real import code_of, workload
-from tests.agent.workloads.test_watching_real import Looked, until
+from tests.agent.workloads.test_watching_real import Looked
 from tests.agent.workloads.workload_side import GPUS, UUIDS, Node, WorkloadSide, workload_side
 from tests.real.new_podman import NewPodman
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.real("new_podman"),

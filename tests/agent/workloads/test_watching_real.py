@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from agent.workloads.ceilings import SAMPLES
 from tests.agent.workloads.workload_side import SERVES, SMI, UUIDS, WorkloadSide, workload_side
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
@@ -75,11 +75,6 @@ class Looked:
 
 def workload(name: str = "web", **more: Any) -> Workload:
     return Workload(**{"name": name, "image": IMAGE, "command": SERVES, "soak": 0.0, **more})
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - another process changes it
-        await asyncio.sleep(0.05)
 
 
 async def drift(node: WorkloadSide, name: str = "web") -> list[str]:

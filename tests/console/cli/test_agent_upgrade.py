@@ -1,4 +1,4 @@
-"""How an upgrade of agents goes out: by itself, as a release says, and what is typed before both."""
+"""How an upgrade of agents goes out: by itself or as a release, and what is typed before both."""
 
 from __future__ import annotations
 

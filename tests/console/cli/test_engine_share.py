@@ -23,10 +23,10 @@ from console.fleet.inventory import NodeEntry
 from console.link.client import NodeClient
 from tests import onnx_made
 from tests.agent.engines.engine_side import rtx_stand_in
-from tests.agent.jobs.kinds import until
 from tests.agent_process import AgentProcess
 from tests.console.cli.commands import Done, roost, write_fleet
 from tests.console.images.pushing import Hurry, client_over
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

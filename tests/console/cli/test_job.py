@@ -21,10 +21,11 @@ from console.cli.run import Answer
 from console.cli.table import fit
 from console.fleet.inventory import NodeEntry
 from console.fleet.job_words import state, why
-from tests.agent.jobs.kinds import Brush, Paint, Painting, ended, until
+from tests.agent.jobs.kinds import Brush, Paint, Painting, ended
 from tests.console.cli.commands import Done, roost_beside, write_fleet
 from tests.console.serving import ServedAgent, serve_agent
 from tests.console.tui.fakes import make_node
+from tests.waiting import until
 
 
 class Fleet:

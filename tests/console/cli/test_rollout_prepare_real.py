@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.console.cli.commands import Done, roost, write_fleet
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
@@ -136,12 +136,6 @@ def side(engine: DockerEngine, short_folder: Path, tmp_path: Path) -> Iterator[S
     engine.clear()
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait; the test's own time-out is the limit."""
-    while not holds():
-        time.sleep(0.05)
-
-
 def test_image_and_engine_come_first_and_a_killed_runner_repeats_nothing(side: Side) -> None:
     archive = side.archive()
     plan = side.roost("plan", side.release(), "--to", "@dock", "--archive", archive)
@@ -160,14 +154,14 @@ def test_image_and_engine_come_first_and_a_killed_runner_repeats_nothing(side: S
     archive.rename(away)
     started = side.roost("start", rollout, "--detach")
     assert started.code == 0, started
-    until(lambda: str(archive) in side.node(rollout)[1])
+    wait_until(lambda: str(archive) in side.node(rollout)[1])
     side.kill_runner(rollout)
     away.rename(archive)
     assert side.roost("retry", rollout).code == 1  # it is under way; nobody steers it
     assert side.roost("pause", rollout).code == 0
-    until(lambda: side.journal.load(rollout).state == "paused")
+    wait_until(lambda: side.journal.load(rollout).state == "paused")
     assert side.roost("resume", rollout).code == 0
-    until(lambda: [job["state"] for job in side.jobs("engine.build")] == ["running"])
+    wait_until(lambda: [job["state"] for job in side.jobs("engine.build")] == ["running"])
     assert side.node(rollout)[0] == "preparing"
     # Nothing that runs was touched, and the next runner finds the build.
     assert side.engine.docker("ps", "--quiet") == ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.console.cli.commands import Done, roost, write_fleet
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
@@ -132,9 +132,9 @@ def test_a_runner_killed_at_a_gate_is_taken_up_by_a_wish(side: Side) -> None:
     rollout = side.plan(side.release("one", gate="manual", confirm_within="10m"))
     started = side.roost("rollout", "start", rollout, "--detach")
     assert started.code == 0, started
-    until(lambda: side.journal.load(rollout).state == "gate")
+    wait_until(lambda: side.journal.load(rollout).state == "gate")
     os.kill(runner_of(side, rollout), signal.SIGKILL)
-    until(lambda: "nobody steers it" in side.roost("rollout", "status", rollout).err)
+    wait_until(lambda: "nobody steers it" in side.roost("rollout", "status", rollout).err)
     promoted = side.roost("rollout", "promote", rollout)
     assert promoted.code == 0, promoted
     assert side.roost("rollout", "watch", rollout).code == 0
@@ -147,11 +147,11 @@ def test_without_a_runner_the_node_goes_back_by_itself(side: Side) -> None:
     assert side.roost("rollout", "start", side.plan(side.release("one"))).code == 0
     rollout = side.plan(side.release("two", gate="manual", confirm_within="5s"))
     assert side.roost("rollout", "start", rollout, "--detach").code == 0
-    until(lambda: side.journal.load(rollout).state == "gate")
+    wait_until(lambda: side.journal.load(rollout).state == "gate")
     assert side.value() == "two"
     assert side.agent.get("/v1/workloads")[0]["state"] == "running"  # the new one is
     os.kill(runner_of(side, rollout), signal.SIGKILL)
-    until(lambda: side.agent.get("/v1/workloads")[0]["deployment_state"] == "reverted")
+    wait_until(lambda: side.agent.get("/v1/workloads")[0]["deployment_state"] == "reverted")
     assert side.value() == "one"
     ended = side.roost("rollout", "runner", rollout)
     assert (ended.code, ended.err.splitlines()[-1].split(":")[0][:6]) == (1, "failed")
@@ -190,9 +190,3 @@ def runner_of(side: Side, rollout: str) -> int:
         if mine and words[-4:-1] == [b"rollout", b"runner", rollout.encode()]:
             return int(process.name)
     raise AssertionError("no runner is at work")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait; the test's own time-out is the limit."""
-    while not holds():
-        time.sleep(0.05)

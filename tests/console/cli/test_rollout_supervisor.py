@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from console.rollouts.journal import Journal
 from console.rollouts.supervisor import supervision
 from tests.console.cli.commands import ROOST, Done, environment, roost, write_fleet
 from tests.simulated import simulator_process
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -66,7 +66,7 @@ class Side:
                 stderr=log,
             )
         try:
-            until(lambda: supervision(self.journal.folder) is not None)
+            wait_until(lambda: supervision(self.journal.folder) is not None)
             yield process
         finally:
             process.kill()
@@ -74,12 +74,6 @@ class Side:
 
     def is_at(self, rollout: str) -> str:
         return self.journal.load(rollout).state
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait; the test's own time-out is the limit."""
-    while not holds():
-        time.sleep(0.05)
 
 
 def test_it_steers_all_and_is_gone_on_with_after_it_was_killed(
@@ -92,7 +86,7 @@ def test_it_steers_all_and_is_gone_on_with_after_it_was_killed(
             done = side.roost("start", plan, "--detach")
             assert done.code == 0, done
             assert f"the supervisor (process {process.pid}) steers it" in done.err
-        until(lambda: [side.is_at(plan) for plan in plans] == ["gate", "gate"])
+        wait_until(lambda: [side.is_at(plan) for plan in plans] == ["gate", "gate"])
         second = side.roost("runner", "--all")
         assert (second.code, "another process steers all rollouts" in second.err) == (1, True)
         process.send_signal(signal.SIGKILL)
@@ -101,7 +95,7 @@ def test_it_steers_all_and_is_gone_on_with_after_it_was_killed(
     with side.supervisor() as process:
         for plan in plans:
             assert side.roost("promote", plan).code == 0
-        until(lambda: [side.is_at(plan) for plan in plans] == ["done", "done"])
+        wait_until(lambda: [side.is_at(plan) for plan in plans] == ["done", "done"])
         process.terminate()
         assert process.wait() == 0
 
@@ -113,7 +107,7 @@ def test_without_one_it_is_said_that_nobody_restarts_the_runner(
     plan = side.planned(side.names[0], "two")
     done = side.roost("start", plan, "--detach")
     assert "Nobody restarts its runner" in done.err
-    until(lambda: side.is_at(plan) == "gate")
+    wait_until(lambda: side.is_at(plan) == "gate")
     assert side.roost("abort", plan).code == 1
     assert side.roost("runner").code == 2
     assert side.roost("runner", plan, "--all").code == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -28,6 +28,7 @@ from tests.console.serving import (
     misbehaving,
     serve_agent,
 )
+from tests.waiting import until
 
 T = TypeVar("T")
 
@@ -46,12 +47,6 @@ def fleet(*entries: NodeEntry, cache: PictureCache | None = None) -> FleetFollow
 
 def node(path: Path, name: str = "n") -> NodeEntry:
     return NodeEntry(name=name, address=f"unix://{path}")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for it; the test's own time-out is the limit."""
-    while not condition():  # noqa: ASYNC110 - as good
-        await asyncio.sleep(0.02)
 
 
 def must(value: T | None) -> T:

@@ -16,7 +16,6 @@ from console.images import rate
 from console.images.push import Push
 from console.images.quiet import LEAST_SECONDS, Quiet, parse_quiet
 from console.images.rate import Allowance, RateLimit
-from tests.agent.images.image_side import until
 from tests.console.images.pushing import (
     MIB,
     archive_of,
@@ -27,6 +26,7 @@ from tests.console.images.pushing import (
     push_over,
 )
 from tests.console.serving import ServedAgent
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.console.snapshots.two_nodes import SERVES, TwoNodes, node
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
+from tests.waiting import wait_until
 
 # Two Docker Engines and two agents are started within it.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
@@ -148,12 +148,6 @@ def restores(nodes: TwoNodes) -> list[dict[str, Any]]:
     return [job for job in nodes.new.jobs() if job["kind"] == "snapshot.restore"]
 
 
-def until(true: Callable[[], object]) -> None:
-    """The test's own deadline ends it."""
-    while not true():
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("at", ["loading", "applying"])
 def test_killed_it_goes_on_by_the_same_command(nodes: TwoNodes, at: str) -> None:
     """Console and agent both, with kill -9, while it loads or while the workload starts."""
@@ -171,7 +165,7 @@ def test_killed_it_goes_on_by_the_same_command(nodes: TwoNodes, at: str) -> None
     with subprocess.Popen(
         [ROOST, *command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as console:
-        until(lambda: any(job["stage"] == at for job in restores(nodes)))
+        wait_until(lambda: any(job["stage"] == at for job in restores(nodes)))
         console.kill()
     agent = nodes.new.agent.process
     assert agent is not None
@@ -207,7 +201,7 @@ def test_what_goes_wrong(nodes: TwoNodes) -> None:
     damaged = nodes.roost("snapshot", "restore", whole, "--to", "new", "--yes", *values)
     assert damaged.code == 1, damaged
     assert "what it had begun is cancelled" in damaged.err
-    until(lambda: {job["state"] for job in restores(nodes)} <= {"cancelled", "failed"})
+    wait_until(lambda: {job["state"] for job in restores(nodes)} <= {"cancelled", "failed"})
     assert "web" not in nodes.new.engine.docker("ps", "--all", "--format", "{{.Names}}")
     assert nodes.new.engine.docker("images", "--quiet") == ""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from console.tui.pushing import NodePush, Pushes
 from console.tui.terms import Terms
 from tests.console.images.pushing import UnixAs, archive_of, made, noise
 from tests.console.images.site_parts import SiteNode, site_of
+from tests.waiting import until
 
 IMAGE = made("app:1", noise("base", 1_500_000), noise("top", 300_000))
 # What is on its way when a push is stopped may be lost: a piece of each layer that is being sent.
@@ -56,14 +56,6 @@ def entries(nodes: Mapping[str, SiteNode]) -> list[NodeEntry]:
 
 async def ended(*pushes: NodePush) -> None:
     await asyncio.gather(*(push.task for push in pushes if push.task), return_exceptions=True)
-
-
-async def until(so: Callable[[], bool]) -> None:
-    """Wait for it; the test's own time-out is the limit."""
-    for _ in itertools.count():
-        if so():
-            return
-        await asyncio.sleep(0.01)
 
 
 async def has_begun(push: NodePush) -> None:

@@ -8,8 +8,9 @@ from contextlib import suppress
 from console.rollouts.record import Rollout
 from tests.agent.traffic.weighted import Load, Told
 from tests.console.rollouts.kills.cases import Case
-from tests.console.rollouts.kills.scene import PROXY, RATE, Running, Scene, until
+from tests.console.rollouts.kills.scene import PROXY, RATE, Running, Scene
 from tests.real.commands import CommandFailedError
+from tests.waiting import wait_until
 
 STAGES = {"done": "done", "aborted": "reverted", "failed": "reverted"}
 
@@ -32,9 +33,9 @@ def kill_and_see(scene: Scene, case: Case) -> None:
     try:
         rollout = _killed_there(scene, case, running)
         wanted = new if case.end == "done" else scene.version
-        until(lambda: _at_rest(scene))
+        wait_until(lambda: _at_rest(scene))
         asyncio.run(load.mark("after"))
-        until(lambda: _at_rest(scene))
+        wait_until(lambda: _at_rest(scene))
         told = asyncio.run(load.end())
     finally:
         load.kill()
@@ -62,7 +63,7 @@ def _killed_there(scene: Scene, case: Case, running: Running) -> Rollout:
     order.write_text(f"{case.point}\n{' '.join(named)}", encoding="ascii")
     running.start()
     if case.back_at is not None:
-        until(lambda: _weighs(running, case))
+        wait_until(lambda: _weighs(running, case))
         scene.see_containers()
         running.journal.wish(running.rollout, "abort", by="jo")
     if "dockerd" in case.who:
@@ -71,7 +72,7 @@ def _killed_there(scene: Scene, case: Case, running: Running) -> Rollout:
                 scene.see_containers()
         scene.engine.kill()
         scene.engine.start()
-    until(lambda: not order.exists())
+    wait_until(lambda: not order.exists())
     if "agent" in case.who:
         scene.agent.process.wait()
         scene.start_agent()

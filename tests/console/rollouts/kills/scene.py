@@ -30,6 +30,7 @@ from tests.console.rollouts.kills.dying_runner import NODES
 from tests.real import gateway_image
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[4]
 PROXY = "roost-traffic-web"
@@ -37,12 +38,6 @@ RATE = 40
 WEIGHTS = (30, 100)
 Way = Literal["calm", "stands"]
 RUNNER = "tests.console.rollouts.kills.dying_runner"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait; the test's own time-out is the limit."""
-    while not holds():
-        time.sleep(0.1)
 
 
 S = TypeVar("S", bound="Scene")
@@ -110,7 +105,7 @@ class Scene:
         if self.engine.pid is None:
             self.engine.start()
         self.start_agent()
-        until(lambda: all(each["deployment_state"] in AT_REST for each in self._workloads()))
+        wait_until(lambda: all(each["deployment_state"] in AT_REST for each in self._workloads()))
         if not self.version or self.version != self.answer():
             self.version = self.next_version()
             request = ApplyRequest(release=self.version, workloads=[self.workload(self.version)])
@@ -118,7 +113,7 @@ class Scene:
                 answer = client.post("/v1/workloads", json=msgspec.to_builtins(request))
                 assert answer.is_success, answer.text
             job = f"/v1/jobs/{answer.json()['id']}"
-            until(lambda: self.agent.get(job)["state"] not in ("queued", "running"))
+            wait_until(lambda: self.agent.get(job)["state"] not in ("queued", "running"))
             assert self.agent.get(job)["state"] == "succeeded", self.agent.log()
 
     def start_agent(self) -> None:

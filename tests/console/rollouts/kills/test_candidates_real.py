@@ -13,9 +13,10 @@ from agent.protocol.measures import PrometheusMeasure, Replay
 from console.rollouts.judging.analysis import Analysis, Condition
 from tests.agent.traffic.weighted import Load
 from tests.console.rollouts.kills import candidate
-from tests.console.rollouts.kills.scene import Running, staged, until
+from tests.console.rollouts.kills.scene import Running, staged
 from tests.console.rollouts.kills.shop import Shop
 from tests.real import python_image
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real("docker", "haproxy"), pytest.mark.timeout(180)]
 
@@ -91,7 +92,7 @@ def test_one_that_is_well_gets_through(shop: Shop) -> None:
 def test_one_that_gets_3_requests_a_minute_is_left_to_a_person(shop: Shop) -> None:
     """Too little is never a pass: it waits where it is, until somebody decides."""
     with shop.let_out(3 / 60, judged(ERRORS, patience=2.0)) as (running, load):
-        until(lambda: running.now().state == "paused")
+        wait_until(lambda: running.now().state == "paused")
         rollout = running.now()
         [node] = rollout.nodes
         assert (node.stage, node.weight, node.judged) == ("canary", 50, "inconclusive")

@@ -20,11 +20,12 @@ from console.rollouts.strategy import Amount
 from tests.agent.workloads.workload_side import SERVES
 from tests.agent_process import AgentProcess
 from tests.console.images.site_fleet import SiteFleet, site_fleet, start_all
-from tests.console.rollouts.kills.scene import Running, begun, until
+from tests.console.rollouts.kills.scene import Running, begun
 from tests.real.busybox import IMAGE
 from tests.real.docker_engine import DockerEngine
 from tests.real.enclosure import Enclosure
 from tests.real.site_network import HEADQUARTERS
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real("network", "docker"), pytest.mark.timeout(180)]
 
@@ -111,7 +112,7 @@ def cut_at(fleet: Fleet, point: str, **strategy: Any) -> Running:
     agent, order = agent_of(fleet), agent_of(fleet).folder / "die"
     order.write_text(f"{point}\nstop", encoding="ascii")
     running = fleet.rollout(**strategy)
-    until(lambda: not order.exists())
+    wait_until(lambda: not order.exists())
     fleet.site.network.pull("far")
     assert agent.process is not None
     agent.process.send_signal(signal.SIGCONT)
@@ -123,7 +124,7 @@ def test_a_link_that_is_back_in_time(fleet: Fleet, point: str) -> None:
     """The rollout goes on where it was, and nothing is begun again."""
     before = {name: (fleet.deploys(name), fleet.made(name)) for name in NODES}
     running = cut_at(fleet, point, confirm_within=60)
-    until(lambda: fleet.deployment("far") in ("canary", "done"))
+    wait_until(lambda: fleet.deployment("far") in ("canary", "done"))
     fleet.site.network.plug("far")
     rollout = running.ended()
     assert (rollout.state, rollout.counts()) == ("done", {"done": 2})
@@ -137,9 +138,9 @@ def test_a_link_that_is_down_for_longer_than_the_lease(fleet: Fleet) -> None:
     was = {name: fleet.value(name) for name in NODES}
     before = {name: fleet.made(name) for name in NODES}
     running = cut_at(fleet, "after canary")
-    until(lambda: fleet.deployment("far") == "reverted")
+    wait_until(lambda: fleet.deployment("far") == "reverted")
     assert fleet.value("far") == was["far"]
-    until(lambda: running.now().state == "failed")
+    wait_until(lambda: running.now().state == "failed")
     rollout = running.now()
     fleet.site.network.plug("far")
     stages = {node.name: node.stage for node in rollout.nodes}
@@ -157,7 +158,7 @@ def test_a_confirmation_whose_answer_is_lost(fleet: Fleet) -> None:
     """It is confirmed there, and the runner cannot know: `done` counts once that is heard."""
     before = fleet.deploys("far")
     running = cut_at(fleet, "after confirming", confirm_within=60)
-    until(lambda: fleet.deployment("far") == "done")
+    wait_until(lambda: fleet.deployment("far") == "done")
     assert running.now().node("far").stage == "confirming"
     fleet.site.network.plug("far")
     rollout = running.ended()

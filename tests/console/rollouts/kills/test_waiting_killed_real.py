@@ -11,7 +11,8 @@ import pytest
 
 from console.rollouts.record import Rollout, Wish
 from console.rollouts.windows import Window
-from tests.console.rollouts.kills.scene import Running, Scene, until
+from tests.console.rollouts.kills.scene import Running, Scene
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real("docker", "haproxy"), pytest.mark.timeout(180)]
 
@@ -71,7 +72,7 @@ def test_the_runner_while_it_is_paused(scene: Scene) -> None:
     with let_out(scene, gate="manual") as (running, new):
         running.die.write_text("after is paused", encoding="ascii")
         running.start()
-        until(lambda: running.now().state == "gate")
+        wait_until(lambda: running.now().state == "gate")
         wish(running, "pause")
         killed(running)
         assert running.now().state == "paused"
@@ -85,11 +86,11 @@ def test_dockerd_while_somebody_is_to_promote_it(scene: Scene) -> None:
     """Its containers end with it; the agent has both run again, and the gate is still there."""
     with let_out(scene, gate="manual") as (running, new):
         running.start()
-        until(lambda: running.now().state == "gate")
+        wait_until(lambda: running.now().state == "gate")
         scene.see_containers()
         scene.engine.kill()
         scene.engine.start()
-        until(lambda: scene.answer() == new)
+        wait_until(lambda: scene.answer() == new)
         assert running.now().state == "gate"
         wish(running, "promote")
         runs(scene, running.ended(), new)
@@ -101,7 +102,7 @@ def test_the_runner_while_a_node_catches_up(scene: Scene) -> None:
         scene.agent.process.kill()
         scene.agent.process.wait()
         running.start("stands")
-        until(lambda: running.now().state == "done")
+        wait_until(lambda: running.now().state == "done")
         assert running.now().counts() == {"offline": 1}
         running.die.write_text("after applying", encoding="ascii")
         scene.start_agent()

@@ -34,6 +34,7 @@ def test_json_and_binary_are_the_same_images() -> None:
     body, length = binary(48, VALUES.tobytes())
     in_binary = read(body, length, SHAPE)
     for asked in (in_json, in_binary):
+        assert isinstance(asked.images, np.ndarray)
         assert np.array_equal(asked.images, VALUES)
         assert asked.images.dtype == np.float32
 
@@ -91,6 +92,7 @@ def test_long_lists_are_the_same_images_flat_and_nested() -> None:
     values = np.random.default_rng(1).random((50, 3, 20, 20), np.float32)
     for data in (values.tolist(), values.ravel().tolist()):
         asked = read(json.dumps(request(shape=values.shape, data=data)).encode(), None, SHAPE)
+        assert isinstance(asked.images, np.ndarray)
         assert np.array_equal(asked.images, values)
 
 
@@ -126,6 +128,7 @@ def test_images_lie_in_the_body_where_that_is_aligned() -> None:
         room[start : start + len(body)] = np.frombuffer(body, np.uint8)
         whole = room.data[start : start + len(body)]
         images = read(whole, length, SHAPE).images
+        assert isinstance(images, np.ndarray)
         assert np.array_equal(images, VALUES)
         assert images.flags.aligned
         assert np.shares_memory(images, room) == (shift % 4 == 0)

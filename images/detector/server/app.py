@@ -28,8 +28,9 @@ from .boxes import Found, found
 from .letterbox import Fit, Letterbox
 from .metrics import Metrics
 from .model import Loaded, ModelInUse, check
-from .problems import RequestError
+from .problems import RequestError, bad
 from .settings import Settings
+from .shared_memory import EXTENSION, Regions
 
 Answer = Callable[[Request], Awaitable[Response | InParts]]
 # The client has gone; nginx's number, for the metrics alone.
@@ -51,6 +52,9 @@ class DetectorApp:
         self._settings, self._model = settings, model
         self._batcher, self._metrics = batcher, metrics
         self._letterbox = Letterbox(settings.max_pixels)
+        self._regions = Regions(
+            settings.shared_memory_regions, tensor_limit_bytes=settings.body_limit_bytes
+        )
         self._json_thread = ThreadPoolExecutor(1, "json")
         self._json_turn = asyncio.Lock()
         self._begun = self._answered = 0
@@ -60,6 +64,8 @@ class DetectorApp:
     def application(self) -> Starlette:
         """The ASGI application; its lifespan loads the model and watches its files."""
         name = "/v2/models/{model}"
+        memory = "/v2/systemsharedmemory"
+        region = f"{memory}/region/{{region:path}}"
         routes = [
             self._route("/v1/detect", self._detect, "POST"),
             self._route(f"{name}/infer", self._infer, "POST"),
@@ -71,6 +77,11 @@ class DetectorApp:
             self._route(f"{name}/versions/{{version}}", self._model_metadata),
             self._route(f"{name}/ready", self._model_ready),
             self._route(f"{name}/versions/{{version}}/ready", self._model_ready),
+            self._route(f"{region}/register", self._register, "POST"),
+            self._route(f"{region}/unregister", self._unregister, "POST"),
+            self._route(f"{memory}/unregister", self._unregister, "POST"),
+            self._route(f"{region}/status", self._memory_status),
+            self._route(f"{memory}/status", self._memory_status),
             self._route("/healthz", self._live),
             self._route("/readyz", self._ready),
             self._route("/metrics", self._show_metrics),
@@ -143,11 +154,11 @@ class DetectorApp:
 
         return Route(path, answered, methods=[method])
 
-    async def _body(self, request: Request, align_at: int = 0) -> Body:
+    async def _body(self, request: Request, align_at: int = 0, limit: int | None = None) -> Body:
         limits = self._settings
         body = await body_of(
             request,
-            limit_bytes=limits.body_limit_bytes,
+            limit_bytes=limits.body_limit_bytes if limit is None else limit,
             seconds=limits.body_seconds,
             align_at=align_at,
         )
@@ -165,12 +176,22 @@ class DetectorApp:
                 body = await self._body(request, v2.head_length(header or "") or 0)
                 loaded = stack.enter_context(self._model.using())
                 asked = await self._read(body, header, loaded.backend.shape)
-                check(asked.images, loaded.backend.shape)
-                answer = asyncio.ensure_future(self._batcher.infer(asked.images, loaded))
+                images = await self._images(asked)
+                check(images, loaded.backend.shape)
+                answer = asyncio.ensure_future(self._batcher.infer(images, loaded))
                 await asyncio.sleep(0)
             made, ran = await answer
+        if asked.into is not None:
+            await self._regions.write(asked.into, v2.lying_bytes(made))
         answered = await self._written(made, asked, ran.backend.shape.output_name)
         return InParts([answered.head, answered.data], answered.headers)
+
+    async def _images(self, asked: v2.Asked) -> Floats:
+        if asked.into is not None:
+            self._regions.check(asked.into)
+        if isinstance(asked.images, v2.Lying):
+            return asked.images.images(await self._regions.read(asked.images.place))
+        return asked.images
 
     async def _read(self, body: Body, header: str | None, shape: Shape) -> v2.Asked:
         """Raises RequestError: 400; 413, it is too much JSON to be read beside other requests."""
@@ -190,7 +211,8 @@ class DetectorApp:
         write = functools.partial(
             v2.written, made, asked, model=self._settings.name, version=VERSION, output=output
         )
-        if asked.binary or made.nbytes <= QUICK_JSON_BYTES:
+        in_json = not asked.binary and asked.into is None
+        if not in_json or made.nbytes <= QUICK_JSON_BYTES:
             return write()
         return await self._beside(write)
 
@@ -265,9 +287,23 @@ class DetectorApp:
         return self._readiness({"name": self._settings.name})
 
     async def _server_metadata(self, _: Request) -> Response:
-        return _json(
-            {"name": "roost-detector", "version": VERSION, "extensions": ["binary_tensor_data"]}
-        )
+        extensions = ["binary_tensor_data", *([EXTENSION] if self._regions.allowed else [])]
+        return _json({"name": "roost-detector", "version": VERSION, "extensions": extensions})
+
+    async def _register(self, request: Request) -> Response:
+        try:
+            asked = json.loads(bytes(await self._body(request, limit=QUICK_JSON_BYTES)))
+        except (ValueError, RecursionError):
+            raise bad("request.json", "the request is no JSON", "Is it cut off?") from None
+        self._regions.register(request.path_params["region"], asked)
+        return _json({})
+
+    async def _unregister(self, request: Request) -> Response:
+        self._regions.unregister(request.path_params.get("region"))
+        return _json({})
+
+    async def _memory_status(self, request: Request) -> Response:
+        return _json(self._regions.status(request.path_params.get("region")))
 
     async def _model_metadata(self, request: Request) -> Response:
         self._check_name(request)
@@ -293,7 +329,7 @@ def _ok(why_not: str | None) -> int:
     return 200 if why_not is None else 503
 
 
-def _json(content: Mapping[str, Any], status: int = 200) -> Response:
+def _json(content: Mapping[str, Any] | list[Any], status: int = 200) -> Response:
     return Response(
         json.dumps(content, allow_nan=False).encode(),
         status,

@@ -41,6 +41,7 @@ def ways(settings: Settings, *, without_gpu: bool = False) -> Sequence[Way]:
             "cuda" if device == "cuda" else "cpu",
             threads=settings.threads,
             gpu_memory_bytes=settings.gpu_memory_bytes,
+            graphs_up_to=settings.max_batch if settings.cuda_graphs else 0,
         )
 
     on_gpu: list[Way] = [("tensorrt", engine), ("onnx-cuda", lambda: onnx("cuda"))]

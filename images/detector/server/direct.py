@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 
 import httptools
-import numpy as np
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from .memory import aligned
 
 EXTENSION = "roost.body"
 # Of what comes before a body: uvicorn waits for it as long as it takes, and keeps all of it.
@@ -19,8 +20,6 @@ HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
 # Who sends a body listens once it is sent: what is refused is read on for so long.
 LINGER_SECONDS = 10.0
-# What a processor loads at once, at most: a tensor that begins at a multiple of it is never copied.
-ALIGNED_BYTES = 64
 
 
 class BodyProtocol(HttpToolsProtocol):
@@ -113,7 +112,7 @@ class BodyReader:
             raise ConnectionResetError
         if not cycle.more_body:
             return memoryview(cycle.body)
-        buffer = _aligned(length, align_at)
+        buffer = aligned(length, align_at)
         came = len(cycle.body)
         buffer[:came] = cycle.body
         cycle.body = bytearray()
@@ -199,10 +198,3 @@ class _Filling(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._http.resume_writing()
-
-
-def _aligned(length: int, align_at: int) -> memoryview:
-    """Memory that nobody has cleared, as NumPy has it: in large pages where the kernel has them."""
-    room = np.empty(length + ALIGNED_BYTES, np.uint8)
-    skip = -(room.ctypes.data + align_at) % ALIGNED_BYTES
-    return room.data[skip : skip + length]

@@ -39,6 +39,7 @@ class Settings:
     cuda_graphs: bool
     max_pixels: int
     labels: tuple[str, ...]  # names of the classes
+    shared_memory_regions: int  # that clients may register; 0: none
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -75,6 +76,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         cuda_graphs=environment.get("DETECTOR_CUDA_GRAPHS", "1") != "0",
         max_pixels=int(number("DETECTOR_MAX_PIXELS", 64_000_000, 1)),
         labels=tuple(each.strip() for each in labels.split(",")) if labels else (),
+        shared_memory_regions=int(number("DETECTOR_SHARED_MEMORY_REGIONS", 0, 0)),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from . import long_json
 from .backend import Floats, Shape
 from .problems import RequestError, bad
+from .shared_memory import Place, place
 
 HEADER_LENGTH = "inference-header-content-length"
 _TYPE = "FP32"
@@ -25,9 +27,22 @@ _TYPE = "FP32"
 class Asked:
     """A request that was understood."""
 
-    images: Floats
+    images: Floats | Lying
     id: str | None
     binary: bool  # how the answer is wanted
+    into: Place | None  # where to the output is written, instead of into the answer
+
+
+@dataclass(frozen=True)
+class Lying:
+    """Images that are not in the request."""
+
+    place: Place
+    sizes: tuple[int, ...]
+
+    def images(self, data: memoryview) -> Floats:
+        """What was read there, as it lies."""
+        return _floats(data, self.sizes)
 
 
 def head_length(said: str) -> int | None:
@@ -89,11 +104,11 @@ def read(body: bytes | memoryview, header_length: str | None, shape: Shape) -> A
     return Asked(
         _values(tensor, rest),
         name if isinstance(name, str) else None,
-        _wants_binary(asked, shape.output_name),
+        *_output(asked, shape.output_name),
     )
 
 
-def _values(tensor: dict[str, Any], rest: memoryview) -> Floats:
+def _values(tensor: dict[str, Any], rest: memoryview) -> Floats | Lying:
     sizes = tensor.get("shape")
     if (
         not isinstance(sizes, list)
@@ -103,6 +118,16 @@ def _values(tensor: dict[str, Any], rest: memoryview) -> Floats:
         raise bad("input.shape", f"the shape is {str(sizes)[:80]}", "Send a list of sizes.")
     count = math.prod(sizes)
     parameters = tensor.get("parameters")
+    lying = place(parameters)
+    if lying is not None:
+        if rest or lying.size != 4 * count:
+            raise bad(
+                "input.size",
+                f"{sizes} of {_TYPE} are {4 * count} bytes; shared_memory_byte_size is"
+                f" {lying.size}, and {len(rest)} came beside it",
+                "Is all of it in shared memory?",
+            )
+        return Lying(lying, tuple(sizes))
     length = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if length is not None:
         if length != len(rest) or length != 4 * count:
@@ -112,8 +137,7 @@ def _values(tensor: dict[str, Any], rest: memoryview) -> Floats:
                 f" {len(rest)} came",
                 "Was it sent whole?",
             )
-        lying = np.frombuffer(rest, "<f4").reshape(sizes).astype(np.float32, copy=False)
-        return np.require(lying, requirements="A")
+        return _floats(rest, sizes)
     data = tensor.get("data")
     try:
         if isinstance(data, long_json.Numbers):
@@ -133,8 +157,14 @@ def _values(tensor: dict[str, Any], rest: memoryview) -> Floats:
     return values.reshape(sizes)
 
 
-def _wants_binary(asked: dict[str, Any], output: str) -> bool:
-    """Raises RequestError: 400, it asks for an output that there is not."""
+def _floats(data: memoryview, sizes: Sequence[int]) -> Floats:
+    lying = np.frombuffer(data, "<f4").reshape(sizes).astype(np.float32, copy=False)
+    return np.require(lying, requirements="A")
+
+
+def _output(asked: dict[str, Any], output: str) -> tuple[bool, Place | None]:
+    """Whether it is wanted binary, and where. Raises RequestError: 400, there is no such output."""
+    into: Place | None = None
     parameters = asked.get("parameters")
     wanted = parameters.get("binary_data_output") if isinstance(parameters, dict) else None
     outputs = asked.get("outputs")
@@ -153,7 +183,8 @@ def _wants_binary(asked: dict[str, Any], output: str) -> bool:
                 "Leave `classification` out (class_count of a client), or ask /v1/detect.",
             )
         wanted = own.get("binary_data", wanted)
-    return wanted is True
+        into = place(own)
+    return wanted is True, into
 
 
 @dataclass(frozen=True)
@@ -172,12 +203,20 @@ def written(made: Floats, asked: Asked, *, model: str, version: str, output: str
     if asked.id is not None:
         answer["id"] = asked.id
     answer["outputs"] = [tensor]
+    if asked.into is not None:
+        tensor["parameters"] = {
+            "shared_memory_region": asked.into.region,
+            "shared_memory_offset": asked.into.offset,
+            "shared_memory_byte_size": made.nbytes,
+        }
+        said = json.dumps(answer).encode()
+        return Written(said, memoryview(b""), {"content-type": "application/json"})
     if not asked.binary:
         tensor["data"] = []
         around = json.dumps(answer).removesuffix("[]}]}")
         head = f"{around}{long_json.dumps(made)}}}]}}".encode()
         return Written(head, memoryview(b""), {"content-type": "application/json"})
-    data = np.ascontiguousarray(made, "<f4").reshape(-1).view(np.uint8).data
+    data = lying_bytes(made)
     tensor["parameters"] = {"binary_data_size": data.nbytes}
     head = json.dumps(answer).encode()
     return Written(
@@ -185,6 +224,11 @@ def written(made: Floats, asked: Asked, *, model: str, version: str, output: str
         data,
         {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))},
     )
+
+
+def lying_bytes(made: Floats) -> memoryview:
+    """As V2 has tensors: little-endian, one after the other."""
+    return np.ascontiguousarray(made, "<f4").reshape(-1).view(np.uint8).data
 
 
 def metadata(shape: Shape, *, model: str, version: str, platform: str) -> dict[str, Any]:

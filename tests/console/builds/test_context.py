@@ -145,6 +145,22 @@ def test_every_variant_can_be_rendered_and_fits_what_is_known_of_drivers(variant
         assert last is None or int(last.split(".")[0]) >= int(major)
 
 
+@pytest.mark.parametrize("variant", MATRIX.variants, ids=lambda each: each.name)
+def test_onnx_runtime_is_built_for_the_variant_s_cuda(variant: Variant) -> None:
+    """Of the wheels on PyPI 1.19 was the first for CUDA 12, and 1.27 for CUDA 13.
+
+    So say their own metadata: NVIDIA's packages that the extra `cuda` asks for.
+    """
+    packages = packages_of(render(IMAGES / MATRIX.folder, variant).requirements)
+    version = packages.get("onnxruntime-gpu")
+    assert (version is None) == (variant.name in ("cpu", "jetson"))
+    if version is None or variant.cuda is None:
+        return
+    minor = int(version.split(".")[1])
+    built_for = 13 if minor >= 27 else 12 if minor >= 19 else 11
+    assert str(built_for) == variant.cuda.split(".")[0]
+
+
 def test_a_base_that_changed_is_told(tmp_path: Path) -> None:
     before = image("1", "sha256:" + "a" * 64, "sha256:" + "b" * 64)
     now = image("2", "sha256:" + "a" * 64, "sha256:" + "c" * 64)

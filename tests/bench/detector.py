@@ -113,6 +113,15 @@ def _overhead(built: Built, folder: Path, *, count: int) -> list[Row]:
             unit="ms",
         ),
         Row(
+            name=f"detector, the same, {USUAL} x {USUAL}, in shared memory",
+            value=usual["shared_beside"],
+            unit="ms",
+            limit=2.0,
+            note=f"request {usual['shared']:.2f}, bare call {usual['bare']:.2f} ms; processor time"
+            f" of the server {usual['shared_cpu']:.1f}, of the bare call {usual['bare_cpu']:.1f}"
+            " ms; the picture lies there before, as a client decodes it",
+        ),
+        Row(
             name=f"detector, p50 of /v1/detect beside a bare call, {USUAL} x {USUAL}",
             value=usual["detected_beside"],
             unit="ms",
@@ -131,7 +140,8 @@ def _medians(told: Mapping[str, float]) -> str:
 
 def _latency(built: Built, folder: Path, size: int, count: int) -> dict[str, float]:
     model = colour_detector(size=size)
-    with _running(built, folder, {"bench": ({}, model)}) as (detector,):
+    shared = {"DETECTOR_SHARED_MEMORY_REGIONS": "1"}
+    with _running(built, folder, {"bench": (shared, model)}, "--ipc=host") as (detector,):
         engine = built.engine
         jpeg = folder / "picture.jpg"
         jpeg.write_bytes(b64decode(engine.docker("exec", "bench", "python3", "-c", PICTURE)))
@@ -233,14 +243,17 @@ def _switching(built: Built, folder: Path, *, switches: int) -> Row:
 
 @contextmanager
 def _running(
-    built: Built, folder: Path, asked: Mapping[str, tuple[Mapping[str, str], bytes]]
+    built: Built,
+    folder: Path,
+    asked: Mapping[str, tuple[Mapping[str, str], bytes]],
+    *arguments: str,
 ) -> Iterator[list[Detector]]:
     """Containers that are ready, by their names with environment and model; gone afterwards."""
     try:
         detectors = []
         for name, (environment, model) in asked.items():
             models = Path(tempfile.mkdtemp(dir=folder))
-            started = start(built, name, models, model=model, environment=environment)
+            started = start(built, name, models, *arguments, model=model, environment=environment)
             detectors.append(started)
         for each in detectors:
             each.wait_ready()

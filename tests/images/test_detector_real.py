@@ -423,7 +423,8 @@ def test_no_request_is_lost_when_the_model_is_replaced(detector: Detector) -> No
 
 def test_what_was_begun_is_answered_when_it_is_told_to_end(start_detector: Start) -> None:
     detector = start_detector(
-        model=colour_detector(size=640, work=12), environment={"DETECTOR_MAX_BATCH": "1"}
+        model=colour_detector(size=640, work=12),
+        environment={"DETECTOR_MAX_BATCH": "1", "DETECTOR_DRAIN_SECONDS": "60"},
     )
     detector.wait_ready()
     answers: list[Answer] = []

@@ -18,7 +18,7 @@ from .cuda_graphs import Graphs, batch_sizes
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _FATAL = 4
 # What a process has of a GPU's memory beside ONNX Runtime's arena: CUDA's context, 543 MB, and what
-# cuDNN and cuBLAS load. NVML counted 698 to 812 MB in all on an H200, driver 580.159.04, CUDA 13.0.
+# cuDNN and cuBLAS load. NVML counted up to 812 MB in all on an H200, driver 580.159.04, CUDA 13.0.
 CUDA_OWN_BYTES = 896 * 1024 * 1024
 # Of some hundred words of its errors, with function signatures: what CUDA or its arena said.
 _HEART = re.compile(

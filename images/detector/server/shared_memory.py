@@ -21,6 +21,8 @@ from .problems import RequestError, bad
 FOLDER = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, by its name
 EXTENSION = "system_shared_memory"
 _LARGEST = 2**62
+# Less is copied sooner than a thread is told of it.
+_QUICK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Regions:
                 f"the tensor is longer than {self._limit} bytes",
                 "Send fewer or smaller images at a time, or set DETECTOR_BODY_LIMIT_BYTES.",
             )
+        if place.size <= _QUICK_BYTES:
+            return _read(file, start, place.size)
         return await asyncio.to_thread(_read, file, start, place.size)
 
     async def write(self, place: Place, data: memoryview) -> None:
@@ -141,7 +145,10 @@ class Regions:
                 f"the output has {data.nbytes} bytes, there is room for {place.size}",
                 "Make the region larger.",
             )
-        await asyncio.to_thread(_write, file, start, data)
+        if data.nbytes <= _QUICK_BYTES:
+            _write(file, start, data)
+        else:
+            await asyncio.to_thread(_write, file, start, data)
 
     def check(self, place: Place) -> None:
         """Before anything is computed. Raises RequestError: 400, 403."""

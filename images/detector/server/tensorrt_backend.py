@@ -1,7 +1,7 @@
 """A TensorRT engine that was built for this GPU.
 
-Not yet run: TensorRT was nowhere to be had when this was written. What it does with memory, streams
-and graphs (`cuda.py`) was, on an H200.
+Not yet run: TensorRT was nowhere to be had when this was written, and TensorRT-RTX, which was, does
+not support an H200. What it does with memory, streams and graphs (`cuda.py`) was run on one.
 """
 
 from __future__ import annotations

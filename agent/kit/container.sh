@@ -338,11 +338,11 @@ uninstall() {
   case $(readlink "$link") in "$root"/*) rm -f "$link" ;; esac
   end_trial
   kept=''
-  for path in "$root"/* "$root"/.[!.]*; do
+  for path in "$root"/* "$root"/.[!.]* "$root"/..[!.]*; do
     case ${path##*/} in
     image) ;; # the last to go: by it the rest is found again
     current | start | container | trial.json | last-upgrade.json | first-upgrade.json) rm -f "$path" ;;
-    container.part | image.part | .*.part | .current.* | .start.* | .upgrade.* | .*.json.*) rm -rf "$path" ;;
+    container.part | image.part | .*.part | .current.* | .start.* | .upgrade.* | ..upgrade.* | .*.json.*) rm -rf "$path" ;;
     *) if [ -e "$path/kit.json" ]; then rm -rf "$path"; elif [ -e "$path" ]; then kept="$kept $path"; fi ;;
     esac
   done

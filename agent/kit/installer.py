@@ -669,9 +669,10 @@ def uninstall(say: Any, *, everything: bool) -> None:
         must(["systemctl", "disable", "--no-reload", SERVICE], "kit.service")
         must(["systemctl", "stop", SERVICE], "kit.service")
         quiet(["systemctl", "reset-failed", SERVICE])
-    if UNIT.exists():
-        UNIT.unlink()
-        sync_folder(UNIT.parent)
+    for path in (UNIT, UNIT.with_name("." + UNIT.name + ".part")):
+        if path.exists():
+            path.unlink()
+            sync_folder(path.parent)
     if COMMAND.is_symlink() and os.readlink(str(COMMAND)).startswith(str(ROOT)):
         COMMAND.unlink()
     if (ROOT / "start").exists():
@@ -694,7 +695,8 @@ def remove_own() -> List[str]:
     foreign: List[str] = []
     for path in sorted(ROOT.iterdir()):
         name = path.name
-        begun = any(name.startswith("." + each + ".") for each in (*own, "upgrade"))
+        # A kit that arrives is `.upgrade.pyz`, and what it was begun as has one dot more.
+        begun = any(name.lstrip(".").startswith(each + ".") for each in (*own, "upgrade"))
         part = name.startswith(".") and (begun or name.endswith(".part"))
         if path.is_dir() and not path.is_symlink() and (part or (path / "kit.json").exists()):
             shutil.rmtree(str(path))

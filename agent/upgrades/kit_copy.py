@@ -75,6 +75,8 @@ def copy_kit(
     vouch(kit)
     contents = list(kit.contents())
     try:
+        for left in root.glob(f".{NAME}.*.tmp"):  # by one that was cut
+            left.unlink()
         with appearing(path, mode=0o600) as file:
             write_zip(file, contents, compress=False)
     except OSError as error:

@@ -329,6 +329,7 @@ def test_uninstalled_all_else_stays(machine: Machine) -> None:
     root = machine.root / "opt/roost"
     (root / "current").symlink_to("1.0.0-abc")
     (root / "notes.json").write_text("mine")
+    (root / "..upgrade.pyz.a1b2.tmp").touch()
     (machine.stage / "runs").touch()
     done = machine.run("uninstall", "--json")
     assert done.returncode == 0, done.stdout

@@ -281,6 +281,8 @@ def test_uninstall_leaves_what_others_put_beside_it(tmp_path: Path, places: Path
     install(small_kit(tmp_path))
     other = places / "opt/roost/notes.txt"
     other.write_text("mine")
+    for left in (".upgrade.pyz", "..upgrade.pyz.a1b2.tmp"):  # a kit that came, and was cut
+        other.with_name(left).write_text("kit")
     command = places / "usr/local/bin/roost-agent"
     command.unlink()
     command.write_text("somebody's own")

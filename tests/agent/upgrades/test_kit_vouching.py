@@ -129,11 +129,14 @@ async def test_what_a_trusted_key_signed_is_tried(side: Side, kit: Path, key: Si
     ends = asyncio.Event()
     side.upgrades.on_end(ends.set)
     side.keys.trust(key.public.line)
+    left = side.root / "..upgrade.pyz.a1b2.tmp"  # by one that was cut
+    await asyncio.to_thread(left.touch)
     await begun(side, kit)
     await ends.wait()
     trial = await asyncio.to_thread(side.files.trial)
     assert trial is not None
     assert trial.id == f"{VERSION}-abc"
+    assert not await asyncio.to_thread(left.exists)
 
 
 @pytest.mark.parametrize(("code", "changes"), CHANGES)

@@ -50,6 +50,11 @@ class Work(Generic[R]):
         return self._entry.job()
 
     @property
+    def runs(self) -> int:
+        """How often it began to run, this time as well."""
+        return self._entry.stored.runs
+
+    @property
     def cancelled(self) -> bool:
         """Whether it was cancelled, whatever for; a thread looks here from time to time."""
         return self._cancelled

@@ -92,14 +92,20 @@ class TrialFiles:
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def first(self, job: str) -> str | None:
-        """Which kit was current when that job first asked; it is written down then."""
+    def first(self, job: str, *, again: bool) -> str | None:
+        """Which kit was current when that job first asked; it is written down then.
+
+        None: it asks `again`, and nothing is written down. The agent went and came anew, perhaps on
+        a copy of its database in which the job still runs.
+        """
         path = self.root / FIRST
         try:
             noted = from_json(path.read_bytes(), _First)
         except (OSError, msgspec.MsgspecError):
             noted = None
         if noted is None or noted.job != job:
+            if again:
+                return None
             noted = _First(job=job, was=self.current())
             write_whole(path, msgspec.json.encode(noted), mode=0o644)
         return noted.was

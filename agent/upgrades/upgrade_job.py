@@ -82,7 +82,7 @@ class UpgradeKind(JobKind[UpgradeRequest]):
         was = await asyncio.to_thread(files.current)
         if was == request.id:
             raise SkippedError(f"agent {request.id} runs already")
-        await _check_first(files, work.job.id, was)
+        await _check_first(files, work.job.id, was, again=work.runs > 1)
         if self._database is not None:
             await asyncio.to_thread(files.check_schema, self._database, request.id)
         facts = await self._unpacked(place, work)
@@ -167,16 +167,16 @@ def _kept(place: UpgradePlace, name: str) -> KitFacts:
     return kit_copy.kept_kit(place.files.root, name)
 
 
-async def _check_first(files: TrialFiles, job: str, was: str | None) -> None:
+async def _check_first(files: TrialFiles, job: str, was: str | None, *, again: bool) -> None:
     """Raises ProblemError `upgrade.replaced` where somebody installed another one meanwhile."""
     try:
-        first = await asyncio.to_thread(files.first, job)
+        first = await asyncio.to_thread(files.first, job, again=again)
     except OSError as error:
         raise _unwritten(files, error) from None
     if was != first:
         raise ProblemError(
             "upgrade.replaced",
-            f"agent {was} was installed in the place of {first} meanwhile",
+            f"agent {was} was installed in the place of {first or 'another'} meanwhile",
             params={"kit": was, "was": first},
             hint="See whether that is the one that is wanted: roost node show NODE",
         )

@@ -128,10 +128,11 @@ async def test_a_disk_that_is_full_is_told(side: Side, monkeypatch: pytest.Monke
 async def test_it_does_not_undo_what_somebody_installed_meanwhile(side: Side) -> None:
     job = await side.runs("z-9")  # not there: it fails, and had begun under a-1
     await side.ended(job)
-    assert side.files.first(job.id) == "a-1"
+    assert side.files.first(job.id, again=False) == "a-1"
     side.is_current("c-3")
-    assert side.files.first(job.id) == "a-1"
-    assert side.files.first("another") == "c-3"
+    assert side.files.first(job.id, again=True) == "a-1"
+    assert side.files.first("another", again=True) is None
+    assert side.files.first("another", again=False) == "c-3"
 
 
 @pytest.mark.parametrize(("installed", "outcome"), [("c-3", "upgrade.replaced"), ("b-2", None)])
@@ -140,8 +141,8 @@ async def test_a_job_that_goes_on_under_another_agent_ends(
 ) -> None:
     first = side.files.first
 
-    def noted(job: str) -> str | None:
-        first(job)
+    def noted(job: str, *, again: bool) -> str | None:
+        first(job, again=again)
         return "a-1"  # as it was under the agent before
 
     monkeypatch.setattr(side.files, "first", noted)
@@ -150,6 +151,31 @@ async def test_a_job_that_goes_on_under_another_agent_ends(
     assert (found.problem.code if found.problem else None) == outcome
     assert found.state == ("failed" if outcome else "skipped")
     assert side.files.trial() is None
+
+
+async def test_on_a_copy_that_was_put_back_by_hand_it_does_not_begin_again(
+    side: Side, tmp_path: Path
+) -> None:
+    ends = asyncio.Event()
+    side.upgrades.on_end(ends.set)
+    job = await side.runs("b-2")
+    await ends.wait()
+    await side.jobs.stop()
+
+    def anew() -> Jobs:
+        """Uninstalled, the copy of then in its place, and installed."""
+        for name in ("trial.json", "first-upgrade.json"):
+            (side.root / name).unlink()
+        return Jobs(Database(tmp_path / "jobs.db"))
+
+    jobs = await asyncio.to_thread(anew)
+    place = UpgradePlace(side.files, KitVouching(side.keys, required=False))
+    upgrades = NodeUpgrades(place, jobs=jobs, blobs=side.blobs, database=side.database)
+    await jobs.start()
+    found = await ended(jobs, job)
+    await jobs.stop()
+    assert found.problem is not None
+    assert (found.problem.code, upgrades.handed_over) == ("upgrade.replaced", False)
 
 
 async def test_the_copy_of_the_database_is_that_of_the_kit_before(side: Side) -> None:

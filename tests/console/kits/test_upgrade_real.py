@@ -124,4 +124,5 @@ async def test_after_a_power_cut_at_any_step_one_agent_works(
     await node.shows(second, on_trial=False)
     assert (await node.ended(job)).state == "succeeded"
     assert node.current == second.about.id
-    assert node.agents() == ["current"]
+    # One; by either name, as it was kept before the cut or after it.
+    assert node.agents() in (["current"], [second.about.id])

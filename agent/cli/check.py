@@ -14,6 +14,7 @@ from agent.cli.machine import this_machine
 from agent.cli.options import config_option
 from agent.cli.shown_certificate import ShownCertificate, shown_certificate
 from agent.gpu.detect import gpu_source
+from agent.host.real_paths import host_root
 from agent.protocol.findings import DoctorReport
 from agent.protocol.gpus import Gpu, GpuReport, GpuSample
 from agent.protocol.node import NodeFacts
@@ -51,7 +52,7 @@ def command(config: Path | None, *, as_json: bool) -> None:
 
 
 async def _look(settings: Settings) -> Checked:
-    node = this_machine(settings, Database(None), gpu_source())
+    node = this_machine(settings, Database(None), gpu_source(host_root()))
     try:
         await node.start(by_itself=False)
         await node.sampler.tick()

@@ -12,7 +12,7 @@ from agent.doctor.examiner import Examiner
 from agent.engines.node_engines import EnginePlace
 from agent.gpu.source import GpuSource
 from agent.host.linux import LinuxHost
-from agent.host.real_paths import HOST_VARIABLE
+from agent.host.real_paths import ROOT, host_root
 from agent.images.node_images import images_in
 from agent.images.vouching import Vouching
 from agent.jobs.jobs import Jobs
@@ -39,18 +39,20 @@ def this_machine(
     settings: Settings, database: Database, gpu: GpuSource, own_log: LogKeeper | None = None
 ) -> Node:
     """Everything wired together, nothing started."""
+    root = host_root()
     runtime = DockerRuntime([settings.runtime] if settings.runtime else None)
-    host = LinuxHost(state_dir=str(settings.state))
+    host = LinuxHost(root, state_dir=str(settings.state))
     jobs = Jobs(database)
     keys = TrustedKeys(settings.trusted_keys)
-    root = Path(os.environ.get(HOST_VARIABLE, "/"))
     proxies, gateway = settings.state / "traffic", settings.traffic.image
     return Node(
         name=settings.name,
         gpu=gpu,
         host=host,
         runtime=runtime,
-        examiner=Examiner(runtime, gpu_memory_percent=settings.alerts.gpu_memory_percent),
+        examiner=Examiner(
+            runtime, root=root, gpu_memory_percent=settings.alerts.gpu_memory_percent
+        ),
         audit=AuditLog(database),
         tokens=TokenStore(database),
         jobs=jobs,
@@ -64,19 +66,16 @@ def this_machine(
         ),
         engines=EnginePlace(
             folder=settings.state / "engines",
-            pythons=(
-                [settings.engines.python]
-                if settings.engines.python
-                else [SYSTEM_PYTHON, Path(sys.executable)]
-            ),
+            pythons=_pythons(settings, root),
             keep=settings.engines.keep,
             roots=tuple(settings.policy.volume_roots),
             only_signed=settings.policy.require_signature,
+            root=root,
         ),
         packages=PackagePlace(settings.state / "packages", root),
         traffic=NodeTraffic(
             runtime,
-            home_of(runtime, proxies, image=gateway, run_by=settings.traffic.run_by),
+            home_of(runtime, proxies, image=gateway, run_by=settings.traffic.run_by, root=root),
             proxies,
             image=gateway,
         ),
@@ -91,6 +90,7 @@ def this_machine(
             database=database,
             platform=Platform("linux", host.facts().architecture),
             vouching=Vouching(keys, required=settings.policy.require_signature),
+            root=root,
         ),
     )
 
@@ -99,3 +99,10 @@ def upgrade_place(keys: TrustedKeys, *, required: bool) -> UpgradePlace | None:
     """Where kits are unpacked, and whose; None: no supervisor started this agent."""
     files = TrialFiles.of(os.environ)
     return None if files is None else UpgradePlace(files, KitVouching(keys, required=required))
+
+
+def _pythons(settings: Settings, root: Path) -> list[Path]:
+    """Of the machine, the first that may have TensorRT; the agent's own is none in a container."""
+    if settings.engines.python:
+        return [settings.engines.python]
+    return [SYSTEM_PYTHON] if root != ROOT else [SYSTEM_PYTHON, Path(sys.executable)]

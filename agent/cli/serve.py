@@ -15,9 +15,11 @@ import click
 
 from agent.cli.machine import this_machine
 from agent.cli.options import config_option
+from agent.cli.own_places import see_own_places
 from agent.cli.parent import call_when_parent_ends
 from agent.gpu.detect import gpu_source
 from agent.gpu.source import GpuSource
+from agent.host.real_paths import host_root
 from agent.http.caller import Listener
 from agent.http.certificate import ensure_certificate, fingerprint, server_context
 from agent.http.server import Servers
@@ -47,7 +49,9 @@ def command(config: Path | None, *, with_parent: bool) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     allow_open_files()
     work_out_all()
-    if asyncio.run(serve(load_settings(config), gpu_source(), with_parent=with_parent)):
+    settings, root = load_settings(config), host_root()
+    see_own_places(settings, root)
+    if asyncio.run(serve(settings, gpu_source(root), with_parent=with_parent)):
         _hand_over()
 
 
@@ -59,10 +63,10 @@ async def serve(settings: Settings, gpu: GpuSource, *, with_parent: bool = False
     """
     database = Database(settings.database)
     _open(database)
-    own_log = LogKeeper()
+    own_log = LogKeeper(root=host_root())
     logging.getLogger().addHandler(own_log)
     node = this_machine(settings, database, gpu, own_log)
-    servers = Servers()
+    servers = Servers(root=host_root())
     try:
         _listen(servers, node, settings)
     except BaseException:

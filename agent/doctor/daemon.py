@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from agent.host.reading import read_line, read_text, reason_of
+from agent.host.real_paths import here
 
 HOOK = "nvidia-container-runtime-hook"
 CDI_HOOK = "nvidia-cdi-hook"
@@ -94,7 +95,7 @@ def _search(path: str, name: str, root: Path) -> str | None:
     """The first executable `name` in `path`, as exec would find it below `root`."""
     root.stat()  # it is a link: says whether the agent may follow it
     for folder in filter(None, path.split(":")):
-        program = root / folder.lstrip("/") / name
+        program = here(f"{folder}/{name}", root)
         if program.is_file() and os.access(program, os.X_OK):
             return f"{folder.rstrip('/')}/{name}"
     return None

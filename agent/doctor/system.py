@@ -13,6 +13,7 @@ import msgspec
 from agent.doctor.daemon import DaemonLook, look_at_daemon
 from agent.host.cdi import SPEC_DIRS, CdiSpec, read_cdi_specs
 from agent.host.reading import read_line, read_text, reason_of
+from agent.host.real_paths import here
 from agent.protocol.node import NodeFacts
 
 NVIDIA_PCI_VENDOR = "0x10de"
@@ -94,7 +95,7 @@ def _socket(address: str | None, root: Path) -> SocketLook | None:
         return None
     user = _user(os.geteuid())
     try:
-        about = (root / path.lstrip("/")).stat()
+        about = here(path, root).stat()
     except OSError as error:
         return SocketLook(path=path, agent_user=user, reason=reason_of(error))
     try:

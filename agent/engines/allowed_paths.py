@@ -7,12 +7,15 @@ from pathlib import Path
 
 import msgspec
 
+from agent.host.real_paths import ROOT, real_path
 from agent.protocol.engines import EngineRecipe, Validation
 from agent.protocol.problems import ProblemError
 
 
-def check_allowed(named: Sequence[str], roots: Sequence[Path]) -> None:
+def check_allowed(named: Sequence[str], roots: Sequence[Path], host: Path = ROOT) -> None:
     """Blocks. A link must not lead out of the roots; none at all allow everything.
+
+    `host` is the machine's root.
 
     Raises:
         ProblemError: `policy.volume_root`, `engine.recipe`.
@@ -22,9 +25,9 @@ def check_allowed(named: Sequence[str], roots: Sequence[Path]) -> None:
             raise ProblemError("engine.recipe", f"{name!r} is no path", hint="Mend the recipe.")
     if not roots:
         return
-    real_roots = [root.resolve() for root in roots]
+    real_roots = [real_path(str(root), host) for root in roots]
     for name in named:
-        if not any(Path(name).resolve().is_relative_to(root) for root in real_roots):
+        if not any(real_path(name, host).is_relative_to(root) for root in real_roots):
             raise ProblemError(
                 "policy.volume_root",
                 f"{name} is outside the folders that engines may be built from here",

@@ -29,6 +29,7 @@ from agent.engines.orphans import DESCRIPTION
 from agent.engines.store import unstorable
 from agent.engines.worker_process import LINE_LIMIT_BYTES, quiet_log
 from agent.engines.worker_task import WorkerTask
+from agent.host.real_paths import ROOT
 from agent.protocol.containers import LogLine
 from agent.protocol.images import NodeImage
 from agent.protocol.node import NodeFacts
@@ -54,9 +55,19 @@ log = logging.getLogger(__name__)
 class ContainerExecutor:
     """Makes them on one node's runtime."""
 
-    def __init__(self, runtime: NodeRuntime, facts: Callable[[], NodeFacts], folder: Path) -> None:
-        """`folder` is the engines': what containers see of it lies there, under the same path."""
-        self._runtime, self._facts, self._folder = runtime, facts, folder
+    def __init__(
+        self,
+        runtime: NodeRuntime,
+        facts: Callable[[], NodeFacts],
+        folder: Path,
+        *,
+        root: Path = ROOT,
+    ) -> None:
+        """`folder` is the engines': what containers see of it lies there, under the same path.
+
+        `root` is the machine's, for what else they are to see.
+        """
+        self._runtime, self._facts, self._folder, self._root = runtime, facts, folder, root
         self._looked: dict[tuple[str, str | None], tuple[str, Looked]] = {}
         self._mine = secrets.token_hex(8)
         self._owner, self._owner_lock = "", asyncio.Lock()  # "": nobody has asked yet
@@ -88,7 +99,7 @@ class ContainerExecutor:
         """
         await self.sweep()  # an orphan would hold the GPU
         python, _ = self._looked[task.image or "", task.gpu]
-        mounts = Mounts()
+        mounts = Mounts(self._root)
         for path in task.paths:
             await asyncio.to_thread(mounts.add, path)
         job = task.place / DESCRIPTION
@@ -106,7 +117,7 @@ class ContainerExecutor:
         try:
             await self._run(body, task.gpu, hearing)
         except ProblemError as problem:
-            why = await asyncio.to_thread(hidden, task.paths)
+            why = await asyncio.to_thread(hidden, task.paths, self._root)
             if problem.code != "engine.onnx" or why is None:
                 raise
             raise ProblemError(

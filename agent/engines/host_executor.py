@@ -16,6 +16,7 @@ from agent.engines.hearing import Hearing
 from agent.engines.orphans import DESCRIPTION
 from agent.engines.worker_process import quiet_log, run_process
 from agent.engines.worker_task import WorkerTask
+from agent.host.real_paths import ROOT, command_there, here
 from agent.protocol.engines import Builder
 from agent.protocol.gpus import TEGRA_UUID
 from agent.protocol.images import NodeImage
@@ -44,10 +45,13 @@ class _Found(msgspec.Struct):
 
 
 class HostExecutor:
-    """Runs worker.py with the first of some Pythons that has TensorRT."""
+    """Runs worker.py with the first of some Pythons that has TensorRT.
 
-    def __init__(self, pythons: Sequence[Path]) -> None:
-        self._pythons = list(pythons)
+    They are the machine's, whose root is `root`: it has its own folders of the agent's there.
+    """
+
+    def __init__(self, pythons: Sequence[Path], *, root: Path = ROOT) -> None:
+        self._pythons, self._root = list(pythons), root
         self._found: dict[str | None, _Found] = {}  # by GPU
 
     async def look(self, gpu: str | None) -> Looked:
@@ -65,7 +69,7 @@ class HostExecutor:
         described = task.described(lambda each: str(each.path))
         await asyncio.to_thread(job.write_bytes, msgspec.json.encode(described))
         await run_process(
-            [python, *OPTIONS, WORKER, job],
+            self._command(python, str(job)),
             environment=_environment(task.gpu),
             hearing=hearing,
         )
@@ -75,7 +79,7 @@ class HostExecutor:
         if (
             found is None
             or (lacks_gpu(found.looked, gpu) and not known_will_do)
-            or await asyncio.to_thread(_changed_at, found.module) != found.changed_at
+            or await asyncio.to_thread(self._changed_at, found.module) != found.changed_at
         ):
             found = self._found[gpu] = await self._find(gpu)
         return found
@@ -89,11 +93,12 @@ class HostExecutor:
                 if isinstance(event, Versions):
                     versions.append(event)
 
-            command: list[str | Path] = [python, *OPTIONS, WORKER]
             hearing = Hearing(keep, quiet_log())
             try:
                 with fail_after(LOOK_SECONDS):
-                    await run_process(command, environment=_environment(gpu), hearing=hearing)
+                    await run_process(
+                        self._command(python), environment=_environment(gpu), hearing=hearing
+                    )
             except ProblemError as problem:
                 without.append(problem.detail)
                 continue
@@ -106,7 +111,7 @@ class HostExecutor:
                     python=python,
                     looked=looked_of(told),
                     module=module,
-                    changed_at=await asyncio.to_thread(_changed_at, module),
+                    changed_at=await asyncio.to_thread(self._changed_at, module),
                 )
         raise ProblemError(
             "engine.no_tensorrt",
@@ -115,6 +120,16 @@ class HostExecutor:
             " as `engines: {python: ...}` in agent.yaml. With executor: container, that of an"
             " image builds.",
         )
+
+    def _command(self, python: Path, *words: str) -> list[str]:
+        return command_there([str(python), *OPTIONS, str(WORKER), *words], self._root)
+
+    def _changed_at(self, file: Path | None) -> int:
+        """Of the module: an upgrade writes it anew. 0: it cannot be told. Blocks."""
+        try:
+            return 0 if file is None else here(file, self._root).stat().st_mtime_ns
+        except OSError:
+            return 0
 
 
 def looked_of(told: Versions, image: NodeImage | None = None) -> Looked:
@@ -136,14 +151,6 @@ def looked_of(told: Versions, image: NodeImage | None = None) -> Looked:
 def lacks_gpu(looked: Looked, gpu: str | None) -> bool:
     """Whether a GPU was asked for and not seen: what was found does not hold for long then."""
     return gpu is not None and looked.sm_count is None
-
-
-def _changed_at(file: Path | None) -> int:
-    """Of the module: an upgrade writes it anew. 0: it cannot be told."""
-    try:
-        return 0 if file is None else file.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _environment(gpu: str | None) -> dict[str, str]:

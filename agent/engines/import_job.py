@@ -21,6 +21,7 @@ from agent.engines.workshop import (
     LOOK_SECONDS,
     Workshop,
 )
+from agent.host.real_paths import here
 from agent.jobs.kind import JobKind
 from agent.jobs.work import Work
 from agent.protocol.engine_figures import EngineCheck
@@ -57,11 +58,11 @@ class ImportKind(JobKind[PlanImportRequest]):
         looked = await shop.look(work, request.executor, request.image, gpu)
         async with shop.place(request.model, work.job.id) as place:
             await work.stage("copying", LOOK_SECONDS)
-            header = await _copied(Path(request.plan), place / PLAN)
+            header = await _copied(Path(request.plan), place / PLAN, shop.root)
             _say(work, header)
             same = _compare(header, looked, can_try=gpu is not None)
             digest, _ = await asyncio.to_thread(digest_of, place / PLAN)
-            source = Path(request.plan)
+            source = await asyncio.to_thread(here, request.plan, shop.root)
             before, said = await asyncio.to_thread(manifest_beside, source, header, digest)
             if said:
                 work.log(said)
@@ -158,9 +159,9 @@ def _as_built(
     manifest.files = before.files
 
 
-async def _copied(source: Path, target: Path) -> PlanHeader:
+async def _copied(source: Path, target: Path, root: Path) -> PlanHeader:
     try:
-        return await asyncio.to_thread(copy_plan, source, target)
+        return await asyncio.to_thread(lambda: copy_plan(here(source, root), target))
     except OSError as error:
         if error.filename == str(target):
             raise

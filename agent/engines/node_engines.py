@@ -34,6 +34,7 @@ from agent.engines.staleness import Staleness
 from agent.engines.store import LOG, EngineStore, not_usable
 from agent.engines.verify_job import VERIFY, VerifyKind, request_of
 from agent.engines.workshop import Workshop
+from agent.host.real_paths import ROOT, here
 from agent.images.blobs import StoredBlob
 from agent.jobs.jobs import Jobs
 from agent.protocol.engine_figures import EngineBench
@@ -77,6 +78,7 @@ class EnginePlace(msgspec.Struct, kw_only=True, frozen=True):
     silences: Silences = Silences()
     wait_seconds: float = WAIT_SECONDS  # for room on a GPU
     only_signed: bool = False  # nothing is taken here that nobody vouches for
+    root: Path = ROOT  # the machine's
 
 
 class NodeEngines:
@@ -107,11 +109,16 @@ class NodeEngines:
         self._sweeping: asyncio.Task[None] | None = None
         if place is None:
             return
-        digests = Digests()
+        digests = Digests(place.root)
         models = place.folder.parent / FOLDERS["model"]
-        container = None if runtime is None else ContainerExecutor(runtime, facts, place.folder)
-        executors = Executors(HostExecutor(place.pythons), container)
-        store, staleness = EngineStore(place.folder), Staleness(executors, digests, facts)
+        container = (
+            None
+            if runtime is None
+            else ContainerExecutor(runtime, facts, place.folder, root=place.root)
+        )
+        executors = Executors(HostExecutor(place.pythons, root=place.root), container)
+        store = EngineStore(place.folder)
+        staleness = Staleness(executors, digests, facts, root=place.root)
         handing = Handing(
             store=store,
             staleness=staleness,
@@ -131,6 +138,7 @@ class NodeEngines:
             silences=place.silences,
             handed=handing.folders,
             wait_seconds=place.wait_seconds,
+            root=place.root,
         )
         self._known = _Known(
             shop=shop,
@@ -312,7 +320,7 @@ class NodeEngines:
         known.shop.gpu(request.gpu)
         if wanted.gpu not in {gpu.uuid for gpu in known.shop.facts().gpus}:
             wanted.gpu = None  # it was built on one that is gone
-        await asyncio.to_thread(check_allowed, [*inputs_of(request.validation)], known.roots)
+        await asyncio.to_thread(self._check_allowed, [*inputs_of(request.validation)])
         return await self._jobs.submit(VERIFY, wanted, owner=owner, key=key)
 
     async def take_in(self, request: PlanImportRequest, *, owner: str, key: str | None) -> Job:
@@ -322,8 +330,8 @@ class NodeEngines:
             raise ProblemError("engine.recipe", wrong, hint="Mend the request.")
         known.shop.gpu(request.gpu)
         named = [request.plan, *inputs_of(request.validation)]
-        await asyncio.to_thread(check_allowed, named, known.roots)
-        if not await asyncio.to_thread(_is_file, request.plan):
+        await asyncio.to_thread(self._check_allowed, named)
+        if not await asyncio.to_thread(here(request.plan, known.shop.root).is_file):
             raise ProblemError(
                 "engine.plan",
                 f"{request.plan} is no file on the node",
@@ -360,9 +368,11 @@ class NodeEngines:
         if wrong := impossible(recipe):
             raise ProblemError("engine.recipe", wrong, hint="Mend the recipe.")
         known.shop.gpu(gpu)
-        await asyncio.to_thread(check_allowed, named_by(recipe), known.roots)
+        await asyncio.to_thread(self._check_allowed, named_by(recipe))
         for name, what in ((recipe.onnx, "onnx"), (recipe.calibration_cache, "calibration_cache")):
-            if name is not None and not await asyncio.to_thread(_is_file, name):
+            if name is not None and not await asyncio.to_thread(
+                here(name, known.shop.root).is_file
+            ):
                 raise ProblemError(
                     "engine.onnx",
                     f"{name} is no file on the node",
@@ -372,6 +382,10 @@ class NodeEngines:
                 )
         if recipe.image is not None:
             await known.shop.executors.image(recipe.image)
+
+    def _check_allowed(self, named: builtins.list[str]) -> None:
+        known = self._here()
+        check_allowed(named, known.roots, known.shop.root)
 
     def _here(self) -> _Known:
         if self._known is None:
@@ -402,10 +416,6 @@ class _Known(msgspec.Struct, kw_only=True, frozen=True):
     roots: Sequence[Path]
     models: Path
     folder: Path
-
-
-def _is_file(name: str) -> bool:
-    return Path(name).is_file()
 
 
 def _no_engine(model: str) -> ProblemError:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from agent.archives.onnx_external import beside, external_names, unusable
+from agent.host.real_paths import ROOT, here
 from agent.protocol.engines import ModelFile
 
 PIECE_BYTES = 1024 * 1024
@@ -27,9 +28,10 @@ class OnnxDigests(msgspec.Struct, frozen=True):
 
 
 class Digests:
-    """Remembers digests of files for as long as they look unchanged."""
+    """Remembers digests of files for as long as they look unchanged. `root` is the machine's."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
         self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
         self._named: dict[Path, tuple[tuple[int, ...], list[str]]] = {}
 
@@ -40,7 +42,7 @@ class Digests:
             ProblemError: `engine.onnx`.
         """
         try:
-            with path.open("rb") as file:
+            with self._opened(path) as file:
                 looks = _looks(file)
                 known = self._named.get(path)
                 if known is None or known[0] != looks:
@@ -68,14 +70,15 @@ class Digests:
 
         Blocks; raises ProblemError `engine.onnx`: one is being written to.
         """
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         try:
-            for file in sorted(folder.glob("*.bin")):
-                if file.is_file():  # a pipe would keep us
-                    found.update(f"{file.name}\0{self._digest(file)}\0".encode(errors="replace"))
+            for found in sorted(here(folder, self._root).glob("*.bin")):
+                file = folder / found.name
+                if here(file, self._root).is_file():  # a pipe would keep us
+                    digest.update(f"{file.name}\0{self._digest(file)}\0".encode(errors="replace"))
         except OSError:
             return None
-        return found.hexdigest()
+        return digest.hexdigest()
 
     def changed(self, file: ModelFile) -> bool:
         """Whether it has other bytes now. Blocks, for long where it was touched.
@@ -84,7 +87,7 @@ class Digests:
             OSError: it is not there, or cannot be read.
         """
         path = Path(file.path)
-        now = path.stat()
+        now = here(path, self._root).stat()
         if now.st_size != file.size_bytes:
             return True
         return now.st_mtime_ns != file.modified_ns and self._digest(path) != file.sha256
@@ -93,8 +96,14 @@ class Digests:
         looks, digest = self._known[path]
         return ModelFile(path=str(path), size_bytes=looks[0], modified_ns=looks[1], sha256=digest)
 
+    def _opened(self, path: Path) -> BinaryIO:
+        try:
+            return here(path, self._root).open("rb")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+
     def _digest(self, path: Path) -> str:
-        with path.open("rb") as file:
+        with self._opened(path) as file:
             looks = _looks(file)
             known = self._known.get(path)
             if known is not None and known[0] == looks:

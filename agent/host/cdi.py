@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from agent.host.reading import read_text
+from agent.host.real_paths import here
 from agent.protocol.problems import ProblemError
 from agent.yaml_text import read_document
 
@@ -45,7 +46,7 @@ def read_cdi_specs(root: Path = Path("/"), dirs: Iterable[str] = SPEC_DIRS) -> l
     """
     specs: list[CdiSpec] = []
     for folder in dict.fromkeys(dirs):
-        for path in _files(root / folder.lstrip("/")):
+        for path in _files(here(folder, root)):
             spec = _read_spec(path, shown=f"{folder.rstrip('/')}/{path.name}")
             if spec.reason is not None or (spec.kind or "").startswith(VENDOR):
                 specs.append(spec)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from agent.host.reading import read_text, reason_of
+from agent.host.real_paths import below, here, mounts_of, real_path
 from agent.protocol.node import Disk
 
 STATE_DIR = "/var/lib/roost"
@@ -28,7 +29,7 @@ def read_disks(
         if folder is None:
             continue
         try:
-            place = _existing(root / folder.lstrip("/"), root)
+            place = _existing(folder, root)
             device = place.stat().st_dev
             if device not in disks:
                 disks[device] = _disk(_mount_point(place, root), root, types)
@@ -42,29 +43,30 @@ def read_disks(
 def free_bytes(path: str, root: Path = Path("/")) -> tuple[int | None, str]:
     """What an ordinary user may still write there (df's "Avail") and "", or None and why."""
     try:
-        answer = os.statvfs(root / path.lstrip("/"))
+        answer = os.statvfs(here(path, root))
     except OSError as error:
         return None, reason_of(error)
     return answer.f_bavail * answer.f_frsize, ""
 
 
-def _existing(path: Path, root: Path) -> Path:
-    """`path` with its links followed, or the nearest folder above that exists."""
-    while not path.exists() and path not in (root, path.parent):
+def _existing(folder: str, root: Path) -> Path:
+    """With its links followed, or the nearest folder above that exists."""
+    path = real_path(folder, root)
+    while not below(path, root).exists() and path != path.parent:
         path = path.parent
-    return path.resolve()
+    return below(path, root)
 
 
 def _mount_point(path: Path, root: Path) -> Path:
-    while path != root and not path.is_mount() and path != path.parent:
+    # Not is_mount(): it would take the ".." of a place in another root to this process's own.
+    while path not in (root, path.parent) and path.lstat().st_dev == path.parent.lstat().st_dev:
         path = path.parent
     return path
 
 
 def _disk(mount_point: Path, root: Path, types: dict[str, str]) -> Disk:
     answer = os.statvfs(mount_point)
-    below = mount_point.is_relative_to(root)
-    shown = f"/{mount_point.relative_to(root)}".replace("/.", "/") if below else str(mount_point)
+    shown = str(Path("/") / mount_point.relative_to(root))
     return Disk(
         path=shown,
         purposes=[],
@@ -77,7 +79,7 @@ def _disk(mount_point: Path, root: Path, types: dict[str, str]) -> Disk:
 def _types(root: Path) -> dict[str, str]:
     """Mount point to filesystem type, the last mount on a point winning, as it hides others."""
     types: dict[str, str] = {}
-    for line in (read_text(root / "proc/self/mountinfo")[0] or "").splitlines():
+    for line in (read_text(mounts_of(root))[0] or "").splitlines():
         before, _, after = line.partition(" - ")
         fields = before.split(" ")
         if len(fields) > 4 and after:

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from agent.host.reading import read_line, read_text
+from agent.host.real_paths import here
 from agent.protocol.node import HostFacts
 
 # What uname says, and what image indexes call it (GOARCH).
@@ -63,8 +64,8 @@ def read_facts(root: Path = Path("/"), *, machine: str | None = None) -> HostFac
 
 def os_release(root: Path) -> dict[str, str]:
     """os-release(5): /etc first, then /usr/lib. Empty where neither is there."""
-    for path in ("etc/os-release", "usr/lib/os-release"):
-        text, _ = read_text(root / path)
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        text, _ = read_text(here(path, root))
         if text is not None:
             return _assignments(text)
     return {}

@@ -1,16 +1,67 @@
-"""Where a path of the machine leads, for an agent whose own root is another one."""
+"""What the machine has at a path, for an agent whose own root is another one.
+
+An agent in a container has its machine's root elsewhere: `host_root` says where, and whoever reads
+a file of the machine, or runs a program of it, does it by that root. What the agent itself keeps
+(/etc/roost, /var/lib/roost, /opt/roost, /run/roost) is under the same path in both.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
 # Where a container has its machine's root; it may look there with the machine's process numbers
-# and CAP_SYS_PTRACE. agent/kit/installer.py sets it.
+# and CAP_SYS_PTRACE. agent/kit/container.sh sets it.
 HOST_VARIABLE = "ROOST_HOST"
 LINKS = 40  # path_resolution(7)
+# Run by this very Python, because an image need not have chroot(1). In the other root nothing can
+# be imported any more, which execvp would.
+_CHANGE_ROOT = """\
+import os, sys
+root, *command = sys.argv[1:]
+name = command[0]
+places = [name] if "/" in name else [f"{at}/{name}" for at in os.get_exec_path()]
+try:
+    os.chroot(root)
+    os.chdir("/")
+    os.execv(next((at for at in places if os.access(at, os.X_OK)), name), command)
+except OSError as error:
+    sys.exit(f"{name}: {error.strerror}")
+"""
+
+
+def host_root(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the machine's root is for this process: ROOT, but in a container."""
+    return Path(environment.get(HOST_VARIABLE, str(ROOT)))
+
+
+def here(path: str | Path, root: Path = ROOT) -> Path:
+    """Where this process has what the machine has at an absolute path. Blocks; never raises.
+
+    The kernel would follow an absolute link from this process's own root, so none is left in it.
+    """
+    if root == ROOT:
+        return Path(path)
+    try:
+        return below(real_path(str(path), root), root)
+    except OSError:  # whoever opens it is told the same
+        return below(Path(path), root)
+
+
+def mounts_of(root: Path = ROOT) -> Path:
+    """The machine's mountinfo, proc(5)."""
+    return Path("/proc/self/mountinfo") if root == ROOT else root / "proc/1/mountinfo"
+
+
+def command_there(command: Sequence[str], root: Path = ROOT) -> list[str]:
+    """The command that runs a program of the machine; one that is not there ends with 1."""
+    if root == ROOT:
+        return list(command)
+    return [sys.executable, "-IS", "-c", _CHANGE_ROOT, str(root), *command]
 
 
 def real_path(path: str, root: Path = ROOT) -> Path:

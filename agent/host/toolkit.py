@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.host.cdi import SPEC_DIRS, read_cdi_specs
 from agent.host.reading import read_text, reason_of
+from agent.host.real_paths import command_there, here
 from agent.protocol.node import ToolkitFacts
 
 # The packages that carry nvidia-ctk; the base package alone is enough for CDI.
@@ -38,36 +39,41 @@ class ToolkitReader:
     cannot be read without rpm), which is run again only when its file has changed.
     """
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        self._root = root
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        *,
+        command: Callable[[Sequence[str], Path], Sequence[str]] = command_there,
+    ) -> None:
+        self._root, self._command = root, command
         self._told: tuple[tuple[int, int], str] | None = None  # the file's signature, its version
 
     def read(self, cdi_dirs: Sequence[str] = ()) -> ToolkitFacts:
         """The facts now. Never raises. `cdi_dirs`: the runtime's; empty: those of most."""
         return _facts(self._root, cdi_dirs or SPEC_DIRS, self._version)
 
-    def _version(self, program: Path) -> tuple[str | None, str]:
+    def _version(self, program: str) -> tuple[str | None, str]:
         try:
-            about = program.stat()
+            about = here(program, self._root).stat()
         except OSError as error:
             return None, reason_of(error)
         signature = (about.st_mtime_ns, about.st_size)
         if self._told is not None and self._told[0] == signature:
             return self._told[1], ""
-        version, reason = _ask_version(program)
+        version, reason = _ask_version(self._command([program, "--version"], self._root))
         if version is not None:
             self._told = (signature, version)
         return version, reason
 
 
 def _facts(
-    root: Path, cdi_dirs: Sequence[str], ask: Callable[[Path], tuple[str | None, str]]
+    root: Path, cdi_dirs: Sequence[str], ask: Callable[[str], tuple[str | None, str]]
 ) -> ToolkitFacts:
     unknown: dict[str, str] = {}
     ctk = _program(root, "nvidia-ctk")
     version = _package_version(root)
     if version is None and ctk is not None:
-        version, reason = ask(root / ctk.lstrip("/"))
+        version, reason = ask(ctk)
         if version is None:
             unknown["version"] = reason
     mode, reason = _mode(root)
@@ -89,7 +95,7 @@ def _facts(
 def _program(root: Path, name: str) -> str | None:
     """Where `name` is as an executable file, seen from `root`."""
     for folder in PROGRAM_DIRS:
-        path = root / folder / name
+        path = here(f"/{folder}/{name}", root)
         if path.is_file() and os.access(path, os.X_OK):
             return f"/{folder}/{name}"
     return None
@@ -118,10 +124,10 @@ def _package_version(root: Path) -> str | None:
     return None
 
 
-def _ask_version(program: Path) -> tuple[str | None, str]:
+def _ask_version(command: Sequence[str]) -> tuple[str | None, str]:
     try:
         done = subprocess.run(
-            [program, "--version"],
+            command,
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=COMMAND_TIMEOUT_SECONDS,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from agent.host.real_paths import ROOT
 from agent.http.app import build_app
 from agent.http.caller import Callers, Listener
 from agent.http.patience import ImpatientProtocol
@@ -35,8 +36,9 @@ class Servers:
     Sockets listen before `serve`: errors come early, and callers may connect at once.
     """
 
-    def __init__(self, *, grace_seconds: int = GRACE_SECONDS) -> None:
-        self._grace_seconds = grace_seconds
+    def __init__(self, *, grace_seconds: int = GRACE_SECONDS, root: Path = ROOT) -> None:
+        """`root` is the machine's."""
+        self._grace_seconds, self._root = grace_seconds, root
         self._listeners: dict[str, Listener] = {}
         self._unix: list[UnixSocket] = []
         self._tls: list[tuple[socket.socket, ssl.SSLContext]] = []
@@ -53,7 +55,7 @@ class Servers:
         Raises:
             ProblemError: `listen.failed`.
         """
-        self._unix.append(UnixSocket(path, mode=mode, group=group))
+        self._unix.append(UnixSocket(path, mode=mode, group=group, root=self._root))
         self._listeners[str(path)] = listener
 
     def add_tls(self, address: str, listener: Listener, context: ssl.SSLContext) -> int:

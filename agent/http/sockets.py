@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import logging
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.host.accounts import group_id
+from agent.host.real_paths import ROOT
 from agent.protocol.problems import ProblemError
 
 BACKLOG = 128
@@ -24,14 +25,16 @@ log = logging.getLogger(__name__)
 class UnixSocket:
     """A socket that listens at a path. One that nobody listens on any more is replaced.
 
+    Its group is one of the machine whose root is `root`.
+
     Raises:
         ProblemError: `listen.failed`.
     """
 
-    def __init__(self, path: Path, *, mode: int, group: str | None) -> None:
+    def __init__(self, path: Path, *, mode: int, group: str | None, root: Path = ROOT) -> None:
         self.path = path
         with _told(str(path)):
-            self.socket = _bind(path, mode=mode, group=group)
+            self.socket = _bind(path, mode=mode, group=group, root=root)
             self._identity = _identity(path)
 
     def remove(self) -> None:
@@ -58,7 +61,7 @@ def listen_tcp(address: str) -> socket.socket:
         )
 
 
-def _bind(path: Path, *, mode: int, group: str | None) -> socket.socket:
+def _bind(path: Path, *, mode: int, group: str | None, root: Path) -> socket.socket:
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
         raise OSError(errno.ENAMETOOLONG, f"a socket's path has at most {SOCKET_PATH_LIMIT} bytes")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,16 +82,16 @@ def _bind(path: Path, *, mode: int, group: str | None) -> socket.socket:
         path.chmod(mode)
         sock.listen(BACKLOG)
         if group is not None:
-            _hand_to(path, group)
+            _hand_to(path, group, root)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _hand_to(path: Path, group: str) -> None:
+def _hand_to(path: Path, group: str, root: Path) -> None:
     try:
-        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        os.chown(path, -1, group_id(group, root))
     except KeyError:
         log.warning("there is no group %s: only root may use %s", group, path)
     except PermissionError:

@@ -16,6 +16,7 @@ from agent.archives.index import ArchiveIndex
 from agent.archives.layers import read_layers
 from agent.archives.platforms import Platform
 from agent.containers.workers import Workers, WorkersBusyError
+from agent.host.real_paths import ROOT, below, here
 from agent.images.blobs import BlobStore
 from agent.images.bundle_source import (
     check_complete,
@@ -68,11 +69,14 @@ class ImportKind(JobKind[ImportRequest]):
         platform: Platform,
         folder: Path,
         workers: Workers,
+        root: Path = ROOT,
     ) -> None:
         """`folder` takes layers before they are blobs; it is on the blobs' filesystem.
 
         `workers` read: a stick that is pulled out may hold a thread for ever.
+        `root` is the machine's, where the archives are.
         """
+        self._root = root
         self._preparer, self._loader, self._keeper = preparer, loader, keeper
         self._placer = placer
         self._blobs, self._space, self._platform = blobs, space, platform
@@ -98,7 +102,13 @@ class ImportKind(JobKind[ImportRequest]):
         return (f"file:{request.path}",)
 
     async def run(self, work: Work[ImportRequest]) -> dict[str, str]:
-        index = await self._index(work, Path(work.request.path))
+        try:
+            return await self._import(work)
+        except ProblemError as problem:
+            raise _as_named(problem, self._root) from None
+
+    async def _import(self, work: Work[ImportRequest]) -> dict[str, str]:
+        index = await self._index(work, work.request.path)
         contents = [index.content(image) for image in index.for_platform(*self._platform)]
         self._keeper.pin(work.job.id, contents, index.files)
         plain = index.compression == "none"
@@ -121,7 +131,9 @@ class ImportKind(JobKind[ImportRequest]):
             )
         return result
 
-    async def _index(self, work: Work[ImportRequest], path: Path) -> ArchiveIndex:
+    async def _index(self, work: Work[ImportRequest], named: str) -> ArchiveIndex:
+        path = below(Path(named), self._root)
+        path = await self._in_thread(path, lambda: here(named, self._root))
         size = await self._in_thread(path, lambda: _size(path))
         await work.stage("reading", READ_SECONDS + size / READ_BYTES_PER_SECOND)
 
@@ -132,7 +144,7 @@ class ImportKind(JobKind[ImportRequest]):
 
         index = await self._in_thread(path, lambda: read_index(path, heard))
         files = f", {len(index.files)} files" if index.files else ""
-        work.log(f"{path}: {len(index.images)} images, {len(index.layers)} layers{files}")
+        work.log(f"{named}: {len(index.images)} images, {len(index.layers)} layers{files}")
         return index
 
     async def _ready(
@@ -213,6 +225,26 @@ def check_path(path: str) -> None:
             params={"path": path},
             hint="Begin it with a slash; roost image import NODE without a path lists archives.",
         )
+
+
+def _as_named(problem: ProblemError, root: Path) -> ProblemError:
+    """With the machine's own paths."""
+    if root == ROOT:
+        return problem
+
+    def named(text: str) -> str:
+        return text.replace(f"{root}/", "/")
+
+    params = {
+        key: named(value) if isinstance(value, str) else value
+        for key, value in problem.params.items()
+    }
+    return ProblemError(
+        problem.code,
+        named(problem.detail),
+        params=params,
+        hint=problem.hint and named(problem.hint),
+    )
 
 
 def _size(path: Path) -> int:

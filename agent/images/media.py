@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from agent.archives.bundle_parts import LIST_LIMIT_BYTES, facts_of
 from agent.archives.faults import FaultError
+from agent.host.real_paths import ROOT, below
 from agent.protocol.images import FoundArchive, Medium
 
 SHARES = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
@@ -84,12 +85,15 @@ def unseen(mount: Mount, reason: str | None) -> Medium:
     )
 
 
-def look_through(mount: Mount) -> Medium:
-    """The medium with its archives. One that was pulled out may hold this up for ever."""
+def look_through(mount: Mount, root: Path = ROOT) -> Medium:
+    """The medium with its archives. One that was pulled out may hold this up for ever.
+
+    `root` is the machine's.
+    """
     medium = unseen(mount, None)
-    looking = _Look()
+    looking = _Look(root)
     try:
-        facts = os.statvfs(mount.path)
+        facts = os.statvfs(below(Path(mount.path), root))
         medium.free_bytes = facts.f_bavail * facts.f_frsize
         looking.into(mount.path)
     except OSError as error:
@@ -102,7 +106,8 @@ def look_through(mount: Mount) -> Medium:
 class _Look:
     """What was found until something came in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self.found: list[FoundArchive] = []
         self.reason: str | None = None
 
@@ -118,32 +123,30 @@ class _Look:
                     return
                 if entry.is_dir(follow_symlinks=False):
                     if depth < DEPTH and not entry.name.startswith("."):
-                        folders.append((entry.path, depth + 1))
+                        folders.append((f"{folder}/{entry.name}", depth + 1))
                 elif SUFFIXES.search(entry.name):
-                    self._take(entry)
+                    self._take(entry, f"{folder}/{entry.name}")
 
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir(below(Path(folder), self._root)) as entries:
                 yield from entries
         except OSError as error:
             self.reason = f"{_told(folder)} cannot be read: {error.strerror}"
 
-    def _take(self, entry: os.DirEntry[str]) -> None:
+    def _take(self, entry: os.DirEntry[str], path: str) -> None:
         facts = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(facts.st_mode):
             return
-        if _told(entry.path) != entry.path:
-            self.reason = f"{_told(entry.path)}: a name that is not UTF-8 cannot be asked for"
+        if _told(path) != path:
+            self.reason = f"{_told(path)}: a name that is not UTF-8 cannot be asked for"
             return
         size = facts.st_size
         if entry.name.lower().endswith(".bundle") and size <= LIST_LIMIT_BYTES:
             # It may be the list of parts that lie beside it; what is wrong is told by the import.
             with contextlib.suppress(FaultError, OSError):
                 size = facts_of(Path(entry.path)).size_bytes
-        self.found.append(
-            FoundArchive(path=entry.path, size_bytes=size, modified_at=facts.st_mtime)
-        )
+        self.found.append(FoundArchive(path=path, size_bytes=size, modified_at=facts.st_mtime))
 
 
 def _told(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.archives.platforms import Platform
 from agent.containers.runtime import ContainerRuntime
 from agent.containers.workers import Workers, WorkersBusyError
+from agent.host.real_paths import ROOT, here
 from agent.images.blobs import BlobStore
 from agent.images.build_job import BuildImageKind
 from agent.images.bundle_source import brings_only_files
@@ -26,7 +27,7 @@ from agent.images.records import ImageRecords
 from agent.images.removable import Media
 from agent.images.simulated import SimulatedBlobs, SimulatedShelf
 from agent.images.small_jobs import RemoveKind, TagKind
-from agent.images.space import Space
+from agent.images.space import Space, disk_free
 from agent.images.upload_files import FileShelf
 from agent.images.uploads import Admit, Uploads
 from agent.images.vouching import Vouching
@@ -62,16 +63,19 @@ class NodeImages:
         platform: Platform,
         state: Path | None,
         vouching: Vouching | None = None,
+        root: Path = ROOT,
     ) -> None:
         """`state` is the agent's folder; None: nothing touches a disk. Registers its jobs.
 
-        `vouching` None: anybody may bring images.
+        `vouching` None: anybody may bring images. `root` is the machine's.
         """
+        self._root = root
         self.blobs, self.uploads = blobs, uploads
-        self._state, self._jobs, self._space = state, jobs, Space()
+        self._state, self._jobs = state, jobs
+        self._space = Space(lambda path: disk_free(here(path, root)))
         self._keeper = Keeper(blobs, state)
         self.files: PlacedFiles = SimulatedFiles() if state is None else FilesOnDisk(state)
-        self._media = Media()
+        self._media = Media(root)
         self._readers = Workers("import", count=READERS, waiting=16)
         self._cleaning: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
@@ -128,6 +132,7 @@ class NodeImages:
                     platform=platform,
                     folder=state / "uploads",
                     workers=self._readers,
+                    root=root,
                 )
             )
 
@@ -218,7 +223,7 @@ class NodeImages:
 
     async def _brings_only_files(self, path: Path) -> bool:
         try:
-            return await self._readers.run(lambda: brings_only_files(path))
+            return await self._readers.run(lambda: brings_only_files(here(path, self._root)))
         except WorkersBusyError:  # earlier reads of sticks never came back
             return False
 
@@ -304,8 +309,9 @@ def images_in(
     platform: Platform,
     admit: Admit | None = None,
     vouching: Vouching | None = None,
+    root: Path = ROOT,
 ) -> NodeImages:
-    """Blobs in `state`/blobs, uploads in `state`/uploads."""
+    """Blobs in `state`/blobs, uploads in `state`/uploads; archives below the machine's `root`."""
     blobs = BlobStore(state / "blobs")
     return NodeImages(
         blobs=blobs,
@@ -316,6 +322,7 @@ def images_in(
         platform=platform,
         state=state,
         vouching=vouching,
+        root=root,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 from agent.containers.workers import Workers
+from agent.host.real_paths import ROOT, mounts_of
 from agent.images.media import Mount, find_mounts, look_through, unseen
 from agent.protocol.images import Medium
 from agent.protocol.problems import ProblemError
@@ -17,9 +19,10 @@ THREADS = 8
 
 
 class Media:
-    """The removable media and shares of one node."""
+    """The removable media and shares of one node; `root` is its root."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
         self._workers = Workers("media", count=THREADS, waiting=64)
         self._looking: dict[str, asyncio.Future[Medium]] = {}  # by the device's number
 
@@ -30,7 +33,7 @@ class Media:
             ProblemError: `media.silent` where not even the mounts can be read.
         """
         try:
-            mounts = await asyncio.to_thread(find_mounts)
+            mounts = await asyncio.to_thread(find_mounts, mounts_of(self._root))
         except OSError as error:
             raise ProblemError(
                 "media.silent",
@@ -48,7 +51,9 @@ class Media:
     async def _through(self, mount: Mount) -> Medium:
         looking = self._looking.get(mount.number)
         if looking is None:
-            looking = asyncio.ensure_future(self._workers.run(partial(look_through, mount)))
+            looking = asyncio.ensure_future(
+                self._workers.run(partial(look_through, mount, self._root))
+            )
             self._looking[mount.number] = looking
             looking.add_done_callback(lambda _: self._looking.pop(mount.number, None))
         await asyncio.wait({looking}, timeout=MEDIUM_SECONDS)

@@ -7,7 +7,9 @@ import logging
 import os
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 
+from agent.host.real_paths import ROOT, command_there
 from agent.protocol.own_log import OwnLog
 
 UNIT = "roost-agent.service"
@@ -22,9 +24,13 @@ _JOURNAL = (
 class LogKeeper(logging.Handler):
     """Keeps the newest lines of this run, of at most KEPT_BYTES."""
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        """`environment` tells whether systemd took standard error for its journal."""
+    def __init__(self, environment: Mapping[str, str] = os.environ, *, root: Path = ROOT) -> None:
+        """`environment` tells whether systemd took standard error for its journal.
+
+        `root` is the machine's.
+        """
         super().__init__()
+        self._root = root
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self._journal = "JOURNAL_STREAM" in environment
         self._lines: deque[str] = deque()
@@ -49,18 +55,18 @@ class LogKeeper(logging.Handler):
         """The newest lines, of at most `limit` bytes."""
         why = "it does not run under systemd"
         if self._journal:
-            lines, why = await _journal()
+            lines, why = await _journal(self._root)
             if lines:
                 return _bounded(OwnLog(source="journal", lines=lines), limit)
         kept = OwnLog(source="memory", reason=why, lines=list(self._lines), cut=self._dropped)
         return _bounded(kept, limit)
 
 
-async def _journal() -> tuple[list[str], str]:
+async def _journal(root: Path) -> tuple[list[str], str]:
     """Its lines, or why there are none."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *_JOURNAL,
+            *command_there(_JOURNAL, root),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

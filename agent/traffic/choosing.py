@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import Literal
 
 from agent.containers.runtime import NodeRuntime
 from agent.durable import write_whole
+from agent.host.real_paths import ROOT, below, here
 from agent.traffic.gateways import Gateways
 from agent.traffic.homes import Home
 from agent.traffic.units import Units
@@ -20,26 +20,42 @@ _NOTE = "home"
 log = logging.getLogger(__name__)
 
 
-def home_of(runtime: NodeRuntime, files: Path, *, image: str, run_by: RunBy = "auto") -> Home:
+def home_of(
+    runtime: NodeRuntime,
+    files: Path,
+    *,
+    image: str,
+    run_by: RunBy = "auto",
+    root: Path = ROOT,
+) -> Home:
     """systemd where that runs and the node has a HAProxy, else containers. Blocks.
 
     Args:
         files: the folder with one folder for each workload that has a proxy.
         image: the gateway's.
         run_by: what the operator says.
+        root: the machine's.
     """
-    haproxy = shutil.which("haproxy", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
+    haproxy = _program("haproxy", root)
     by: RunBy = run_by
     if by == "auto":
-        by = "systemd" if haproxy is not None and SYSTEMD.is_dir() else "container"
+        by = "systemd" if haproxy is not None and below(SYSTEMD, root).is_dir() else "container"
         before = _noted(files)
         if before is not None and any(each.is_dir() for each in files.iterdir()):
             by = before
         elif before != by:
             _note(files, by)
     if by == "systemd" and haproxy is not None:
-        return Units(Path(haproxy), files)
+        return Units(haproxy, files, root=root)
     return Gateways(runtime, image, files)
+
+
+def _program(name: str, root: Path) -> Path | None:
+    for folder in f"{os.defpath}:/usr/sbin:/usr/local/sbin".split(":"):
+        path = here(f"{folder}/{name}", root)
+        if path.is_file() and os.access(path, os.X_OK):
+            return Path(folder, name)
+    return None
 
 
 def _note(files: Path, by: RunBy) -> None:

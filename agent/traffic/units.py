@@ -15,6 +15,7 @@ from pathlib import Path
 from anyio import fail_after
 
 from agent.durable import write_whole
+from agent.host.real_paths import ROOT, command_there, here
 from agent.traffic.config import FILE
 from agent.traffic.homes import ARGUMENTS, OPEN_FILES, PREFIX, STOP_SECONDS
 from agent.traffic.problems import not_started
@@ -70,6 +71,7 @@ class Units:
         units: where the template is written.
         systemctl: the command; of a user's manager in tests.
         runtime: where systemd makes the folders of units that run.
+        root: the machine's.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class Units:
         runtime: Path = Path("/run"),
         wanted_by: str = "multi-user.target",
         sandbox: bool = True,
+        root: Path = ROOT,
     ) -> None:
-        self._haproxy, self._units, self._systemctl = haproxy, units, systemctl
+        self._haproxy, self._systemctl, self._root = haproxy, systemctl, root
+        self._units = here(units, root)
         self._inside = runtime / PREFIX
         self._text = _UNIT.format(
             haproxy=haproxy,
@@ -100,7 +104,7 @@ class Units:
 
     async def why_not(self) -> str | None:
         """HAProxy is there, and may be too old."""
-        said = (await _said(str(self._haproxy), "-v"))[1]
+        said = (await _said(*command_there([str(self._haproxy), "-v"], self._root)))[1]
         found = re.search(r"version (\d+)\.(\d+)", said)
         if found is None:
             return f"{self._haproxy} does not say its version"
@@ -149,7 +153,7 @@ class Units:
             raise not_started(workload, f"systemctl {' '.join(words)}: {said.strip()[-300:]}")
 
     async def _run(self, *words: str) -> tuple[int, str]:
-        return await _said(*self._systemctl, *words)
+        return await _said(*command_there([*self._systemctl, *words], self._root))
 
 
 async def _said(*command: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.containers.runtime import NodeRuntime
+from agent.host.real_paths import ROOT, here
 from agent.jobs.finishing import finish
 from agent.protocol.containers import Container
 from agent.protocol.deployments import GpuWay
@@ -29,8 +30,11 @@ class Containers:
     All methods raise ProblemError `runtime.*` and `container.*`.
     """
 
-    def __init__(self, runtime: NodeRuntime, facts: Callable[[], NodeFacts]) -> None:
-        self._runtime, self._facts = runtime, facts
+    def __init__(
+        self, runtime: NodeRuntime, facts: Callable[[], NodeFacts], *, root: Path = ROOT
+    ) -> None:
+        """`root` is the machine's."""
+        self._runtime, self._facts, self._root = runtime, facts, root
 
     async def find(self, container_id: str | None) -> Container | None:
         """A container as it is now; None: it is gone."""
@@ -118,7 +122,7 @@ class Containers:
             for name, settings in recipe.makes_networks.items()
             if await self._runtime.ensure_network(name, settings)
         ]
-        folders = await asyncio.to_thread(_make_folders, recipe.folders)
+        folders = await asyncio.to_thread(_make_folders, recipe.folders, self._root)
         return made + [f"folder {folder}" for folder in folders]
 
     async def name(self, container_id: str, name: str) -> None:
@@ -225,8 +229,8 @@ def spare_name(name: str, what: str, deployment: str) -> str:
     return f"{name}.{what}-{deployment[:6]}"
 
 
-def _make_folders(paths: list[str]) -> list[str]:
-    made = [path for path in paths if not Path(path).exists()]
+def _make_folders(paths: list[str], root: Path) -> list[str]:
+    made = [path for path in paths if not here(path, root).exists()]
     for path in made:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        here(path, root).mkdir(parents=True, exist_ok=True)
     return made

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.containers.runtime import NodeRuntime
+from agent.host.real_paths import ROOT, below
 from agent.protocol.containers import Container
 from agent.protocol.node import NodeFacts
 from agent.protocol.problems import ProblemError
@@ -36,9 +37,11 @@ class HealthKeeper:
         store: WorkloadStore,
         facts: Callable[[], NodeFacts],
         health: HealthRuns,
+        root: Path = ROOT,
     ) -> None:
+        """`root` is the machine's."""
         self._runtime, self._store, self._facts = runtime, store, facts
-        self._health = health
+        self._health, self._root = health, root
         self._task: asyncio.Task[None] | None = None
         self._under_way: dict[str, asyncio.Task[None]] = {}  # by container id
 
@@ -55,7 +58,7 @@ class HealthKeeper:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        if await asyncio.to_thread(SYSTEMD.is_dir):
+        if await asyncio.to_thread(below(SYSTEMD, self._root).is_dir):
             return
         while True:
             if is_podman(self._facts().runtime):

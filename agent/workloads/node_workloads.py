@@ -85,7 +85,7 @@ class NodeWorkloads:
         """Registers its jobs. `procfs` None: the containers are simulated."""
         self._runtime, self._jobs = runtime, jobs
         self._store = WorkloadStore(database)
-        containers = Containers(runtime, facts)
+        containers = Containers(runtime, facts, root=rules.host)
         fronts = Fronts(traffic, containers)
         self._traffic = traffic
         clock = boot_clock or LinuxBootClock()
@@ -109,7 +109,7 @@ class NodeWorkloads:
         health = HealthRuns(runtime, facts)
         prober = Prober(runtime, health, procfs=procfs)
         self._health_keeper = HealthKeeper(
-            runtime=runtime, store=self._store, facts=facts, health=health
+            runtime=runtime, store=self._store, facts=facts, health=health, root=rules.host
         )
         self._secrets = rules.secrets
         self.deployments = Deployments(

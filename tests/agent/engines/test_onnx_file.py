@@ -57,6 +57,22 @@ def test_a_change_is_seen(tmp_path: Path) -> None:
     assert after.external == {"weights.bin": hashlib.sha256(b"other").hexdigest()}
 
 
+def test_a_model_of_another_root_keeps_the_name_that_it_has_there(tmp_path: Path) -> None:
+    """As an agent in a container has it, whose machine may have linked it from elsewhere."""
+    (tmp_path / "disk").mkdir()
+    onnx_made.with_external_data(tmp_path / "disk", data_bytes=1024)
+    (tmp_path / "srv").symlink_to("/disk")
+    (name,) = [each.name for each in (tmp_path / "disk").glob("*.onnx")]
+    digests = Digests(tmp_path)
+    found = digests.of(Path("/srv", name))
+    assert [file.path for file in found.files] == [f"/srv/{name}", "/srv/weights.bin"]
+    assert not any(digests.changed(file) for file in found.files)
+    (tmp_path / "disk/weights.bin").unlink()
+    with pytest.raises(ProblemError) as caught:
+        digests.of(Path("/srv", name))
+    assert caught.value.detail == "/srv/weights.bin: No such file or directory"
+
+
 @pytest.mark.parametrize("location", ["../secret", "/etc/shadow", "a/../../b"])
 def test_data_outside_of_the_folder(tmp_path: Path, location: str) -> None:
     assert "outside of its folder" in refused(named(tmp_path / "m.onnx", location))

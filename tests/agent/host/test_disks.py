@@ -13,7 +13,7 @@ from tests.agent.host.tree import write
 
 
 def test_one_filesystem_is_one_disk_with_all_its_purposes(tmp_path: Path) -> None:
-    write(tmp_path, {"proc/self/mountinfo": "22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n"})
+    write(tmp_path, {"proc/1/mountinfo": "22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n"})
     (disk,) = read_disks(tmp_path, runtime_dir="/var/lib/docker")
     here = os.statvfs(tmp_path)
     assert disk.path == "/"
@@ -35,12 +35,18 @@ def test_a_runtime_folder_elsewhere_is_a_disk_of_its_own() -> None:
 
 
 def test_a_link_to_another_filesystem_is_followed(tmp_path: Path) -> None:
-    write(tmp_path, {"var/lib/x": ""})
-    (tmp_path / "var/lib/docker").symlink_to("/dev/shm")
-    assert [disk.purposes for disk in read_disks(tmp_path, runtime_dir="/var/lib/docker")] == [
-        ["system", "roost"],
-        ["runtime"],
-    ]
+    link = tmp_path / "docker"
+    link.symlink_to("/dev/shm")
+    purposes = [disk.purposes for disk in read_disks(runtime_dir=str(link))]
+    assert ["runtime"] in purposes
+
+
+def test_a_link_of_the_machine_stays_on_the_machine(tmp_path: Path) -> None:
+    """The kernel would follow it from the root of the agent's container."""
+    write(tmp_path, {"srv/docker/x": "", "var/lib/x": ""})
+    (tmp_path / "var/lib/docker").symlink_to("/srv/docker")
+    (disk,) = read_disks(tmp_path, runtime_dir="/var/lib/docker")
+    assert disk.purposes == ["system", "runtime", "roost"]
 
 
 def test_the_figures_are_those_of_df() -> None:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from agent.host.real_paths import below, real_path
+from agent.host.real_paths import (
+    HOST_VARIABLE,
+    ROOT,
+    below,
+    command_there,
+    here,
+    host_root,
+    mounts_of,
+    real_path,
+)
+from tests.real.busybox import write_root
 
 
 @pytest.fixture
@@ -49,3 +62,48 @@ def test_a_circle_is_told(root: Path) -> None:
 
 def test_of_this_machine_it_is_what_the_path_is(root: Path) -> None:
     assert real_path(str(root / "allowed/up")) == root / "data"
+
+
+def test_what_is_read_is_what_the_machine_has(root: Path) -> None:
+    """A link's absolute path would lead into the root of the process that reads."""
+    (root / "data").mkdir()
+    (root / "data/x").write_text("of the machine")
+    (root / "allowed/link").symlink_to("/data/x")
+    assert here("/allowed/link", root).read_text() == "of the machine"
+    assert here("/allowed/round", root) == root / "allowed/round"  # opening it tells
+    assert here("/allowed/link") == Path("/allowed/link")
+
+
+def test_a_machine_that_is_this_one_is_not_looked_for(root: Path) -> None:
+    assert host_root({}) == ROOT
+    assert host_root({HOST_VARIABLE: str(root)}) == root
+    assert mounts_of() == Path("/proc/self/mountinfo")
+    assert mounts_of(root) == root / "proc/1/mountinfo"
+    assert command_there(["journalctl", "-n", "1"]) == ["journalctl", "-n", "1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: chroot")
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="no busybox here")
+def test_a_program_of_the_machine_runs_there(root: Path) -> None:
+    write_root(root / "root.tar")
+    subprocess.run(["tar", "-xf", "root.tar"], check=True, cwd=root)
+    (root / "usr/sbin").mkdir(parents=True)
+    (root / "usr/sbin/told").write_text('#!/bin/sh\necho "$0 $* $(pwd)"; cat /told; exit 3\n')
+    (root / "usr/sbin/told").chmod(0o755)
+    (root / "told").write_text("there\n")
+
+    def ran(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command_there(command, root),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=root,
+            env={"PATH": "/bin:/usr/sbin"},
+        )
+
+    for name in ("told", "/usr/sbin/told"):
+        done = ran(name, "a", "b c")
+        assert (done.returncode, done.stdout) == (3, "/usr/sbin/told a b c /\nthere\n")
+    done = ran("systemctl", "status")
+    assert (done.returncode, done.stderr) == (1, "systemctl: No such file or directory\n")

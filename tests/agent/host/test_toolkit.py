@@ -44,14 +44,19 @@ echo "commit: 0123abcd"
 """
 
 
+def reader(root: Path) -> ToolkitReader:
+    """Of a tree that no program can have as its root."""
+    return ToolkitReader(root, command=lambda command, at: [f"{at}{command[0]}", *command[1:]])
+
+
 def read_toolkit(root: Path) -> ToolkitFacts:
-    return ToolkitReader(root).read()
+    return reader(root).read()
 
 
 def test_the_runtime_says_where_its_cdi_specifications_are(tmp_path: Path) -> None:
     here = "kind: nvidia.com/gpu\ndevices: [{name: '0'}]\n"
     write(tmp_path, {"etc/cdi/nvidia.yaml": here, "srv/cdi/nvidia.yaml": here.replace("0", "7")})
-    facts = ToolkitReader(tmp_path).read(["/srv/cdi"])
+    facts = reader(tmp_path).read(["/srv/cdi"])
     assert (facts.cdi_specs, facts.cdi_devices) == (["/srv/cdi/nvidia.yaml"], ["nvidia.com/gpu=7"])
 
 
@@ -141,9 +146,9 @@ def test_the_program_is_run_again_only_when_it_changed(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     script = CTK.replace("#!/bin/sh\n", f"#!/bin/sh\necho x >> {ran}\n")
     write(tmp_path, {"usr/bin/nvidia-ctk": script})
-    reader = ToolkitReader(tmp_path)
-    assert [reader.read().version, reader.read().version] == ["1.14.3", "1.14.3"]
+    toolkit = reader(tmp_path)
+    assert [toolkit.read().version, toolkit.read().version] == ["1.14.3", "1.14.3"]
     assert ran.read_text() == "x\n"
     write(tmp_path, {"usr/bin/nvidia-ctk": script.replace("1.14.3", "1.17.10")})
-    assert reader.read().version == "1.17.10"
+    assert toolkit.read().version == "1.17.10"
     assert ran.read_text() == "x\nx\n"

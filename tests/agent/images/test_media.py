@@ -140,8 +140,8 @@ def test_what_was_found_stays_where_a_folder_cannot_be_read(
     (tmp_path / "bad").mkdir()
     scan = os.scandir
 
-    def scandir(path: str) -> object:
-        if path.endswith("bad"):
+    def scandir(path: Path) -> object:
+        if str(path).endswith("bad"):
             raise OSError(5, "Input/output error")
         return scan(path)
 
@@ -149,6 +149,18 @@ def test_what_was_found_stays_where_a_folder_cannot_be_read(
     medium = look_through(mount(tmp_path))
     assert [one.path for one in medium.archives] == [str(tmp_path / "a.tar")]
     assert medium.reason == f"{tmp_path}/bad cannot be read: Input/output error"
+
+
+def test_a_machine_that_has_another_root_names_archives_as_it_has_them(tmp_path: Path) -> None:
+    (tmp_path / "media/stick/deep").mkdir(parents=True)
+    for name in ("a.tar", "deep/b.tar"):
+        (tmp_path / "media/stick" / name).write_bytes(b"x")
+    medium = look_through(mount(Path("/media/stick")), tmp_path)
+    assert [one.path for one in medium.archives] == [
+        "/media/stick/a.tar",
+        "/media/stick/deep/b.tar",
+    ]
+    assert medium.reason is None
 
 
 def test_one_that_is_gone_says_so(tmp_path: Path) -> None:
@@ -172,14 +184,14 @@ async def test_a_dead_medium_hides_no_other(
     """And takes one thread, however often it is asked for."""
     back, looked = threading.Event(), []
 
-    def look(one: Mount) -> Medium:
+    def look(one: Mount, _root: Path) -> Medium:
         looked.append(one.path)
         if one.path == "/dead":
             back.wait()
         return media.unseen(one, None)
 
     mounts = [mount(Path("/dead"), "8:1"), mount(Path("/alive"), "8:2")]
-    monkeypatch.setattr(removable, "find_mounts", lambda: mounts)
+    monkeypatch.setattr(removable, "find_mounts", lambda _mountinfo: mounts)
     monkeypatch.setattr(removable, "look_through", look)
     monkeypatch.setattr(removable, "MEDIUM_SECONDS", 0.1)
     found = Media()

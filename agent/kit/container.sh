@@ -8,10 +8,11 @@
 #
 # The agent needs what it has outside a container: the machine's processes, network, name and
 # cgroups, the runtime's socket, and its folders under the same paths, because what it mounts into
-# other containers is mounted from there. GPUs are passed one by one: the NVIDIA toolkit need not be
-# there, and a container that it made would lose them at a `systemctl daemon-reload`. It asks other
-# containers in their own networks (setns(2): SYS_ADMIN) and looks at their processes (SYS_PTRACE);
-# whoever has the runtime's socket has all of the machine anyway.
+# other containers is mounted from there. All else of the machine, files and programs, it finds by
+# the root of process 1: agent/host/real_paths.py. GPUs are passed one by one: the NVIDIA toolkit
+# need not be there, and a container that it made would lose them at a `systemctl daemon-reload`. It
+# asks other containers in their own networks (setns(2): SYS_ADMIN) and looks at other processes
+# (SYS_PTRACE); whoever has the runtime's socket has all of the machine anyway.
 # /opt/roost is the machine's: an upgraded agent outlives the container.
 set -u
 # sudo, sshd and systemd leave out one or the other place that runtimes are in.
@@ -22,6 +23,7 @@ unit=$at/etc/systemd/system/roost-agent.service link=$at/usr/local/bin/roost-age
 # As the current version has it: how its container is run, and the unit, change with it, and back.
 own=$root/current/lib/agent/kit/container.sh
 name=roost-agent
+host=${ROOST_HOST:-/proc/1/root} # the machine's root, as the container has it
 image='' version='' archive='' layers='' member='' all='' json=''
 
 # Text as it stands in JSON.
@@ -75,29 +77,66 @@ need_runtime() {
 
 has_systemd() { [ -d "$at/run/systemd/system" ]; }
 
+# Also where it calls itself docker: podman-docker.
+is_podman() { case $("$cli" --version 2>/dev/null </dev/null) in podman*) ;; *) return 1 ;; esac; }
+
+# Nobody starts its containers after a boot.
+needs_systemd() { ! has_systemd && is_podman; }
+
+# A container of that name which was not made here.
+foreign() {
+  [ "$("$cli" ps --all --quiet --filter "name=^/?$name\$" </dev/null)" ] && [ -z "$(made_here)" ]
+}
+
+made_here() {
+  "$cli" ps --all --quiet --filter "name=^/?$name\$" --filter label=io.roost.agent=container </dev/null
+}
+
+need_name() {
+  ! foreign || fail kit.name "a container named $name is there that is not the agent's" \
+    "Rename it: $cli rename $name OTHER."
+}
+
+# Of shadow, or else of busybox.
+has_group() {
+  if command -v getent >/dev/null; then getent group roost >/dev/null; else grep -q '^roost:' "$at/etc/group"; fi
+}
+
+can_make_group() { command -v groupadd >/dev/null || command -v addgroup >/dev/null; }
+
+make_group() {
+  if command -v groupadd >/dev/null; then groupadd --system roost; else addgroup -S roost; fi
+}
+
+join_group() {
+  if command -v usermod >/dev/null; then usermod --append --groups roost "$1"; else addgroup "$1" roost; fi
+}
+
+remove_group() {
+  if command -v groupdel >/dev/null; then groupdel roost; else delgroup roost; fi
+}
+
 # MODE IMAGE: the exact line. MODE: attached (systemd hears what it says, and starts it again), run
 # (the runtime keeps it running), line (say the one that fits here).
 line() {
   mode=$1 of=$2
   keeping='--detach --restart unless-stopped'
+  # Else what it says fills the disk in the course of years.
+  is_podman || keeping="$keeping --log-driver json-file --log-opt max-size=8m --log-opt max-file=2"
   if [ "$mode" = attached ] || { [ "$mode" = line ] && has_systemd; }; then
-    keeping='--rm --log-driver none'
+    # By JOURNAL_STREAM the agent knows that its words are in the journal.
+    keeping='--rm --log-driver none --env JOURNAL_STREAM'
   fi
   # Its folder, where it has one of its own: a podman.socket that is started again makes another one.
   place=$socket
   case $socket in /run/podman/*) place=${socket%/*} ;; esac
   set -- --name "$name" --label io.roost.agent=container \
-    --pid host --network host --uts host --cgroupns host --userns host \
+    --env ROOST_HOST="$host" --pid host --network host --uts host --cgroupns host --userns host \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
     --security-opt label=disable --cap-add SYS_ADMIN --cap-add SYS_PTRACE \
     --volume "$at$place:$place" \
     --volume "$at/run/roost:/run/roost" --volume "$config:/etc/roost" \
-    --volume "$state:/var/lib/roost" --volume "$root:/opt/roost" \
-    --volume "$at/etc/group:/etc/group:ro"
-  # What the machine says of itself and its GPUs. Docker would make a folder of what is not there.
-  for told in /etc/os-release /etc/nv_tegra_release /etc/nvidia-container-runtime /etc/cdi /var/run/cdi; do
-    [ ! -e "$at$told" ] || set -- "$@" --volume "$at$told:$told:ro"
-  done
+    --volume "$state:/var/lib/roost" --volume "$root:/opt/roost"
   # Where the machine is itself a container it may not be allowed, and nothing would start.
   ! (echo -500 >/proc/self/oom_score_adj) 2>/dev/null || set -- "$@" --oom-score-adj -500
   for device in "$at"/dev/nvidiactl "$at"/dev/nvidia-uvm "$at"/dev/nvidia-uvm-tools \
@@ -122,8 +161,7 @@ line() {
 
 # Only one that was made here.
 remove_container() {
-  [ -z "$("$cli" ps --all --quiet --filter "name=^/?$name\$" --filter label=io.roost.agent=container)" ] ||
-    "$cli" rm --force "$name" >/dev/null
+  [ -z "$(made_here)" ] || "$cli" rm --force "$name" >/dev/null
 }
 
 # MODE [IMAGE]
@@ -133,6 +171,7 @@ start() {
   [ "$0" != "$own" ] || renew
   [ "$of" ] || fail kit.broken "no image is installed in $root" 'Install one: roost node install --image FILE'
   make_places
+  need_name
   remove_container || exit 1
   # After a boot the GPUs' device files come with the first program that asks for them.
   ! command -v nvidia-smi >/dev/null || timeout 30 nvidia-smi --list-gpus >/dev/null 2>&1 </dev/null || :
@@ -159,7 +198,7 @@ renew() {
 }
 
 make_places() {
-  getent group roost >/dev/null || must kit.group groupadd --system roost
+  has_group || must kit.group make_group
   must kit.write mkdir -p "$config" "$at/run/roost"
   [ -d "$config/trusted-keys" ] || must kit.write mkdir -m 0755 "$config/trusted-keys"
   [ -d "$config/secrets" ] || must kit.write mkdir -m 0700 "$config/secrets"
@@ -185,27 +224,28 @@ room() {
   while [ ! -e "$place" ]; do place=$(dirname "$place"); done
   writable=false
   [ ! -w "$place" ] || writable=true
-  df -Pk "$place" 2>/dev/null | {
-    read -r _ && read -r filesystem _ _ free _ || exit
-    printf '{"place": %s, "filesystem": %s, "free_bytes": %s, "writable": %s}' \
-      "$(text "$2")" "$(text "$filesystem")" "$((free * 1024))" "$writable"
-  }
+  # Either name may have spaces, and several filesystems the name "overlay".
+  free=$(df -Pk "$place" 2>/dev/null | sed -n '2s/^.* \([0-9]\{1,\}\)  *[0-9-]\{1,\}%  *\/.*$/\1/p')
+  printf '{"place": %s, "filesystem": %s, "free_bytes": %s, "writable": %s}' \
+    "$(text "$2")" "$(text "$(stat -L -c %d "$place")")" "$((${free:-0} * 1024))" "$writable"
 }
 
 check() {
   find_runtime
-  joins=false
+  joins=false name_taken=false
+  [ -z "$cli" ] || ! foreign || name_taken=true
   case $member in '' | root) ;; *) id -nG "$member" | tr ' ' '\n' | grep -qx roost || joins=true ;; esac
   absent=''
   for place in "$config" "$state" "$root" "$config/agent.yaml"; do
     [ -e "$place" ] || absent="$absent${absent:+, }$(text "$place")"
   done
-  store='' kept=''
+  store='' kept='' refuses=''
   if [ "$cli" ]; then
     kept=$(loaded)
     for key in DockerRootDir Store.GraphRoot; do
       [ "$store" ] || store=$("$cli" info --format "{{.$key}}" 2>/dev/null </dev/null)
     done
+    [ "$store" ] || refuses=$("$cli" info 2>&1 </dev/null | tail -n 1 | tail -c 300)
   fi
   rooms="$(room "$root" /opt/roost), $(room "$state" /var/lib/roost)"
   [ -z "$store" ] || rooms="$rooms, $(room "$store" "$store")"
@@ -215,9 +255,12 @@ check() {
   printf '{"os": %s, "driver": %s, "python": %s, "cli": %s, "systemd": %s, "root": %s, "group": %s, ' \
     "$(text "$os")" "$(text "$driver")" "$(text "$python")" "$(text "$cli")" \
     "$(has_systemd && echo true || echo false)" "$([ "$(id -u)" = 0 ] && echo true || echo false)" \
-    "$(getent group roost >/dev/null && echo true || echo false)"
+    "$(has_group && echo true || echo false)"
   printf '"joins": %s, "absent": [%s], "rooms": [%s], "layers": %s, "version": %s, "kit": %s, ' \
     "$joins" "$absent" "$rooms" "$(text "${kept% }")" "$(text "$(of_current version)")" "$(text "$(of_current id)")"
+  printf '"refuses": %s, "groups": %s, "name_taken": %s, "needs_systemd": %s, ' \
+    "$(text "$refuses")" "$(can_make_group && echo true || echo false)" "$name_taken" \
+    "$([ "$cli" ] && needs_systemd && echo true || echo false)"
   printf '"contained": %s, "line": %s}\n' \
     "$([ -e "$root/image" ] && echo true || echo false)" \
     "$(text "$([ -z "$cli" ] || line line "$image")")"
@@ -227,7 +270,8 @@ check() {
 once() {
   program=$1
   shift
-  "$cli" run --rm --network none --userns host --security-opt seccomp=unconfined --security-opt label=disable \
+  "$cli" run --rm --network none --pid host --userns host --cap-add SYS_PTRACE \
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt label=disable \
     --volume "$root:/opt/roost" --volume "$state:/var/lib/roost" --volume "$config:/etc/roost:ro" \
     --entrypoint "$program" "$made" "$@"
 }
@@ -235,10 +279,13 @@ once() {
 install() {
   [ "$(id -u)" = 0 ] || fail kit.root 'it needs root' 'Run it with sudo.'
   need_runtime
+  ! needs_systemd || fail kit.service 'podman starts no container after a boot, and systemd does not run here' \
+    'Use Docker there, or systemd; or a python3 of 3.10 or newer and a kit.'
   if [ -e "$root/current" ] && [ ! -e "$root/image" ]; then
     fail kit.way 'an agent that was installed from a kit is there' \
       'Bring it another version: roost agent upgrade. Or first: roost node uninstall, which keeps its data.'
   fi
+  need_name
   was=$(loaded)
   if [ "${was% }" != "$layers" ]; then
     say "loading $image"
@@ -247,10 +294,11 @@ install() {
   # Without what it says beside: podman-docker greets, docker warns of its configuration.
   made=$("$cli" image inspect --format '{{.Id}}' "$image" 2>/dev/null </dev/null) ||
     fail kit.load "$image is not there once its archive was loaded" 'Copy it again.'
+  need_arch
   make_places
   case $member in
   '' | root) ;;
-  *) id -nG "$member" | tr ' ' '\n' | grep -qx roost || must kit.group usermod --append --groups roost "$member" ;;
+  *) id -nG "$member" | tr ' ' '\n' | grep -qx roost || must kit.group join_group "$member" ;;
   esac
   kit=$("$cli" image inspect --format '{{index .Config.Labels "io.roost.agent.kit"}}' "$made" </dev/null)
   # Its own Python looks whether it fits, and says so itself; then whether the agent can be loaded.
@@ -258,6 +306,7 @@ install() {
   must kit.image once "/opt/roost/$kit/bin/roost-agent" version
   # Whether agent.yaml lets it in: it may want a signature.
   once "/opt/roost/$kit/bin/roost-agent" kit ${json:+--json} /kit.pyz </dev/null || exit 1
+  must kit.host once python3 -IS -c 'import os; os.listdir("'"$host"'/etc")'
   put "$root/container" 0755 <"$0"
   echo "$made" | put "$root/image" 0644 || exit 1
   must kit.write mkdir -p "$(dirname "$link")"
@@ -271,12 +320,22 @@ install() {
   say "agent $version is installed, in a container of $image"
 }
 
+# A hand install has no console that chose the image.
+need_arch() {
+  of=$("$cli" image inspect --format '{{.Architecture}}' "$made" </dev/null)
+  case $(uname -m):$of in
+  x86_64:amd64 | aarch64:arm64) ;;
+  *) fail kit.arch "this machine is $(uname -m), the image is for $of" \
+    "Make one for it: roost agent kit make --arch $(uname -m) --image BASE.tar" ;;
+  esac
+}
+
 unit_text() {
   cat <<END
 [Unit]
 Description=Roost agent, in a container
 After=network-online.target docker.service podman.socket
-Wants=network-online.target
+Wants=network-online.target$(! is_podman || echo ' podman.socket')
 StartLimitIntervalSec=0
 
 [Service]
@@ -316,7 +375,7 @@ uninstall() {
   [ "$(id -u)" = 0 ] || fail kit.root 'it needs root' 'Run it with sudo.'
   find_runtime || say 'no runtime answers: its container and image stay'
   if [ "$all" ] && [ "$cli" ]; then
-    used=$("$cli" ps --quiet </dev/null | while read -r each; do
+    used=$("$cli" ps --all --quiet </dev/null | while read -r each; do
       "$cli" inspect --format '{{.Name}}{{range .Mounts}} {{.Source}} {{end}}' "$each" </dev/null
     done | grep -v "^/*$name " | grep -e " $state[/ ]" -e " $config[/ ]" | cut -d' ' -f1 | tr -d '/' | tr '\n' ' ')
     [ -z "$used" ] || fail kit.in_use "containers have mounted $state or $config: $used" \
@@ -348,7 +407,7 @@ uninstall() {
   done
   if [ "$all" ]; then
     rm -rf "$state" "$config"
-    ! getent group roost >/dev/null || must kit.group groupdel roost
+    ! has_group || must kit.group remove_group
   fi
   rm -f "$root/image"
   rmdir "$root" 2>/dev/null
@@ -384,6 +443,7 @@ line)
   exit
   ;;
 unit)
+  find_runtime
   unit_text
   exit
   ;;

@@ -42,8 +42,9 @@ STATE_BYTES = 200 << 20
 COMMAND_SECONDS = 60
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 OLD_SUFFIX = ".old.part"  # as start.py has it
-# Where a container has its machine's root, as agent/host/real_paths.py is told.
-HOST, OWN, HOST_VARIABLE = Path("/proc/1/root"), Path("/"), "ROOST_HOST"
+# Where a container has its machine's root, as agent/host/real_paths.py is told by container.sh, or
+# by this where that is one of an older version.
+OWN, HOST, HOST_VARIABLE = Path("/"), "/proc/1/root", "ROOST_HOST"
 
 
 class KitError(Exception):
@@ -455,6 +456,13 @@ def unpack_only(kit: Kit, say: Any) -> None:
 
 def contained(kit: Kit, say: Any) -> None:
     """In the container: become the machine's current agent, or the image's own where none is."""
+    host = Path(os.environ.setdefault(HOST_VARIABLE, HOST))
+    if not os.path.exists(str(host / "etc")):
+        raise KitError(
+            "kit.host",
+            f"the machine's root is not to be seen at {HOST_VARIABLE}={host}",
+            "Run it with the line of images/agent: sh container.sh line",
+        )
     if not (ROOT / "current").is_symlink():
         unpack_only(kit, say)
         link(ROOT / "current", kit.id)
@@ -466,9 +474,7 @@ def contained(kit: Kit, say: Any) -> None:
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     if not COMMAND.exists():
         link(COMMAND, str(ROOT / "current" / "bin" / "roost-agent"))
-    if os.path.exists(str(HOST / "etc")):  # it may be refused
-        os.environ[HOST_VARIABLE] = str(HOST)
-        take_timezone(HOST / "etc", OWN / "etc")
+    take_timezone(host / "etc", OWN / "etc")
     os.execv(str(ROOT / "start"), [str(ROOT / "start"), "serve"])  # noqa: S606 - no shell is meant
 
 
@@ -564,9 +570,10 @@ def take_place(part: Path, done: Path, old: Path) -> None:
     try:
         exchange(part, done)
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        # EPERM: a seccomp profile that is older than the call.
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM):
             raise
-        # A filesystem that cannot: `start` knows both names, and puts one of them back.
+        # It cannot be done here: `start` knows both names, and puts one of them back.
         shutil.rmtree(str(old), ignore_errors=True)
         done.rename(old)
         sync_folder(ROOT)
@@ -578,7 +585,7 @@ def exchange(one: Path, other: Path) -> None:
     """Each gets the other's name, in one step. Raises OSError."""
     # By its number: glibc has renameat2 from 2.28 on.
     number = {"x86_64": 316, "aarch64": 276}.get(platform.machine())
-    if number is None:
+    if number is None or sys.maxsize < 1 << 32:  # a 32-bit Python calls by other numbers
         raise OSError(errno.ENOSYS, "no renameat2 is known here")
     call = ctypes.CDLL(None, use_errno=True).syscall
     paths = [os.fsencode(str(path)) for path in (one, other)]

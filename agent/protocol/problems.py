@@ -159,6 +159,8 @@ CODES: Mapping[str, Code] = {
     "kit.read_only": Code(None, "The filesystem is read-only"),
     "kit.no_space": Code(None, "There is not enough room"),
     "kit.group": Code(None, "The group cannot be made"),
+    "kit.name": Code(None, "Another container there has the agent's name"),
+    "kit.host": Code(None, "The agent's container may not see its machine"),
     "kit.service": Code(None, "The service does not start"),
     "kit.older": Code(None, "A newer agent is there already"),
     "kit.in_use": Code(None, "What would go is in use"),

@@ -43,12 +43,16 @@ class HostFacts(msgspec.Struct, kw_only=True):
     systemd: bool
     root: bool
     group: bool
+    refuses: str  # what the runtime says, where it does not work
+    groups: bool  # there is a command that makes groups
     joins: bool  # the account has to become a member of it
     absent: list[str]
     rooms: list[Room]  # /opt/roost, /var/lib/roost, and where the runtime has its images
     layers: str  # of the image that the runtime has under the name
     version: str  # of the agent that is current
     kit: str
+    name_taken: bool  # another container has the agent's name
+    needs_systemd: bool  # the runtime starts nothing after a boot, and there is no systemd
     contained: bool
     line: str  # with which it is run
 
@@ -106,6 +110,9 @@ def judged(facts: HostFacts, image: AgentImage, look: HostLook, *, why: str) -> 
             "runtimes": [facts.cli] if facts.cli else [],
             "driver": facts.driver or None,
             "systemd": True,  # or the runtime: either way it is started
+            "log": "journalctl -u roost-agent"
+            if facts.systemd
+            else f"{facts.cli} logs roost-agent",
             "line": facts.line,
         },
         plan=[first, *_plan(facts, image, look)],
@@ -140,6 +147,30 @@ def _problems(facts: HostFacts, image: AgentImage) -> Iterator[Refusal]:
             code="kit.runtime",
             detail="no docker or podman whose socket is there",
             hint="Start it there: sudo systemctl enable --now docker (or podman.socket).",
+        )
+    elif facts.refuses:
+        yield Refusal(
+            code="kit.runtime",
+            detail=f"{facts.cli} does not work there: {facts.refuses}",
+            hint=f"See there: sudo {facts.cli} info",
+        )
+    if facts.needs_systemd:
+        yield Refusal(
+            code="kit.service",
+            detail="podman starts no container after a boot, and systemd does not run there",
+            hint=f"Use Docker there, or systemd; or a python3 of {PYTHONS[0]} or newer and a kit.",
+        )
+    if facts.name_taken:
+        yield Refusal(
+            code="kit.name",
+            detail="a container named roost-agent is there that is not the agent's",
+            hint=f"Rename it there: sudo {facts.cli} rename roost-agent OTHER",
+        )
+    if not facts.group and not facts.groups:
+        yield Refusal(
+            code="kit.group",
+            detail="there is no group roost, and neither groupadd nor addgroup to make it",
+            hint="Add it to /etc/group there by hand, with your login as its member.",
         )
     if facts.kit and not facts.contained:
         yield Refusal(

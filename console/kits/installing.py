@@ -106,7 +106,8 @@ async def install(
         await host.install(place, look, hear=hear)
     if not planned.checked.facts.get("systemd"):
         return None
-    return await _answer(planned.entry, links, typed=host.host.typed)
+    log = planned.checked.facts.get("log") or "journalctl -u roost-agent"
+    return await _answer(planned.entry, links, look=f"{host.host.typed} sudo {log}")
 
 
 def _host(entry: NodeEntry, links: Links) -> KitHost:
@@ -121,7 +122,7 @@ def _host(entry: NodeEntry, links: Links) -> KitHost:
     return KitHost(links.host(entry.name, address))
 
 
-async def _answer(entry: NodeEntry, links: Links, *, typed: str) -> NodeFacts:
+async def _answer(entry: NodeEntry, links: Links, *, look: str) -> NodeFacts:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + ANSWER_SECONDS
     while True:
@@ -133,7 +134,7 @@ async def _answer(entry: NodeEntry, links: Links, *, typed: str) -> NodeFacts:
                 raise ProblemError(
                     "kit.silent",
                     f"{entry.address}: {problem.detail}",
-                    hint=f"See why: {typed} journalctl -u roost-agent",
+                    hint=f"See why: {look}",
                 ) from None
         finally:
             await client.close()

@@ -57,15 +57,17 @@ def test_it_is_a_node_like_any_other(
     saved.unlink()
     engine.enter("mount", "-t", "tmpfs", "tmpfs", "/opt")  # the machine's own stays as it is
     socket = engine.url.removeprefix("unix://")
+    machine = f"/proc/{engine.enclosure.pid}/root"  # process 1 is not of the enclosure
     for _ in range(2):  # the second takes the place of the first
         engine.enter(
             *("env", f"DOCKER_HOST={engine.url}", f"RUNTIME_SOCKET={socket}"),
+            f"ROOST_HOST={machine}",
             *("sh", str(context / "container.sh"), "run", NAME),
         )
     up = "until docker logs roost-agent 2>&1 | grep -q 'is up'; do sleep 0.2; done"
     engine.enter("env", f"DOCKER_HOST={engine.url}", "sh", "-c", up, seconds=120)
     # Its socket is on the machine, that is, in the enclosure.
-    place = f"/proc/{engine.enclosure.pid}/root/run/roost/agent.sock"
+    place = f"{machine}/run/roost/agent.sock"
     fleet = write_fleet(tmp_path / "fleet.yaml", [NodeEntry(name="box", address=f"unix://{place}")])
     engine.docker("exec", "roost-agent", "roost-agent", "token", "ls")
     shown = roost(tmp_path, "--fleet", fleet, "node", "show", "box", "--json")

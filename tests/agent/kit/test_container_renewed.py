@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.agent.kit.test_container import SCRIPT, Machine, code
-
-
-@pytest.fixture
-def machine(short_folder: Path) -> Iterator[Machine]:
-    made = Machine(short_folder)
-    yield made
-    made.close()
+from tests.agent.kit.scripted_machine import SCRIPT, Machine, code
 
 
 class Upgraded:

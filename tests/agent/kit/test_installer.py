@@ -109,10 +109,11 @@ class CutError(BaseException):
     """The power is gone."""
 
 
-@pytest.mark.parametrize("can_exchange", [True, False])
+# Not on this filesystem, or not under this seccomp profile.
+@pytest.mark.parametrize("why_not", [None, errno.EINVAL, errno.EPERM])
 @pytest.mark.timeout(60)
 def test_cut_at_any_step_of_unpacking_anew_the_current_agent_starts(
-    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+    tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch, why_not: int | None
 ) -> None:
     """Its folder is there, whole, for the one Python or the other, when `start` has looked."""
     kit, root = small_kit(tmp_path), places / "opt/roost"
@@ -137,9 +138,10 @@ def test_cut_at_any_step_of_unpacking_anew_the_current_agent_starts(
         return step
 
     def cannot(*_: Path) -> None:
-        raise OSError(errno.EINVAL, "not on this filesystem")
+        assert why_not is not None
+        raise OSError(why_not, "not here")
 
-    exchange = installer.exchange if can_exchange else cannot
+    exchange = installer.exchange if why_not is None else cannot
     monkeypatch.setattr(installer, "exchange", cutting(exchange))
     monkeypatch.setattr(installer, "sync_folder", cutting(installer.sync_folder))
     monkeypatch.setattr(shutil, "rmtree", cutting(shutil.rmtree))
@@ -402,7 +404,8 @@ def test_in_a_container_a_disk_that_is_full_keeps_no_agent_from_its_start(
 ) -> None:
     started: list[str] = []
     monkeypatch.setattr("os.execv", lambda program, _words: started.append(program))
-    monkeypatch.setattr(installer, "HOST", places / "none")
+    monkeypatch.setenv(HOST_VARIABLE, "/")
+    monkeypatch.setattr(installer, "take_timezone", lambda *_: None)
     kit = installer.Kit(small_kit(tmp_path))
     installer.contained(kit, lambda _line: None)
     start = places / "opt/roost/start"
@@ -416,7 +419,17 @@ def test_in_a_container_a_disk_that_is_full_keeps_no_agent_from_its_start(
     assert started == [str(start)] * 2
 
 
-def test_in_a_container_the_machine_has_its_own_time_zone_and_root(
+def test_in_a_container_that_does_not_see_its_machine_no_agent_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it said of its machine would be of its image."""
+    monkeypatch.setenv(HOST_VARIABLE, "/nowhere")
+    with pytest.raises(installer.KitError) as caught:
+        installer.contained(installer.Kit(small_kit(tmp_path)), lambda _line: None)
+    assert caught.value.code == "kit.host"
+
+
+def test_in_a_container_the_machine_has_its_own_time_zone(
     tmp_path: Path, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Quiet hours would be those of the image otherwise."""
@@ -426,11 +439,9 @@ def test_in_a_container_the_machine_has_its_own_time_zone_and_root(
         (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
     (own / "etc/timezone").write_text("Etc/UTC\n")
     monkeypatch.setattr("os.execv", lambda _program, _words: None)
-    monkeypatch.setattr("os.environ", dict(os.environ))
-    monkeypatch.setattr(installer, "HOST", host)
+    monkeypatch.setenv(HOST_VARIABLE, str(host))
     monkeypatch.setattr(installer, "OWN", own)
     installer.contained(installer.Kit(small_kit(tmp_path)), lambda _line: None)
-    assert os.environ[HOST_VARIABLE] == str(host)
     assert read_facts(own).timezone == "Europe/Berlin"
     assert not (own / "etc/timezone").exists()
     (host / "etc/localtime").unlink()

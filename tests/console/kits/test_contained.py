@@ -42,6 +42,8 @@ BARE = HostFacts(
     systemd=True,
     root=True,
     group=False,
+    refuses="",
+    groups=True,
     joins=True,
     absent=["/etc/roost", "/etc/roost/agent.yaml"],
     rooms=[
@@ -52,6 +54,8 @@ BARE = HostFacts(
     layers="",
     version="",
     kit="",
+    name_taken=False,
+    needs_systemd=False,
     contained=False,
     line="docker run --rm roost/agent:1.1.0-abc",
 )
@@ -106,6 +110,11 @@ def test_what_is_there_already_is_not_done_again() -> None:
     [
         ({}, []),
         ({"cli": ""}, ["kit.runtime"]),
+        ({"refuses": "Error: no storage"}, ["kit.runtime"]),
+        ({"needs_systemd": True}, ["kit.service"]),
+        ({"name_taken": True}, ["kit.name"]),
+        ({"groups": False}, ["kit.group"]),
+        ({"groups": False, "group": True}, []),
         ({"kit": "1.0.0-abc", "version": "1.0.0"}, ["kit.way"]),
         ({"kit": "1.0.0-abc", "version": "1.0.0", "contained": True}, ["kit.way"]),
         ({"kit": "1.10.0-abc", "version": "1.10.0", "contained": True}, ["kit.older"]),

@@ -38,6 +38,7 @@ class InstallRecord(msgspec.Struct, kw_only=True):
     plan: list[str] = []
     done: bool = False
     problem: Problem | None = None
+    further: list[Problem] = []  # what else stands in the way
 
 
 @click.command("install")
@@ -130,6 +131,7 @@ class _Installs:
         record.plan = planned.checked.plan
         if (refusal := planned.refusal) is not None:
             record.problem = refusal.problem()
+            record.further = [each.problem().problem() for each in planned.checked.problems[1:]]
         else:
             self.able.append(planned)
 
@@ -149,8 +151,9 @@ class _Installs:
             for step in planned.checked.plan:
                 click.echo(f"  {step}")
         for address, record in self._records.items():
-            if record.problem is not None:
-                tell(record.problem, node=address)
+            for problem in (record.problem, *record.further):
+                if problem is not None:
+                    tell(problem, node=address)
 
     async def install(self) -> None:
         """On all that can take it."""

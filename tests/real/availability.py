@@ -68,6 +68,12 @@ PARTS = {
     "machine_with_docker": Part(
         ("ssh", "pivot_root", *ENCLOSURE), cgroups=True, roots=(bare_machine.WITH_DOCKER,)
     ),
+    # For a test marked `real("machine_with_podman")`.
+    "machine_with_podman": Part(
+        ("ssh", "pivot_root", *ENCLOSURE),
+        cgroups=True,
+        roots=tuple(bare_machine.WITH_PODMAN.split(":")),
+    ),
     # For a test marked `real("corner")`: enclosures and nothing else.
     "corner": Part(ENCLOSURE),
     # For a test marked `real("filesystem")`: a small one, to be filled.

@@ -18,6 +18,8 @@ from tests.real.enclosure import Enclosure
 
 ROOTS = ("machine-trixie", "machine-bookworm")
 WITH_DOCKER = "machine-docker"  # and no Python
+# What the first lacks, and its accounts, it has from the second.
+WITH_PODMAN = "docker-sid:machine-trixie"
 START_SECONDS = 60
 # Its user, who may use sudo without a password.
 USER = "field"
@@ -29,6 +31,7 @@ set -eu
 mkdir -p {PLACE}/upper {PLACE}/work {PLACE}/root
 cd {PLACE}
 mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work" overlay root
+for each in passwd group shadow gshadow; do cp "${{1##*:}}/etc/$each" root/etc; done
 """
 # In its own namespaces. Only cgroup v2 is shown to it: that is what its systemd takes.
 _BOOT = f"""
@@ -51,7 +54,7 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 pivot_root . mnt
 umount --lazy /mnt
-exec env -i container=roost-test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
+exec env -i container=roost-test PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
 _START = """
 set -eu
@@ -62,14 +65,30 @@ exec unshare --mount --pid --uts --ipc --cgroup --fork --kill-child -- sh -euc "
 """
 
 
-class BareMachine:
-    """Booted until systemd says so. `ssh` is the way in, as `field` or as root."""
+SYSTEMD = "/lib/systemd/systemd"
+# Of a machine without it: what starts sshd and whatever else, and is never done.
+INIT = """
+mkdir -p /run/sshd
+hostname bare
+/usr/sbin/sshd
+{}
+touch /run/is-up
+while :; do sleep 1; done
+"""
 
-    def __init__(self, enclosure: Enclosure, root: str) -> None:
-        self.enclosure, self.folder = enclosure, enclosure.folder
+
+class BareMachine:
+    """Booted until it says so. `ssh` is the way in, as `field` or as root.
+
+    `starts` None: systemd runs it; else INIT does, with that in it. Boots may differ in it.
+    """
+
+    def __init__(self, enclosure: Enclosure, root: str, starts: str | None = None) -> None:
+        self.enclosure, self.folder, self.starts = enclosure, enclosure.folder, starts
         self._pid: int | None = None
         self._beside: Path | None = None  # its cgroup of v1
-        enclosure.enter("sh", "-c", _ROOT, "sh", str(roots.folder(root)))
+        lower = ":".join(str(roots.folder(each)) for each in root.split(":"))
+        enclosure.enter("sh", "-c", _ROOT, "sh", lower)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key"))
         self._make_user()
 
@@ -83,7 +102,8 @@ class BareMachine:
         """Start it. Raises RuntimeError with its log's end."""
         cgroup = _unified() / f"roost-{self.folder.name}"
         log = self.folder / "boot.log"
-        argv = ["sh", "-euc", _START, "sh", str(cgroup), _BOOT]
+        init = [SYSTEMD] if self.starts is None else ["/bin/sh", "-c", INIT.format(self.starts)]
+        argv = ["sh", "-euc", _START, "sh", str(cgroup), _BOOT, "sh", *init]
         shell = self.enclosure.start(argv, log=log)
         deadline = time.monotonic() + START_SECONDS
         while not (found := _child(shell)) or not self._up(found):
@@ -146,8 +166,11 @@ class BareMachine:
         return Path(f"/proc/{self._pid}/root") / path.lstrip("/")
 
     def _up(self, pid: int) -> bool:
+        asking = ["systemctl", "is-system-running"]
+        if self.starts is not None:
+            asking = ["sh", "-c", "[ ! -e /run/is-up ] || echo running"]
         asked = subprocess.run(
-            ["nsenter", f"--target={pid}", "--all", "--", "systemctl", "is-system-running"],
+            ["nsenter", f"--target={pid}", "--all", "--", *asking],
             capture_output=True,
             text=True,
             check=False,

@@ -52,8 +52,8 @@ class PodmanServiceFactory(Protocol):
 class MachineFactory(Protocol):
     """Boots whole machines."""
 
-    def __call__(self, root: str = ...) -> BareMachine:
-        """`root` is one of `bare_machine.ROOTS`."""
+    def __call__(self, root: str = ..., *, starts: str | None = None) -> BareMachine:
+        """`root` and `starts` are as BareMachine takes them."""
 
 
 class SshServerFactory(Protocol):
@@ -133,8 +133,8 @@ def machine_factory(
     """Machines that end with the test."""
     with ExitStack() as stack:
 
-        def make(root: str = bare_machine.ROOTS[0]) -> BareMachine:
-            return _machine(stack, make_short_folder(), root)
+        def make(root: str = bare_machine.ROOTS[0], *, starts: str | None = None) -> BareMachine:
+            return _machine(stack, make_short_folder(), root, starts)
 
         yield make
 
@@ -208,8 +208,8 @@ def _docker(
     return engine
 
 
-def _machine(stack: ExitStack, folder: Path, root: str) -> BareMachine:
-    machine = BareMachine(_enclosure(stack, folder, network=True), root)
+def _machine(stack: ExitStack, folder: Path, root: str, starts: str | None) -> BareMachine:
+    machine = BareMachine(_enclosure(stack, folder, network=True), root, starts)
     machine.boot()
     return machine
 

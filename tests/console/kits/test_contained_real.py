@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from console.kits.agent_image import AgentImage, make_agent_image
-from console.kits.making import make_kit
+from console.kits.agent_image import AgentImage
 from console.kits.reading import Kit, read_kit
-from tests.archives_made import Made, docker_archive
 from tests.broken_kits import broken_kit
 from tests.console.kits.machine_console import Console
 from tests.kits_made import other_version
 from tests.real.bare_machine import WITH_DOCKER, BareMachine
 from tests.real.busybox import write_root
 from tests.real.fixtures import MachineFactory
-from tests.real.python_image import plain_root
 
 pytestmark = [
     pytest.mark.real("machine_with_docker"),
     pytest.mark.runtimes,
     pytest.mark.timeout(600),
 ]
-NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Of a container that is not Roost's: it must stay as it is.
 FORMAT = "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}"
-
-
-@pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    """A real one, for the Python of the image below."""
-    folder = tmp_path_factory.mktemp("kit")
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    arch = os.uname().machine
-    return read_kit(make_kit(folder, arch=arch, pythons=[python], say=lambda _line: None)[0])
-
-
-@pytest.fixture(scope="module")
-def image(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> AgentImage:
-    """Over this machine's own Python."""
-    folder = tmp_path_factory.mktemp("image")
-    root, base = folder / "root.tar", folder / "base.tar"
-    plain_root(root)
-    made = Made([root.read_bytes()], tags=["python:1"], architecture=NAMES[os.uname().machine])
-    base.write_bytes(docker_archive([made]))
-    return make_agent_image(kit, base, folder)
 
 
 def own_container(machine: BareMachine, folder: Path) -> str:
@@ -72,12 +46,12 @@ def state(machine: BareMachine) -> str:
 
 def test_a_machine_without_a_python_becomes_a_node(
     machine_factory: MachineFactory,
-    image: AgentImage,
-    kit: Kit,
+    agent_image: AgentImage,
+    agent_kit: Kit,
     short_folder: Path,
     tmp_path: Path,
 ) -> None:
-    machine = machine_factory(WITH_DOCKER)
+    machine, image, kit = machine_factory(WITH_DOCKER), agent_image, agent_kit
     roost = Console(short_folder, machine)
     assert machine.tried("sh", "-c", "command -v python3").returncode != 0
     mine = own_container(machine, tmp_path)
@@ -90,7 +64,10 @@ def test_a_machine_without_a_python_becomes_a_node(
     checked = roost(*install, "--kit", str(kit.path), "--check")
     assert checked.returncode == 0, checked.stderr
     assert f"the agent will run as a container of {image.tag}" in checked.stdout
-    assert "docker run --rm --log-driver none --name roost-agent" in checked.stdout
+    assert (
+        "docker run --rm --log-driver none --env JOURNAL_STREAM --name roost-agent"
+        in checked.stdout
+    )
     assert state(machine) == before
 
     for seconds in (2.0, 4.0):

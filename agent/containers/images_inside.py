@@ -18,6 +18,8 @@ from agent.archives.sources import PieceSource, Source
 from agent.containers.connection import Connection
 
 CHUNK_BYTES = 256 * 1024
+# A runtime that mounts the image first, on a slow disk, says nothing meanwhile.
+SILENCE_SECONDS = 60
 T = TypeVar("T")
 
 
@@ -43,7 +45,7 @@ async def read_at(
 
     def work(client: APIClient) -> T | None:
         url = f"{client.base_url}{target}"
-        with client.get(url, params=query, stream=True, timeout=client.timeout) as answer:
+        with client.get(url, params=query, stream=True, timeout=SILENCE_SECONDS) as answer:
             if answer.status_code == 404:
                 return None
             try:

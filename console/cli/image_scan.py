@@ -12,6 +12,7 @@ from console.cli.image_options import is_archive
 from console.cli.image_packages import read_packages
 from console.cli.nodes import all_nodes, one_node, selected_nodes
 from console.cli.options import complete_selector, json_option
+from console.cli.output import say
 from console.cli.reading_packages import name_of, read_groups, read_nodes, see
 from console.cli.run import conclude
 from console.cli.scan_out import Scanned, print_scan
@@ -67,9 +68,9 @@ def command(
     check_readable(files)
     failed = 0
     path = Path(subject)
-    if is_sbom(path):
+    if is_sbom(path) or subject.endswith(".json"):
         subjects = [Scanned(name=each.name, found=each.found) for each in read_sbom(path)]
-    elif is_archive(subject) or subject.endswith(".json"):
+    elif is_archive(subject):
         subjects = [
             Scanned(name=each.name, digest=each.version, found=each.found)
             for each in read_packages(path)
@@ -107,6 +108,8 @@ def _on_nodes(setup: Setup, subject: str, *, unused: bool, host: bool) -> tuple[
             if each.value is not None
         ]
         failed = failed or conclude(own)
+    if not subjects:
+        say("nothing is compared: no container runs there; --unused takes every image")
     return subjects, failed
 
 

@@ -28,7 +28,10 @@ class PackageClient:
             headers=[(IDEMPOTENCY_HEADER, key)],
             body=msgspec.json.encode(ReadPackagesRequest(image=image)),
         )
-        return decode(self._node, await self._requests.exchange(call), Job)
+        try:
+            return decode(self._node, await self._requests.exchange(call), Job)
+        except ProblemError as problem:
+            raise _too_old(self._node) if problem.code == "request.not_found" else problem from None
 
     async def get(self, image: str) -> PackageList | None:
         """As they were read; None: nobody has read them yet."""
@@ -36,7 +39,17 @@ class PackageClient:
         try:
             content = await self._requests.exchange(Call(target=target))
         except ProblemError as problem:
+            if problem.code == "request.not_found":
+                raise _too_old(self._node) from None
             if problem.code != NOT_READ:
                 raise
             return None
         return decode(self._node, content, PackageList)
+
+
+def _too_old(node: str) -> ProblemError:
+    return ProblemError(
+        "request.not_found",
+        f"the agent of {node} is older than this: it cannot read packages",
+        hint="Bring it a newer one: roost agent upgrade",
+    )

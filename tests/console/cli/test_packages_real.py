@@ -133,4 +133,6 @@ def test_what_is_not_there(site: Site) -> None:
     bare = site.roost("image", "sbom", "edge")
     assert (bare.code, "roost image sbom edge IMAGE" in bare.err) == (2, True)
     lost = site.roost("image", "scan", "edge", "--advisories", site.home / "none.zip")
-    assert lost.code == 2 or "none.zip" in lost.err
+    assert (lost.code, "none.zip: No such file" in lost.err) == (1, True)
+    lost = site.roost("image", "scan", "none.json", "--advisories", site.advisories)
+    assert (lost.code, "none.json: No such file" in lost.err) == (1, True)

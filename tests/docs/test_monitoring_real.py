@@ -9,15 +9,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from agent.cli.token import command as token
-from console.fleet.inventory import NodeEntry
+from agent.protocol.findings import SEVERITIES
+from console.fleet.inventory import Expected, NodeEntry
 from console.rollouts.journal import Journal
+from console.rollouts.record import Stage, State
 from tests.agent_process import AgentProcess, free_port
 from tests.console.cli.commands import roost, write_fleet
 from tests.console.tui.fake_desk import make_rollout
@@ -33,6 +35,8 @@ DASHBOARDS = sorted(FOLDER.glob("*.json"))
 WAIT_SECONDS = 30
 # Names in PromQL that are no metric's.
 WORDS = {"sum", "count", "min", "max", "avg", "by", "rate", "increase", "time", "vector", "or"}
+# Grafana's own names of units, as in grafana-foundation-sdk 10.1's `models.units`.
+UNITS = {"bytes", "celsius", "hertz", "percent", "percentunit", "s", "watt"}
 NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 
 
@@ -51,6 +55,24 @@ def metrics_in(expression: str) -> set[str]:
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\bby\s*\([^)]*\)", " ", bare)
     return set(NAME.findall(bare)) - WORDS
+
+
+def labels_in(expression: str) -> set[tuple[str, str]]:
+    """The labels that it picks or groups by, each with its metric."""
+    picked = {
+        (metric, label)
+        for metric, matchers in re.findall(r"([A-Za-z_:][\w:]*)\{([^}]*)\}", expression)
+        for label in re.findall(
+            r"(\w+)\s*(?:=~|!~|!=|=)", re.sub(r'"(?:[^"\\]|\\.)*"', "", matchers)
+        )
+    }
+    grouped = {
+        (metric, label.strip())
+        for names, inner in re.findall(r"\bby\s*\(([^)]*)\)\s*(\(.*)", expression)
+        for label in names.split(",")
+        for metric in metrics_in(inner)
+    }
+    return picked | grouped
 
 
 def filled(expression: str, node: str) -> str:
@@ -197,6 +219,65 @@ def test_every_expression_of_a_dashboard_has_data(
     assert silent == {}
 
 
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_every_legend_has_its_labels(
+    prometheus: Prometheus, exported: set[str], file: Path
+) -> None:
+    (node,) = {each["metric"]["instance"] for each in prometheus.query("roost_agent_info")}
+    board = json.loads(file.read_text())
+    for target in (each for panel in board["panels"] for each in panel["targets"]):
+        wanted = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
+        expression = filled(target["expr"], re.escape(node).replace("\\", "\\\\"))
+        series = [each["metric"] for each in prometheus.query(expression)]
+        # `or vector(0)` is a series without any, for when there is nothing.
+        for labels in [each for each in series if each] or ([] if " or " in expression else series):
+            assert wanted <= labels.keys(), (target["expr"], labels)
+
+
+def test_labels_that_are_picked_and_grouped_by_exist(
+    prometheus: Prometheus, exported: set[str]
+) -> None:
+    asked = [expression for file in DASHBOARDS for expression in targets(file)]
+    asked += [rule["expr"] for rule in rules()]
+    wanted = {pair for expression in asked for pair in labels_in(expression)}
+    assert ("roost_findings", "severity") in wanted
+    assert ("roost_rollout_nodes", "stage") in wanted
+    has = {metric: set(prometheus.ask("labels", **{"match[]": metric})) for metric, _ in wanted}
+    assert {(metric, label) for metric, label in wanted if label not in has[metric]} == set()
+
+
+def test_values_that_are_picked_are_those_that_can_be() -> None:
+    can_be = {
+        "severity": set(SEVERITIES),
+        "stage": set(get_args(Stage)),
+        "state": set(get_args(State)),
+        "fact": set(Expected.__struct_fields__),
+        "job": {"roost"},
+    }
+    asked = [expression for file in DASHBOARDS for expression in targets(file)]
+    asked += [rule["expr"] for rule in rules()]
+    seen = set()
+    for expression in asked:
+        for label, values in re.findall(r'(\w+)(?:=~|!=|=)"([^"]*)"', expression):
+            if label not in {"code", "instance", "rollout"}:
+                assert set(values.split("|")) <= can_be[label], expression
+                seen.add(label)
+    assert seen == can_be.keys()
+
+
+def test_every_rule_says_what_its_series_have(prometheus: Prometheus, exported: set[str]) -> None:
+    for rule in rules():
+        text = json.dumps([rule["annotations"], rule["labels"]])
+        wanted = set(re.findall(r"\$labels\.(\w+)", text))
+        by = re.match(r"sum by \(([^)]*)\)", rule["expr"])
+        if by:
+            has = {name.strip() for name in by[1].split(",")}
+        else:
+            metric = min(metrics_in(rule["expr"]))
+            has = set(prometheus.ask("labels", **{"match[]": metric}))
+        assert wanted <= has, rule["alert"]
+
+
 def test_every_rule_looks_at_what_is_exported(exported: set[str]) -> None:
     for rule in rules():
         assert metrics_in(rule["expr"]) <= exported, rule["alert"]
@@ -238,6 +319,20 @@ def test_a_dashboard_is_laid_out(file: Path) -> None:
         assert place["x"] + place["w"] <= 24
         assert panel["datasource"]["uid"] == "${datasource}"
         cells |= mine
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_says_how_to_show_its_figures(file: Path) -> None:
+    """Without its own, a panel has Grafana's thresholds: green, and red from 80 on."""
+    for panel in json.loads(file.read_text())["panels"]:
+        shown = panel["fieldConfig"]["defaults"]
+        assert shown.get("unit", "s") in UNITS, panel["title"]
+        if panel["type"] == "stat":
+            assert shown["thresholds"]["steps"], panel["title"]
+        if panel["type"] == "table":
+            options = panel["transformations"][0]["options"]
+            # Grafana would call it so: a one that says nothing, or a figure without a name.
+            assert "Value" in options["excludeByName"] | options.get("renameByName", {})
 
 
 def test_nothing_of_this_machine_is_in_the_files() -> None:

@@ -56,6 +56,10 @@ def command(
     """Print a container's output.
 
     With --follow, a link that drops is tried again, and nothing is printed twice.
+
+    \b
+      roost container logs cam-01 detector --tail 100 -f
+      roost container logs cam-01 detector --since 2h > detector.log
     """
 
     def text(entry: NodeEntry, line: LogLine) -> str:

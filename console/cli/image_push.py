@@ -121,6 +121,10 @@ def command(
     What was sent is kept: after a cut, or when this command is ended and run again, it goes on
     where it stopped. On production nodes you see what would be done, and are asked; also where
     a node has no room without removing images, unless --make-room says so.
+
+    \b
+      roost image push app.tar --to site=plant-7
+      roost image push app-1.tar.zst --to 'gpu in (t4,a10)' --limit 2MB --via-site
     """
     setup.refuse_changes("image push")
     rate = RateLimit(None if limit is None else parse_rate(limit))

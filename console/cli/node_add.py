@@ -74,6 +74,10 @@ def command(
     Over ssh your own OpenSSH is used, with your keys and your ~/.ssh/config; it must log in
     without a question. ROOST_SSH in the environment is another command for it, such as
     ROOST_SSH="ssh -F ./site.conf".
+
+    \b
+      roost node add ssh://field@plant-7 --label site=plant-7
+      roost node add https://10.0.0.7:7443 --token-file plant-7.token
     """
     setup.refuse_changes("node add")
     where = parse_address(address)

@@ -84,6 +84,10 @@ def command(
 
     It needs ssh, root (or sudo without a password) and python3 there, and no network; with --image,
     docker or podman in the place of python3. Cut off, run it again: it goes on where it was.
+
+    \b
+      roost node install ssh://field@plant-7 --check
+      roost node install --list hosts.txt --kit roost-agent-VERSION-x86_64.pyz
     """
     if not check:
         setup.refuse_changes("node install")

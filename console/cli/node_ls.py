@@ -48,6 +48,10 @@ def command(setup: Setup, selector: str | None, *, wide: bool, as_json: bool) ->
     UTIL is the mean of the node's GPUs, MEM of them all, TEMP of the hottest. MARK says what is
     in production and what is simulated. SELECTOR is like `site=plant-7,gpu in (t4,a10),!retired`
     or `@name`.
+
+    \b
+      roost node ls 'site=plant-7,gpu in (t4,a10)'
+      roost node ls --json | jq -r '.[] | select(.state != "live") | .node'
     """
     answers = ask_each(
         setup, selector, lambda entry, client: look_at(entry, client, timeout=setup.timeout)

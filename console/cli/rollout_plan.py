@@ -55,6 +55,10 @@ def command(
     Images that a node lacks are sent from the archives before anything changes there, and engines
     are built that the release says how to build. A node that lacks an image which no archive has
     cannot take the release.
+
+    \b
+      roost rollout plan app.yaml --to site=plant-7
+      roost rollout plan app.yaml --archive app-2.tar --to 'gpu!=orin'
     """
     release = read_release(setup, asked)
     entries, found = release.entries, release.means

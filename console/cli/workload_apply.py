@@ -78,6 +78,10 @@ def command(
     node's workloads change, or none: where one does not start, is not well or does not see its
     GPUs, what ran before runs again. A node that cannot do it keeps no other node up.
     Variables come from where `workload check` has them.
+
+    \b
+      roost workload apply app.yaml --to @cam-01 --check
+      roost workload apply app.yaml --to site=plant-7 --set VERSION=2.4.1
     """
     entries, found = read_workloads(setup, asked)
     if tell_problems(found):

@@ -30,7 +30,7 @@ from agent.protocol.upgrades import LastUpgrade
 FIRST = "first-upgrade.json"
 # Of a program that starts another one, on a machine with much to do.
 REHEARSAL_SECONDS = 30.0
-_TOY = '#!/bin/sh\necho "$@"\n'
+_TOY = b"import sys\nprint(*sys.argv[1:])\n"
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,8 @@ class TrialFiles:
             ) as name:
                 toy = Path(name) / CURRENT / "bin" / "roost-agent"
                 toy.parent.mkdir(parents=True)
-                toy.write_text(_TOY)
+                # By the same Python: an image of the agent may have no shell.
+                toy.write_bytes(self._python() + _TOY)
                 toy.chmod(0o755)
                 program = Path(name) / self.start.name
                 program.write_bytes(self._own_start())
@@ -191,8 +192,12 @@ class TrialFiles:
 
     def _own_start(self) -> bytes:
         """What came with this version, for the Python that the one there runs with."""
+        return self._python() + Path(starting.__file__).read_bytes()
+
+    def _python(self) -> bytes:
+        """The first line of a program there."""
         with self.start.open("rb") as file:
-            return file.readline() + Path(starting.__file__).read_bytes()
+            return file.readline()
 
     def _renew(self) -> None:
         """What starts agents finds the current version's own; the unit is that version's."""

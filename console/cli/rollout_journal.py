@@ -8,7 +8,7 @@ import click
 
 from console.rollouts.journal import Journal, journal_folder
 
-rollout_argument = click.argument("rollout_id", metavar="ROLLOUT", required=False)
+rollout_argument = click.argument("rollout_id", metavar="[ROLLOUT]", required=False)
 
 
 def this_journal() -> Journal:

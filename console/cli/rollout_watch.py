@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import click
 
@@ -11,13 +12,18 @@ from console.cli.rollout_journal import rollout_argument, this_journal
 from console.rollouts.finding import find_rollout
 from console.rollouts.journal import Journal
 from console.rollouts.locks import locked
-from console.rollouts.record import ENDED
+from console.rollouts.record import ENDED, State
 from console.rollouts.words import count_words, event_line, state_words, unsteered_lines
 from console.text import clean
 
 LOOK_SECONDS = 0.5
 # A runner that was just started has its lock after this.
 STARTING_SECONDS = 15.0
+# What a person who looks on can do where a person is waited for.
+ASKS: Mapping[State, str] = {
+    "gate": "roost rollout promote {0} lets it through, roost rollout abort {0} takes it back",
+    "paused": "roost rollout resume {0} goes on with it, roost rollout abort {0} takes it back",
+}
 
 
 @click.command("watch")
@@ -33,7 +39,7 @@ def command(rollout_id: str | None) -> int:
 
 def watch(journal: Journal, rollout_id: str, *, after: int = 0) -> int:
     """Print events, those with numbers over `after`, until the rollout has ended; the exit code."""
-    told, steered_at = after, time.monotonic()
+    told, steered_at, asked_at = after, time.monotonic(), 0.0
     try:
         while True:
             # Before the rest: what is taken is written together with what came of it.
@@ -42,6 +48,9 @@ def watch(journal: Journal, rollout_id: str, *, after: int = 0) -> int:
             for number, event in journal.events(rollout_id, after=told):
                 click.echo(clean(event_line(event)))
                 told = number
+            if rollout.state in ASKS and rollout.since != asked_at:
+                asked_at = rollout.since
+                say(f"hint: {ASKS[rollout.state].format(rollout_id)}")
             if rollout.state == "planned" or (rollout.state in ENDED and not waits):
                 say(f"{state_words(rollout)}: {count_words(rollout)}")
                 return 0 if rollout.went_well else 1

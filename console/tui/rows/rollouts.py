@@ -15,7 +15,7 @@ from console.tui.rows.stages import STAGES, stage_bar
 
 COLUMNS = (
     Column("rollout", "ROLLOUT", (8, 8, 8, 8)),
-    Column("release", "RELEASE", (10, 14, 20, 20)),
+    Column("release", "RELEASE", (10, 14, 24, 28)),
     Column("state", "STATE", (13, 13, 20, 20)),
     Column("bar", "NODES", (8, 12, 12, 12), largest_first=True),
     Column("counts", "", (0, 15, 26, 36), grow=9),

@@ -177,8 +177,13 @@ def test_a_gate_is_for_somebody_else(side: Side) -> None:
     side.journal.wish(name, "promote", by="ann@console")
     now = side.until(name, lambda now: now.state == "gate" and now.wave == 1)
     assert now.counts() == {"done": 2, "canary": 1}
-    side.journal.wish(name, "promote", by="ann@console")
-    assert side.roost("watch", name).code == 0
+    words: list[str | Path] = [ROOST, "--fleet", side.fleet, "rollout", "watch", name]
+    with Terminal(
+        words, columns=120, lines=30, env=environment(side.home) | side.state
+    ) as watching:
+        watching.wait_for(f"hint: roost rollout promote {name} lets it through", 20)
+        side.journal.wish(name, "promote", by="ann@console")
+        assert watching.wait_exit(30) == 0
     assert "by ann@console" in side.roost("history", name).out
 
 

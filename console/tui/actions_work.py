@@ -73,6 +73,16 @@ WORK: tuple[Action, ...] = (
         "Rows",
         footer=31,
     ),
+    action(
+        "image.packages",
+        "v",
+        "packages",
+        "What is installed in the image: the node looks into it, unless it has before",
+        ("image",),
+        "Do",
+        role="operator",
+        footer=36,
+    ),
     change(
         "image.tag",
         "t",

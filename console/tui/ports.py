@@ -20,6 +20,7 @@ from agent.protocol.images import (
     TagRequest,
 )
 from agent.protocol.jobs import Job, JobLogLine
+from agent.protocol.packages import PackageList
 from agent.protocol.site import SiteStatus
 from agent.protocol.telemetry import History, Metric
 from console.fleet.inventory import Inventory, NodeEntry
@@ -107,8 +108,19 @@ class EngineClient(Protocol):
     async def list(self) -> list[Engine]: ...
 
 
+class PackageClient(Protocol):
+    """What is installed in a node's images."""
+
+    async def read(self, image: str, key: str) -> Job: ...
+
+    async def get(self, image: str) -> PackageList | None: ...
+
+
 class NodeClient(Protocol):
     """Requests to one node. All raise ProblemError."""
+
+    @property
+    def packages(self) -> PackageClient: ...
 
     @property
     def workloads(self) -> WorkloadClient: ...

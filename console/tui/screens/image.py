@@ -75,6 +75,31 @@ class ImageScreen(ReadsImages):
             return
         self.app.push_screen(TextDialog(self.context, image_entries(image), title=row.group))
 
+    def act_image_packages(self) -> None:
+        row = self.table.current
+        image = image_on(self.context.shelf, row.group, self.image) if row is not None else None
+        if row is None or image is None:
+            self.say("There is no node under the cursor that has it.")
+            return
+        words = f"{row.group} looks into {clean(self.image)} ..."
+        self.begin(self._show_packages(row.group, image.id), words)
+
+    async def _show_packages(self, node: str, image: str) -> None:
+        from console.tui.screens.packages import package_entries, read_packages
+
+        try:
+            found = await read_packages(self.context.fleet.client(node), image)
+        except ProblemError as error:
+            self.show_problem(error.problem(), about=node)
+            return
+
+        def show() -> None:
+            from console.tui.screens.dialog import TextDialog
+
+            self.app.push_screen(TextDialog(self.context, package_entries(found), title=node))
+
+        self.call_later(show)
+
     def image_to_tag(self) -> str | None:
         return self.image
 

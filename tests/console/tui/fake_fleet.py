@@ -21,6 +21,7 @@ from console.fleet.picture import NodeView
 from console.tui.ports import ContainerVerb
 from tests.console.tui import fakes
 from tests.console.tui.fake_engines import FakeEngines
+from tests.console.tui.fake_packages import FakePackages
 from tests.console.tui.fake_workloads import FakeWorkloads
 from tests.console.tui.fakes import DISK, begun, put_job, uuid_of
 
@@ -49,6 +50,7 @@ class FakeClient:
     def __post_init__(self) -> None:
         self.workloads = FakeWorkloads(self.view, self._answer)
         self.engines = FakeEngines(self.view, self._answer)
+        self.packages = FakePackages(self.view, self._answer)
 
     async def _answer(self) -> None:
         if self.hold is not None:

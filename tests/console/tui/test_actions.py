@@ -63,6 +63,7 @@ SCREENS: dict[Scope, type[View]] = {
 }
 # They change nothing, or what takes nothing away: a pause, a runner where there is none.
 LOOKING = {
+    "image.packages",
     *("engine.watch", "engine.bench", "engine.log"),
     *("rollout.history", "rollout.details", "rollout.trouble", "rollout.node", "rollout.bell"),
     *("rollout.pause", "rollout.steer"),

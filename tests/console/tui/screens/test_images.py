@@ -382,6 +382,35 @@ async def test_what_nobody_has_is_neither_tagged_nor_removed(make_app: MakeApp) 
         assert "a does not have it." in await settled(pilot)
 
 
+async def test_v_shows_what_is_installed_in_an_image(make_app: MakeApp) -> None:
+    app = image_app(make_app, first="image web:1")
+    packages = fleet_of(app).clients["a"].packages
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        for _ in range(2):  # the second time nobody reads
+            await pilot.press("v")
+            text = await settled(pilot)
+            assert "1 deb, 1 pypi" in text
+            assert "debian 12" in text
+            assert "There may be more: /var/lib/rpm/Packages: not read" in text
+            assert "numpy 2.0" in text
+            await pilot.press("escape")
+            await settled(pilot)
+        assert packages.read_jobs == [make_image("web:1").id]
+        await pilot.press("end")
+        await pilot.press("v")
+        assert "no node under the cursor that has it" in await settled(pilot)
+
+
+async def test_what_the_node_says_against_it_is_shown(make_app: MakeApp) -> None:
+    app = image_app(make_app, first="image web:1")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        fleet_of(app).clients["a"].fails = AWAY
+        await pilot.press("v")
+        assert "no route to host" in await settled(pilot)
+
+
 async def test_an_image_needs_a_name(make_app: MakeApp) -> None:
     app = image_app(make_app)
     async with app.run_test(size=(80, 24)) as pilot:

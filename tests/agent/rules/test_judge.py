@@ -71,6 +71,11 @@ def test_a_constraint_that_no_driver_for_the_gpu_satisfies() -> None:
     expect(needs, node(D470, K80), fails(refused))
 
 
+def test_the_last_branch_that_knows_a_gpu_is_still_one_for_it() -> None:
+    verdict = judge(image("11.4.3", require="cuda>=11.4"), node("450.51.06", K80), TABLES)
+    assert (verdict.ability, verdict.needs_driver) == ("fails", "470.42.01")
+
+
 def test_with_cdi_constraints_ask_for_no_driver() -> None:
     expect(
         image("12.4.1", require="cuda>=99"),

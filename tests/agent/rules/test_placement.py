@@ -61,11 +61,17 @@ def refused(select: str, slots: Sequence[GpuSlot] = PLAIN, **more: Any) -> Probl
         ("name=t4", {}, [2]),
         ("name=a10", {"count": 2}, [1, 0]),
         ("name=a10,2", {}, [1, 2]),
+        ("1,name=a10", {}, [1, 0]),
         ("igpu", {}, [0]),
     ],
 )
 def test_it_gets(select: str, more: dict[str, Any], indices: list[int]) -> None:
     assert chosen(select, **more) == [PLAIN[index].uuid for index in indices]
+
+
+def test_one_whose_load_is_not_known_is_not_the_least_busy() -> None:
+    unknown, busy = slot(0), slot(1, utilization_percent=60.0)
+    assert chosen("least-busy", [unknown, busy]) == [busy.uuid]
 
 
 @pytest.mark.parametrize(

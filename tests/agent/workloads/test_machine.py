@@ -131,6 +131,20 @@ async def test_one_that_is_not_well_any_more_goes_back(lost: bool) -> None:
         assert (ended.state, ended.problem and ended.problem.code) == ("reverted", "deploy.unwell")
 
 
+@pytest.mark.usefixtures("quick")
+async def test_one_that_is_well_in_between_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only misses in a row count, however many there are."""
+    monkeypatch.setattr(machine, "MISSES", 50)
+    async with memory_side(runtime=SeenRuntime) as side:
+        new = await canary(side, start_deadline=0.01)
+        for health in ("starting", "healthy") * 10:
+            side.runtime.become(new, health=health)
+            until = side.runtime.looks[new] + 20
+            while side.runtime.looks[new] < until:
+                assert side.record.shown.state == "canary"
+                await asyncio.sleep(0)
+
+
 async def test_a_proxy_that_was_lost_while_no_agent_was_there_is_made_again() -> None:
     async with memory_side() as side:
         before = await side.traffic.targets("web")

@@ -42,7 +42,8 @@ async def test_what_lies_there_is_read_and_written(regions: Regions, tmp_path: P
         {"name": "one", "key": "frames", "offset": 20, "byte_size": 100}
     ]
     assert regions.status("one") == regions.status(None)
-    assert bytes(await regions.read(Place("one", 4, 96))) == DATA[24:120]
+    for at_once in (True, False):
+        assert bytes(await regions.read(Place("one", 4, 96), at_once=at_once)) == DATA[24:120]
     await regions.write(Place("one", 90, 10), memoryview(b"0123456789"))
     assert (tmp_path / "frames").read_bytes() == DATA[:110] + b"0123456789" + DATA[120:]
     regions.unregister("one")
@@ -152,6 +153,21 @@ async def test_what_does_not_fit_is_told(regions: Regions) -> None:
     with pytest.raises(RequestError) as raised:
         await regions.write(Place("one", 0, 10), memoryview(bytes(11)))
     assert refused(raised) == (400, "output.size")
+
+
+async def test_much_is_copied_in_a_thread_unless_nobody_waits(tmp_path: Path) -> None:
+    size = 300 * 1024
+    (tmp_path / "frames").write_bytes(bytes(size))
+    regions = Regions(1, tensor_limit_bytes=size, folder=tmp_path)
+    regions.register("one", region(size=size))
+    before = threading.active_count()
+    for whole in (1000, size):
+        at_once = whole == size
+        await regions.read(Place("one", 0, whole), at_once=at_once)
+        await regions.write(Place("one", 0, whole), memoryview(bytes(whole)), at_once=at_once)
+    assert threading.active_count() == before
+    assert bytes(await regions.read(Place("one", 0, size))) == bytes(size)
+    assert threading.active_count() > before
 
 
 async def test_what_may_only_be_read_is_not_written(

@@ -93,6 +93,11 @@ class DetectorApp:
         )
 
     @property
+    def _alone(self) -> bool:
+        """No other request is there. Of many, tensors are copied while the model runs others'."""
+        return self._begun - self._answered == 1
+
+    @property
     def why_not_live(self) -> str | None:
         """None: it works, with a model or still without one."""
         if self._tending is not None and self._tending.done():
@@ -182,7 +187,7 @@ class DetectorApp:
                 await asyncio.sleep(0)
             made, ran = await answer
         if asked.into is not None:
-            await self._regions.write(asked.into, v2.lying_bytes(made))
+            await self._regions.write(asked.into, v2.lying_bytes(made), at_once=self._alone)
         answered = await self._written(made, asked, ran.backend.shape.output_name)
         return InParts([answered.head, answered.data], answered.headers)
 
@@ -190,7 +195,8 @@ class DetectorApp:
         if asked.into is not None:
             self._regions.check(asked.into)
         if isinstance(asked.images, v2.Lying):
-            return asked.images.images(await self._regions.read(asked.images.place))
+            place = asked.images.place
+            return asked.images.images(await self._regions.read(place, at_once=self._alone))
         return asked.images
 
     async def _read(self, body: Body, header: str | None, shape: Shape) -> v2.Asked:

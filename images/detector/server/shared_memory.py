@@ -116,8 +116,15 @@ class Regions:
             for each, known in ((each, self._known(each)) for each in names)
         ]
 
-    async def read(self, place: Place) -> memoryview:
-        """A copy, where a processor likes to load from. Raises RequestError: 400, 403, 413."""
+    async def read(self, place: Place, *, at_once: bool = False) -> memoryview:
+        """A copy, where a processor likes to load from.
+
+        Args:
+            at_once: not in a thread, for nobody waits meanwhile.
+
+        Raises:
+            RequestError: 400, 403, 413
+        """
         file, start = self._at(place)
         if place.size > self._limit:
             raise RequestError(
@@ -126,12 +133,16 @@ class Regions:
                 f"the tensor is longer than {self._limit} bytes",
                 "Send fewer or smaller images at a time, or set DETECTOR_BODY_LIMIT_BYTES.",
             )
-        if place.size <= _QUICK_BYTES:
+        if at_once or place.size <= _QUICK_BYTES:
             return _read(file, start, place.size)
         return await asyncio.to_thread(_read, file, start, place.size)
 
-    async def write(self, place: Place, data: memoryview) -> None:
-        """Raises RequestError: 400, it does not fit there, or cannot be written; 403."""
+    async def write(self, place: Place, data: memoryview, *, at_once: bool = False) -> None:
+        """`at_once` as in `read`.
+
+        Raises:
+            RequestError: 400, it does not fit there, or cannot be written; 403
+        """
         file, start = self._at(place)
         if not file.writable:
             raise bad(
@@ -145,7 +156,7 @@ class Regions:
                 f"the output has {data.nbytes} bytes, there is room for {place.size}",
                 "Make the region larger.",
             )
-        if data.nbytes <= _QUICK_BYTES:
+        if at_once or data.nbytes <= _QUICK_BYTES:
             _write(file, start, data)
         else:
             await asyncio.to_thread(_write, file, start, data)

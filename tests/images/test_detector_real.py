@@ -397,6 +397,17 @@ def test_it_waits_for_its_model_and_goes_on_with_the_one_before(start_detector: 
     assert detector.ready()
 
 
+def test_a_model_that_may_not_be_read_is_told_until_it_may(start_detector: Start) -> None:
+    detector = start_detector(model=b"no model")
+    path = detector.models / "detector.onnx"
+    path.chmod(0o600)
+    path.write_bytes(colour_detector())
+    denied = "onnx-cpu: /models/detector.onnx: Permission denied"
+    wait_until(lambda: any(each.endswith(denied) for each in detector.messages()))
+    path.chmod(0o644)
+    detector.wait_ready()
+
+
 def test_no_request_is_lost_when_the_model_is_replaced(detector: Detector) -> None:
     outcome: dict[str, Any] = {}
     count = 'detector_request_seconds_count{route="/v1/detect"'

@@ -340,7 +340,7 @@ def picture_size(shape: Shape) -> tuple[int, int]:
 
 
 def _stamps(files: Sequence[Path]) -> tuple[object, ...]:
-    """What changes when a file is written or replaced; links are followed."""
+    """What changes when a file is written, replaced or let be read; links are followed."""
     found: list[object] = []
     for path in files:
         try:
@@ -348,7 +348,8 @@ def _stamps(files: Sequence[Path]) -> tuple[object, ...]:
         except OSError:
             found.append(None)
         else:
-            found.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            times = stat.st_mtime_ns, stat.st_ctime_ns
+            found.append((stat.st_dev, stat.st_ino, stat.st_size, *times))
     return tuple(found)
 
 

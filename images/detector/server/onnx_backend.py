@@ -56,6 +56,11 @@ class OnnxBackend:
         self.kind = f"onnx-{device}"
         if device == "cuda" and _CUDA not in ort.get_available_providers():
             raise NotUsableError("the ONNX Runtime in this image is built without CUDA")
+        try:
+            with onnx.open("rb"):
+                pass  # ONNX Runtime has a number for why it cannot be read
+        except OSError as error:
+            raise NotUsableError(f"{onnx}: {error.strerror}") from None
         # Its lines are no JSON, and what is in them is in what it raises; and newer ones tell
         # Microsoft of what they do, where they can.
         ort.set_default_logger_severity(_FATAL)

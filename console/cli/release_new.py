@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,7 +103,9 @@ def command(
         )
     images = images or built(folder)
     file = file or Path(f"{name}.yaml")
-    text = release_text(name, images, file=file.name, gpu=gpu, strategy=strategy, port=port)
+    text = release_text(
+        name, images, file=shlex.quote(file.name), gpu=gpu, strategy=strategy, port=port
+    )
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
@@ -114,7 +117,7 @@ def command(
         raise ProblemError(
             "build.files", f"{file}: {error.strerror}", hint="Name another file: --output FILE"
         ) from None
-    say(f"{file}: look at it with: roost release check {file}")
+    say(f"{file}: look at it with: roost release check {shlex.quote(str(file))}")
     return 0
 
 

@@ -25,4 +25,6 @@ def command(ctx: click.Context, shell: str) -> None:
             "console.usage", f"nothing is known of {shell}", hint="Take bash, zsh or fish."
         )
     root = ctx.find_root()
-    click.echo(kind(root.command, {}, "roost", "_ROOST_COMPLETE").source())
+    script = kind(root.command, {}, "roost", "_ROOST_COMPLETE").source()
+    # click's script for fish cuts what is said of a command at its first comma.
+    click.echo(script.replace('string split "," ', 'string split --max 1 "," '))

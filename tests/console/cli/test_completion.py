@@ -44,6 +44,11 @@ def test_a_script_for_each_shell(tmp_path: Path, shell: str) -> None:
     assert "_ROOST_COMPLETE" in done.out
 
 
+def test_fish_is_to_show_all_that_is_said_of_a_command(tmp_path: Path) -> None:
+    script = roost(tmp_path, "completion", "fish").out
+    assert 'string split --max 1 "," $completion' in script  # commas come in what is said, too
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_takes_its_script(tmp_path: Path) -> None:
     script = roost(tmp_path, "completion", "bash").out

@@ -124,7 +124,8 @@ def _cells(job: Job, view: NodeView) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell
     state = state_text(job)
     return (
         Cell(job.subject, sort=job.subject),
-        Cell(job.kind, sort=job.kind),
+        # "workload.deploy" and "workload.revert" are alike where they are cut.
+        Cell(job.kind.partition(".")[2] or job.kind, sort=job.kind, wide=job.kind, data=job.kind),
         Cell(
             doing(job),
             "warn" if doing(job) in {"cancelling", NO_SENDER} else STATE_TONES[job.state],

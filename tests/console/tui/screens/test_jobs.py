@@ -66,6 +66,18 @@ async def test_it_fits_a_small_terminal(make_app: MakeApp, size: tuple[int, int]
         assert "1-6 of 6" in text
 
 
+async def test_kinds_that_begin_alike_are_told_apart_where_they_do_not_fit(
+    make_app: MakeApp,
+) -> None:
+    node = make_node("a")
+    for number, kind in enumerate(("workload.deploy", "workload.revert", "image.load")):
+        put_job(node, f"j{number}", "succeeded", kind=kind, subject="web", ago=number)
+    app = make_app([node], first="jobs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = [line.split()[1:4] for line in (await settled(pilot)).splitlines()[3:6]]
+        assert [kind for _, kind, _ in rows] == ["deploy", "revert", "image.load"]
+
+
 def waiting_nodes() -> list[NodeView]:
     """Nobody sends to the first job; the others ended before they were through."""
     a = make_node("a")

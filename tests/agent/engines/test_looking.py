@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -11,10 +12,13 @@ import pytest
 from agent.containers.runtime import NodeRuntime
 from agent.engines.container_executor import ContainerExecutor
 from agent.engines.host_executor import HostExecutor, Looked
+from agent.host.real_paths import ROOT
 from agent.protocol.engines import Builder
 from agent.protocol.images import NodeImage
 from tests.agent.engines.engine_side import A10, Node, content, facts, put, stand_in
 
+# In the second one a program is run as an agent in a container runs its machine's.
+ROOTS = [ROOT, Path("/proc/self/root")] if os.geteuid() == 0 else [ROOT]
 DEVICE = {
     "name": A10.name,
     "compute_capability": "8.6",
@@ -23,8 +27,9 @@ DEVICE = {
 }
 
 
-async def test_a_gpu_that_was_away_for_one_look_on_the_host(tmp_path: Path) -> None:
-    executor, script = HostExecutor([stand_in(tmp_path)]), tmp_path / "python"
+@pytest.mark.parametrize("root", ROOTS)
+async def test_a_gpu_that_was_away_for_one_look_on_the_host(tmp_path: Path, root: Path) -> None:
+    executor, script = HostExecutor([stand_in(tmp_path)], root=root), tmp_path / "python"
     assert (await executor.look(A10.uuid)).sm_count is None
     said = content(script).decode()
     put(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
+from agent.host.real_paths import ROOT
 from agent.live.own_log import KEPT_BYTES, LogKeeper
 
 
@@ -51,18 +53,23 @@ async def test_its_size_is_bounded_on_both_sides(keeper: LogKeeper) -> None:
         ("echo no rights >&2; exit 1", "memory", "journalctl: no rights"),
     ],
 )
+# In the second one a program is run as an agent in a container runs its machine's.
+@pytest.mark.parametrize(
+    "root", [ROOT, Path("/proc/self/root")] if os.geteuid() == 0 else [ROOT], ids=str
+)
 async def test_the_journal_first(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
     source: str,
     reason: str | None,
+    root: Path,
 ) -> None:
     program = tmp_path / "journalctl"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    keeper = LogKeeper({"JOURNAL_STREAM": "8:1"})
+    keeper = LogKeeper({"JOURNAL_STREAM": "8:1"}, root=root)
     tell(keeper, "from memory")
     found = await keeper.read(10_000)
     assert (found.source, found.reason) == (source, reason)

@@ -16,6 +16,7 @@ from agent.containers import actions
 from agent.containers.api_stream import ApiStream, StreamBrokenError, StreamRefusedError
 from agent.containers.connection import Connection, Patience
 from agent.containers.facts import runtime_facts
+from agent.containers.images_temporary import LABEL
 from agent.containers.inspection import Inspected, listed
 from agent.containers.refusals import understood
 from agent.containers.table import ContainerTable
@@ -49,6 +50,7 @@ PODMAN_FACTS_TIMES_RARER = 10
 
 class _Actor(msgspec.Struct):
     id: str = msgspec.field(name="ID", default="")
+    attributes: dict[str, object] | None = msgspec.field(name="Attributes", default=None)
 
 
 class _Event(msgspec.Struct):
@@ -141,7 +143,9 @@ class Follower:
     async def _list(self) -> set[str]:
         entries = await self._connection.call(lambda client: client.containers(all=True))
         found = understood(lambda: [listed(entry) for entry in entries], self._connection.address)
-        return self._table.take_list(found)
+        # Our own are nobody's business, and while one is read Docker answers nothing about it:
+        # every other one would wait for that.
+        return self._table.take_list([each for each in found if LABEL not in each.labels])
 
     async def _facts(self) -> RuntimeFacts:
         connection = self._connection
@@ -180,6 +184,8 @@ class Follower:
             event = decoder.decode(line)
         except msgspec.DecodeError:
             log.warning("an event that cannot be read: %r", line[:200])
+            return
+        if LABEL in (event.actor.attributes or ()):
             return
         if event.actor.id and not event.action.startswith(_QUIET_ACTIONS):
             self._look_at.add(event.actor.id)

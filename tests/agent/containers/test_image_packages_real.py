@@ -101,3 +101,32 @@ async def test_who_cancels_leaves_no_container(
     go_on.set()
     await asyncio.to_thread(ended.wait, 30)
     assert await docker(store, "ps", "--all", "--quiet") == ""
+
+
+@pytest.mark.real
+async def test_containers_are_followed_meanwhile(
+    images: DockerRuntime, store: PrivateRuntime, archive: Path
+) -> None:
+    """Docker answers nothing about a container while it is read."""
+    go_on = threading.Event()
+    loop = asyncio.get_running_loop()
+    begun = asyncio.Event()
+
+    def heard(_done: int, _total: int) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+
+    reading = asyncio.create_task(images.image_packages(TAG, heard))
+    await begun.wait()
+    try:
+        changed = asyncio.Event()
+        images.on_change(changed.set)
+        made = await docker(store, "create", "--name", "another", IMAGE)
+        while made not in images.containers():
+            changed.clear()
+            await changed.wait()
+        assert [each.name for each in images.containers().values()] == ["another"]
+    finally:
+        go_on.set()
+        await reading
+        await docker(store, "rm", "another")

@@ -33,7 +33,8 @@ class AppliedWorkload(msgspec.Struct, kw_only=True):
     reason: str | None = None
     # Texts of it that read `WITHHELD`: "environment.TOKEN", "command.2".
     withheld: list[str] = []
-    # Of what was withheld, by place: see `NodeSnapshot.sealed_by`.
+    # Of what was withheld, and of values of the environment that were told, by place: see
+    # `NodeSnapshot.sealed_by`.
     seals: dict[str, str] = {}
     image: Digest | None = None  # the runtime's id of what its container is made from
     config_digest: Digest | None = None

@@ -35,7 +35,7 @@ class Withheld(msgspec.Struct, frozen=True):
 
     workload: Workload
     places: list[str]  # "environment.TOKEN", "command.2"
-    seals: dict[str, str]  # of what was there
+    seals: dict[str, str]  # of what was there, and of the environment's values that are told
 
 
 def withhold(
@@ -50,15 +50,18 @@ def withhold(
     Args:
         secrets: the values of the node's secrets.
         environment: whether values of the environment may be told that do not look like secrets.
-        seals: what seals values that are withheld.
+        seals: what seals values that are withheld, and those of the environment that are told: a
+            snapshot that withholds them is compared with one that does not.
     """
     hidden = _Hidden(secrets)
     values: dict[str, str] = {}
     plain = msgspec.to_builtins(workload)
     told = _without(plain, "", hidden, values, environment=environment)
+    sealable: dict[str, str] = {}
+    _without(plain, "", hidden, sealable, environment=False)
     sealed = {
         place: seals(workload.name, place, value.encode())
-        for place, value in values.items()
+        for place, value in sealable.items()
         if seals is not None
     }
     return Withheld(from_plain(told, Workload), list(values), sealed)

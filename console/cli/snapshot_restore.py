@@ -163,7 +163,8 @@ def command(
     if as_json:
         print_json(record)
     else:
-        click.echo(clean(f"{node}: {state(restored.job)}, as in {file}"))
+        how = "not all is as in" if record.differs else "as in"
+        click.echo(clean(f"{node}: {state(restored.job)}, {how} {file}"))
         for line in record.differs:
             say(f"{node}: still differs: {line}")
         _tell_undo(restore.plan, node)

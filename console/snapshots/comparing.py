@@ -174,6 +174,21 @@ def _sealed_alike(before: NodeSnapshot, after: NodeSnapshot) -> bool:
     return before.sealed_by == after.sealed_by != ""
 
 
+def changed_values(workload: str, before: NodeSnapshot, after: NodeSnapshot) -> list[str]:
+    """Places whose withheld values differ; those that nobody can compare are not among them."""
+    if not _sealed_alike(before, after):
+        return []
+    was, now = (
+        next((each for each in side.workloads if each.name == workload), None)
+        for side in (before, after)
+    )
+    if was is None or now is None:
+        return []
+    # What both tell is compared as it stands.
+    withheld = {*was.withheld, *now.withheld}
+    return [place for place in _resealed(was.seals, now.seals) if place in withheld]
+
+
 def _secrets(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
     yield from _texts(
         "secrets", dict.fromkeys(before.secrets, ""), dict.fromkeys(after.secrets, "")
@@ -201,7 +216,6 @@ def _resealed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 def _workloads(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
     old, new = ({each.name: each for each in side.workloads} for side in (before, after))
-    sealed = _sealed_alike(before, after)
     for name in sorted({*old, *new}):
         was, now = old.get(name), new.get(name)
         if was is None or now is None:
@@ -209,7 +223,7 @@ def _workloads(before: NodeSnapshot, after: NodeSnapshot) -> Iterator[Change]:
             yield Change(part="workloads", name=name, kind=kind, words=_what(was or now))
             continue
         words = list(_workload(was, now))
-        words += [f"{place}: {CHANGED}" for place in _resealed(was.seals, now.seals) if sealed]
+        words += [f"{place}: {CHANGED}" for place in changed_values(name, before, after)]
         if words:
             yield Change(part="workloads", name=name, kind="changed", words=words)
 

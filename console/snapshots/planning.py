@@ -15,7 +15,7 @@ from agent.protocol.snapshots import AppliedWorkload, NodeSnapshot, RestoreReque
 from agent.protocol.workloads import GpuRequest, Workload
 from agent.rules.references import familiar
 from agent.rules.versions import numbers
-from console.snapshots.comparing import configuration
+from console.snapshots.comparing import changed_values, configuration
 from console.snapshots.gpu_places import moved_select, moved_uuid
 from console.snapshots.ordering import in_order
 from console.snapshots.same_image import one_store, same_image
@@ -179,6 +179,12 @@ class _Planner:
             self._line(
                 "apply",
                 f"{workload.name}: {', '.join(lacking)} as the node has them, or had them last",
+            )
+        differ = set(changed_values(workload.name, self._then, self._now))
+        if kept := [place for place in lacking if place in differ]:
+            self._note(
+                f"{workload.name}: {', '.join(kept)}: no longer what it was then, and kept as it is"
+                f" there; --set {workload.name}.PLACE=VALUE gives the value of then"
             )
         if workload.gpu is not None:
             workload = msgspec.structs.replace(

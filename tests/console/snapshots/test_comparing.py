@@ -206,6 +206,12 @@ def test_a_withheld_value_that_changed_is_seen_by_its_seal() -> None:
         ("camera", ["changed, value withheld"]),
     ]
     assert incomparable(before, after) == {}
+    # One side tells it, and has its seal, too; what both tell is compared as it stands.
+    other.withheld = []
+    assert "environment.B: changed, value withheld" in compare(before, after)[0].words
+    one.withheld = []
+    assert [each.name for each in compare(before, after)] == ["camera"]
+    one.withheld = other.withheld = ["environment.A", "environment.B"]
     # Of another key, or by an older agent, the seals say nothing.
     for key in ("another", ""):
         after.sealed_by = key

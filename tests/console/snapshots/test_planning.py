@@ -140,6 +140,18 @@ def test_withheld_values_are_given_or_the_nodes_own() -> None:
     assert codes(found) == []
     assert "environment.TOKEN, environment.a.b as the node has them" in lines(found, "apply")
 
+    # With seals of one key it is known which of them are not as they were.
+    recorded.seals = {"environment.TOKEN": "of then", "environment.a.b": "same"}
+    own.seals = {"environment.TOKEN": "of now", "environment.a.b": "same"}
+    then.sealed_by = now.sealed_by = "key"
+    told = [line for line in plan(then, now).lines if "no longer what it was" in line.text]
+    assert [(line.step, line.text.split(": ")[1]) for line in told] == [
+        ("note", "environment.TOKEN")
+    ]
+    assert "no longer" not in lines(plan(then, now, given={("web", "TOKEN"): "x"}), "note")
+    now.sealed_by = "another"
+    assert "no longer" not in lines(plan(then, now), "note")
+
     once = snapshot(HERE.facts, images=HERE.images)
     once.remembered = {"web": ["TOKEN", "a.b"]}
     assert codes(plan(then, once)) == []

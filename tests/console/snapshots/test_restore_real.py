@@ -144,6 +144,30 @@ def test_one_file_makes_a_replacement(nodes: TwoNodes) -> None:
     assert nodes.new.agent.get("/v1/workloads") == []
 
 
+def test_a_value_that_is_withheld_and_no_longer_what_it_was_is_told(nodes: TwoNodes) -> None:
+    """Nobody has the value of then; a restore that keeps another one does not say "as in"."""
+    file = nodes.home / "old.snapshot"
+    apply = ("--to", "@old", "--yes")
+    nodes.good("workload", "apply", nodes.compose(web=web()), *apply)
+    nodes.good("snapshot", "take", "old", "-o", file)
+    changed = web(environment={"GREETING": "bye", "DB_PASSWORD": PASSWORD})
+    nodes.good("workload", "apply", nodes.compose(web=changed), *apply)
+
+    back = ("snapshot", "restore", file, "--to", "old")
+    plan = nodes.good(*back, "--check")
+    assert "note    web: environment.GREETING: no longer what it was then" in plan.out
+
+    done = nodes.good(*back, "--yes")
+    assert "old: succeeded, not all is as in" in done.out
+    assert "still differs: environment.GREETING: changed, value withheld" in done.err
+    assert "environment.DB_PASSWORD" not in done.err
+    assert nodes.old.served("web") == "bye"
+
+    done = nodes.good(*back, "--yes", "--set", "web.GREETING=hello")
+    assert "old: succeeded, as in" in done.out
+    assert nodes.old.served("web") == "hello"
+
+
 def restores(nodes: TwoNodes) -> list[dict[str, Any]]:
     return [job for job in nodes.new.jobs() if job["kind"] == "snapshot.restore"]
 

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.runtimes,
     pytest.mark.timeout(600),
 ]
+SCRIPT = "agent/kit/container.sh"
 # Of a container that is not Roost's: it must stay as it is.
 FORMAT = "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}"
 
@@ -94,7 +95,7 @@ def test_a_machine_without_a_python_becomes_a_node(
     runs = machine.enter("docker", "inspect", "--format", FORMAT, mine)
 
     # Another version of the agent, as on any node; and one that does not come up goes back.
-    second = other_version(kit.path, tmp_path, "9.0")
+    second = other_version(kit.path, tmp_path, "9.0", {SCRIPT: later})
     upgrade = ("agent", "upgrade", "@edge", "--soak", "1s", "--attached", "--yes", "--kit")
     went = roost(*upgrade, str(second))
     assert went.returncode == 0, went.stdout + went.stderr + journal(machine)
@@ -106,6 +107,9 @@ def test_a_machine_without_a_python_becomes_a_node(
     assert shown["facts"]["agent"]["upgrade"]["kit"] == read_kit(second).about.id
     machine.enter("systemctl", "restart", "roost-agent")
     answers(roost, machine)
+    # How its container is run, and the unit, are that version's from here on.
+    assert "io.roost.later" in machine.enter("docker", "inspect", "roost-agent")
+    assert "RestartSec=3" in machine.path("/etc/systemd/system/roost-agent.service").read_text()
     older = roost(*install, "--yes", "--json")
     assert json.loads(older.stdout)[0]["problem"]["code"] == "kit.older"
 
@@ -115,6 +119,18 @@ def test_a_machine_without_a_python_becomes_a_node(
     assert machine.enter("docker", "inspect", "--format", FORMAT, mine) == runs
     assert machine.enter("docker", "ps", "--all", "--quiet", "--no-trunc").strip() == mine
     assert not machine.path("/etc/systemd/system/roost-agent.service").exists()
+
+
+def later(script: bytes) -> bytes:
+    """Of a version to come: another line, and another unit."""
+    label = b"--label io.roost.agent=container"
+    for was, new in (
+        (label, label + b" --label io.roost.later=1"),
+        (b"RestartSec=2", b"RestartSec=3"),
+    ):
+        assert was in script
+        script = script.replace(was, new, 1)
+    return script
 
 
 def answers(roost: Console, machine: BareMachine) -> None:

@@ -236,7 +236,12 @@ def test_what_is_wrong_is_told(start_detector: Start) -> None:
         environment={"DETECTOR_BODY_SECONDS": "1", "DETECTOR_JSON_LIMIT_BYTES": "1000"}
     )
     detector.wait_ready()
-    for body, code in ((RED[:500], "image.damaged"), (b"GIF89a", "image.not_jpeg")):
+    scan = RED[RED.rindex(b"\xff\xda") : -2]
+    for body, code in (
+        (RED[:500], "image.damaged"),
+        (b"GIF89a", "image.not_jpeg"),
+        (RED[:-2] + scan * 100 + RED[-2:], "image.too_many_scans"),
+    ):
         answer = detector.detect(body)
         assert (answer.status, answer.json["code"]) == (400, code)
     for text, code in (

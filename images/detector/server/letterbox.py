@@ -15,6 +15,10 @@ from .shares import Shares
 Floats = npt.NDArray[np.float32]
 # What YOLO models were trained with beside the picture.
 GREY = 114
+# A picture in parts, each of all of it and each decoded: ten are usual, and a hundred bytes are
+# enough for one.
+MOST_SCANS = 100
+_SCAN = b"\xff\xda"
 # EXIF's numbers for how a picture is to be turned to be seen; 1 is not at all.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -87,8 +91,15 @@ class Letterbox:
                         f" over {self._max_pixels}",
                         "Send a smaller one, or set DETECTOR_MAX_PIXELS.",
                     )
+                scans = bytes(jpeg).count(_SCAN)
+                if scans > MOST_SCANS:
+                    raise bad(
+                        "image.too_many_scans",
+                        f"the JPEG has {scans} scans, over {MOST_SCANS}",
+                        "Write it with fewer, or as a baseline JPEG.",
+                    )
                 # Of others libjpeg keeps a few lines, of these all, before it can scale any.
-                kept = pixels if picture.info.get("progressive") else 0
+                kept = pixels if scans > 1 or picture.info.get("progressive") else 0
                 with self._in_memory.taking(kept):
                     return _shown(picture, size)
         except UnidentifiedImageError:

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from agent.containers.in_memory import InMemoryRuntime
-from agent.protocol.containers import ContainerDetails
+from agent.protocol.containers import ContainerChange, ContainerDetails
 from agent.protocol.findings import DoctorReport
 from agent.traffic.simulated import SimulatedTraffic
 from agent.traffic.state import SlotName, Target
 from agent.workloads import candidates, machine
-from tests.agent.workloads.memory_side import MemorySide, memory_side
+from tests.agent.workloads.memory_side import MemorySide, memory_side, serving
 
 NOTHING_FOUND = DoctorReport(node="m", at=0.0, checks=[])
 
@@ -143,6 +143,52 @@ async def test_one_that_is_well_in_between_misses_nothing(monkeypatch: pytest.Mo
             while side.runtime.looks[new] < until:
                 assert side.record.shown.state == "canary"
                 await asyncio.sleep(0)
+
+
+class NamedRuntime(InMemoryRuntime):
+    """Knows what each container was called when it was started."""
+
+    def __init__(self, *of: object, **more: object) -> None:
+        super().__init__(*of, **more)  # type: ignore[arg-type]
+        self.started: list[str] = []
+
+    async def act(self, name: str, action: Any, *of: Any, **more: Any) -> ContainerChange:
+        if action == "start":
+            self.started.append(self.containers()[name].name)
+        return await super().act(name, action, *of, **more)
+
+
+async def test_the_first_of_a_workload_has_its_name_from_its_start_on() -> None:
+    """Others find it by that while they start."""
+    async with memory_side(runtime=NamedRuntime) as side:
+        first = serving("v1", strategy="start-then-stop", ports=[])
+        await side.apply(msgspec.structs.replace(first, name="other"))
+        assert (await side.reaches("done", "reverted", "stuck")).state == "done"
+        assert side.runtime.started == ["web", "other"]
+
+
+async def test_of_what_ran_before_one_container_is_kept() -> None:
+    async with memory_side() as side:
+        for version in ("v1", "v2"):
+            await side.apply(serving(version))
+            assert (await side.reaches("done", "reverted", "stuck")).state == "done"
+        web = side.workloads._store.workload("web")
+        assert web is not None
+        assert set(side.runtime.containers()) == {web.stable, web.kept}
+
+        # Nor does it go where the container stays, or that is taken back.
+        await side.apply(serving("v2", soak=0.01))
+        shown = await side.reaches("done", "reverted", "stuck")
+        assert (shown.state, side.record.parts[0].stays) == ("done", True)
+        stayed = side.workloads._store.workload("web")
+        assert stayed is not None
+        assert (stayed.stable, stayed.kept) == (web.stable, web.kept)
+        await side.workloads.deployments.revert(shown.id, by="maria", why="")
+        assert (await side.reaches("reverted", "stuck")).state == "reverted"
+        back = side.workloads._store.workload("web")
+        assert back is not None
+        assert (back.stable, back.kept) == (web.stable, web.kept)
+        assert set(side.runtime.containers()) == {web.stable, web.kept}
 
 
 async def test_a_proxy_that_was_lost_while_no_agent_was_there_is_made_again() -> None:

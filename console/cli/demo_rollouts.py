@@ -18,6 +18,8 @@ from pathlib import Path
 
 import yaml
 
+from agent.protocol.problems import ProblemError
+
 # The interface has this machine's cores to itself until it has shown something.
 FIRST_SECONDS = 2.0
 # A node that is slow, silent or away keeps nobody waiting here.
@@ -37,14 +39,14 @@ _ACCURACY = {
 _SOON = {"min_healthy": "1s", "max_unavailable": 4}
 _FAST = {
     **_SOON,
-    "waves": [{"nodes": 2}],
+    "waves": [{"nodes": 1}],
     "weights": [100],
     "soak": "2s",
     "analysis": {"conditions": ["restarts", _ACCURACY]},
 }
 _BY_HAND = {
     **_SOON,
-    "waves": [{"nodes": 1}, {"selector": "gpu=a10"}],
+    "waves": [{"nodes": 1}, {"percent": 30}],
     "weights": [25, 100],
     "soak": "10s",
     "gate": "manual",
@@ -137,7 +139,11 @@ def _roost(fleet: Path, *arguments: str) -> int:
     """Its exit code; what it says goes where this process's output goes."""
     command = importlib.import_module("console.cli.main").cli
     words = ["--fleet", str(fleet), f"--timeout={TIMEOUT_SECONDS:g}", *arguments]
-    code = command.main(args=words, prog_name="roost", standalone_mode=False)
+    try:
+        code = command.main(args=words, prog_name="roost", standalone_mode=False)
+    except ProblemError as problem:
+        importlib.import_module("console.cli.failures").tell(problem)
+        return 1
     return code if isinstance(code, int) else 0
 
 

@@ -26,9 +26,9 @@ def command(file: Path, config: Path | None, *, as_json: bool) -> None:
 
     With `policy: {require_signature: true}` in agent.yaml it takes only what a trusted key signed.
     """
-    settings = load_settings(config)
-    keys = TrustedKeys(settings.trusted_keys)
     try:
+        settings = load_settings(config)
+        keys = TrustedKeys(settings.trusted_keys)
         said = _judged(file, KitVouching(keys, required=settings.policy.require_signature))
     except ProblemError as problem:
         if not as_json:

@@ -261,7 +261,8 @@ def newer_there(kit: Kit) -> List[KitError]:
 def refused(kit: Kit) -> List[KitError]:
     """What agent.yaml wants of a kit's signature is looked at by an agent: this has no ed25519.
 
-    One that is there says it before anything is written, else the one that was just unpacked.
+    One that is there says it before anything is written, else the one that was just unpacked. Where
+    neither answers it is refused: an agent.yaml that cannot be read asks for a signature as well.
     """
     if "require_signature" not in (read_text(str(CONFIG / "agent.yaml")) or ""):
         return []
@@ -273,6 +274,16 @@ def refused(kit: Kit) -> List[KitError]:
         try:
             problem = json.loads(said[-1]).get("problem")
         except (IndexError, ValueError, AttributeError):
+            if place == ROOT / kit.id:
+                return [
+                    KitError(
+                        "kit.installer",
+                        "whether this machine takes it is not known: {}".format(
+                            said[-1][-300:] if said else "its agent says nothing"
+                        ),
+                        f"Mend {CONFIG}/agent.yaml, or take another kit.",
+                    )
+                ]
             continue  # an older one does not know the question
         return [KitError(*(problem[key] for key in ("code", "detail", "hint")))] if problem else []
     return []

@@ -364,7 +364,7 @@ def test_the_agent_that_is_there_says_whether_a_kit_may_take_its_place(
     config.write_text(policy)
     answering(places / "opt/roost/0.9", said)
     (places / "opt/roost/current").symlink_to("0.9")
-    kit = small_kit(tmp_path)
+    kit = small_kit(tmp_path, says='{"says": "it is trusted here"}')
     if code is None:
         install(kit)
         return
@@ -373,15 +373,17 @@ def test_the_agent_that_is_there_says_whether_a_kit_may_take_its_place(
     assert sorted(each.name for each in (places / "opt/roost").iterdir()) == ["0.9", "current"]
 
 
-def test_where_no_agent_is_the_one_in_the_kit_says_it_and_goes_again(
-    tmp_path: Path, places: Path
+@pytest.mark.parametrize("code", ["signature.missing", "kit.installer"])
+def test_where_no_agent_is_the_one_in_the_kit_says_it_or_cannot_and_goes_again(
+    tmp_path: Path, places: Path, code: str
 ) -> None:
     config = places / "etc/roost/agent.yaml"
     config.parent.mkdir(parents=True)
     config.write_text("policy: {require_signature: true}\n")
-    no = {"code": "signature.missing", "detail": "nobody has signed it", "hint": "Sign it."}
-    kit = small_kit(tmp_path, says=json.dumps({"problem": no}))
-    assert refusal(kit) == "signature.missing"
+    no = {"code": code, "detail": "nobody has signed it", "hint": "Sign it."}
+    silent = code == "kit.installer"
+    kit = small_kit(tmp_path, says=TOLD if silent else json.dumps({"problem": no}))
+    assert refusal(kit) == code
     assert list((places / "opt/roost").iterdir()) == []
 
 

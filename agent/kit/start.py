@@ -356,8 +356,23 @@ def main() -> int:
         renew_unit(root)
     except OSError as error:
         say("%s stays as it is: %s" % (UNIT, error))
-    found = of_current(root) or supervise
-    return int(found())
+    found = of_current(root)
+    if found is not None:
+        try:
+            return int(found())
+        except Exception as error:
+            say("the current version's own start fails: %s" % error)
+            if has_child():  # on trial: it ends with this process, and its start was counted
+                raise
+    return supervise()
+
+
+def has_child() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def supervise() -> int:

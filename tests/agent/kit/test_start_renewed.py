@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from agent.kit import start
-from tests.agent.kit.test_start import Scene, begun
+from tests.agent.kit.test_start import WAIT_SECONDS, Scene, begun
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -78,6 +80,40 @@ def test_where_that_cannot_be_loaded_the_one_there_starts_the_agent(
     scene.run()
     scene.becomes(["a"], last=None, current="a")
     assert "cannot be used" in said(scene)
+    scene.close()
+
+
+FAILS = "def supervise():\n    raise ValueError('it fails')\n"
+
+
+def test_where_that_fails_the_one_there_starts_the_agent(scene: Scene) -> None:
+    (own(scene, "a") / "start.py").write_text(FAILS)
+    scene.run()
+    scene.becomes(["a"], last=None, current="a")
+    assert "it fails" in said(scene)
+    scene.close()
+
+
+def test_where_that_fails_the_one_there_tries_what_is_on_trial(tmp_path: Path) -> None:
+    scene = begun([], tmp_path / "scene", tried="confirms")
+    (own(scene, "a") / "start.py").write_text(FAILS)
+    scene.run()
+    scene.becomes(["b"], last=None, current="b")
+    assert "it fails" in said(scene)
+    scene.close()
+
+
+def test_where_that_fails_with_one_on_trial_no_other_runs_beside(tmp_path: Path) -> None:
+    scene = begun([], tmp_path / "scene")
+    fails = SOURCE.replace("        heard.start()\n", "        raise ValueError('it fails')\n")
+    assert fails != SOURCE
+    (own(scene, "a") / "start.py").write_text(fails)
+    assert scene.run().wait() != 0
+    deadline = time.monotonic() + WAIT_SECONDS
+    while scene.alive():  # the kernel ends it with its parent
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert json.loads((scene.root / "trial.json").read_text())["starts"] == 1
     scene.close()
 
 

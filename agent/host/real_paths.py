@@ -73,7 +73,10 @@ def real_path(path: str, root: Path = ROOT) -> Path:
         OSError: it may not be looked at, or its links lead in a circle.
     """
     if root == ROOT:
-        return Path(path).resolve()
+        try:
+            return Path(path).resolve()
+        except RuntimeError:  # so Python before 3.13 tells a circle
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
     left, real, links = _parts(path), ROOT, 0
     while left:
         part = left.pop()

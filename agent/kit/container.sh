@@ -358,7 +358,7 @@ END
 
 install_unit() {
   was=$(cat "$unit" 2>/dev/null)
-  unit_text | put "$unit" 0644
+  unit_text | put "$unit" 0644 || exit 1
   say 'starting roost-agent.service'
   # Only where systemd knows another: a reload can take running containers their GPUs. It goes on
   # with what it read at boot, also of an agent that was uninstalled.

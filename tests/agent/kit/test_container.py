@@ -29,6 +29,12 @@ def test_what_cannot_be_written_is_not_started(machine: Machine) -> None:
     assert not any(each.startswith("systemctl") for each in machine.calls)
 
 
+def test_a_unit_that_cannot_be_written_is_not_started(machine: Machine) -> None:
+    (machine.root / "etc/systemd/system/roost-agent.service.part").mkdir()
+    assert code(machine.install()) == "kit.write"
+    assert not any(each.startswith("systemctl") for each in machine.calls)
+
+
 @pytest.mark.parametrize(
     ("known", "reloads"),
     [

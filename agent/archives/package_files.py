@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +21,7 @@ from agent.protocol.packages import Package
 PACKAGES_LIMIT = 50_000
 SMALL_BYTES = 64 * 1024
 PACKAGE_JSON_BYTES = 1024 * 1024
+PATH_LIMIT = 4096  # Linux's PATH_MAX
 
 APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")  # with or without merged /usr
 DPKG_LIST = re.compile(r"var/lib/dpkg/info/([^/]+?)(?::[a-z0-9-]+)?\.list")
@@ -210,23 +212,19 @@ class _CudaVersion(msgspec.Struct):
 
 
 def _read_npm(file: PackageFile, content: Source) -> None:
-    try:
-        said = from_json(_small(content, PACKAGE_JSON_BYTES), _PackageJson)
-    except msgspec.DecodeError:
+    said = _from_json(_small(content, PACKAGE_JSON_BYTES), _PackageJson)
+    if said is None:
         file.problem = "it is no package.json that npm would take"
-        return
-    if said.version:  # a workspace's own members have none
+    elif said.version:  # a workspace's own members have none
         _take(file, Package(kind="npm", name=said.name, version=said.version))
 
 
 def _read_cuda(file: PackageFile, content: Source) -> None:
     """What NVIDIA's installers leave, also those that no package manager knows of."""
-    try:
-        said = from_json(_small(content, SMALL_BYTES), _CudaVersion)
-    except msgspec.DecodeError:
+    said = _from_json(_small(content, SMALL_BYTES), _CudaVersion)
+    if said is None:
         file.problem = "it does not say which CUDA it is"
-        return
-    if said.cuda is not None:
+    elif said.cuda is not None:
         _take(file, Package(kind="generic", name="cuda-toolkit", version=said.cuda.version))
 
 
@@ -236,6 +234,17 @@ def _read_os_release(file: PackageFile, content: Source) -> None:
         word = value.strip("\"' ")
         if key in ("ID", "VERSION_ID") and WORD.fullmatch(word):
             file.os[key] = word
+
+
+T = TypeVar("T")
+
+
+def _from_json(text: bytes, kind: type[T]) -> T | None:
+    """None: it is not of this kind, is no UTF-8, or is nested without end."""
+    try:
+        return from_json(text, kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _small(content: Source, limit: int) -> bytes:
@@ -250,9 +259,14 @@ def _small(content: Source, limit: int) -> bytes:
 
 def _own(file: PackageFile, path: str, owner: str) -> None:
     path = path.strip().lstrip("/")
+    if len(path) > PATH_LIMIT:
+        return
     name = posixpath.basename(path)
     is_npm = name == "package.json" and _NODE_MODULE.fullmatch(path)
     if is_python(path, name) or is_npm or CUDA_VERSION.fullmatch(path):
+        if len(file.owned) >= PACKAGES_LIMIT:
+            what = f"more than {PACKAGES_LIMIT} files of Python and npm are in its packages"
+            raise FaultError("archive.too_large", what)
         file.owned[path] = shown(owner)
 
 

@@ -21,6 +21,8 @@ from agent.protocol.packages import DISTRIBUTION_KINDS, PackageList
 
 # An image with a web front end has some 10,000 package.json.
 FILES_LIMIT = 100_000
+# Each file has its own limit; so many files of one layer may be full together.
+NAMES_LIMIT = 200_000
 # Of so many files with the same problem each is named; of more, the first.
 NAMED = 3
 NO_DATABASE = (
@@ -40,6 +42,7 @@ class LayerPackages(msgspec.Struct, kw_only=True):
     files: dict[str, PackageFile] = {}
     hidden: list[str] = []
     problem: str = ""
+    names: int = 0  # of packages, and of files that packages brought
 
 
 def packages_of(
@@ -156,4 +159,7 @@ def _linked(found: LayerPackages, member: Member) -> PackageFile:
 def _add(found: LayerPackages, path: str, file: PackageFile) -> None:
     if len(found.files) >= FILES_LIMIT:
         raise FaultError("archive.too_large", f"more than {FILES_LIMIT} files name packages")
+    found.names += len(file.packages) + len(file.owned)
+    if found.names > NAMES_LIMIT:
+        raise FaultError("archive.too_large", f"it names more than {NAMES_LIMIT} packages")
     found.files[path] = file

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from agent.protocol.packages import Package
 
 # rpm's own limits (header.c): HEADER_TAGS_MAX, HEADER_DATA_MAX.
 ENTRIES_LIMIT = 0xFFFF
 DATA_LIMIT_BYTES = 0x0FFFFFFF
+# Ten times what the largest packages bring.
+FILES_LIMIT = 250_000
+PATH_LIMIT = 4096  # Linux's PATH_MAX
 
 NAME, VERSION, RELEASE, EPOCH, ARCH, SOURCERPM = 1000, 1001, 1002, 1003, 1022, 1044
 DIRINDEXES, BASENAMES, DIRNAMES = 1116, 1117, 1118
 _INT32, _STRING, _STRING_ARRAY, _I18NSTRING = 4, 6, 8, 9
+_LISTS = (DIRINDEXES, BASENAMES, DIRNAMES)
 _TEXTS = (_STRING, _STRING_ARRAY, _I18NSTRING)
 _WANTED = frozenset(
     {NAME, VERSION, RELEASE, EPOCH, ARCH, SOURCERPM, DIRINDEXES, BASENAMES, DIRNAMES}
@@ -35,11 +38,14 @@ class BadHeaderError(Exception):
     """It is no header of rpm's; the text says how that shows."""
 
 
-class Header(msgspec.Struct, kw_only=True):
-    """A package and the files that it brought, by their paths below the root."""
+class Header(NamedTuple):
+    """A package and the files that it brought, by their paths below the root.
+
+    The paths are made one by one: a long folder, named with each file, would fill memory.
+    """
 
     package: Package
-    files: list[str]
+    files: Iterator[str]
 
 
 def read_header(blob: bytes) -> Header:
@@ -84,11 +90,14 @@ def _tags(blob: bytes) -> dict[int, Values]:
     for at in range(entries):
         tag, kind, offset, count = _ENTRY.unpack_from(blob, _COUNTS.size + at * _ENTRY.size)
         if tag in _WANTED and tag not in found:
-            found[tag] = _values(data, kind, offset, count)
+            found[tag] = _values(data, kind, offset, count, first=tag not in _LISTS)
     return found
 
 
-def _values(data: bytes, kind: int, offset: int, count: int) -> Values:
+def _values(data: bytes, kind: int, offset: int, count: int, *, first: bool) -> Values:
+    """All of them; of texts, with `first`, but that."""
+    if count > FILES_LIMIT:
+        raise BadHeaderError(f"it has more than {FILES_LIMIT} files")
     if kind == _INT32:
         if offset + 4 * count > len(data):
             raise BadHeaderError("numbers reach past its end")
@@ -96,7 +105,7 @@ def _values(data: bytes, kind: int, offset: int, count: int) -> Values:
     if kind not in _TEXTS or count > len(data):
         raise BadHeaderError(f"a tag has the type {kind}, {count} times")
     texts = []
-    for _ in range(count):
+    for _ in range(min(count, 1) if first else count):
         end = data.find(b"\0", offset)
         if end < 0:
             raise BadHeaderError("a text has no end")
@@ -110,9 +119,13 @@ def _first(tags: dict[int, Values], tag: int) -> str:
     return str(values[0])
 
 
-def _files(tags: dict[int, Values]) -> list[str]:
+def _files(tags: dict[int, Values]) -> Iterator[str]:
     folders, names = tags.get(DIRNAMES, ()), tags.get(BASENAMES, ())
     places = [at for at in tags.get(DIRINDEXES, ()) if isinstance(at, int) and at < len(folders)]
     if len(names) != len(places):
         raise BadHeaderError("its files are in folders that it does not name")
-    return [f"{folders[at]}{name}".lstrip("/") for name, at in zip(names, places, strict=True)]
+    return (
+        f"{folder}{name}".lstrip("/")
+        for folder, name in zip((str(folders[at]) for at in places), map(str, names), strict=True)
+        if len(folder) + len(name) <= PATH_LIMIT
+    )

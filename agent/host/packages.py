@@ -69,8 +69,9 @@ def _candidates(root: Path) -> Iterator[str]:
             if _PYTHON.fullmatch(python):
                 for kind in _PROJECTS:
                     yield from _projects(f"{folder}/{python}/{kind}", root)
+    seen: set[Path] = set()
     for folder in _MODULES:
-        yield from _modules(folder, root)
+        yield from _modules(folder, root, seen)
 
 
 def _projects(folder: str, root: Path) -> Iterator[str]:
@@ -84,13 +85,21 @@ def _projects(folder: str, root: Path) -> Iterator[str]:
             yield f"{folder}/{name}/EGG-INFO/PKG-INFO"
 
 
-def _modules(folder: str, root: Path) -> Iterator[str]:
+def _modules(folder: str, root: Path, seen: set[Path]) -> Iterator[str]:
+    """`seen` are folders that were looked into: those of linked projects lead to each other."""
+    try:
+        where = real_path(f"/{folder}", root)
+    except OSError:
+        return
+    if where in seen:
+        return
+    seen.add(where)
     for name in _names(folder, root):
         if name.startswith("@"):
-            yield from _modules(f"{folder}/{name}", root)
+            yield from _modules(f"{folder}/{name}", root, seen)
         elif not name.startswith("."):
             yield f"{folder}/{name}/package.json"
-            yield from _modules(f"{folder}/{name}/node_modules", root)
+            yield from _modules(f"{folder}/{name}/node_modules", root, seen)
 
 
 def _names(folder: str, root: Path) -> list[str]:
@@ -107,7 +116,9 @@ def _take(files: dict[str, PackageFile], seen: set[tuple[int, int]], path: str, 
         return
     file = PackageFile()
     try:
-        with below(real_path(f"/{path}", root), root).open("rb") as opened:
+        # As it may be a pipe that nobody writes to.
+        handle = os.open(below(real_path(f"/{path}", root), root), os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as opened:
             about = os.fstat(opened.fileno())
             known = (about.st_dev, about.st_ino) in seen
             if known or not stat.S_ISREG(about.st_mode):

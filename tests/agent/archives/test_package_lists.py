@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.archives import package_files, package_lists
 from agent.archives.indexing import index_archive
 from agent.archives.package_lists import (
     LINK,
@@ -212,6 +213,31 @@ def test_links() -> None:
         ]
     )
     assert put_together([below, over]).os_id == "ubuntu"
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"name": "\xff", "cuda": {"version": "\xff"}}', b'{"x": ' + b"[" * 100_000]
+)
+def test_json_that_is_none(text: bytes) -> None:
+    for path in ("srv/node_modules/x/package.json", "usr/local/cuda/version.json"):
+        made = put_together([layer({"var/lib/dpkg/status": STATUS, path: text[:60_000]})])
+        assert [each.name for each in made.packages] == ["libc6", "libgcc-s1"]
+        assert made.unknown[0].startswith(f"/{path}: it ")
+
+
+def test_files_may_not_fill_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {f"var/lib/dpkg/status.d/{name}": STATUS for name in "abc"}
+    assert layer(files).problem == ""
+    monkeypatch.setattr(package_lists, "NAMES_LIMIT", 5)
+    found = layer(files)
+    assert (len(found.files), found.problem) == (2, "it names more than 5 packages")
+    monkeypatch.setattr(package_files, "PACKAGES_LIMIT", 1)
+    lines = b"/usr/lib/a.egg-info\n/" + b"d" * 5000 + b"/b.egg-info\n"
+    assert layer({"var/lib/dpkg/info/a.list": lines}).files["var/lib/dpkg/info/a.list"].owned == {
+        "usr/lib/a.egg-info": "deb a"
+    }
+    found = layer({"var/lib/dpkg/info/a.list": lines + b"/usr/lib/c.egg-info\n"})
+    assert "more than 1 files of Python" in found.files["var/lib/dpkg/info/a.list"].problem
 
 
 def test_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

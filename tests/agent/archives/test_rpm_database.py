@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sqlite3
 import struct
+import tempfile
+import tracemalloc
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.archives import rpm_database, rpm_header
 from agent.archives.faults import FaultError
 from agent.archives.package_files import PackageFile, reader_of
 from agent.archives.package_lists import package_list
@@ -132,6 +135,89 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
     found = read({RPMDB: data})
     assert [each.name for each in found.packages] == ["a"]
     assert "package 8" in found.unknown[0]
+
+
+PACKAGES = "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB)"
+ENDLESS = (
+    "CREATE VIEW Packages AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+    " SELECT x AS hnum, "
+)
+
+
+def database(file: Path, made: str, *blobs: bytes) -> bytes:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(made)
+        for blob in blobs:
+            connection.execute("INSERT INTO Packages (blob) VALUES (?)", (blob,))
+        connection.commit()
+    return file.read_bytes()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "made",
+    [
+        ENDLESS + "x'KEY' AS blob FROM c",
+        ENDLESS + "x'00' AS blob FROM c WHERE x < 0",
+        "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob AS (zeroblob(500000000)))",
+    ],
+)
+def test_a_database_without_end(tmp_path: Path, made: str) -> None:
+    key = header((1000, 6, 1, b"gpg-pubkey\0"), *NAMED[1:]).hex()
+    found = read({RPMDB: database(tmp_path / "db", made.replace("KEY'", f"{key}'"))})
+    assert found.unknown == [f"/{RPMDB}: rpm's database has what rpm does not make"]
+
+
+@pytest.mark.timeout(60)
+def test_more_keys_and_longer_headers_than_there_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = header((1000, 6, 1, b"gpg-pubkey\0"), *NAMED[1:])
+    data = database(tmp_path / "keys", PACKAGES, *[key] * 9)
+    assert list(read_rpmdb(source(data))) == []
+    monkeypatch.setattr(rpm_database, "ROWS_LIMIT", 8)
+    with pytest.raises(FaultError, match="without end"):
+        list(read_rpmdb(source(data)))
+    monkeypatch.setattr(rpm_database, "HEADER_BYTES", 10)
+    with pytest.raises(FaultError, match=r"package 1 of rpm's database: it has [0-9]+ bytes"):
+        list(read_rpmdb(source(data)))
+    monkeypatch.undo()
+    monkeypatch.setattr(rpm_database, "STEPS_LIMIT", 20)
+    with pytest.raises(FaultError, match="interrupted"):
+        list(read_rpmdb(source(data)))
+
+
+def test_a_folder_with_a_long_name_and_many_files_fills_no_memory() -> None:
+    count, long = 100_000, b"/" + bytes(200_000).replace(b"\0", b"d") + b"/\0"
+    egg = EGG.format(name="urllib3").encode()
+    blob = header(
+        *NAMED,
+        (1118, 8, 2, long + b"/\0"),
+        (1117, 8, count + 1, b"x\0" * count + egg + b"\0"),
+        (1116, 4, count + 1, bytes(4 * count) + struct.pack(">I", 1)),
+    )
+    tracemalloc.start()
+    try:
+        files = list(read_header(blob).files)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert files == [egg.decode().lstrip("/")]
+    assert peak < 50_000_000  # 20 GB, were they made
+    many = rpm_header.FILES_LIMIT + 1
+    with pytest.raises(BadHeaderError, match="files"):
+        read_header(header(*NAMED, (1117, 8, many, bytes(many))))
+
+
+def test_the_copy_has_no_name_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    (tmp_path / "copies").mkdir()
+    data = database(tmp_path / "db", PACKAGES, header(*NAMED))
+    for header_read in read_rpmdb(source(data)):
+        assert header_read.package.name == "a"
+        assert list((tmp_path / "copies").iterdir()) == []
 
 
 @settings(max_examples=300, deadline=None)

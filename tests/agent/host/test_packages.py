@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -83,3 +84,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     first, second = sorted(host_packages(tmp_path).unknown)
     assert first.startswith("/var/lib/dpkg/status: it cannot be read: Too many levels")
     assert "Berkeley DB" in second
+
+
+def test_linked_projects_and_pipes_end(tmp_path: Path) -> None:
+    modules = tmp_path / "usr/lib/node_modules"
+    for name in "abc":
+        write(modules, {f"{name}/package.json": f'{{"name": "{name}", "version": "1"}}'})
+        (modules / name / "node_modules").symlink_to("/usr/lib/node_modules")
+    python = tmp_path / "usr/lib/python3/dist-packages/x.dist-info"
+    python.mkdir(parents=True)
+    os.mkfifo(python / "METADATA")
+    assert [each.name for each in host_packages(tmp_path).packages] == ["a", "b", "c"]

@@ -23,10 +23,10 @@ REMOVE_SECONDS = 120.0
 
 
 class TemporaryContainers:
-    """Those of one runtime; what an agent before this one left is removed."""
+    """Those of one runtime; what is left of others is removed."""
 
     def __init__(self) -> None:
-        self._mine = secrets.token_hex(8)
+        self._used: set[str] = set()  # by their names
 
     @contextlib.asynccontextmanager
     async def made_from(self, connection: Connection, image_id: str) -> AsyncIterator[str]:
@@ -38,10 +38,11 @@ class TemporaryContainers:
         body = {
             "Image": image_id,
             "Cmd": ["roost-check"],  # an image may have no command, and none may be created then
-            "Labels": {LABEL: self._mine},
+            "Labels": {LABEL: ""},
             "HostConfig": {"NetworkMode": "none"},
         }
         name = f"roost-check-{secrets.token_hex(4)}"
+        self._used.add(name)
         try:
             made = await connection.ask(
                 "POST",
@@ -61,13 +62,15 @@ class TemporaryContainers:
             # Also when nobody waits any more: it may have been made a moment ago.
             with CancelScope(shield=True), move_on_after(REMOVE_SECONDS):
                 await self._remove(connection, name)
+            self._used.discard(name)
 
     async def remove_left(self, connection: Connection) -> None:
-        """Remove those of an agent that was killed. Raises ProblemError `runtime.*`."""
+        """Remove those that nobody looks at, of an agent that was killed or of this one: a runtime
+        may end making one after it was asked to remove it. Raises ProblemError `runtime.*`."""
         filters = json.dumps({"label": [LABEL]})
         query = {"all": "1", "filters": filters}
         for entry in await connection.ask("GET", "/containers/json", query=query) or []:
-            if (entry.get("Labels") or {}).get(LABEL) != self._mine:
+            if self._used.isdisjoint(each.lstrip("/") for each in entry.get("Names") or ()):
                 await self._remove(connection, str(entry["Id"]))
 
     async def _remove(self, connection: Connection, name: str) -> None:

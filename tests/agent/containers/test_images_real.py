@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.containers.docker_runtime import DockerRuntime
+from agent.containers.images_temporary import TemporaryContainers
 from agent.protocol.problems import ProblemError
 from agent.rules.chains import known_chains
 from tests.agent.containers.archives import (
@@ -145,6 +146,32 @@ async def test_a_check_removes_what_an_agent_before_left(
 ) -> None:
     await docker(store, "create", "--name", "left", "--label", "roost.check=killed", IMAGE)
     await images.check_image(IMAGE)
+    assert await docker(store, "ps", "--all", "--quiet") == ""
+
+
+async def test_a_check_removes_what_was_made_after_its_removal(
+    images: DockerRuntime, store: PrivateRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the agent is asked to stop while a runtime makes one: it has none to remove yet."""
+
+    async def not_yet(*_: object) -> None:
+        pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TemporaryContainers, "_remove", not_yet)
+        await images.check_image(IMAGE)
+    assert await docker(store, "ps", "--all", "--quiet") != ""
+    await images.check_image(IMAGE)
+    assert await docker(store, "ps", "--all", "--quiet") == ""
+
+
+async def test_a_check_leaves_what_another_looks_at(
+    images: DockerRuntime, store: PrivateRuntime
+) -> None:
+    connection = await images._keeper.ready()
+    async with images._images._temporary.made_from(connection, IMAGE):
+        await images.check_image(IMAGE)
+        assert len((await docker(store, "ps", "--all", "--quiet")).split()) == 1
     assert await docker(store, "ps", "--all", "--quiet") == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,8 @@ import msgspec
 from agent.protocol.decoding import from_json
 from agent.protocol.problems import ProblemError
 
+# What zipfile raises of an archive that is damaged, or packed in a way that it does not know.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 # An advisory has some KB; the longest names hundreds of versions.
 ADVISORY_BYTES = 16 * 1024 * 1024
 
@@ -93,8 +96,9 @@ def read_advisories(file: Path) -> Iterator[OsvAdvisory]:
             yield from _of_archive(file)
         else:
             yield from _of_text(file.read_bytes(), str(file))
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise _unreadable(f"{file}: {getattr(error, 'strerror', None) or error}", file) from None
+    except (OSError, RuntimeError, *_DAMAGED) as error:
+        why = getattr(error, "strerror", None) or str(error) or "it ends too early"
+        raise _unreadable(f"{file}: {why}", file) from None
 
 
 def _of_archive(file: Path) -> Iterator[OsvAdvisory]:

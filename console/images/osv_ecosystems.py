@@ -65,6 +65,8 @@ def is_release(ecosystem: str, release: str, version: str) -> bool:
     words = release.split(":")
     if ecosystem == "Alpine":
         return words[0] == "v" + ".".join(version.split(".")[:2])
+    if ecosystem == "Debian":  # some tools write 12.5 into an SBOM
+        return words[0] == version.split(".", maxsplit=1)[0]
     if ecosystem == "Red Hat":  # enterprise_linux:9::baseos
         return words[0] == _RHEL and words[1:2] == [version.split(".", maxsplit=1)[0]]
     if ecosystem in ("AlmaLinux", "Rocky Linux"):

@@ -70,7 +70,7 @@ def read_purl(text: str) -> ReadPurl | None:
     os_id, os_version = "", ""
     if kind in DISTRIBUTION_KINDS:
         os_id, _, os_version = said.get("distro", "").rpartition("-")
-        os_id = os_id or _IDS.get(space, space)
+        os_id = _IDS.get(os_id or space, os_id or space)
     return ReadPurl(
         type=kind,
         kind=_KINDS.get(kind),

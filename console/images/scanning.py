@@ -91,6 +91,8 @@ class _Subject:
             for name, version in names_of(package):
                 versions = self._installed.setdefault((ecosystem, name), {})
                 versions.setdefault(version, []).append(package)
+        if found.packages and not self._installed and not nameless:
+            self._unknown.append("none of its packages is of a distribution or an index")
         where = found.os_id or "no known distribution"
         self._unknown += [
             f"packages of {kind}: of {where} nothing is known" for kind in sorted(nameless)

@@ -13,6 +13,7 @@ import pytest
 from agent.protocol.packages import Package, PackageList
 from agent.protocol.problems import ProblemError
 from console.images.osv import OsvAdvisory, read_advisories
+from console.images.purl import read_purl
 from console.images.scanning import scan
 from tests.archives_made import Made, docker_archive, tar
 from tests.console.cli.commands import roost
@@ -253,11 +254,37 @@ def test_files(tmp_path: Path) -> None:
     assert counts == {"one.json": 1, "two.json": 2, "all.zip": 1}
     (tmp_path / "cut.zip").write_bytes((tmp_path / "all.zip").read_bytes()[:-30])
     (tmp_path / "wrong.json").write_bytes(b'{"id": 7}')
-    for name in ("cut.zip", "wrong.json", "none.json"):
+    stored = bytearray((tmp_path / "all.zip").read_bytes())
+    sizes = stored.index(b"PK\1\2") + 20
+    stored[sizes : sizes + 8] = 2 * (5_000_000).to_bytes(4, "little")
+    (tmp_path / "lies.zip").write_bytes(stored)
+    with zipfile.ZipFile(tmp_path / "lzma.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("one.json", one)
+    packed = bytearray((tmp_path / "lzma.zip").read_bytes())
+    packed[50:54] = b"\xff" * 4
+    (tmp_path / "lzma.zip").write_bytes(packed)
+    for name in ("cut.zip", "lies.zip", "lzma.zip", "wrong.json", "none.json"):
         with pytest.raises(ProblemError) as raised:
             list(read_advisories(tmp_path / name))
         assert raised.value.code == "advisories.unreadable"
         assert name in raised.value.detail
+
+
+def test_nothing_to_compare_is_said() -> None:
+    (_, (told,)) = scan(
+        [SEEN], [PackageList(packages=[Package(kind="generic", name="a", version="1")])]
+    )
+    assert (told.hits, len(told.unknown)) == ([], 1)
+
+
+def test_releases_as_other_tools_write_them_into_sboms() -> None:
+    begun = {"introduced": "0"}
+    point = msgspec.structs.replace(DEBIAN, os_version="12.5")
+    assert len(of(point, advisory("Debian:12", "openssl", begun))) == 1
+    assert _unseen(point, advisory("Debian:1", "openssl", begun)) == "Debian 12.5"
+    read = read_purl("pkg:rpm/redhat/bash@5.1.8-6.el9?arch=x86_64&distro=redhat-9.2")
+    assert read is not None
+    assert (read.os_id, read.os_version) == ("rhel", "9.2")
 
 
 STATUS = b"Package: libssl3\nSource: openssl\nVersion: 3.0.11-1~deb12u2\nStatus: a b installed\n"

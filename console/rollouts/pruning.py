@@ -109,6 +109,8 @@ def _forget_notices(transact: Transact, now: float) -> None:
                 "DELETE FROM notices WHERE rollout = ? AND since < ?",
                 (rollout_id, now - KEEP_SECONDS),
             ).rowcount
+            if not count:  # another console was faster
+                continue
             why = f"{count} notices, which nobody took in {KEEP_DAYS} days, are not sent any more"
             _note(connection, rollout_id, Event(at=now, by="roost", what="not told", why=why))
 

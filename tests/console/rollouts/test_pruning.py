@@ -207,6 +207,23 @@ def test_notices_that_nobody_takes_keep_nothing_for_ever(journal: Journal) -> No
     assert owing(journal.folder) == {"new"}
 
 
+def test_two_consoles_tell_once_what_is_not_sent(journal: Journal) -> None:
+    target = Target(command=("/bin/true",), on=("ended",))
+    ended(journal, "owes", "a", age=OLD, strategy=Strategy(notify=(target,)))
+    with transaction(journal.folder, write=True) as connection:
+        connection.execute("UPDATE notices SET since = ?", (time.time() - OLD,))
+    turns: list[bool] = []
+
+    def transact(write: bool) -> AbstractContextManager[sqlite3.Connection]:
+        turns.append(write)
+        if write and turns.count(True) == 1:
+            pruning.prune(transact, time.time())
+        return transaction(journal.folder, write=write)
+
+    pruning.prune(transact, time.time())
+    assert sum(each.what == "not told" for _, each in journal.events("owes")) == 1
+
+
 @pytest.mark.parametrize("changed", ["old", "new", "wish"])
 def test_what_changes_while_it_is_looked_up_stays(journal: Journal, changed: str) -> None:
     """The rollout itself, or the newer one that its node has in its stead."""

@@ -152,10 +152,17 @@ class Build:
         except asyncio.CancelledError:
             # Nobody would write down what comes of it.
             self._told("stopping the build")
-            await self._client.cancel_job(job.id)
-            with contextlib.suppress(ProblemError):
-                await self._followed(job)
+            await self._stop(job)
             raise
+
+    async def _stop(self, job: Job) -> None:
+        try:
+            await self._client.cancel_job(job.id)
+        except ProblemError as problem:
+            self._told(f"the node did not stop it: {problem.detail}")
+            return
+        with contextlib.suppress(ProblemError):
+            await self._followed(job)
 
     async def _followed(self, job: Job) -> Job:
         async with aclosing(self._client.job_log(job.id, after=self._line)) as batches:

@@ -208,3 +208,20 @@ async def test_who_waits_when_it_ends_is_told() -> None:
         await waiting
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_it_ends_whatever_it_waits_for(turns: int) -> None:
+    """A request that was on its way is cut off, and it is told to end as it hears of that."""
+    model = Model()
+    async with batching(model, max_delay=60) as batcher:
+        batcher.arriving = 1
+        asked = asyncio.create_task(infer(batcher, images(1)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        asked.cancel()
+        batcher.arrived()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    assert model.batches == []
+    assert not batcher.works

@@ -42,6 +42,7 @@ class Batcher(Generic[Model]):
         self._came = asyncio.Event()
         self.arriving = 0
         self._task: asyncio.Task[None] | None = None
+        self._ends = False
         self._began: float | None = None  # the batch that runs, by the loop's clock
 
     @property
@@ -65,6 +66,8 @@ class Batcher(Generic[Model]):
 
     async def stop(self) -> None:
         """Whoever waits still is told that it ends."""
+        # Up to Python 3.11, wait_for forgets a cancellation that comes as it is done.
+        self._ends = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -111,7 +114,7 @@ class Batcher(Generic[Model]):
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._ends:
             while not self._waiting:
                 self._came.clear()
                 await self._came.wait()

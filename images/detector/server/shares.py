@@ -8,17 +8,21 @@ from contextlib import contextmanager
 
 
 class Shares:
-    """Of a whole; who asks for more than is left waits. One alone may have more than the whole."""
+    """Of a whole; who asks for more than is left waits, and whoever comes then behind that one.
+
+    One alone may have more than the whole.
+    """
 
     def __init__(self, whole: int) -> None:
         self._whole, self._taken = whole, 0
         self._changed = threading.Condition()
+        self._next = threading.Lock()  # who waits for its share; without it, small ones overtake
 
     @contextmanager
     def taking(self, share: int) -> Iterator[None]:
         """Blocks."""
         share = min(share, self._whole)
-        with self._changed:
+        with self._next, self._changed:
             self._changed.wait_for(lambda: self._taken + share <= self._whole)
             self._taken += share
         try:

@@ -44,7 +44,7 @@ async def test_what_lies_there_is_read_and_written(regions: Regions, tmp_path: P
     assert regions.status("one") == regions.status(None)
     for at_once in (True, False):
         assert bytes(await regions.read(Place("one", 4, 96), at_once=at_once)) == DATA[24:120]
-    await regions.write(Place("one", 90, 10), memoryview(b"0123456789"))
+    await regions.write(regions.target(Place("one", 90, 10)), memoryview(b"0123456789"))
     assert (tmp_path / "frames").read_bytes() == DATA[:110] + b"0123456789" + DATA[120:]
     regions.unregister("one")
     regions.unregister("one")
@@ -60,7 +60,7 @@ async def test_nobody_may_unless_it_is_said() -> None:
         lambda: regions.register("one", region()),
         lambda: regions.unregister(None),
         lambda: regions.status(None),
-        lambda: regions.check(Place("one", 0, 1)),
+        lambda: regions.target(Place("one", 0, 1)),
     ):
         with pytest.raises(RequestError) as raised:
             ask()
@@ -136,7 +136,7 @@ async def test_a_file_that_was_cut_off_is_told(regions: Regions, tmp_path: Path)
         await regions.read(Place("one", 0, 51))
     assert refused(raised) == (400, "shared_memory.size")
     with pytest.raises(RequestError) as raised:
-        await regions.write(Place("one", 45, 10), memoryview(bytes(10)))
+        await regions.write(regions.target(Place("one", 45, 10)), memoryview(bytes(10)))
     assert refused(raised) == (400, "shared_memory.size")
     assert (tmp_path / "frames").stat().st_size == 50
 
@@ -151,7 +151,7 @@ async def test_what_does_not_fit_is_told(regions: Regions) -> None:
             await regions.read(ask)
         assert refused(raised) == expected
     with pytest.raises(RequestError) as raised:
-        await regions.write(Place("one", 0, 10), memoryview(bytes(11)))
+        await regions.write(regions.target(Place("one", 0, 10)), memoryview(bytes(11)))
     assert refused(raised) == (400, "output.size")
 
 
@@ -164,7 +164,8 @@ async def test_much_is_copied_in_a_thread_unless_nobody_waits(tmp_path: Path) ->
     for whole in (1000, size):
         at_once = whole == size
         await regions.read(Place("one", 0, whole), at_once=at_once)
-        await regions.write(Place("one", 0, whole), memoryview(bytes(whole)), at_once=at_once)
+        target = regions.target(Place("one", 0, whole))
+        await regions.write(target, memoryview(bytes(whole)), at_once=at_once)
     assert threading.active_count() == before
     assert bytes(await regions.read(Place("one", 0, size))) == bytes(size)
     assert threading.active_count() > before
@@ -184,8 +185,26 @@ async def test_what_may_only_be_read_is_not_written(
     regions.register("one", region())
     assert bytes(await regions.read(Place("one", 0, 50))) == DATA[:50]
     with pytest.raises(RequestError) as raised:
-        await regions.write(Place("one", 0, 10), memoryview(bytes(10)))
+        regions.target(Place("one", 0, 10))
     assert refused(raised) == (400, "shared_memory.read_only")
+
+
+async def test_an_output_goes_where_it_was_to_go_when_it_was_asked(
+    regions: Regions, tmp_path: Path
+) -> None:
+    """The region may be another one by the time that it is computed."""
+    (tmp_path / "other").write_bytes(DATA)
+    before = descriptors()
+    regions.register("one", region())
+    target = regions.target(Place("one", 0, 10))
+    regions.unregister("one")
+    regions.register("one", region(key="/other"))
+    await regions.write(target, memoryview(b"0123456789"))
+    assert (tmp_path / "frames").read_bytes() == b"0123456789" + DATA[10:]
+    assert (tmp_path / "other").read_bytes() == DATA
+    regions.unregister("one")
+    del target
+    assert descriptors() == before
 
 
 async def test_who_reads_it_ends_with_it(regions: Regions, monkeypatch: pytest.MonkeyPatch) -> None:

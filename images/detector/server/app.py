@@ -160,17 +160,13 @@ class DetectorApp:
         return Route(path, answered, methods=[method])
 
     async def _body(self, request: Request, align_at: int = 0, limit: int | None = None) -> Body:
-        limits = self._settings
-        body = await body_of(
-            request,
-            limit_bytes=limits.body_limit_bytes if limit is None else limit,
-            seconds=limits.body_seconds,
-            align_at=align_at,
-        )
+        limit = self._settings.body_limit_bytes if limit is None else limit
+        seconds = self._settings.body_seconds
+        body = await body_of(request, limit_bytes=limit, seconds=seconds, align_at=align_at)
         encoding = request.headers.get("content-encoding", "").strip().lower()
         if encoding in packed.AS_IT_IS:
             return body
-        return await asyncio.to_thread(packed.unpacked, body, encoding, limits.body_limit_bytes)
+        return await asyncio.to_thread(packed.unpacked, body, encoding, limit)
 
     async def _infer(self, request: Request) -> InParts:
         self._check_name(request)
@@ -181,19 +177,18 @@ class DetectorApp:
                 body = await self._body(request, v2.head_length(header or "") or 0)
                 loaded = stack.enter_context(self._model.using())
                 asked = await self._read(body, header, loaded.backend.shape)
+                into = None if asked.into is None else self._regions.target(asked.into)
                 images = await self._images(asked)
                 check(images, loaded.backend.shape)
                 answer = asyncio.ensure_future(self._batcher.infer(images, loaded))
                 await asyncio.sleep(0)
             made, ran = await answer
-        if asked.into is not None:
-            await self._regions.write(asked.into, v2.lying_bytes(made), at_once=self._alone)
+        if into is not None:
+            await self._regions.write(into, v2.lying_bytes(made), at_once=self._alone)
         answered = await self._written(made, asked, ran.backend.shape.output_name)
         return InParts([answered.head, answered.data], answered.headers)
 
     async def _images(self, asked: v2.Asked) -> Floats:
-        if asked.into is not None:
-            self._regions.check(asked.into)
         if isinstance(asked.images, v2.Lying):
             place = asked.images.place
             return asked.images.images(await self._regions.read(place, at_once=self._alone))

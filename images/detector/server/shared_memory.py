@@ -47,6 +47,15 @@ class _File:
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where an output goes, whatever becomes of its region's name meanwhile."""
+
+    file: _File
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
 class _Region:
     key: str
     offset: int
@@ -137,33 +146,29 @@ class Regions:
             return _read(file, start, place.size)
         return await asyncio.to_thread(_read, file, start, place.size)
 
-    async def write(self, place: Place, data: memoryview, *, at_once: bool = False) -> None:
-        """`at_once` as in `read`.
-
-        Raises:
-            RequestError: 400, it does not fit there, or cannot be written; 403
-        """
+    def target(self, place: Place) -> Target:
+        """Before anything is computed. Raises RequestError: 400, 403."""
         file, start = self._at(place)
         if not file.writable:
             raise bad(
                 "shared_memory.read_only",
                 f"the file of the region {place.region[:80]!r} may be read by this server only",
-                "Run the client as the server's user, or let its group write.",
+                "Run the client as the server's user, or chmod 666 what it has made.",
             )
-        if data.nbytes > place.size:
+        return Target(file, start, place.size)
+
+    async def write(self, target: Target, data: memoryview, *, at_once: bool = False) -> None:
+        """`at_once` as in `read`. Raises RequestError: 400, it does not fit, or is not written."""
+        if data.nbytes > target.size:
             raise bad(
                 "output.size",
-                f"the output has {data.nbytes} bytes, there is room for {place.size}",
+                f"the output has {data.nbytes} bytes, there is room for {target.size}",
                 "Make the region larger.",
             )
         if at_once or data.nbytes <= _QUICK_BYTES:
-            _write(file, start, data)
+            _write(target.file, target.start, data)
         else:
-            await asyncio.to_thread(_write, file, start, data)
-
-    def check(self, place: Place) -> None:
-        """Before anything is computed. Raises RequestError: 400, 403."""
-        self._at(place)
+            await asyncio.to_thread(_write, target.file, target.start, data)
 
     def _at(self, place: Place) -> tuple[_File, int]:
         self._check_allowed()

@@ -229,3 +229,20 @@ def in_client_python(engine: PrivateRuntime, script: str, *arguments: str) -> Se
     python = roots.folder("detector-client") / "bin" / "python"
     file = Path(__file__).parent / script
     return (*engine.enclosure.entering(), str(python), str(file), *arguments)
+
+
+def refused(detector: Detector, rest: bytes) -> bytes:
+    """What it answers to a request that stops amid its body, until it closes the connection."""
+    with detector.connect() as connection:
+        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: detector\r\n" + rest)
+        said = b""
+        while data := _received(connection):
+            said += data
+        return said
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65536)
+    except ConnectionResetError:  # it closed with bytes of ours unread
+        return b""

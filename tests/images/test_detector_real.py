@@ -6,14 +6,10 @@ import json
 import socket
 import subprocess
 import threading
-from io import BufferedReader
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from tests.console.cli.commands import roost
@@ -27,6 +23,7 @@ from tests.images.detector_side import (
     Detector,
     build,
     in_client_python,
+    refused,
 )
 from tests.images.loading import JPEG, load
 from tests.waiting import wait_until
@@ -240,6 +237,7 @@ def test_what_is_wrong_is_told(start_detector: Start) -> None:
         (RED[:500], "image.damaged"),
         (b"GIF89a", "image.not_jpeg"),
         (RED[:-2] + scan * 100 + RED[-2:], "image.too_many_scans"),
+        (of_size(20_000), "image.too_large"),
     ):
         answer = detector.detect(body)
         assert (answer.status, answer.json["code"]) == (400, code)
@@ -270,6 +268,12 @@ def test_what_is_wrong_is_told(start_detector: Start) -> None:
     assert b" 408 " in slow
     assert taken_of_an_endless_body(detector) < 256 * MIB
     assert detector.detect(RED).status == 200
+
+
+def of_size(side: int) -> bytes:
+    """The picture, which says that it is a larger one."""
+    frame = RED.index(b"\xff\xc0") + 5
+    return RED[:frame] + side.to_bytes(2, "big") * 2 + RED[frame + 4 :]
 
 
 def taken_of_an_endless_head(detector: Detector) -> int:
@@ -304,75 +308,6 @@ def taken_of_an_endless_body(detector: Detector) -> int:
             except OSError:
                 return number * MIB
         return 1024 * MIB
-
-
-def test_a_body_in_any_pieces_and_a_request_right_behind_it(detector: Detector) -> None:
-    """What the server reads past its parser ends where the body ends."""
-    images = np.full((4, 3, 64, 64), 0.45, np.float32)
-    images[2, :, 16:32, 16:32] = [[[1.0]], [[0.0]], [[0.0]]]
-    asked, length = binary_request(images)
-    live = b"GET /healthz HTTP/1.1\r\nHost: detector\r\n\r\n"
-    cuts: list[list[int]] = [[], [1], [len(asked) - 1], [len(asked)], [len(asked) - 100_000]]
-    cuts += [list(range(0, len(asked), 7001)), [length - 1, length, length + 1]]
-    with detector.connect() as connection:
-        file = connection.makefile("rb")
-        for cut in cuts:
-            whole = asked + live
-            for start, end in pairwise([0, *cut, len(whole)]):
-                connection.sendall(whole[start:end])
-            body = answered(file)
-            made = np.frombuffer(body[-4 * 4 * 7 * 64 :], np.float32).reshape(4, 7, 64)
-            assert [int((each[4] > 0.9).sum()) for each in made] == [0, 0, 4, 0]
-            assert answered(file) == b'{"live": true}'
-    with detector.connect() as connection:
-        connection.sendall(asked[: len(asked) // 2])
-    gone = 'detector_request_seconds_count{route="/v2/models/{model}/infer",status="499"}'
-    wait_until(lambda: detector.metric(gone) == 1)
-    assert detector.detect(RED).status == 200
-
-
-def binary_request(images: npt.NDArray[np.float32]) -> tuple[bytes, int]:
-    """The whole request, and where in it the tensor begins."""
-    tensor = {
-        "name": "images",
-        "shape": list(images.shape),
-        "datatype": "FP32",
-        "parameters": {"binary_data_size": images.nbytes},
-    }
-    said = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
-    words = json.dumps(said).encode()
-    lines = (
-        "POST /v2/models/detector/infer HTTP/1.1",
-        "Host: detector",
-        f"Content-Length: {len(words) + images.nbytes}",
-        f"Inference-Header-Content-Length: {len(words)}",
-    )
-    head = "\r\n".join([*lines, "", ""]).encode() + words
-    return head + images.tobytes(), len(head)
-
-
-def answered(file: BufferedReader) -> bytes:
-    """The body of the next answer, which is 200."""
-    assert file.readline() == b"HTTP/1.1 200 OK\r\n"
-    headers = dict(each.split(b": ") for each in iter(lambda: file.readline().strip(), b""))
-    return file.read(int(headers[b"content-length"]))
-
-
-def refused(detector: Detector, rest: bytes) -> bytes:
-    """What it answers to a request that stops amid its body, until it closes the connection."""
-    with detector.connect() as connection:
-        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: detector\r\n" + rest)
-        said = b""
-        while data := _received(connection):
-            said += data
-        return said
-
-
-def _received(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(65536)
-    except ConnectionResetError:  # it closed with bytes of ours unread
-        return b""
 
 
 def test_it_waits_for_its_model_and_goes_on_with_the_one_before(start_detector: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 
@@ -53,6 +54,10 @@ def test_a_kserve_client_with_shared_memory(start_detector: Start) -> None:
     assert told["live"]
     assert "there is no region 'frames'" in told["gone"]
     assert told["left"] == []
+    packed = gzip.compress(b'{"key": "' + bytes(1_000_000) + b'"}')
+    path = "/v2/systemsharedmemory/region/frames/register"
+    answer = detector.ask("POST", path, packed, {"Content-Encoding": "gzip"})
+    assert (answer.status, answer.json["code"]) == (413, "request.too_large")
     assert detector.ready()
 
 

@@ -1,4 +1,4 @@
-"""The CUDA driver through libcuda.so.1, as far as a TensorRT engine needs it."""
+"""The CUDA driver through libcuda.so.1, as far as engines and graphs need it."""
 
 from __future__ import annotations
 

@@ -39,8 +39,10 @@ class BodyProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        began = self._head_timer
         super().data_received(data)
-        if self._head_timer is None:
+        # Where a head has only begun in these, most of them may be what came before it.
+        if self._head_timer is None or self._head_timer is not began:
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES:
@@ -86,6 +88,7 @@ class BodyProtocol(HttpToolsProtocol):
         """End the connection, and read what comes until its other side has ended it, too."""
         if self.transport.is_closing():
             return
+        self.pipeline.clear()  # what came behind it has no answer
         self.transport.write_eof()
         self.transport.set_protocol(_Throwing(self))
         self.flow.resume_reading()

@@ -117,13 +117,13 @@ remove_group() {
 }
 
 # MODE IMAGE: the exact line. MODE: attached (systemd hears what it says, and starts it again), run
-# (the runtime keeps it running), line (say the one that fits here).
+# (the runtime keeps it running), line (say the one that fits here), create (make it, start nothing).
 line() {
   mode=$1 of=$2
   keeping='--detach --restart unless-stopped'
   # Else what it says fills the disk in the course of years.
   is_podman || keeping="$keeping --log-driver json-file --log-opt max-size=8m --log-opt max-file=2"
-  if [ "$mode" = attached ] || { [ "$mode" = line ] && has_systemd; }; then
+  if [ "$mode" = attached ] || [ "$mode" = create ] || { [ "$mode" = line ] && has_systemd; }; then
     # By JOURNAL_STREAM the agent knows that its words are in the journal.
     keeping='--rm --log-driver none --env JOURNAL_STREAM'
   fi
@@ -151,12 +151,12 @@ line() {
     break
   done
   [ ! -e "$at/dev/kmsg" ] || set -- "$@" --device /dev/kmsg --cap-add SYSLOG
-  if [ "$mode" = line ]; then
-    echo "$cli run $keeping $* $of"
-  else
-    # shellcheck disable=SC2086 # several words are meant
-    exec "$cli" run $keeping "$@" "$of" </dev/null
-  fi
+  # shellcheck disable=SC2086 # several words are meant
+  case $mode in
+  line) echo "$cli run $keeping $* $of" ;;
+  create) "$cli" create $keeping "$@" "$of" </dev/null >/dev/null ;;
+  *) exec "$cli" run $keeping "$@" "$of" </dev/null ;;
+  esac
 }
 
 # Only one that was made here.
@@ -168,14 +168,14 @@ remove_container() {
 start() {
   need_runtime
   mode=$1 of=${2:-$(cat "$root/image" 2>/dev/null)}
-  [ "$0" != "$own" ] || renew
   [ "$of" ] || fail kit.broken "no image is installed in $root" 'Install one: roost node install --image FILE'
   make_places
   need_name
   remove_container || exit 1
   # After a boot the GPUs' device files come with the first program that asks for them.
   ! command -v nvidia-smi >/dev/null || timeout 30 nvidia-smi --list-gpus >/dev/null 2>&1 </dev/null || :
-  line "$mode" "$of"
+  [ "$0" != "$own" ] || renew "$@"
+  line "$1" "$of"
 }
 
 # Older ones know no file to sync.
@@ -189,9 +189,15 @@ put() {
 }
 
 # What this version brings takes the place of what is there, but for a unit that was changed by hand.
-# systemd reads it at the next boot; what cannot be written keeps no agent from its start.
+# systemd reads it at the next boot; what cannot be written keeps no agent from its start. Nor does a
+# line that the runtime does not take: what is there starts it as before.
 renew() {
   [ "$(cat "$own")" != "$(cat "$root/container" 2>/dev/null)" ] || return 0
+  line create "$of" || {
+    echo "$cli does not take the line of $own: it is run as before" >&2
+    OWN_REFUSED=1 exec sh "$root/container" "$@"
+  }
+  remove_container || exit 1
   known=$(sh "$root/container" unit 2>/dev/null </dev/null)
   [ "$known" != "$(cat "$unit" 2>/dev/null)" ] || [ ! "$known" ] || (unit_text | put "$unit" 0644)
   (put "$root/container" 0755 <"$own")
@@ -448,7 +454,7 @@ unit)
   exit
   ;;
 run | attached)
-  [ "$0" = "$own" ] || ! sh -n "$own" 2>/dev/null || exec sh "$own" "$verb" "$@"
+  [ "${OWN_REFUSED:-}" ] || [ "$0" = "$own" ] || ! sh -n "$own" 2>/dev/null || exec sh "$own" "$verb" "$@"
   start "$verb" "$@"
   exit
   ;;

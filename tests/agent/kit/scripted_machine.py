@@ -56,6 +56,9 @@ case "$1 $2" in
   *) cat "$me/others" 2>/dev/null ;;
   esac ;;
 'inspect --format') cat "$me/mounts" ;;
+'create --rm')
+  [ ! -e "$me/no-create" ] || { echo 'unknown flag: --newer' >&2; exit 125; }
+  touch "$me/runs" ;;
 'run --detach') touch "$me/runs" ;;
 'rm --force') rm "$me/runs" ;;
 'info --format') [ -e "$me/refuses" ] || echo "$ROOST_PREFIX/var/lib/docker" ;;

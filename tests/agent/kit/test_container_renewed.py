@@ -53,6 +53,19 @@ def test_the_line_and_the_unit_go_with_the_current_version_and_back(machine: Mac
     assert "systemctl daemon-reload" not in machine.calls
 
 
+def test_a_line_that_the_runtime_does_not_take_is_not_the_next(machine: Machine) -> None:
+    upgraded = Upgraded(machine, NEWER)
+    older = upgraded.unit.read_text()
+    (machine.stage / "no-create").touch()
+    assert "--newer" not in upgraded.start()
+    assert upgraded.installed.read_text() == SCRIPT.read_text()
+    assert upgraded.unit.read_text() == older
+    (machine.stage / "no-create").unlink()
+    assert "--newer" in upgraded.start()
+    assert upgraded.installed.read_text() == NEWER
+    assert not (machine.stage / "runs").exists()  # what was only made
+
+
 def test_a_unit_that_was_changed_by_hand_stays(machine: Machine) -> None:
     upgraded = Upgraded(machine, NEWER)
     upgraded.unit.write_text("[Service]\nEnvironment=MINE=1\n")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from agent.durable import write_whole
 from agent.protocol.decoding import from_json
+from agent.protocol.images import NodeImage
 from agent.protocol.packages import PackageList
 from agent.protocol.problems import ProblemError
 
@@ -72,9 +72,12 @@ class KeptPackages:
         return (self._folder or Path()) / f"{key}.json"
 
 
-def key_of(diff_ids: Sequence[str]) -> str:
-    """By its layers: the same image has several ids, on different kinds of storage."""
-    return hashlib.sha256("\n".join(diff_ids).encode()).hexdigest()
+def key_of(image: NodeImage) -> str:
+    """By its layers: the same image has several ids, on different kinds of storage.
+
+    One whose layers the runtime does not tell is like no other.
+    """
+    return hashlib.sha256("\n".join(image.diff_ids or [image.id]).encode()).hexdigest()
 
 
 def stamped(found: PackageList) -> PackageList:

@@ -58,7 +58,7 @@ class NodePackages:
         Raises:
             ProblemError: `packages.not_read`, `image.*`, `runtime.*`.
         """
-        key = key_of((await self._runtime.image(image)).diff_ids) if image else NODE
+        key = key_of(await self._runtime.image(image)) if image else NODE
         found = await asyncio.to_thread(self._kept.get, key)
         if found is None:
             raise ProblemError(

@@ -58,7 +58,7 @@ class ReadPackagesKind(JobKind[ReadPackagesRequest]):
     async def _of_image(self, work: Work[ReadPackagesRequest]) -> PackageList:
         await work.stage("reading", IMAGE_SECONDS)
         image = await self._runtime.image(work.request.image)
-        key = key_of(image.diff_ids)
+        key = key_of(image)
         known = await asyncio.to_thread(self._kept.get, key)
         if known is not None:
             return known

@@ -9,6 +9,7 @@ import pytest
 
 from agent.packages import kept
 from agent.packages.kept import KEPT, KeptPackages, key_of
+from agent.protocol.images import NodeImage
 from agent.protocol.packages import Package, PackageList
 from agent.protocol.problems import ProblemError
 
@@ -51,6 +52,11 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     assert raised.value.code == "packages.storage"
 
 
+def of(image_id: str, *diff_ids: str) -> NodeImage:
+    return NodeImage(id=image_id, diff_ids=list(diff_ids), size_bytes=1)
+
+
 def test_an_image_is_its_layers() -> None:
-    assert key_of(["sha256:a", "sha256:b"]) == key_of(["sha256:a", "sha256:b"])
-    assert key_of(["sha256:a", "sha256:b"]) != key_of(["sha256:b", "sha256:a"])
+    assert key_of(of("1", "sha256:a", "sha256:b")) == key_of(of("2", "sha256:a", "sha256:b"))
+    assert key_of(of("1", "sha256:a", "sha256:b")) != key_of(of("1", "sha256:b", "sha256:a"))
+    assert key_of(of("1")) != key_of(of("2"))

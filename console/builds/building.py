@@ -146,17 +146,19 @@ class Build:
             labels=dict(labels_of(variant, wanted.rendered, base=wanted.base)),
             no_cache=wanted.no_cache,
         )
-        job = await self._client.build_image(request, secrets.token_hex(16))
+        # The node may have begun it before its answer is here.
+        begun = asyncio.ensure_future(self._client.build_image(request, secrets.token_hex(16)))
         try:
-            return await self._followed(job)
+            return await self._followed(await asyncio.shield(begun))
         except asyncio.CancelledError:
             # Nobody would write down what comes of it.
             self._told("stopping the build")
-            await self._stop(job)
+            await self._stop(begun)
             raise
 
-    async def _stop(self, job: Job) -> None:
+    async def _stop(self, begun: asyncio.Future[Job]) -> None:
         try:
+            job = await begun
             await self._client.cancel_job(job.id)
         except ProblemError as problem:
             self._told(f"the node did not stop it: {problem.detail}")

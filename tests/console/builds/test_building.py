@@ -27,10 +27,19 @@ JOB = Job(id="j1", kind="image.build", subject="cpu", state="running", owner="me
         ProblemError("link.unreachable", "the node does not answer"),
     ],
 )
-async def test_a_stop_is_never_taken_for_an_end(problem: ProblemError | None) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_stop_is_never_taken_for_an_end(
+    problem: ProblemError | None, *, answers: bool
+) -> None:
     """What comes of it would else be one variant's problem, and the next one would be built."""
-    following, stopped = asyncio.Event(), asyncio.Event()
+    following, stopped, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
     told: list[str] = []
+
+    async def build_image(*_: object) -> Job:
+        if not answers:
+            following.set()
+            await answered.wait()
+        return JOB
 
     async def job_log(_: str, *, after: int) -> AsyncIterator[Any]:
         following.set()
@@ -46,7 +55,7 @@ async def test_a_stop_is_never_taken_for_an_end(problem: ProblemError | None) ->
     client = MagicMock()
     client.images = AsyncMock(return_value=[])
     client.uploads.begin = AsyncMock(return_value=None)
-    client.build_image = AsyncMock(return_value=JOB)
+    client.build_image = build_image
     client.job_log, client.cancel_job = job_log, AsyncMock(side_effect=cancel)
     client.job = AsyncMock(return_value=msgspec.structs.replace(JOB, state="cancelled"))
     wanted = Wanted(
@@ -61,6 +70,7 @@ async def test_a_stop_is_never_taken_for_an_end(problem: ProblemError | None) ->
     build = asyncio.create_task(Build(client, told=told.append, heard=told.append).run(wanted))
     await following.wait()
     build.cancel()
+    answered.set()
     with pytest.raises(asyncio.CancelledError):
         await build
     client.cancel_job.assert_awaited_once_with("j1")

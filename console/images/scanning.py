@@ -178,4 +178,5 @@ def _both(one: Hit, other: Hit) -> Hit:
 def told(read: Read) -> str:
     """What was compared, in words."""
     of = f", the newest of {read.newest[:10]}" if read.newest else ""
-    return f"{read.advisories} advisories{of}"
+    what = "1 advisory" if read.advisories == 1 else f"{read.advisories} advisories"
+    return f"{what}{of}"

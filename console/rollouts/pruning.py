@@ -16,6 +16,7 @@ import msgspec
 from agent.protocol.decoding import from_json
 from console.rollouts.newer import HAS_IT, see_newer
 from console.rollouts.record import ENDED, Event, Rollout
+from console.text import plural
 
 KEEP_DAYS = 90
 # Of each release, whenever they ended; and of its plans that nobody began.
@@ -111,7 +112,8 @@ def _forget_notices(transact: Transact, now: float) -> None:
             ).rowcount
             if not count:  # another console was faster
                 continue
-            why = f"{count} notices, which nobody took in {KEEP_DAYS} days, are not sent any more"
+            which = plural(count, "notice")
+            why = f"not sent any more, as nobody took them in {KEEP_DAYS} days: {which}"
             _note(connection, rollout_id, Event(at=now, by="roost", what="not told", why=why))
 
 

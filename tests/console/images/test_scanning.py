@@ -313,7 +313,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert max(map(len, done.out.splitlines())) <= 80
     assert done.err.splitlines() == [
         "shop:1: 1 finding (1 medium) about 1 of 1 package",
-        "compared with 1 advisories, the newest of 2026-02-03",
+        "compared with 1 advisory, the newest of 2026-02-03",
     ]
     (record,) = json.loads(
         roost(tmp_path, "image", "scan", archive, "--advisories", file, "--json").out

@@ -203,7 +203,7 @@ def test_notices_that_nobody_takes_keep_nothing_for_ever(journal: Journal) -> No
     planned(journal, "next", "a")
     assert left(journal, "owes")["judged"] == 0
     told = [each.why for _, each in journal.events("owes") if each.what == "not told"]
-    assert told == ["1 notices, which nobody took in 90 days, are not sent any more"]
+    assert told == ["not sent any more, as nobody took them in 90 days: 1 notice"]
     assert owing(journal.folder) == {"new"}
 
 

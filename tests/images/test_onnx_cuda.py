@@ -26,6 +26,7 @@ from images.detector.server.cuda_graphs import batch_sizes
 from images.detector.server.onnx_backend import CUDA_OWN_BYTES, OnnxBackend, failure, short
 
 SIDE = 4
+MODEL = Path("model.onnx")
 NO_ROOM_IN_ARENA = (
     "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node."
     " Name:'/c0' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void*"
@@ -161,7 +162,9 @@ class Options:
 
 
 @pytest.fixture(autouse=True)
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    MODEL.touch()  # that it can be read is looked at before ONNX Runtime is asked
     made.clear()
     sessions.clear()
 
@@ -183,7 +186,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def backend(*, graphs_up_to: int = 8, ceiling: int | None = None) -> OnnxBackend:
     return OnnxBackend(
-        Path("model.onnx"),
+        MODEL,
         "cuda",
         threads=0,
         gpu_memory_bytes=ceiling,

@@ -23,8 +23,8 @@ from typing import Any
 from agent.archives.writing import write_docker_archive
 from agent.cli.serve import serve
 from agent.gpu.detect import gpu_source
-from agent.images import loading
-from agent.images.space import SPARE_BYTES, DiskFree, Space
+from agent.images import loading, node_images
+from agent.images.space import SPARE_BYTES, DiskFree
 from agent.jobs.work import Work
 from agent.settings import load_settings
 
@@ -84,7 +84,7 @@ def main() -> None:
     stop_at(at, stop, goes_on=how == "fill")
     if free := os.environ.get("ROOST_TEST_FREE_BYTES"):
         disk = DiskFree(1, SPARE_BYTES + int(free))
-        setattr(Space.__init__, "__defaults__", (lambda _: disk,))  # noqa: B010
+        setattr(node_images, "disk_free", lambda _: disk)  # noqa: B010
     asyncio.run(serve(settings, gpu_source()))
 
 

@@ -74,10 +74,9 @@ def test_from_the_image_to_the_finding(site: Site) -> None:
     file = site.home / "shop.spdx.json"
     done = site.roost("image", "sbom", "edge", TAG, "-o", file)
     assert done.code == 0, done
-    assert done.err.splitlines() == [
-        f"edge: looking into {TAG}",
-        f"{TAG}: 1 package (1 deb), debian 12",
-    ]
+    *progress, last = done.err.splitlines()
+    assert last == f"{TAG}: 1 package (1 deb), debian 12"
+    assert progress in ([f"edge: looking into {TAG}"], [])  # it may be over before it is told
     assert valid(file) == [TAG, "libssl3"]
     # It was read: a second time nobody looks, and the document is the same but for its time.
     again = site.roost("image", "sbom", "edge", TAG)

@@ -27,7 +27,7 @@ from .bodies import Body, ClientGoneError, InParts, body_of
 from .boxes import Found, found
 from .letterbox import Fit, Letterbox
 from .metrics import Metrics
-from .model import Loaded, ModelInUse, check
+from .model import Loaded, ModelInUse
 from .problems import RequestError, bad
 from .settings import Settings
 from .shared_memory import EXTENSION, Regions
@@ -179,7 +179,6 @@ class DetectorApp:
                 asked = await self._read(body, header, loaded.backend.shape)
                 into = None if asked.into is None else self._regions.target(asked.into)
                 images = await self._images(asked)
-                check(images, loaded.backend.shape)
                 answer = asyncio.ensure_future(self._batcher.infer(images, loaded))
                 await asyncio.sleep(0)
             made, ran = await answer

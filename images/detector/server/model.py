@@ -298,21 +298,6 @@ class ModelInUse:
         log.error("no model: %s", why)
 
 
-def check(images: Floats, shape: Shape) -> None:
-    """Raises RequestError: 400, the model does not take images of this shape."""
-    if shape.takes(images.shape):
-        return
-    shown = [-1, *(-1 if size is None else size for size in shape.input[1:])]
-    bounds = ""
-    if shape.smallest is not None and shape.largest is not None:
-        bounds = f", from {list(shape.smallest[1:])} to {list(shape.largest[1:])} each"
-    raise bad(
-        "input.shape",
-        f"the input has the shape {list(images.shape)}, the model takes {shown}{bounds}",
-        "-1 stands for any size, within the bounds where there are some.",
-    )
-
-
 def try_out(backend: Backend) -> None:
     """Warm it up. Blocks. Raises NotUsableError: it does not run, or is no YOLO."""
     blank = np.zeros((backend.least_batch, 3, *picture_size(backend.shape)), np.float32)

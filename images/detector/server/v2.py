@@ -102,13 +102,13 @@ def read(body: bytes | memoryview, header_length: str | None, shape: Shape) -> A
         )
     name = asked.get("id")
     return Asked(
-        _values(tensor, rest),
+        _values(tensor, rest, shape),
         name if isinstance(name, str) else None,
         *_output(asked, shape.output_name),
     )
 
 
-def _values(tensor: dict[str, Any], rest: memoryview) -> Floats | Lying:
+def _values(tensor: dict[str, Any], rest: memoryview, shape: Shape) -> Floats | Lying:
     sizes = tensor.get("shape")
     if (
         not isinstance(sizes, list)
@@ -116,6 +116,7 @@ def _values(tensor: dict[str, Any], rest: memoryview) -> Floats | Lying:
         or not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes)
     ):
         raise bad("input.shape", f"the shape is {str(sizes)[:80]}", "Send a list of sizes.")
+    check(sizes, shape)  # before the numbers are read: sizes of many 1 make many lists
     count = math.prod(sizes)
     parameters = tensor.get("parameters")
     lying = place(parameters)
@@ -155,6 +156,21 @@ def _values(tensor: dict[str, Any], rest: memoryview) -> Floats | Lying:
     if came != count:
         raise bad("input.size", f"{sizes} are {count} values, {came} came", "Was it sent whole?")
     return values.reshape(sizes)
+
+
+def check(sizes: Sequence[int], shape: Shape) -> None:
+    """Raises RequestError: 400, the model does not take images of these sizes."""
+    if shape.takes(tuple(sizes)):
+        return
+    shown = [-1, *(-1 if size is None else size for size in shape.input[1:])]
+    bounds = ""
+    if shape.smallest is not None and shape.largest is not None:
+        bounds = f", from {list(shape.smallest[1:])} to {list(shape.largest[1:])} each"
+    raise bad(
+        "input.shape",
+        f"the input has the shape {list(sizes)}, the model takes {shown}{bounds}",
+        "-1 stands for any size, within the bounds where there are some.",
+    )
 
 
 def _floats(data: memoryview, sizes: Sequence[int]) -> Floats:

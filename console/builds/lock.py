@@ -5,11 +5,8 @@ A variant that nobody has built has no `base` and no `image`, and `why` says so.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +16,7 @@ from agent.protocol.decoding import from_json
 from agent.protocol.images import NodeImage
 from agent.protocol.problems import ProblemError
 from console.builds.matrix import Matrix
+from console.folder_lock import alone_in
 
 FILE = "image-manifest.lock.json"
 NOT_BUILT = "nobody has built it yet"
@@ -86,7 +84,7 @@ def record(file: Path, name: str, built: LockedVariant, matrix: Matrix) -> Lock:
         ProblemError: `build.files`.
     """
     try:
-        with _alone(file.parent):
+        with alone_in(file.parent):
             lock = read_lock(file)
             lock.variants[name] = built
             lock.variants = {
@@ -103,17 +101,6 @@ def record(file: Path, name: str, built: LockedVariant, matrix: Matrix) -> Lock:
             hint="The image is built; the file that says of what could not be written.",
         ) from None
     return lock
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Whoever else builds by the same matrix waits. Raises OSError."""
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(place)
 
 
 def check_base(locked: LockedBase | None, found: NodeImage, *, variant: str, name: str) -> None:

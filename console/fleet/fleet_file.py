@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ from console.fleet.expectations import wrong_expectations
 from console.fleet.inventory import Inventory, NodeEntry
 from console.fleet.variables import wrong_variables
 from console.fleet.yaml_edit import with_node, without_node
+from console.folder_lock import alone_in
 from console.link.address import parse_address
 
 # Names stand in selectors, in files and on the command line.
@@ -106,7 +105,7 @@ def _edit(file: Path, edit: Callable[[str, Inventory], tuple[str, Inventory]]) -
     target = file.resolve()  # a link stays a link
     with _told(file):
         target.parent.mkdir(parents=True, exist_ok=True)
-    with _told(file), _locked(target.parent):
+    with _told(file), alone_in(target.parent):
         before = _read(target)
         after, wanted = edit(before, parse_inventory(before, file=str(file)))
         if parse_inventory(after, file=str(file)) != wanted:
@@ -137,17 +136,6 @@ def _see_unchanged(target: Path, before: str) -> None:
             params={"file": str(target)},
             hint="Nothing was written. Run the command again.",
         )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One console at a time. The kernel frees the lock, whatever happens."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -170,6 +170,22 @@ def _snapshots() -> Iterator[Path]:
 
 
 @contextmanager
+def _docker_with_python(home: Path, tag: str) -> Iterator[DockerEngine]:
+    """A Docker in an enclosure, with the tests' Debian that has Python as `tag`."""
+    folder = home / ".docker-engine"
+    folder.mkdir()
+    enclosure = Enclosure(folder, network=True)
+    try:
+        engine = DockerEngine(enclosure)
+        engine.start()
+        detector_side.load_base(engine)
+        engine.docker("tag", detector_side.BASE, tag)
+        yield engine
+    finally:
+        enclosure.close()
+
+
+@contextmanager
 def _detector() -> Iterator[Path]:
     """A home with images/ and wheels, and a real agent over a Docker without a network.
 
@@ -177,14 +193,7 @@ def _detector() -> Iterator[Path]:
     """
     with ExitStack() as stack:
         home = stack.enter_context(_home())
-        folder = home / ".docker-engine"
-        folder.mkdir()
-        enclosure = Enclosure(folder, network=True)
-        stack.callback(enclosure.close)
-        engine = DockerEngine(enclosure)
-        engine.start()
-        detector_side.load_base(engine)
-        engine.docker("tag", detector_side.BASE, "our/python:3.11")
+        engine = stack.enter_context(_docker_with_python(home, "our/python:3.11"))
         state = home / ".cam-01"
         state.mkdir()
         settings = {
@@ -193,7 +202,7 @@ def _detector() -> Iterator[Path]:
             "runtime": engine.url,
             "traffic": {"image": gateway_image.load(engine)},
         }
-        inside = enclosure.entering()
+        inside = engine.enclosure.entering()
         agent = stack.enter_context(AgentProcess(state, settings, inside=inside))
         address = f"unix://{agent.sockets['operator']}"
         _write_fleet(home, Inventory(nodes=[NodeEntry(name="cam-01", address=address)]))
@@ -213,14 +222,7 @@ def _packages() -> Iterator[Path]:
     """
     with ExitStack() as stack:
         home = stack.enter_context(_home())
-        folder = home / ".docker-engine"
-        folder.mkdir()
-        enclosure = Enclosure(folder, network=True)
-        stack.callback(enclosure.close)
-        engine = DockerEngine(enclosure)
-        engine.start()
-        detector_side.load_base(engine)
-        engine.docker("tag", detector_side.BASE, "our/shop:1")
+        engine = stack.enter_context(_docker_with_python(home, "our/shop:1"))
         for name in ("till", "till-2"):
             engine.docker("run", "--detach", "--name", name, "our/shop:1", "sleep", "3600")
         state = home / ".cam-01"
